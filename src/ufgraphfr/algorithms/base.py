@@ -1,0 +1,104 @@
+"""What a federated algorithm must offer: both sides of the network, and no transport.
+
+An algorithm is its hyper-parameters. All state is handed in and handed back: the server's memory,
+and the weights that stay on each device.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.spec import Spec
+from ufgraphfr.data.shards import Shard
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The public facts of a federation.
+
+    Attributes:
+        items: size of the catalogue.
+        clients: how many clients there are.
+        text_width: E, of the embedded profiles.
+        seed: of the initial weights, known to server and clients.
+    """
+
+    items: int
+    clients: int
+    text_width: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Update:
+    """What local training yields, before any mechanism; it never leaves the client function.
+
+    Attributes:
+        arrays: changes, each ``[clients, ...]``.
+        loss: float ``[clients]``, mean training loss.
+    """
+
+    arrays: dict[str, Tensor | Rows]
+    loss: Tensor
+
+
+class Algorithm(Spec, ABC):
+    """A federated algorithm; fields are the keys of its ``[algorithm]`` table."""
+
+    release: ClassVar[Literal["sum", "per-client"]]
+    """Whether the server needs each client's update, or only sums over clients."""
+
+    @abstractmethod
+    def init_server(self, setting: Setting) -> State:
+        """The server's memory before the first round."""
+
+    @abstractmethod
+    def init_private(self, setting: Setting, shard: Shard) -> Private:
+        """The weights that stay with these clients, before they first take part."""
+
+    @abstractmethod
+    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """What the server sends to these clients."""
+
+    @abstractmethod
+    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+        """Train on the device.
+
+        Args:
+            task: what the server sent.
+            shard: the clients' data, most interactions first.
+            private: their weights; not modified.
+            key: seed and round of all randomness.
+
+        Returns:
+            What the mechanism may release, and the new private weights.
+        """
+
+    @abstractmethod
+    def aggregate(self, state: State, report: Report) -> State:
+        """The server's memory after a round; ``report`` holds all answers, or their sum."""
+
+    @abstractmethod
+    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+        """Scores of every item on the device, float ``[clients, items]``.
+
+        Args:
+            task: what the server would send, as of `evaluated`.
+            inputs: the clients' text and their history at test time.
+            private: their weights.
+        """
+
+    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """The task whose tables are evaluated; by default what the server would send next."""
+        return self.broadcast(state, clients, round_number)
+
+
+def on(device: torch.device, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same arrays on a device."""
+    return {name: value.to(device) for name, value in arrays.items()}

@@ -1,0 +1,72 @@
+"""Federated matrix factorisation: a private user vector, a shared item table.
+
+Ammad-ud-din et al., "Federated collaborative filtering", arXiv 1901.09888, with sigmoid and
+binary cross-entropy: the score of item i for user u is ``sigma(p_u . q_i)``; the server averages
+the clients' item changes over the cohort.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.algorithms._pointwise import Pointwise
+from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.tables import SharedTable
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.ops.local_sgd import Forward, Params
+from ufgraphfr.ops.touched import Touched
+
+
+class FedMF(Pointwise):
+    """Hyper-parameters of federated matrix factorisation."""
+
+    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+
+    user_scale: float = Field(80.0, gt=0)
+    """The user vector learns at ``lr * user_scale``."""
+    server_lr: float = Field(1.0, gt=0)
+    """Factor on the mean of the clients' item changes."""
+
+    def init_server(self, setting: Setting) -> State:
+        """See `Algorithm.init_server`."""
+        return {"items": self.init_table(setting)}
+
+    def init_private(self, setting: Setting, shard: Shard) -> Private:
+        """See `Algorithm.init_private`; users start apart, or they would stay alike."""
+        key = Key(setting.seed, purpose=Purpose.INIT)
+        uniform = key.uniform(shard.clients, self.dim)
+        return {"user": (torch.special.ndtri(uniform) * self.init_std).float()}
+
+    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.broadcast`."""
+        tables = SharedTable(state["items"], len(clients))
+        return Task(round_number, clients, {}, {"items": tables})
+
+    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+        """See `Algorithm.local`."""
+        params = {"user": private["user"].clone()}
+        change, loss = self.train(
+            params, task.tables("items"), shard, key, self._forward, self._descend
+        )
+        return Update({"items": change}, loss), params
+
+    def _forward(self, rows: Touched, epoch: int) -> Forward:
+        return lambda params, vectors, *_: (vectors @ params["user"][..., None]).squeeze(-1)
+
+    def _descend(self, params: Params, gradients: Params) -> None:
+        params["user"].sub_(gradients["user"], alpha=self.lr * self.user_scale)
+
+    def aggregate(self, state: State, report: Report) -> State:
+        """See `Algorithm.aggregate`."""
+        total = report.arrays["items"]
+        assert isinstance(total, Tensor)
+        mean = total / max(1, len(report.clients))
+        return {"items": state["items"] + self.server_lr * mean}
+
+    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+        """See `Algorithm.score`."""
+        return (task.tables("items").dense() @ private["user"][..., None]).squeeze(-1)

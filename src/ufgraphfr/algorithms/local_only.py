@@ -1,0 +1,53 @@
+"""The UFGraphFR client without a federation: nothing is shared but the initial weights.
+
+What collaboration must beat. Every client keeps a whole item table of its own.
+"""
+
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from ufgraphfr.algorithms._client import TextClient
+from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.tables import DenseTables
+from ufgraphfr.data.shards import Shard
+
+
+class LocalOnly(TextClient):
+    """Hyper-parameters of purely local training."""
+
+    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+
+    def init_server(self, setting: Setting) -> State:
+        """See `Algorithm.init_server`; the server knows nothing."""
+        return {}
+
+    def init_private(self, setting: Setting, shard: Shard) -> Private:
+        """See `Algorithm.init_private`."""
+        table = self.init_table(setting).to(shard.text.device)
+        tables = table.expand(len(shard), *table.shape)
+        return self.init_client(setting, shard) | {"items": tables.clone()}
+
+    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.broadcast`; nothing but the wish to train."""
+        return Task(round_number, clients, {}, {})
+
+    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+        """See `Algorithm.local`."""
+        weights = {name: value for name, value in private.items() if name != "items"}
+        weights, change, loss = self.train_client(
+            weights, DenseTables(private["items"]), shard, key
+        )
+        items = private["items"].clone()
+        items[change.owner, change.index] += change.values
+        return Update({}, loss), weights | {"items": items}
+
+    def aggregate(self, state: State, report: Report) -> State:
+        """See `Algorithm.aggregate`; nothing arrives."""
+        return state
+
+    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+        """See `Algorithm.score`."""
+        return self.rank(private, private["items"], inputs)

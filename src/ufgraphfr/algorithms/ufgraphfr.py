@@ -1,0 +1,205 @@
+"""UFGraphFR (arXiv 2501.08044): a user graph from joint-layer changes, messages of item changes.
+
+The server relates users by the cosine of what training changed in their joint embedding layers,
+S_uv = cos(W_u - W_0, W_v - W_0), keeps each user's nearest, A, and sends client u the item table
+``G + sum_v A_uv Delta_v``: the running global table plus its neighbors' changes of last round.
+docs/fidelity.md sets the paper, its published code and our readings side by side.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from ufgraphfr.algorithms._client import TextClient
+from ufgraphfr.algorithms._user_graph import GraphRule, user_graph
+from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.tables import ChangedTables, DenseTables, GraphTables, Tables
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.ops.neighbors import Neighbors, as_sparse
+
+AS_CODED: dict[str, Any] = {
+    "relation": "distance",
+    "threshold": "mean",
+    "include_self": False,
+    "history": 0,
+    "activation": "none",
+    "personal_tables": True,
+    "joint_upload": "dense",
+    "evaluated_table": "local",
+}
+"""The published code's behaviour; its Laplace noise is the mechanism laplace-as-published."""
+
+
+class UFGraphFR(TextClient):
+    """Hyper-parameters of UFGraphFR."""
+
+    release: ClassVar[Literal["sum", "per-client"]] = "per-client"
+
+    relation: Literal["similarity", "distance"] = "similarity"
+    """The published code takes cosine distance for similarity."""
+    neighbors: int = Field(20, ge=1)
+    """Nearest users kept for each user, itself included; unused with a threshold."""
+    threshold: float | Literal["none", "mean"] = "none"
+    """Keep all users whose relation lies above this, or above the mean relation."""
+    include_self: bool = True
+    hops: int = Field(1, ge=1)
+    """Messages travel this far: A^hops."""
+    graph_every: int = Field(1, ge=1)
+    """Rounds between two graphs; above 1 is the Lite variant."""
+    evaluated_table: Literal["received", "local"] = "received"
+    """Rank with the table the server would send, or with the locally trained one."""
+    personal_tables: bool = False
+    """The server keeps a dense table for each user and averages those: users x items x d."""
+    joint_upload: Literal["factors", "dense"] = "factors"
+    """The joint layer's change as its two factors, or written out."""
+    as_coded: bool = False
+    """Presets of the published code's behaviour for all keys that are not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**AS_CODED, **values} if values.get("as_coded") else values
+
+    @property
+    def _factors(self) -> tuple[str, ...]:
+        return ("joint",) if self.joint_upload == "dense" else ("joint.step", "joint.text")
+
+    def init_server(self, setting: Setting) -> State:
+        """See `Algorithm.init_server`."""
+        users, width = setting.clients, setting.text_width
+        widths = {"joint": self.dim * width, "joint.step": self.dim, "joint.text": width}
+        table = self.init_table(setting)
+        state = {
+            "items": table,
+            "known": torch.zeros(users, dtype=torch.bool),
+            "graph.index": torch.zeros(users, 0, dtype=torch.int64),
+            "graph.weight": torch.zeros(users, 0),
+            "reporters": torch.zeros(0, dtype=torch.int64),
+        }
+        state |= {name: torch.zeros(users, widths[name]) for name in self._factors}
+        if self.personal_tables:
+            return state | {"tables": table.expand(users, *table.shape).clone()}
+        return state | _pack(Rows.of(table.new_zeros(0, setting.items, self.dim)))
+
+    def init_private(self, setting: Setting, shard: Shard) -> Private:
+        """See `Algorithm.init_private`."""
+        return self.init_client(setting, shard)
+
+    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.broadcast`."""
+        return Task(round_number, clients, {}, {"items": self._start(state, clients)})
+
+    def _start(self, state: State, clients: Tensor) -> Tables:
+        """The tables these clients start from."""
+        index, weight = state["graph.index"][clients], state["graph.weight"][clients]
+        if self.personal_tables:
+            return DenseTables(_mix(state, Neighbors(index, weight)))
+        place = torch.full_like(state["known"], -1, dtype=torch.int64)
+        place[state["reporters"]] = torch.arange(len(state["reporters"]), device=place.device)
+        here = place[index]
+        # a neighbor of an older graph may have sat out the last round: it has no change
+        weight = torch.where(here >= 0, weight, 0)
+        return GraphTables(state["items"], _packed(state), here.clamp(min=0), weight)
+
+    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+        """See `Algorithm.local`."""
+        after, change, loss = self.train_client(private, task.tables("items"), shard, key)
+        step = after["joint.step"]
+        if self.joint_upload == "dense":
+            written = (step[:, :, None] * shard.text[:, None, :]).flatten(1)
+            return Update({"items": change, "joint": written}, loss), after
+        factors = {"joint.step": step, "joint.text": shard.text}
+        return Update({"items": change, **factors}, loss), after
+
+    def aggregate(self, state: State, report: Report) -> State:
+        """See `Algorithm.aggregate`; G moves by the mean change of the cohort."""
+        change = report.arrays["items"]
+        assert isinstance(change, Rows)
+        who = report.clients
+        new = dict(state)
+        new["items"] = state["items"] + change.total() / max(1, len(who))
+        new["known"] = state["known"].index_fill(0, who, True)
+        for name in self._factors:
+            uploaded = report.arrays[name]
+            assert isinstance(uploaded, Tensor)
+            new[name] = state[name].index_copy(0, who, uploaded)
+        if self.personal_tables:
+            start = self._start(state, who).dense()
+            new["tables"] = state["tables"].index_copy(0, who, start + change.dense())
+        else:
+            new |= _pack(change)
+            if self.evaluated_table == "local":
+                kept = ("items", "reporters", "graph.index", "graph.weight", *_pack(change))
+                new |= {f"before.{name}": state[name] for name in kept}
+        new["reporters"] = who
+        if (report.round - 1) % self.graph_every == 0:
+            new |= self._graph(new)
+        return new
+
+    def _graph(self, state: State) -> State:
+        rule = GraphRule(
+            self.relation, self.neighbors, self.threshold, self.include_self, self.hops
+        )
+        factors = tuple(state[name] for name in self._factors)
+        graph = user_graph(rule, factors, state["known"], state["reporters"])
+        return {"graph.index": graph.index, "graph.weight": graph.weight}
+
+    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.evaluated`.
+
+        A client that sat out the last round has no fresh local table; what it would have
+        started from stands for it.
+        """
+        if self.evaluated_table == "received" or len(state["reporters"]) == 0:
+            return self.broadcast(state, clients, round_number)
+        if self.personal_tables:
+            tables: Tables = DenseTables(state["tables"][clients])
+        else:
+            before = {
+                name.removeprefix("before."): value
+                for name, value in state.items()
+                if name.startswith("before.")
+            }
+            own = _unpacked(state).spread(state["reporters"], len(state["known"])).select(clients)
+            tables = ChangedTables(self._start(state | before, clients), own)
+        return Task(round_number, clients, {}, {"items": tables})
+
+    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+        """See `Algorithm.score`."""
+        return self.rank(private, task.tables("items").dense(), inputs)
+
+
+def _mix(state: State, neighbors: Neighbors) -> Tensor:
+    """Weighted means of the neighbors' dense tables; the global table for who has none."""
+    tables = state["tables"]
+    alone = neighbors.weight.sum(1) == 0
+    mixed = as_sparse(neighbors, len(tables)).to_dense() @ tables.flatten(1)
+    mixed = mixed.view(-1, *tables.shape[1:])
+    mixed[alone] = state["items"]
+    return mixed
+
+
+def _pack(change: Rows) -> State:
+    """The changes as `GraphTables` reads them: row 0 is zero and nobody's."""
+    empty = change.values.new_zeros(1, change.values.shape[1])
+    return {
+        "change.ptr": change.ptr + 1,
+        "change.index": change.index,
+        "change.values": torch.cat((empty, change.values)),
+    }
+
+
+def _packed(state: State) -> Rows:
+    return Rows(
+        state["change.ptr"], state["change.index"], state["change.values"], len(state["items"])
+    )
+
+
+def _unpacked(state: State) -> Rows:
+    packed = _packed(state)
+    return Rows(packed.ptr - 1, packed.index, packed.values[1:], packed.height)

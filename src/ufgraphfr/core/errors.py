@@ -1,0 +1,34 @@
+"""Errors a person can act on: the value, the rule it broke, and the mend."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something handed in from outside is wrong.
+
+    The message names the value, the rule and the mend; the command line prints it
+    without a traceback and exits with code 2.
+    """
+
+
+class MissingExtra(InputError):
+    """A part needs an optional dependency that is not installed."""
+
+    def __init__(self, part: str, extra: str) -> None:
+        super().__init__(
+            f"{part} needs the optional dependency group '{extra}': "
+            f"install it with pip install 'ufgraphfr[{extra}]'"
+        )
+
+
+LISTED = 30
+"""More valid names than this are not all listed."""
+
+
+def nearest(value: str, valid: Iterable[str]) -> str:
+    """A sentence that offers the nearest valid name, and all of them when few."""
+    names = sorted(valid)
+    close = get_close_matches(value, names, n=1, cutoff=0.5)
+    known = f"valid: {', '.join(names)}" if len(names) <= LISTED else f"{len(names):,} are valid"
+    return f"did you mean '{close[0]}'? ({known})" if close else known

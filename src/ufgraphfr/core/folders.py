@@ -1,0 +1,30 @@
+"""The folder that keeps what can be made or fetched again, outside any repository."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+VARIABLE = "UFGRAPHFR_CACHE"
+"""Environment variable that names another cache folder."""
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder in the cache; it need not exist yet."""
+    chosen = os.environ.get(VARIABLE)
+    root = Path(chosen).expanduser() if chosen else user_cache_path("ufgraphfr", appauthor=False)
+    return root.joinpath(*parts)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that readers see whole or not at all, even if this process is killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

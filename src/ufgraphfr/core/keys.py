@@ -1,0 +1,110 @@
+"""Randomness keyed by (seed, purpose, round, client), never by the order of calls.
+
+Philox4x32-10, a counter-based generator: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as
+easy as 1, 2, 3", SC 2011. The counter holds (draw, client, round, purpose and part) and the key
+holds the seed, so any client's draws can be made alone, in any order, on any device, with the
+same result.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIER = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+
+
+class Purpose(IntEnum):
+    """What a stream of random numbers is for; two purposes never share a number."""
+
+    INIT = 1
+    COHORT = 2
+    NEGATIVES = 3
+    SHUFFLE = 4
+    DROPOUT = 5
+    NOISE = 6
+    CANDIDATES = 7
+    TIES = 8
+    SPLIT = 9
+    BOOTSTRAP = 10
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> Tensor:
+    """Ten rounds of Philox4x32.
+
+    Args:
+        counter: four int64 tensors of one broadcastable shape, each holding 32-bit words.
+        seed: 64 bits; low and high word are the key.
+
+    Returns:
+        int64 tensor ``[*shape, 4]`` of uniform 32-bit words.
+    """
+    c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
+    k0, k1 = seed & _MASK, (seed >> 32) & _MASK
+    for _ in range(_ROUNDS):
+        # int64 products wrap, but their 64 bits are those of the unsigned product
+        p0, p1 = c0 * _MULTIPLIER[0], c2 * _MULTIPLIER[1]
+        c0, c2 = ((p1 >> 32) & _MASK) ^ c1 ^ k0, ((p0 >> 32) & _MASK) ^ c3 ^ k1
+        c1, c3 = p1 & _MASK, p0 & _MASK
+        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+    return torch.stack((c0, c1, c2, c3), dim=-1)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One stream of random numbers for each client."""
+
+    seed: int
+    round: int = 0
+    purpose: Purpose = Purpose.INIT
+    part: int = 0
+
+    def at(self, round_number: int) -> "Key":
+        """The same stream in another round."""
+        return replace(self, round=round_number)
+
+    def to(self, purpose: Purpose, part: int = 0) -> "Key":
+        """The same seed and round for another purpose, or another part of it (epoch, batch)."""
+        return replace(self, purpose=purpose, part=part)
+
+    def words(self, clients: Tensor, first: int, count: int) -> Tensor:
+        """Uniform 32-bit words, numbers ``first`` to ``first + count`` of each client's stream.
+
+        Args:
+            clients: int64 ``[clients]``, the clients' numbers.
+            first: the first word; a multiple of four.
+            count: how many words.
+
+        Returns:
+            int64 ``[clients, count]`` in ``[0, 2**32)``.
+        """
+        if first % 4:
+            raise ValueError(f"first = {first} must be a multiple of 4, the words of one block")
+        blocks = torch.arange(first // 4, first // 4 + -(-count // 4), device=clients.device)
+        stream = int(self.purpose) + (self.part << 8)
+        fixed = torch.tensor([self.round, stream], device=clients.device)
+        words = philox((blocks[None, :], clients[:, None], fixed[0], fixed[1]), self.seed)
+        return words.flatten(1)[:, :count]
+
+    def integers(self, clients: Tensor, count: int, high: Tensor | int) -> Tensor:
+        """Uniform integers in ``[0, high)``, int64 ``[clients, count]``.
+
+        ``high`` (below 2**31) is one number or one for each client; the bias of the
+        multiply-and-shift is below ``high / 2**32``.
+        """
+        bound = high[:, None] if isinstance(high, Tensor) else high
+        return (self.words(clients, 0, count) * bound) >> 32
+
+    def uniform(self, clients: Tensor, count: int) -> Tensor:
+        """Uniform float64 in ``(0, 1)``, ``[clients, count]``, on a grid of 2**-32."""
+        return (self.words(clients, 0, count).double() + 0.5) / 2**32
+
+    def generator(self) -> torch.Generator:
+        """A sequential CPU generator for draws that belong to no client (initial weights)."""
+        nobody = torch.tensor([_MASK])
+        high, low = self.words(nobody, 0, 2)[0].tolist()
+        return torch.Generator().manual_seed((high << 31) ^ low)

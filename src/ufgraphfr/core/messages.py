@@ -1,0 +1,116 @@
+"""What travels between server and clients, always with a leading ``clients`` axis.
+
+Simulation moves a chunk of clients in one message, a phone one client, a silo its users: one
+arithmetic for all. A `Report` is the only thing that leaves the client function.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.tables import Tables
+
+Private = dict[str, Tensor]
+"""Weights that stay on the device, each ``[clients, ...]``."""
+
+State = dict[str, Tensor]
+"""The server's memory between rounds."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the server asks of some clients in a round.
+
+    Attributes:
+        round: from 1.
+        clients: int64 ``[clients]``, the clients' numbers.
+        shared: arrays that are the same for all clients.
+        personal: arrays or item tables with a leading clients axis.
+    """
+
+    round: int
+    clients: Tensor
+    shared: dict[str, Tensor]
+    personal: dict[str, Tensor | Tables]
+
+    def select(self, places: Tensor) -> "Task":
+        """The task of some of the clients, int64 ``[n]``, in that order."""
+        picked = {
+            name: value[places] if isinstance(value, Tensor) else value.select(places)
+            for name, value in self.personal.items()
+        }
+        return replace(self, clients=self.clients[places], personal=picked)
+
+    def tables(self, name: str) -> Tables:
+        """The item tables called ``name``."""
+        value = self.personal[name]
+        if isinstance(value, Tensor):
+            raise TypeError(f"'{name}' is an array, not item tables")
+        return value
+
+
+@dataclass(frozen=True)
+class Report:
+    """What clients answer.
+
+    Attributes:
+        round: from 1.
+        clients: int64 ``[clients]``, who answered.
+        arrays: changes; each client's own ``[clients, ...]``, or sums over these clients.
+        summed: whether the arrays are sums over the clients.
+        loss: float ``[clients]``, mean training loss of each client.
+    """
+
+    round: int
+    clients: Tensor
+    arrays: dict[str, Tensor | Rows]
+    summed: bool
+    loss: Tensor
+
+    def select(self, places: Tensor) -> "Report":
+        """The answers of some of the clients, int64 ``[n]``, in that order."""
+        if self.summed:
+            raise ValueError("a sum over clients cannot be taken apart")
+        picked = {
+            name: value[places] if isinstance(value, Tensor) else value.select(places)
+            for name, value in self.arrays.items()
+        }
+        return replace(self, clients=self.clients[places], arrays=picked, loss=self.loss[places])
+
+    def of_one(self) -> "Report":
+        """What one client alone would send, up to its values: for measuring its size."""
+        if self.summed:
+            return replace(self, clients=self.clients[:1], loss=self.loss[:1])
+        return self.select(self.clients.new_zeros(1))
+
+    def total(self) -> "Report":
+        """The sums over clients; what an algorithm that needs no more than sums receives."""
+        if self.summed:
+            return self
+        sums: dict[str, Tensor | Rows] = {
+            name: value.sum(0) if isinstance(value, Tensor) else value.total()
+            for name, value in self.arrays.items()
+        }
+        return replace(self, arrays=sums, summed=True)
+
+
+def combine(reports: list[Report]) -> Report:
+    """All answers of a round as one: sums are added, the rest is ordered by client number."""
+    clients = torch.cat([report.clients for report in reports])
+    loss = torch.cat([report.loss for report in reports])
+    order = clients.argsort()
+    first = reports[0]
+    joined = {name: _join([r.arrays[name] for r in reports], first.summed) for name in first.arrays}
+    if first.summed:
+        return replace(first, clients=clients[order], arrays=joined, loss=loss[order])
+    return replace(first, clients=clients, arrays=joined, loss=loss).select(order)
+
+
+def _join(parts: list[Tensor | Rows], summed: bool) -> Tensor | Rows:
+    rows = [part for part in parts if isinstance(part, Rows)]
+    if rows:
+        return Rows.cat(rows)
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    return torch.stack(tensors).sum(0) if summed else torch.cat(tensors)

@@ -1,0 +1,97 @@
+"""Sparse rows of a stack of item tables: what a client changed, without the rest.
+
+Only for memory. On the wire these rows are written out dense, because the set of touched rows is
+the client's history.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def ranges(starts: Tensor, lengths: Tensor) -> Tensor:
+    """Concatenated ``arange(start, start + length)``, int64 ``[sum of lengths]``."""
+    ends = lengths.cumsum(0)
+    total = int(ends[-1]) if len(ends) else 0
+    shift = torch.repeat_interleave(starts - ends + lengths, lengths, output_size=total)
+    return torch.arange(total, device=starts.device) + shift
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of ``[clients, height, dim]`` that are not zero, client after client.
+
+    Attributes:
+        ptr: int64 ``[clients + 1]``; client ``c`` owns rows ``ptr[c]:ptr[c + 1]``.
+        index: int64 ``[rows]``, which row of the client's table; no row twice for a client.
+        values: float ``[rows, dim]``.
+        height: rows of a full table.
+    """
+
+    ptr: Tensor
+    index: Tensor
+    values: Tensor
+    height: int
+
+    @property
+    def clients(self) -> int:
+        """How many clients' tables this holds."""
+        return len(self.ptr) - 1
+
+    @property
+    def owner(self) -> Tensor:
+        """int64 ``[rows]``: the client each row belongs to."""
+        counts = self.ptr.diff()
+        return torch.repeat_interleave(
+            torch.arange(self.clients, device=self.ptr.device), counts, output_size=len(self.index)
+        )
+
+    def select(self, clients: Tensor) -> "Rows":
+        """The rows of some clients (int64 ``[n]``), in that order."""
+        lengths = self.ptr.diff()[clients]
+        rows = ranges(self.ptr[clients], lengths)
+        ptr = torch.zeros(len(clients) + 1, dtype=torch.int64, device=self.ptr.device)
+        torch.cumsum(lengths, 0, out=ptr[1:])
+        values = self.values.index_select(0, rows)
+        return Rows(ptr, self.index.index_select(0, rows), values, self.height)
+
+    def spread(self, clients: Tensor, total: int) -> "Rows":
+        """The same rows among ``total`` clients: place p becomes client ``clients[p]``.
+
+        ``clients`` must be ascending; clients that are not named own no row.
+        """
+        counts = torch.zeros(total, dtype=torch.int64, device=self.ptr.device)
+        counts[clients] = self.ptr.diff()
+        ptr = torch.zeros(total + 1, dtype=torch.int64, device=self.ptr.device)
+        torch.cumsum(counts, 0, out=ptr[1:])
+        return Rows(ptr, self.index, self.values, self.height)
+
+    def dense(self) -> Tensor:
+        """The full tables, float ``[clients, height, dim]``."""
+        dim = self.values.shape[1]
+        flat = self.values.new_zeros(self.clients * self.height, dim)
+        flat.index_copy_(0, self.owner * self.height + self.index, self.values)
+        return flat.view(self.clients, self.height, dim)
+
+    def total(self) -> Tensor:
+        """The sum over clients, float ``[height, dim]``."""
+        sums = self.values.new_zeros(self.height, self.values.shape[1])
+        return sums.index_add_(0, self.index, self.values)
+
+    @staticmethod
+    def of(tables: Tensor) -> "Rows":
+        """The non-zero rows of dense tables ``[clients, height, dim]``."""
+        owner, index = tables.abs().amax(2).nonzero(as_tuple=True)
+        ptr = torch.zeros(len(tables) + 1, dtype=torch.int64, device=tables.device)
+        torch.cumsum(torch.bincount(owner, minlength=len(tables)), 0, out=ptr[1:])
+        return Rows(ptr, index, tables[owner, index], tables.shape[1])
+
+    @staticmethod
+    def cat(parts: list["Rows"]) -> "Rows":
+        """The clients of all parts, one after another."""
+        counts = torch.cat([part.ptr.diff() for part in parts])
+        ptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=counts.device)
+        torch.cumsum(counts, 0, out=ptr[1:])
+        index = torch.cat([part.index for part in parts])
+        return Rows(ptr, index, torch.cat([part.values for part in parts]), parts[0].height)

@@ -1,0 +1,51 @@
+"""One epoch of training samples for stacked clients: their positives with fresh negatives."""
+
+import torch
+
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.data.negatives import draw_outside
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.ops.samples import Samples, shuffled
+
+
+def epoch_samples(shard: Shard, key: Key, negatives: int, epoch: int) -> Samples:
+    """Every training item once, with ``negatives`` fresh negatives, in shuffled order.
+
+    Args:
+        shard: the clients.
+        key: seed and round; purpose and epoch are set here.
+        negatives: negatives for each positive, drawn from outside the barred items.
+        epoch: from 0, within the round.
+    """
+    counts = shard.counts
+    length = int(counts.max())
+    positives, _ = shard.first(length)
+    drawn = draw_outside(
+        key.to(Purpose.NEGATIVES, epoch),
+        shard.clients,
+        length * negatives,
+        shard.catalogue,
+        shard.barred_ptr,
+        shard.barred,
+    ).view(len(shard), length, negatives)
+    words = key.to(Purpose.SHUFFLE, epoch).words(shard.clients, 0, length * (1 + negatives))
+    return shuffled(positives, counts, drawn, words)
+
+
+def window_times(shard: Shard, history: int, time: torch.Tensor) -> torch.Tensor:
+    """Which state scores an interaction: 0 before the window, then one for each item in it.
+
+    The window holds a client's last ``history`` items; state j has seen the user's own token
+    and the window's first j items, so the item at window place j is scored in state j. Items
+    older than the window are scored in state 0, which has seen no item.
+
+    Args:
+        shard: the clients; the first ``len(time)`` are meant.
+        history: L.
+        time: int64 ``[clients, samples]``, interaction numbers from 0.
+
+    Returns:
+        int64 ``[clients, samples]`` in ``[0, history)``.
+    """
+    opening = (shard.counts[: len(time)] - history).clamp(min=0)
+    return (time - opening[:, None]).clamp(min=0, max=max(history - 1, 0))

@@ -1,0 +1,77 @@
+"""Negatives: items outside a sorted set, drawn without rejection, for many clients at once."""
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key
+
+
+def draw_outside(
+    key: Key,
+    clients: Tensor,
+    count: int,
+    items: int,
+    ptr: Tensor,
+    barred: Tensor,
+    distinct: bool = False,
+) -> Tensor:
+    """Uniform items outside each client's barred set.
+
+    The r-th allowed item is ``r`` plus the number of barred items before it, found by one binary
+    search over all clients: barred item number j of a client, b_j, lies before it if
+    ``b_j - j <= r``.
+
+    Args:
+        key: the stream of random numbers.
+        clients: int64 ``[clients]``, the numbers that key the draws.
+        count: draws for each client.
+        items: size of the catalogue.
+        ptr: int64 ``[clients + 1]``, the clients' places in ``barred``.
+        barred: int64, ascending and distinct within a client.
+        distinct: no item twice for a client, as far as there are enough.
+
+    Returns:
+        int64 ``[clients, count]``.
+
+    Raises:
+        InputError: a client for whom every item is barred.
+    """
+    size = ptr.diff()
+    free = items - size
+    if len(free) and int(free.min()) < 1:
+        raise InputError(
+            f"a user has interacted with all {items} items, so no negative can be drawn: "
+            f"drop that user or enlarge the catalogue"
+        )
+    if distinct:
+        rank = _distinct(key, clients, count, free)
+    else:
+        rank = key.integers(clients, count, free)
+    device = clients.device
+    row = torch.arange(len(clients), device=device)
+    owner = torch.repeat_interleave(row, size, output_size=len(barred))
+    place = torch.arange(len(barred), device=device) - ptr[:-1][owner]
+    # each client's searched values lie in its own band of width items + 1
+    bands = owner * (items + 1) + barred - place
+    query = row[:, None] * (items + 1) + rank
+    before = torch.searchsorted(bands, query.flatten(), right=True).view_as(rank) - ptr[:-1, None]
+    return rank + before
+
+
+def _distinct(key: Key, clients: Tensor, count: int, free: Tensor) -> Tensor:
+    """Distinct ranks in ``[0, free)`` for each client: Floyd's sampling, vectorised over clients.
+
+    A client with fewer free items than ``count`` gets all of them, cyclically.
+    """
+    words = key.words(clients, 0, count)
+    take = free.clamp(max=count)
+    chosen = torch.full((len(clients), count), -1, device=clients.device)
+    for draw in range(count):
+        top = free - take + draw
+        pick = (words[:, draw] * (top + 1)) >> 32
+        seen = (chosen == pick[:, None]).any(1)
+        chosen[:, draw] = torch.where(seen, top, pick)
+        chosen[:, draw] = torch.where(draw < take, chosen[:, draw], -2 - draw)
+    wrapped = torch.arange(count, device=clients.device)[None, :] % take[:, None]
+    return chosen.gather(1, wrapped)

@@ -1,0 +1,33 @@
+"""What a data set must offer: a card, and a way to load it through the border."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from ufgraphfr.core.spec import Spec
+from ufgraphfr.data.dataset import Card, Dataset
+
+
+class Source(Spec, ABC):
+    """One data set. Hyper-parameters are the keys of its ``[data]`` table."""
+
+    card: ClassVar[Card]
+
+    on_bad_row: Literal["error", "skip"] = "error"
+    """A row that cannot be used stops the load, or is skipped and counted."""
+
+    def located(self, folder: Path) -> "Source":
+        """The same data set, with file names read relative to ``folder`` (the experiment's)."""
+        return self
+
+    @abstractmethod
+    def load(self, data_dir: Path | None = None) -> Dataset:
+        """Read the files and check every row.
+
+        Args:
+            data_dir: where the files lie; None looks in the cache, then fetches them where the
+                owner permits.
+
+        Raises:
+            InputError: a file or column is missing, or a row is bad (file and line are named).
+        """

@@ -1,0 +1,127 @@
+"""Generated interactions with planted groups: the answer is known, nothing is fetched.
+
+Users and items belong to groups; a user likes the items of the own group. With
+``interactions = items // groups`` and ``noise = 0`` it is the checkerboard: the one item of the
+own colour that is missing from a user's history is the answer.
+"""
+
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.sources.base import Source
+
+# fmt: off
+_COLOURS = (
+    "red", "orange", "yellow", "green", "blue", "violet", "brown", "black", "white", "grey",
+    "pink", "turquoise", "golden", "silver", "crimson", "indigo",
+)
+# fmt: on
+
+
+class Synthetic(Source):
+    """Planted groups."""
+
+    card: ClassVar[Card] = Card(name="synthetic", title="Synthetic planted groups")
+
+    users: int = Field(default=200, ge=1)
+    items: int = Field(default=120, ge=3)
+    groups: int = Field(default=4, ge=1)
+    """User u and item i belong to groups ``u % groups`` and ``i % groups``."""
+    interactions: int = Field(default=20, ge=3)
+    """How many distinct items each user interacts with."""
+    noise: float = Field(default=0.1, ge=0, le=1)
+    """The chance that an interaction is with an item of another group."""
+    order: Literal["random", "chain"] = "random"
+    """In a chain, a user walks through the group's items in their order from a random start."""
+    profile_accuracy: float = Field(default=1.0, ge=0, le=1)
+    """The chance that a user's text names the own group and not another one."""
+    seed: int = Field(default=0, ge=0, lt=2**64)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        size = self.items // self.groups
+        if self.items % self.groups:
+            raise ValueError(f"items = {self.items} must be a multiple of groups = {self.groups}")
+        if self.interactions > size:
+            raise ValueError(f"interactions may be at most items // groups = {size}")
+        if self.groups == 1 and self.noise:
+            raise ValueError("noise needs a second group to come from: set noise = 0")
+        return self
+
+    def load(self, data_dir: Path | None = None) -> Dataset:
+        """Generate the interactions; there are no files."""
+        del data_dir
+        random = np.random.Generator(np.random.Philox(key=self.seed))
+        group = np.arange(self.users) % self.groups
+        chosen = self._own(random, group)
+        if self.noise:
+            is_noise = random.random(chosen.shape) < self.noise
+            chosen = np.where(is_noise, self._others(random, group), chosen)
+        colours = [colour(g) for g in range(self.groups)]
+        told = [colours[g] for g in self._told(random, group)]
+        return Dataset(
+            card=self.card,
+            user=np.repeat(np.arange(self.users), self.interactions),
+            item=chosen.ravel(),
+            timestamp=np.tile(np.arange(self.interactions), self.users),
+            users=tuple(f"u{u}" for u in range(self.users)),
+            items=tuple(f"i{i}" for i in range(self.items)),
+            profiles=tuple({"favourite colour": name} for name in told),
+            texts=tuple(f"A person whose favourite colour is {name}." for name in told),
+            titles=tuple(
+                f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
+                for i in range(self.items)
+            ),
+            features={"genre": tuple((colours[i % self.groups],) for i in range(self.items))},
+        )
+
+    def _own(self, random: np.random.Generator, group: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Distinct items of each user's own group."""
+        size = self.items // self.groups
+        if self.order == "chain":
+            start = random.integers(0, size, (self.users, 1))
+            rank = (start + np.arange(self.interactions)) % size
+        else:
+            rank = _distinct(random, self.users, self.interactions, size)
+        return rank * self.groups + group[:, None]
+
+    def _others(self, random: np.random.Generator, group: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Distinct items of other groups than each user's."""
+        others = self.groups - 1
+        size = self.items // self.groups
+        rank = _distinct(random, self.users, self.interactions, others * size)
+        step = rank % others + 1
+        return rank // others * self.groups + (group[:, None] + step) % self.groups
+
+    def _told(self, random: np.random.Generator, group: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The group each user's text names."""
+        if self.groups == 1:
+            return group
+        wrong = random.random(self.users) >= self.profile_accuracy
+        other = (group + random.integers(1, self.groups, self.users)) % self.groups
+        return np.where(wrong, other, group)
+
+
+def _distinct(random: np.random.Generator, rows: int, count: int, high: int) -> NDArray[np.int64]:
+    """Uniform distinct numbers below ``high`` in random order, int64 ``[rows, count]``.
+
+    Floyd's sampling (J. Bentley and R. Floyd, CACM 30(9), 1987) for all rows at once.
+    """
+    chosen = np.empty((count, rows), np.int64)
+    for draw in range(count):
+        top = high - count + draw
+        pick = random.integers(0, top + 1, rows)
+        chosen[draw] = np.where((chosen[:draw] == pick).any(axis=0), top, pick)
+    # large numbers come late in Floyd's order
+    return random.permuted(chosen.T, axis=1)
+
+
+def colour(group: int) -> str:
+    """A name for a group: one colour, or several if there are more groups than colours."""
+    rest, last = divmod(group, len(_COLOURS))
+    return f"{colour(rest - 1)} {_COLOURS[last]}" if rest else _COLOURS[last]

@@ -1,0 +1,159 @@
+"""Your own table: CSV, TSV, Parquet or RecBole atomic files with user and item columns.
+
+RecBole's atomic files (https://recbole.io/docs/user_guide/data/atomic_files.html) are
+tab-separated with ``name:type`` headers.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.spec import Spec
+from ufgraphfr.data import templates
+from ufgraphfr.data.assemble import Items, assemble
+from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.files import find, read
+from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.tables import Layout, Table, parse, parse_parquet
+from ufgraphfr.data.times import with_times
+
+_LAYOUTS = {
+    ".csv": Layout(separator=",", quoted=True),
+    ".tsv": Layout(),
+    ".inter": Layout(),
+    ".user": Layout(),
+    ".item": Layout(),
+}
+
+
+class Columns(Spec):
+    """Which column of the files holds what.
+
+    A user or item table uses the same name for the user or item as the interactions.
+    """
+
+    user: str = "user"
+    item: str = "item"
+    timestamp: str = "timestamp"
+    """Numbers or ISO dates; without this column the order of the file counts."""
+    rating: str = "rating"
+    """Checked to be a number where it exists; every row counts as an interaction."""
+    title: str = "title"
+    """Of the item table."""
+
+
+class TableSource(Source):
+    """Your own table."""
+
+    card: ClassVar[Card] = Card(name="table", title="Your own table")
+
+    interactions: str = Field(min_length=1)
+    """File of interactions, relative to the data folder."""
+    users: str = ""
+    """File of user attributes, one row for each user."""
+    items: str = ""
+    """File of item titles and features; several values of a feature are separated by ``|``."""
+    columns: Columns = Columns()
+    template: str = ""
+    """Sentence about a user with ``{column}`` fields of the user table; without it, one clause
+    for each column."""
+    name: str = Field(default="table", min_length=1)
+    sequential: bool = True
+    """Whether timestamps or file order say what came first."""
+
+    def located(self, folder: Path) -> "TableSource":
+        """See `Source.located`; a file that is not there is left to the data folder."""
+        there = {
+            key: str((folder / name).resolve())
+            for key in ("interactions", "users", "items")
+            if (name := getattr(self, key)) and (folder / name).is_file()
+        }
+        return self.model_copy(update=there)
+
+    def load(self, data_dir: Path | None = None) -> Dataset:
+        """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
+        folder = data_dir or Path()
+        names = self.columns
+        table = self._interactions(folder)
+        rows, bad_rows = table.good(self.on_bad_row)
+        timed = [names.timestamp] if names.timestamp in rows.columns else []
+        interactions = rows.select(names.user, names.item, *timed).rename(
+            {
+                names.user: "user",
+                names.item: "item",
+                **dict.fromkeys(timed, "timestamp"),
+            }
+        )
+        profiles, bad_users = self._profiles(folder)
+        items, bad_items = self._items(folder)
+        describe = partial(templates.fill, self.template) if self.template else templates.attributes
+        return assemble(
+            Card(name=self.name, title=self.name, sequential=self.sequential),
+            interactions,
+            profiles,
+            describe,
+            templates.attributes({}),
+            items,
+            bad_rows + bad_users + bad_items,
+        )
+
+    def _interactions(self, folder: Path) -> Table:
+        names, optional = self.columns, self.columns.model_fields_set
+        table = _open(folder, self.interactions).need((names.user, names.item))
+        # a column that the user named must exist; a default one may be missing
+        table = table.need(getattr(names, n) for n in ("timestamp", "rating") if n in optional)
+        table = table.filled(names.user, names.item)
+        if names.rating in table.columns:
+            table = table.numeric(names.rating)
+        return with_times(table, names.timestamp) if names.timestamp in table.columns else table
+
+    def _profiles(self, folder: Path) -> tuple[dict[str, dict[str, str]], int]:
+        user = self.columns.user
+        if not self.users:
+            if self.template:
+                raise InputError("template needs user attributes: name their file, users = ...")
+            return {}, 0
+        table = _open(folder, self.users).need((user,)).filled(user).unique(user)
+        told = [name for name in table.columns if name != user]
+        templates.check_template(self.template, told)
+        rows, bad = table.good(self.on_bad_row)
+        values = rows.select(user, *told).fill_null("")
+        return {
+            name: dict(zip(told, profile, strict=True)) for name, *profile in values.iter_rows()
+        }, bad
+
+    def _items(self, folder: Path) -> tuple[Items, int]:
+        item, title = self.columns.item, self.columns.title
+        if not self.items:
+            return Items(), 0
+        table = _open(folder, self.items).need((item,)).filled(item).unique(item)
+        if "title" in self.columns.model_fields_set:
+            table = table.need((title,))
+        rows, bad = table.good(self.on_bad_row)
+        rows = rows.fill_null("")
+        titles = dict(rows.select(item, title).iter_rows()) if title in rows.columns else {}
+        features = {
+            name: {
+                key: tuple(value.split("|")) if value else ()
+                for key, value in rows.select(item, name).iter_rows()
+            }
+            for name in rows.columns
+            if name not in (item, title)
+        }
+        return Items({key: value for key, value in titles.items() if value}, features), bad
+
+
+def _open(folder: Path, name: str) -> Table:
+    path = find(folder, name) or folder / name
+    suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".xz")]
+    kind = suffixes[-1] if suffixes else ""
+    if kind == ".parquet":
+        return parse_parquet(read(path))
+    if kind not in _LAYOUTS:
+        raise InputError(
+            f"{path} is of no known format: name it {', '.join((*_LAYOUTS, '.parquet'))}"
+        )
+    return parse(read(path), _LAYOUTS[kind])

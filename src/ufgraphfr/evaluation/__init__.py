@@ -1,0 +1,1 @@
+"""The protocol, the metrics, and what a difference between two runs means."""

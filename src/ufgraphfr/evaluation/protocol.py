@@ -1,0 +1,138 @@
+"""Leave-one-out evaluation: every model gets the same input and ranks the same candidates.
+
+| part       | input                       | candidates of the full ranking       |
+|------------|-----------------------------|--------------------------------------|
+| validation | training items              | all items but the training items     |
+| test       | training + validation item  | all but training and validation items |
+
+The secondary ranking is among the target and 99 never-touched items fixed in the split.
+Validation picks rounds and hyper-parameters; the test is read once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ufgraphfr.data.shards import Shard, build, extended
+from ufgraphfr.data.split import Split
+from ufgraphfr.evaluation.metrics import summary
+from ufgraphfr.ops.ranking import full_ranks, sampled_ranks, top
+
+Part: TypeAlias = Literal["validation", "test"]
+Score: TypeAlias = Callable[[Shard], Tensor]
+"""From clients with their input to scores of every item, float ``[clients, items]``."""
+
+COVERAGE = 10
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out for each warm user.
+
+    Attributes:
+        users: int64 ``[warm]``, the data set's numbers, ascending.
+        full: float64 ``[warm]``, the target's rank in the full ranking.
+        sampled: float64 ``[warm]``, its rank among itself and 99 sampled items.
+        coverage: share of the catalogue that is in somebody's top ten of the full ranking.
+    """
+
+    users: NDArray[np.int64]
+    full: NDArray[np.float64]
+    sampled: NDArray[np.float64]
+    coverage: float
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Means by ranking and metric, e.g. ``metrics["full"]["ndcg@10"]``."""
+        return {
+            "full": {**summary(self.full), f"coverage@{COVERAGE}": self.coverage},
+            "sampled99": summary(self.sampled),
+        }
+
+
+def inputs(shard: Shard, split: Split, part: Part) -> Shard:
+    """The warm users with the input that every model gets.
+
+    Args:
+        shard: all users, as `ufgraphfr.data.shards.build` gives them.
+        split: who trains on what.
+        part: ``validation`` or ``test``.
+    """
+    warm = torch.from_numpy(split.warm)
+    chosen = shard.select(warm)
+    if part == "validation":
+        return chosen
+    return extended(chosen, torch.from_numpy(split.validation)[warm])
+
+
+def scored(score: Score, clients: Shard, chunk: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+    """Scores of some clients, a chunk at a time.
+
+    Args:
+        score: the model.
+        clients: their input.
+        chunk: clients at a time, the only memory knob.
+
+    Yields:
+        the clients' numbers, int64 ``[chunk]``, and their scores, float ``[chunk, items]``.
+    """
+    for places in torch.arange(len(clients)).split(chunk):
+        part = clients.select(places)
+        yield part.clients, score(part)
+
+
+def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) -> Outcome:
+    """Rank every warm user's target; scores are consumed chunk by chunk and not kept.
+
+    Args:
+        chunks: clients' numbers, int64 ``[chunk]``, and their scores of all items, float
+            ``[chunk, items]``; every warm user once, in any order.
+        split: who is asked for what.
+        part: ``validation`` or ``test``.
+
+    Raises:
+        ValueError: scores of another shape, or a warm user not scored exactly once.
+    """
+    held = inputs(build(split, torch.empty(split.users, 0)), split, part)
+    ranked = [_ranked(clients.cpu(), scores, held, split, part) for clients, scores in chunks]
+    clients, full, sampled, best = (torch.cat(column) for column in zip(*ranked, strict=True))
+    order = clients.argsort()
+    if not torch.equal(clients[order], held.clients):
+        raise ValueError("every warm user must be scored exactly once")
+    return Outcome(
+        users=held.clients.numpy(),
+        full=full[order].numpy(),
+        sampled=sampled[order].numpy(),
+        coverage=len(best[best >= 0].unique()) / split.items,
+    )
+
+
+def _ranked(
+    clients: Tensor, scores: Tensor, held: Shard, split: Split, part: Part
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The clients, their targets' full and sampled ranks, and their top lists."""
+    if scores.shape != (len(clients), split.items):
+        raise ValueError(
+            f"scores of shape {tuple(scores.shape)} for {len(clients)} clients and "
+            f"{split.items} items"
+        )
+    if not bool(torch.isin(clients, held.clients).all()):
+        raise ValueError("only warm users are evaluated; see ufgraphfr.evaluation.cold")
+    device = scores.device
+    known = held.select(torch.searchsorted(held.clients, clients)).to(device)
+    if part == "validation":
+        targets, rivals = split.validation, split.sampled_validation
+    else:
+        targets, rivals = split.test, split.sampled_test
+    target = torch.from_numpy(targets)[clients].to(device)
+    candidates = torch.from_numpy(rivals)[clients].to(device)
+    scores = scores.detach()
+    full = full_ranks(scores, target, known.ptr, known.items)
+    sampled = sampled_ranks(scores, target, candidates)
+    best = top(scores, COVERAGE, known.ptr, known.items)
+    return clients, full.cpu(), sampled.cpu(), best.cpu()

@@ -1,0 +1,1 @@
+"""One experiment: from a TOML file to a run folder."""

@@ -1,0 +1,198 @@
+"""An experiment as a TOML file says it: one table for each seam, every key checked."""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.errors import InputError, nearest
+from ufgraphfr.core.spec import Registry, Spec, parse
+from ufgraphfr.data.shards import Negatives
+from ufgraphfr.data.sources import SOURCES
+from ufgraphfr.data.sources.base import Source
+from ufgraphfr.federation.cohort import FederationSpec
+from ufgraphfr.privacy import MECHANISMS
+from ufgraphfr.privacy.base import Mechanism
+from ufgraphfr.references import REFERENCES
+from ufgraphfr.references.base import Reference
+from ufgraphfr.text import ENCODERS
+from ufgraphfr.text.base import Encoder
+
+DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphfr", "privacy": "none"}
+TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation")
+KEYS = ("name", "seed", *TABLES)
+
+
+class ProtocolSpec(Spec):
+    """How the data is split and negatives are drawn; the ``[protocol]`` table."""
+
+    split: Literal["leave-one-out"] = "leave-one-out"
+    negatives: Negatives = "honest"
+    """``legacy-leaky`` spares held-out items as training negatives, which marks them."""
+    cold_users: float = Field(0.0, ge=0, lt=1)
+    """Share of users, among those with 20 interactions, that never train."""
+
+
+class EvaluationSpec(Spec):
+    """When and what is evaluated; the ``[evaluation]`` table."""
+
+    every: int = Field(5, ge=1)
+    """Rounds between two evaluations on validation; a checkpoint is written with each."""
+    table: Literal["received", "local"] | None = None
+    """Short for the algorithm's ``evaluated_table``."""
+    yardsticks: tuple[str, ...] = ()
+    """References to evaluate beside the algorithm."""
+    chunk: int = Field(128, ge=1)
+    """Clients scored at once; bounds memory, changes no result."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked experiment: everything that decides its result."""
+
+    name: str
+    seed: int
+    source: Source
+    protocol: ProtocolSpec
+    encoder: Encoder
+    model: Algorithm | Reference
+    federation: FederationSpec
+    mechanism: Mechanism
+    evaluation: EvaluationSpec
+    yardsticks: tuple[Reference, ...]
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, ready to be written as TOML and read again."""
+        parts = {
+            "data": self.source,
+            "text": self.encoder,
+            "algorithm": self.model,
+            "privacy": self.mechanism,
+        }
+        tables = {name: {"kind": part.kind, **_plain(part)} for name, part in parts.items()}
+        tables["protocol"] = _plain(self.protocol)
+        tables["federation"] = _plain(self.federation)
+        tables["evaluation"] = _plain(self.evaluation)
+        return {"name": self.name, "seed": self.seed} | {name: tables[name] for name in TABLES}
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the resolved configuration without its name."""
+        values = {key: value for key, value in self.resolved().items() if key != "name"}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(spec: Spec) -> dict[str, Any]:
+    """Values as TOML knows them; a key whose value is None is left out, which means the same."""
+    return spec.model_dump(mode="json", exclude_none=True)
+
+
+def read(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> Experiment:
+    """Read an experiment from a TOML file.
+
+    Args:
+        path: the file.
+        overrides: ``table.key=value``, values in TOML's notation (a bare word is a string).
+        seed: instead of the file's.
+
+    Raises:
+        InputError: the file cannot be read, or a key or value is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror}): name a TOML file") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from None
+    for override in overrides:
+        _override(values, override)
+    if seed is not None:
+        values["seed"] = seed
+    values.setdefault("name", path.stem)
+    experiment = build(values)
+    return replace(experiment, source=experiment.source.located(path.parent))
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError(f"--set {override}: write table.key=value, as in algorithm.lr=0.05")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table = values
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise InputError(f"--set {override}: '{key}' is a value, not a table")
+    table[keys[-1]] = value
+
+
+def build(values: dict[str, Any]) -> Experiment:
+    """Check the values of an experiment.
+
+    Args:
+        values: as read from TOML: ``seed``, ``name`` and one dict for each table.
+
+    Raises:
+        InputError: an unknown key (the nearest valid one is offered), or a bad value.
+    """
+    for key, value in values.items():
+        if key not in KEYS:
+            raise InputError(f"the experiment has no key '{key}': {nearest(key, KEYS)}")
+        if key in TABLES and not isinstance(value, dict):
+            raise InputError(f"'{key}' = {value!r} must be a table: write [{key}]")
+    seed = values.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise InputError(f"seed = {seed!r} must be a whole number from 0 to 2**63 - 1")
+    evaluation = parse(EvaluationSpec, values.get("evaluation", {}), "[evaluation]")
+    return Experiment(
+        name=str(values.get("name", "run")),
+        seed=seed,
+        source=_part(SOURCES, "data", values),
+        protocol=parse(ProtocolSpec, values.get("protocol", {}), "[protocol]"),
+        encoder=_part(ENCODERS, "text", values),
+        model=_model(values, evaluation),
+        federation=parse(FederationSpec, values.get("federation", {}), "[federation]"),
+        mechanism=_part(MECHANISMS, "privacy", values),
+        evaluation=evaluation,
+        yardsticks=tuple(
+            REFERENCES.build(kind, {}, f"[evaluation] yardstick {kind}")
+            for kind in evaluation.yardsticks
+        ),
+    )
+
+
+def _part(registry: Registry[Any], table: str, values: dict[str, Any]) -> Any:
+    given = dict(values.get(table, {}))
+    kind = given.pop("kind", DEFAULT_KINDS[table])
+    return registry.build(str(kind), given, f"[{table}]")
+
+
+def _model(values: dict[str, Any], evaluation: EvaluationSpec) -> Algorithm | Reference:
+    """The algorithm or, as the same table may name one, the reference."""
+    given = dict(values.get("algorithm", {}))
+    kind = str(given.pop("kind", DEFAULT_KINDS["algorithm"]))
+    if kind in REFERENCES.kinds:
+        return REFERENCES.build(kind, given, "[algorithm]")
+    if "." not in kind and kind.replace("_", "-") not in ALGORITHMS.kinds:
+        both = (*ALGORITHMS.kinds, *REFERENCES.kinds)
+        raise InputError(f"no algorithm or reference '{kind}': {nearest(kind, both)}")
+    if evaluation.table is not None:
+        if "evaluated_table" not in ALGORITHMS.find(kind).model_fields:
+            raise InputError(
+                f"[evaluation] table = '{evaluation.table}': {kind} has no local and received "
+                f"table to choose from; leave the key out"
+            )
+        given["evaluated_table"] = evaluation.table
+    return ALGORITHMS.build(kind, given, "[algorithm]")

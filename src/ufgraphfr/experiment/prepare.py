@@ -1,0 +1,53 @@
+"""From an experiment to what it trains on: data set, split, and everybody's shard."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.shards import Shard, build
+from ufgraphfr.data.split import Split, leave_one_out
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.text import embed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What an experiment trains on and is asked."""
+
+    dataset: Dataset
+    split: Split
+    shard: Shard
+    setting: Setting
+
+
+def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
+    """Load, split and embed.
+
+    Args:
+        experiment: the experiment.
+        data_dir: where the data set's files lie; None looks in the cache, then fetches.
+
+    Raises:
+        InputError: data or encoder are missing, or a row is bad.
+    """
+    dataset = experiment.source.load(data_dir)
+    logger.info("%s: %s", dataset.card.name, dataset.cleaning)
+    split = leave_one_out(dataset, experiment.protocol.cold_users)
+    text = torch.from_numpy(embed(experiment.encoder, dataset.texts))
+    return Prepared(
+        dataset=dataset,
+        split=split,
+        shard=build(split, text, experiment.protocol.negatives),
+        setting=Setting(
+            items=len(dataset.items),
+            clients=len(dataset.users),
+            text_width=text.shape[1],
+            seed=experiment.seed,
+        ),
+    )

@@ -1,0 +1,126 @@
+"""The result of a run: test metrics, costs and per-user ranks, read once at the best round."""
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufgraphfr.data.columns import write_parquet
+from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.evaluation.protocol import Outcome, Score
+from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder
+from ufgraphfr.experiment.assess import Metrics, assess, assess_cold, assess_yardsticks
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.environment import peak_rss_bytes
+from ufgraphfr.experiment.prepare import Prepared
+
+SCHEMA = "ufgraphfr-result-1"
+
+
+def write_result(
+    experiment: Experiment,
+    prepared: Prepared,
+    folder: RunFolder,
+    best: Checkpoint,
+    score: Score,
+) -> None:
+    """Evaluate the best round on test, and write the result last of all.
+
+    Args:
+        experiment: what was run.
+        prepared: data and split.
+        folder: where the best checkpoint lies and becomes the model.
+        best: the checkpoint that validation picked.
+        score: its scores.
+    """
+    started = time.perf_counter()
+    chunk = experiment.evaluation.chunk
+    lines = folder.read_metrics()
+    test = assess(score, prepared, "test", chunk)
+    validation = _validation(lines, best, score, prepared, chunk)
+    cold = assess_cold(score, prepared, chunk)
+    yardsticks, outcomes = assess_yardsticks(experiment.yardsticks, prepared, chunk)
+    write_parquet(folder.ranks, _ranks(prepared.dataset, test, outcomes))
+    folder.promote_best()
+    seconds = _seconds(lines, time.perf_counter() - started)
+    result = {
+        "schema": SCHEMA,
+        "name": experiment.name,
+        "algorithm": experiment.model.kind,
+        "data": _data(prepared.dataset),
+        "protocol": experiment.protocol.negatives,
+        "split": experiment.protocol.split,
+        "sequential": prepared.dataset.card.sequential,
+        "seed": experiment.seed,
+        "rounds": len(lines),
+        "best_round": best.best_round,
+        "validation": validation,
+        "test": test.metrics,
+        "cold": cold,
+        "yardsticks": yardsticks,
+        "seconds": seconds,
+        **_costs(lines),
+        "peak_rss_bytes": peak_rss_bytes(),
+        "privacy": None,
+        "guarantee": experiment.mechanism.guarantee,
+        "config_digest": experiment.digest,
+    }
+    folder.write_json(folder.result, result)
+
+
+def _validation(
+    lines: list[dict[str, Any]], best: Checkpoint, score: Score, prepared: Prepared, chunk: int
+) -> Metrics:
+    """The metrics that picked the round; a model without rounds is validated here."""
+    for line in lines:
+        if line["round"] == best.best_round:
+            metrics: Metrics = line["validation"]
+            return metrics
+    return assess(score, prepared, "validation", chunk).metrics
+
+
+def _data(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.card.name,
+        "users": len(dataset.users),
+        "items": len(dataset.items),
+        "interactions": len(dataset.user),
+        "sha256": dataset.sha256,
+    }
+
+
+def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, float]:
+    """Wall seconds by kind of work, resumed parts included."""
+    parts = {
+        name: sum(line[f"{name}_seconds"] for line in lines)
+        for name in ("train", "aggregate", "evaluate")
+    }
+    parts["evaluate"] += test_seconds
+    return parts | {"total": sum(parts.values())}
+
+
+def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:
+    """Means over rounds; bytes are encoded bytes for one client that takes part."""
+    names = {
+        "cpu_seconds_per_round": "cpu_seconds",
+        "bytes_up_per_client_round": "bytes_up",
+        "bytes_down_per_client_round": "bytes_down",
+    }
+    return {
+        name: sum(line[key] for line in lines) / max(1, len(lines)) for name, key in names.items()
+    }
+
+
+def _ranks(
+    dataset: Dataset, test: Outcome, yardsticks: dict[str, Outcome]
+) -> dict[str, NDArray[Any]]:
+    """Each user's test ranks, of the model and of the yardsticks beside it."""
+    columns: dict[str, NDArray[Any]] = {
+        "user": np.array([dataset.users[user] for user in test.users]),
+        "full": test.full,
+        "sampled99": test.sampled,
+    }
+    for kind, outcome in yardsticks.items():
+        columns |= {f"{kind}.full": outcome.full, f"{kind}.sampled99": outcome.sampled}
+    return columns

@@ -1,0 +1,83 @@
+"""Run an experiment into its folder."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.environment import environment
+from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.experiment.result import write_result
+from ufgraphfr.experiment.training import Progress, train
+from ufgraphfr.federation.scoring import device_score
+from ufgraphfr.federation.store import MemoryStore
+
+logger = logging.getLogger(__name__)
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the GPU if there is one.
+
+    Raises:
+        InputError: an unknown device, or a GPU asked for where there is none.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {name}: choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no GPU here; use --device cpu")
+    gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if gpu else "cpu")
+
+
+def execute(
+    experiment: Experiment,
+    out: Path,
+    data_dir: Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+) -> Iterator[Progress]:
+    """Run an experiment; when this generator ends, ``out`` holds the result.
+
+    Args:
+        experiment: what to run.
+        out: the run folder.
+        data_dir: where the data set's files lie.
+        resume: go on with an unfinished folder; one that is missing is started, one that is
+            finished is left as it is.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Yields:
+        the progress after each round.
+
+    Raises:
+        InputError: bad data, or a folder that must not be written.
+    """
+    target = choose_device(device)
+    folder = RunFolder(out)
+    folder.open(experiment.resolved(), experiment.digest, resume)
+    if folder.result.exists():
+        logger.info("%s is finished: nothing to do", out)
+        return
+    prepared = prepare(experiment, data_dir)
+    folder.write_json(folder.environment, environment(target))
+    if isinstance(experiment.model, Algorithm):
+        yield from train(experiment, experiment.model, prepared, folder, target)
+        best = load_checkpoint(folder.best_or_model, target)
+    else:
+        best = Checkpoint(0, 0, 0.0, experiment.model.fit(prepared.shard), {})
+        save_checkpoint(folder.best, best)
+    write_result(experiment, prepared, folder, best, restored_score(experiment, best))
+
+
+def restored_score(experiment: Experiment, checkpoint: Checkpoint) -> Score:
+    """The scores of a checkpoint: of an algorithm's devices, or of a fitted reference."""
+    model, server = experiment.model, checkpoint.server
+    if isinstance(model, Algorithm):
+        return device_score(model, server, MemoryStore(checkpoint.private), checkpoint.round)
+    return lambda clients: model.score(server, clients)

@@ -1,0 +1,137 @@
+"""Federated training with evaluation and checkpoints; it leaves the best checkpoint behind."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ufgraphfr.algorithms.base import Algorithm, on
+from ufgraphfr.core.keys import Key
+from ufgraphfr.experiment.artifacts import (
+    Checkpoint,
+    RunFolder,
+    load_checkpoint,
+    save_checkpoint,
+)
+from ufgraphfr.experiment.assess import Metrics, assess
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.federation.loop import Round, rounds
+from ufgraphfr.federation.scoring import device_score
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import TRANSPORTS, Simulation
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A finished round, for whoever watches.
+
+    Attributes:
+        round: from 1.
+        rounds: how many there will be.
+        clients: how many took part.
+        loss: their mean training loss, NaN if nobody took part.
+        seconds: wall time of the round, evaluation and checkpoint included.
+        validation: validation metrics, if this round was evaluated.
+    """
+
+    round: int
+    rounds: int
+    clients: int
+    loss: float
+    seconds: float
+    validation: Metrics | None
+
+
+def train(
+    experiment: Experiment,
+    algorithm: Algorithm,
+    prepared: Prepared,
+    folder: RunFolder,
+    device: torch.device,
+) -> Iterator[Progress]:
+    """Train from the last checkpoint, or from the start; yields after each round.
+
+    Rounds are evaluated on validation every ``[evaluation] every``; the best one is kept in
+    ``folder.best``. A round's line is written before its checkpoint, so that a kill between the
+    two leaves a line too many, which resuming cuts off, and never one too few.
+    """
+    shard = prepared.shard.to(device)
+    last = _last(algorithm, prepared, folder, device)
+    store = MemoryStore(last.private)
+    simulation = Simulation(
+        algorithm, experiment.mechanism, shard, store, experiment.federation.chunk
+    )
+    folder.cut_metrics(last.round)
+    done_rounds = rounds(
+        algorithm,
+        experiment.mechanism,
+        TRANSPORTS[experiment.federation.transport](simulation),
+        experiment.federation,
+        torch.from_numpy(prepared.split.warm).to(device),
+        last.server,
+        Key(experiment.seed),
+        first=last.round + 1,
+    )
+    total = experiment.federation.rounds
+    for done in done_rounds:
+        started = time.perf_counter()
+        validation = None
+        if done.number % experiment.evaluation.every == 0 or done.number == total:
+            score = device_score(algorithm, done.state, store, done.number)
+            chunk = experiment.evaluation.chunk
+            validation = assess(score, prepared, "validation", chunk).metrics
+        evaluated = time.perf_counter() - started
+        folder.append_metrics(_line(done, evaluated, validation))
+        if validation is not None:
+            last = _keep(done, store, validation, last, folder)
+        spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
+        yield Progress(done.number, total, done.clients, done.loss, spent, validation)
+
+
+def _last(
+    algorithm: Algorithm, prepared: Prepared, folder: RunFolder, device: torch.device
+) -> Checkpoint:
+    """The checkpoint to go on from, or the initial weights."""
+    if folder.latest.exists():
+        return load_checkpoint(folder.latest, device)
+    server = on(device, algorithm.init_server(prepared.setting))
+    private = algorithm.init_private(prepared.setting, prepared.shard.to(device))
+    return Checkpoint(0, 0, -math.inf, server, private)
+
+
+def _keep(
+    done: Round, store: MemoryStore, validation: Metrics, last: Checkpoint, folder: RunFolder
+) -> Checkpoint:
+    """Write the checkpoint, and before it the best one if this is it."""
+    value = validation["full"]["ndcg@10"]
+    better = value > last.best_value
+    kept = Checkpoint(
+        round=done.number,
+        best_round=done.number if better else last.best_round,
+        best_value=value if better else last.best_value,
+        server=done.state,
+        private=store.weights,
+    )
+    if better:
+        save_checkpoint(folder.best, kept)
+    save_checkpoint(folder.latest, kept)
+    return kept
+
+
+def _line(done: Round, evaluate_seconds: float, validation: Metrics | None) -> dict[str, Any]:
+    return {
+        "round": done.number,
+        "clients": done.clients,
+        "loss": None if math.isnan(done.loss) else done.loss,
+        "train_seconds": done.train_seconds,
+        "aggregate_seconds": done.aggregate_seconds,
+        "evaluate_seconds": evaluate_seconds,
+        "cpu_seconds": done.cpu_seconds,
+        "bytes_down": done.bytes_down,
+        "bytes_up": done.bytes_up,
+        "validation": validation,
+    }

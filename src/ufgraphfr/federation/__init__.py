@@ -1,0 +1,1 @@
+"""Rounds: cohorts, the client function, transports, and what they move."""

@@ -1,0 +1,46 @@
+"""The client: the one function that reads a client's data in training, and what it lets out.
+
+Simulation calls it with a chunk of clients, a phone with one, a silo with its users.
+"""
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, Task
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.privacy.base import Mechanism
+
+
+def respond(
+    algorithm: Algorithm,
+    mechanism: Mechanism,
+    task: Task,
+    shard: Shard,
+    private: Private,
+    key: Key,
+) -> tuple[Report, Private]:
+    """Train locally and release what the mechanism lets through.
+
+    Args:
+        algorithm: both sides' arithmetic.
+        mechanism: what may leave.
+        task: the server's request for these clients.
+        shard: their data, in the task's order.
+        private: their weights, likewise; not modified.
+        key: seed and round of all randomness.
+
+    Returns:
+        The report, and the new private weights, both in the order of ``task.clients``.
+    """
+    if bool((shard.counts.diff() > 0).any()):
+        order = shard.counts.argsort(descending=True, stable=True)
+        back = order.argsort()
+        mine = {name: value[order] for name, value in private.items()}
+        report, after = respond(
+            algorithm, mechanism, task.select(order), shard.select(order), mine, key
+        )
+        after = {name: value[back] for name, value in after.items()}
+        return report if report.summed else report.select(back), after
+    update, after = algorithm.local(task, shard, private, key)
+    arrays = mechanism.privatize(update.arrays, task.clients, key)
+    report = Report(task.round, task.clients, arrays, summed=False, loss=update.loss)
+    return report.total() if algorithm.release == "sum" else report, after

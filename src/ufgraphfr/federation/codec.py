@@ -1,0 +1,75 @@
+"""Messages as bytes (safetensors): named arrays, never pickle, nothing else.
+
+Item tables and changed rows are written out dense: which rows a client touched is its history.
+The prefix of a name says what it was: ``shared/``, ``personal/``, ``tables/``, ``rows/``,
+``own/``.
+"""
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.tables import DenseTables, Tables
+
+
+def encode_task(task: Task) -> bytes:
+    """A task as bytes."""
+    arrays = {"round": torch.tensor(task.round), "clients": task.clients}
+    arrays |= {f"shared/{name}": value for name, value in task.shared.items()}
+    for name, value in task.personal.items():
+        if isinstance(value, Tensor):
+            arrays[f"personal/{name}"] = value
+        else:
+            arrays[f"tables/{name}"] = value.dense()
+    return _save(arrays)
+
+
+def decode_task(payload: bytes) -> Task:
+    """A task from its bytes."""
+    arrays = load(payload)
+    personal: dict[str, Tensor | Tables] = dict(_under("personal/", arrays))
+    personal |= {name: DenseTables(value) for name, value in _under("tables/", arrays).items()}
+    return Task(int(arrays["round"]), arrays["clients"], _under("shared/", arrays), personal)
+
+
+def encode_report(report: Report) -> bytes:
+    """A report as bytes."""
+    arrays = {
+        "round": torch.tensor(report.round),
+        "clients": report.clients,
+        "loss": report.loss,
+        "summed": torch.tensor(report.summed),
+    }
+    for name, value in report.arrays.items():
+        if isinstance(value, Rows):
+            arrays[f"rows/{name}"] = value.dense()
+        else:
+            arrays[f"own/{name}"] = value
+    return _save(arrays)
+
+
+def decode_report(payload: bytes) -> Report:
+    """A report from its bytes; rows that are zero throughout are dropped again."""
+    arrays = load(payload)
+    values: dict[str, Tensor | Rows] = dict(_under("own/", arrays))
+    values |= {name: Rows.of(value) for name, value in _under("rows/", arrays).items()}
+    return Report(
+        int(arrays["round"]), arrays["clients"], values, bool(arrays["summed"]), arrays["loss"]
+    )
+
+
+def _save(arrays: dict[str, Tensor]) -> bytes:
+    for name, value in arrays.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"'{name}' is a {type(value).__name__}: only arrays may travel")
+    return save({name: value.contiguous().cpu() for name, value in arrays.items()})
+
+
+def _under(prefix: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,33 @@
+"""Scores as the devices compute them, for evaluation and for recommending."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.messages import State
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.federation.store import MemoryStore
+
+
+def device_score(
+    algorithm: Algorithm, state: State, store: MemoryStore, round_number: int
+) -> Callable[[Shard], Tensor]:
+    """A function from clients with their input to scores of every item.
+
+    Args:
+        algorithm: the model.
+        state: the server's memory.
+        store: everybody's private weights.
+        round_number: how many rounds are done.
+
+    Returns:
+        From a shard to float ``[clients, items]``.
+    """
+
+    def score(inputs: Shard) -> Tensor:
+        inputs = inputs.to(store.device)
+        task = algorithm.evaluated(state, inputs.clients, round_number + 1)
+        return algorithm.score(task, inputs, store.gather(inputs.clients))
+
+    return score

@@ -1,0 +1,128 @@
+"""How tasks reach clients and reports come back: in memory, or through their bytes.
+
+A transport is one method, `exchange`. Both of these simulate the clients in this process.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.federation import codec
+from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.privacy.base import Mechanism
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A report and what it cost to get.
+
+    Attributes:
+        report: of some clients.
+        bytes_down: encoded size of one client's task.
+        bytes_up: encoded size of one client's report.
+    """
+
+    report: Report
+    bytes_down: float
+    bytes_up: float
+
+
+class Transport(Protocol):
+    """Carries tasks to clients and reports back."""
+
+    def exchange(
+        self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
+    ) -> Iterator[Answer]:
+        """Ask every client of a cohort once.
+
+        Args:
+            task_for: makes the task of some clients, int64 ``[n]``.
+            cohort: int64 ``[clients]``.
+            key: seed and round.
+        """
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """All clients, in this process.
+
+    Attributes:
+        algorithm, mechanism: what every client runs.
+        shard: everybody's data; client u is at place u.
+        store: everybody's private weights.
+        chunk: clients stacked at once.
+    """
+
+    algorithm: Algorithm
+    mechanism: Mechanism
+    shard: Shard
+    store: MemoryStore
+    chunk: int
+
+    def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
+        """Clients with like amounts of data together, so that little is padding."""
+        order = self.shard.counts[cohort].argsort(descending=True, stable=True)
+        yield from cohort[order].split(self.chunk)
+
+    def answer(self, task: Task, key: Key) -> Report:
+        """Let the clients of a task train; their new weights are stored."""
+        clients = task.clients
+        mine = self.store.gather(clients)
+        shard = self.shard.select(clients)
+        report, after = respond(self.algorithm, self.mechanism, task, shard, mine, key)
+        self.store.scatter(clients, after)
+        return report
+
+
+class Local:
+    """Messages stay tensors; one client's bytes are measured on the first chunk of a round."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        """Carries messages to the clients of ``simulation``."""
+        self.simulation = simulation
+
+    def exchange(
+        self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
+    ) -> Iterator[Answer]:
+        """See `Transport.exchange`."""
+        down = up = 0.0
+        for number, clients in enumerate(self.simulation.chunks(cohort)):
+            task = task_for(clients)
+            report = self.simulation.answer(task, key)
+            if number == 0:
+                one = torch.zeros(1, dtype=torch.int64, device=clients.device)
+                down = float(len(codec.encode_task(task.select(one))))
+                up = float(
+                    len(codec.encode_report(report if report.summed else report.select(one)))
+                )
+            yield Answer(report, down, up)
+
+
+class Loopback:
+    """Every message goes through its bytes, as it would over a network."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        """Carries messages to the clients of ``simulation``."""
+        self.simulation = simulation
+
+    def exchange(
+        self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
+    ) -> Iterator[Answer]:
+        """See `Transport.exchange`."""
+        for clients in self.simulation.chunks(cohort):
+            down = codec.encode_task(task_for(clients))
+            up = codec.encode_report(self.simulation.answer(codec.decode_task(down), key))
+            report = codec.decode_report(up)
+            share = 1 if report.summed else len(clients)
+            yield Answer(report, len(down) / len(clients), len(up) / share)
+
+
+TRANSPORTS: dict[str, Callable[[Simulation], Transport]] = {"local": Local, "loopback": Loopback}

@@ -1,0 +1,1 @@
+"""Networks on stacked weights: every parameter has a leading ``clients`` axis."""

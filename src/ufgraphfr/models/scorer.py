@@ -1,0 +1,49 @@
+"""The score MLP of He et al., "Neural collaborative filtering", WWW 2017, on stacked weights.
+
+Its input is ``[state ; item]``. The first layer is applied to both halves apart: states are few
+and shared by many samples, so they are projected once.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.models.stacked import Params, init_linear, linear
+
+
+def init_scorer(sizes: tuple[int, ...], generator: torch.Generator) -> Params:
+    """One client's MLP; ``sizes`` are its widths, from input to the single output."""
+    params: Params = {}
+    for depth, (inputs, outputs) in enumerate(pairwise(sizes)):
+        params |= init_linear(f"score.{depth}", inputs, outputs, generator)
+    return params
+
+
+def project_states(params: Params, states: Tensor) -> Tensor:
+    """The states' half of the first layer, float ``[clients, states, width]``."""
+    dim = states.shape[-1]
+    return linear(states, params["score.0.weight"][:, :dim], params["score.0.bias"])
+
+
+def logits(params: Params, projected: Tensor, items: Tensor, activation: bool) -> Tensor:
+    """Scores of items in states, before the sigmoid.
+
+    Args:
+        params: stacked weights as of `init_scorer`.
+        projected: what `project_states` returned for each sample's state, float
+            ``[clients, samples or 1, width]``.
+        items: float ``[clients, samples, dim]``.
+        activation: ReLU between the layers; without it the MLP is linear.
+
+    Returns:
+        float ``[clients, samples]``.
+    """
+    dim = items.shape[-1]
+    x = torch.baddbmm(projected, items, params["score.0.weight"][:, -dim:])
+    depths = sum(name.startswith("score.") and name.endswith(".weight") for name in params)
+    for depth in range(1, depths):
+        if activation:
+            x = x.relu_()
+        x = linear(x, params[f"score.{depth}.weight"], params[f"score.{depth}.bias"])
+    return x.squeeze(-1)

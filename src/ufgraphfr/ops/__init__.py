@@ -1,0 +1,1 @@
+"""Pure tensor functions: no state, no files; each has a slow obvious oracle in the tests."""

@@ -1,0 +1,60 @@
+"""Item-item counts: sums over clients of small contributions, and nothing else.
+
+Co-interactions: G = sum over clients of x x^T, x in {0, 1}^items the client's history.
+Transitions: T[i, j] = sum over clients and gaps g of 1/g where j comes g places after i.
+"""
+
+import torch
+from torch import Tensor
+
+_CHUNK = 1024
+"""Clients written out dense at a time; bounds memory at ``_CHUNK * items`` floats."""
+
+
+def co_interactions(ptr: Tensor, items: Tensor, catalogue: int) -> Tensor:
+    """How many clients have both items.
+
+    Args:
+        ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
+        items: int64 ``[rows]``, distinct within a client.
+        catalogue: how many items there are.
+
+    Returns:
+        float32 ``[catalogue, catalogue]``, symmetric, exact below 2**24; the diagonal holds the
+        items' counts.
+    """
+    gram = torch.zeros(catalogue, catalogue, device=items.device)
+    for first in range(0, len(ptr) - 1, _CHUNK):
+        bounds = ptr[first : first + _CHUNK + 1]
+        own = items[int(bounds[0]) : int(bounds[-1])]
+        dense = gram.new_zeros(len(bounds) - 1, catalogue)
+        dense[_owner(bounds), own] = 1
+        gram.addmm_(dense.T, dense)
+    return gram
+
+
+def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor:
+    """How often one item follows another within some places, near ones counting more.
+
+    Args:
+        ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
+        items: int64 ``[rows]``, in time order.
+        catalogue: how many items there are.
+        gaps: the farthest distance counted.
+
+    Returns:
+        float32 ``[catalogue, catalogue]``; row ``i`` holds what follows item ``i``.
+    """
+    owner = _owner(ptr)
+    counts = torch.zeros(catalogue**2, device=items.device)
+    for gap in range(1, gaps + 1):
+        before, after = items[:-gap], items[gap:]
+        pair = (before * catalogue + after)[owner[:-gap] == owner[gap:]]
+        counts.index_add_(0, pair, counts.new_full((len(pair),), 1 / gap))
+    return counts.view(catalogue, catalogue)
+
+
+def _owner(ptr: Tensor) -> Tensor:
+    rows = int(ptr[-1] - ptr[0])
+    client = torch.arange(len(ptr) - 1, device=ptr.device)
+    return torch.repeat_interleave(client, ptr.diff(), output_size=rows)

@@ -1,0 +1,43 @@
+"""Which rows of the item table each client touches, and where each item lies among them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Touched:
+    """Distinct items of each client, ascending, as CSR.
+
+    Attributes:
+        ptr: int64 ``[clients + 1]``.
+        index: int64 ``[rows]``.
+        place: int64 ``[clients, items]``, row number of a touched item, counted over all clients.
+    """
+
+    ptr: Tensor
+    index: Tensor
+    place: Tensor
+
+    def rows(self, items: Tensor) -> Tensor:
+        """int64 ``[clients, n]``: the row of each item; padding (-1) gets some row."""
+        return self.place.gather(1, items.clamp(min=0))
+
+
+def touched(items: Tensor, height: int) -> Touched:
+    """The distinct items of each client.
+
+    Args:
+        items: int64 ``[clients, n]``; -1 is padding.
+        height: the size of the catalogue.
+    """
+    clients = len(items)
+    mask = torch.zeros(clients, height + 1, dtype=torch.bool, device=items.device)
+    # padding marks an extra column that is cut off again
+    mask.scatter_(1, torch.where(items < 0, height, items), True)
+    mask = mask[:, :height]
+    ptr = torch.zeros(clients + 1, dtype=torch.int64, device=items.device)
+    torch.cumsum(mask.sum(1), 0, out=ptr[1:])
+    place = (mask.flatten().cumsum(0) - 1).clamp(min=0).view(clients, height)
+    return Touched(ptr, mask.nonzero()[:, 1], place)

@@ -1,0 +1,23 @@
+"""No mechanism: updates leave the device as they are, and nothing is guaranteed."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report
+from ufgraphfr.privacy.base import Arrays, Mechanism
+
+
+class NoMechanism(Mechanism):
+    """The identity."""
+
+    guarantee: ClassVar[str] = "no privacy guarantee"
+
+    def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
+        """See `Mechanism.privatize`."""
+        return arrays
+
+    def finalize(self, report: Report, key: Key) -> Report:
+        """See `Mechanism.finalize`."""
+        return report

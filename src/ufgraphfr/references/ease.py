@@ -1,0 +1,39 @@
+"""EASE: the best linear item-item model, in closed form.
+
+Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019: with P = (X^T X + ridge
+I)^-1, B_ij = -P_ij / P_jj off the diagonal, B_jj = 0. The history is weighted by decay^age.
+"""
+
+from typing import final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.ops.item_graph import co_interactions
+from ufgraphfr.ops.recency import propagate, recency
+from ufgraphfr.references.base import Reference
+
+
+@final
+class Ease(Reference):
+    """Ridge regression of every item on all others."""
+
+    ridge: float = Field(500.0, gt=0)
+    """The regulariser, lambda in the paper."""
+    decay: float = Field(0.8, gt=0, le=1)
+    """Weight of a history item relative to the next one."""
+
+    def fit(self, training: Shard) -> dict[str, Tensor]:
+        """``operator``: float32 ``[items, items]``, from history item to candidate."""
+        gram = co_interactions(training.ptr, training.items, training.catalogue).double()
+        gram.diagonal().add_(self.ridge)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        operator = (-inverse / inverse.diagonal()).fill_diagonal_(0)
+        return {"operator": operator.float().contiguous()}
+
+    def score(self, fitted: dict[str, Tensor], inputs: Shard) -> Tensor:
+        """The recency-weighted sum of coefficients."""
+        weights = recency(inputs.ptr, self.decay)
+        return propagate(inputs.ptr, inputs.items, weights, fitted["operator"])

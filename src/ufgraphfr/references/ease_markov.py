@@ -1,0 +1,44 @@
+"""EASE + Markov: what goes together plus what comes next, the strongest closed form here.
+
+score_u = z(EASE_u) + weight * z(Markov_u), z(s) = (s - mean s) / std s over all items of user u.
+"""
+
+from typing import final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.references.base import Reference
+from ufgraphfr.references.ease import Ease
+from ufgraphfr.references.markov import Markov
+
+
+@final
+class EaseMarkov(Reference):
+    """The sum of both, each standardised per user."""
+
+    weight: float = Field(1.5, ge=0)
+    """Share of Markov relative to EASE."""
+    ease: Ease = Ease()
+    markov: Markov = Markov()
+
+    def fit(self, training: Shard) -> dict[str, Tensor]:
+        """``ease`` and ``markov``: float32 ``[items, items]``."""
+        return {
+            "ease": self.ease.fit(training)["operator"],
+            "markov": self.markov.fit(training)["operator"],
+        }
+
+    def score(self, fitted: dict[str, Tensor], inputs: Shard) -> Tensor:
+        """The weighted sum of standardised scores."""
+        ease = self.ease.score({"operator": fitted["ease"]}, inputs)
+        markov = self.markov.score({"operator": fitted["markov"]}, inputs)
+        return _standardised(ease) + self.weight * _standardised(markov)
+
+
+def _standardised(scores: Tensor) -> Tensor:
+    std, mean = torch.std_mean(scores, dim=1, keepdim=True)
+    # a user without history has the same score everywhere
+    return (scores - mean) / std.clamp(min=torch.finfo(scores.dtype).tiny)

@@ -1,0 +1,105 @@
+"""Top-N recommendations from a run folder, as each user's device would rank them."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ufgraphfr.core.errors import InputError, nearest
+from ufgraphfr.data.shards import Shard, extended
+from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.experiment.artifacts import RunFolder, load_checkpoint
+from ufgraphfr.experiment.config import build
+from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.experiment.runner import restored_score
+from ufgraphfr.ops.ranking import top
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """One item of a list.
+
+    Attributes:
+        item: the data set's id.
+        title: for people.
+        score: the model's; only its order means something.
+    """
+
+    item: str
+    title: str
+    score: float
+
+
+class Recommender:
+    """A run's model at its best round, with the data it was trained on."""
+
+    def __init__(self, prepared: Prepared, score: Score) -> None:
+        """Prefer `open`."""
+        self._prepared, self._score = prepared, score
+        self._numbers = {name: place for place, name in enumerate(prepared.dataset.users)}
+
+    @classmethod
+    def open(cls, folder: Path, data_dir: Path | None = None) -> "Recommender":
+        """Load a finished run.
+
+        Args:
+            folder: the run folder.
+            data_dir: where the data set's files lie, if the run was given one.
+
+        Raises:
+            InputError: not a finished run, or its data cannot be found.
+        """
+        run = RunFolder(folder)
+        if not run.result.exists():
+            raise InputError(f"{folder} holds no finished run: train it with ufgraphfr run")
+        experiment = build(tomllib.loads(run.config.read_text(encoding="utf-8")))
+        prepared = prepare(experiment, data_dir)
+        checkpoint = load_checkpoint(run.model, torch.device("cpu"))
+        return cls(prepared, restored_score(experiment, checkpoint))
+
+    def history(self, user: str) -> list[str]:
+        """Titles of everything the user interacted with, oldest first.
+
+        Raises:
+            InputError: no such user.
+        """
+        titles = self._prepared.dataset.titles
+        return [titles[item] for item in self._input(user).items.tolist()]
+
+    def recommend(self, user: str, count: int = 10) -> list[Recommended]:
+        """The best items the user has not seen, the best first.
+
+        Args:
+            user: the data set's id.
+            count: how many.
+
+        Raises:
+            InputError: no such user, or a count below 1.
+        """
+        if count < 1:
+            raise InputError(f"-n {count}: ask for at least one item")
+        inputs = self._input(user)
+        scores = self._score(inputs).cpu()
+        seen = inputs.items.unique()
+        best = top(scores, count, torch.tensor([0, len(seen)]), seen)[0]
+        data = self._prepared.dataset
+        return [
+            Recommended(data.items[item], data.titles[item], float(scores[0, item]))
+            for item in best.tolist()
+            if item >= 0
+        ]
+
+    def _input(self, user: str) -> Shard:
+        """The user's shard with its whole history, held-out items included."""
+        if user not in self._numbers:
+            raise InputError(f"no user '{user}' in this run: {nearest(user, self._numbers)}")
+        place = self._numbers[user]
+        split = self._prepared.split
+        shard = self._prepared.shard.select(torch.tensor([place]))
+        if split.validation[place] < 0:
+            cold = torch.from_numpy(split.cold_items[split.cold == place][0])
+            return shard.with_history(torch.tensor([0, len(cold)]), cold)
+        for held_out in (split.validation, split.test):
+            shard = extended(shard, torch.from_numpy(held_out[place : place + 1]))
+        return shard

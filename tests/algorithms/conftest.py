@@ -1,0 +1,89 @@
+"""A federation small enough to know the answer of: the checkerboard."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import State
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.federation.cohort import FederationSpec
+from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.privacy.none import NoMechanism
+
+SIZE = 24
+
+
+@dataclass
+class Federation:
+    """Clients, server and their weights."""
+
+    algorithm: Algorithm
+    setting: Setting
+    shard: Shard
+    store: MemoryStore
+    state: State
+    seed: int = 3
+
+    @classmethod
+    def of(cls, algorithm: Algorithm, shard: Shard, seed: int = 3) -> "Federation":
+        setting = Setting(shard.catalogue, len(shard), shard.text.shape[1], seed)
+        private = algorithm.init_private(setting, shard)
+        store = MemoryStore(private)
+        return cls(algorithm, setting, shard, store, algorithm.init_server(setting), seed)
+
+    def run(
+        self, count: int, first: int = 1, chunk: int = 100, cohort: float = 1.0
+    ) -> "Federation":
+        simulation = Simulation(self.algorithm, NoMechanism(), self.shard, self.store, chunk)
+        spec = FederationSpec(rounds=first + count - 1, cohort=cohort)
+        done = rounds(
+            self.algorithm,
+            NoMechanism(),
+            Local(simulation),
+            spec,
+            self.shard.clients,
+            self.state,
+            Key(self.seed),
+            first,
+        )
+        for step in done:
+            self.state = step.state
+        return self
+
+    def scores(self) -> Tensor:
+        task = self.algorithm.evaluated(self.state, self.shard.clients, 1)
+        everyone = self.store.gather(self.shard.clients)
+        return self.algorithm.score(task, self.shard, everyone)
+
+
+@pytest.fixture
+def checkerboard() -> Shard:
+    """User u likes the items of its own colour (u and i both even or both odd) but never saw i = u.
+
+    The profile says the colour, and something of the user's own.
+    """
+    own = torch.arange(SIZE)
+    liked = (own[:, None] + own[None, :]) % 2 == 0
+    liked[own, own] = False
+    counts = liked.sum(1)
+    ptr = torch.cat((torch.zeros(1, dtype=torch.int64), counts.cumsum(0)))
+    # every user met its items in another order
+    items = torch.cat([row.nonzero()[:, 0].roll(user) for user, row in enumerate(liked)])
+    barred = liked.nonzero()[:, 1]
+    colour = torch.nn.functional.one_hot(own % 2, 2).float()
+    text = torch.cat((colour, 0.3 * torch.eye(SIZE)), dim=1)
+    text = torch.nn.functional.normalize(text, dim=1)
+    return Shard(own, ptr, items, ptr, barred, text, SIZE)
+
+
+@pytest.fixture
+def federation_of() -> Callable[..., Federation]:
+    """Makes a federation of an algorithm and a shard."""
+    return Federation.of

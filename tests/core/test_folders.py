@@ -1,0 +1,38 @@
+"""The cache folder can be moved; files in it are whole or absent."""
+
+from pathlib import Path
+
+import pytest
+
+from ufgraphfr.core.folders import VARIABLE, cache_folder, write_atomically
+
+
+def test_the_environment_moves_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert cache_folder("text", "x") == tmp_path / "text" / "x"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(VARIABLE, "~/here")
+    assert cache_folder() == tmp_path / "here"
+
+
+def test_without_it_the_cache_lies_in_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE)
+    folder = cache_folder("text")
+    assert folder.is_absolute()
+    assert folder.parts[-2:] == ("ufgraphfr", "text")
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_atomically(path, b"one")
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    with pytest.raises(OSError, match="taken"):
+        write_atomically(taken, b"data")
+    assert list(tmp_path.iterdir()) == [taken]

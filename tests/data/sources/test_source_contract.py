@@ -1,0 +1,174 @@
+"""What every data set promises, checked on generated files in its layout."""
+
+import gzip
+import lzma
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.sources import SOURCES
+
+
+def load(written, **settings) -> Dataset:
+    source = SOURCES.build(written.kind, written.settings | settings, "[data]")
+    return source.load(written.folder)
+
+
+@pytest.fixture(params=[kind for kind in SOURCES.kinds if kind != "synthetic"])
+def from_files(request, write):
+    return write(request.param)
+
+
+def test_card_names_the_kind():
+    for kind in SOURCES.kinds:
+        card = SOURCES.find(kind).card
+        assert card.name == kind
+        assert card.title
+        if card.url:
+            assert card.licence
+            assert card.citation
+            assert None not in (card.users, card.items, card.interactions)
+
+
+def test_counts_after_cleaning(written):
+    data = load(written)
+    assert (len(data.users), len(data.items), len(data.user)) == written.counts
+    assert data.cleaning.repeated_pairs == written.repeated
+    assert data.cleaning.dropped_users == written.dropped
+    assert data.cleaning.bad_rows == 0
+
+
+def test_pairs_are_distinct_and_users_long_enough(written):
+    data = load(written)
+    pairs = data.user * len(data.items) + data.item
+    assert len(np.unique(pairs)) == len(pairs)
+    assert np.bincount(data.user).min() >= 3
+
+
+def test_time_is_int64(written):
+    data = load(written)
+    assert data.timestamp is not None
+    assert data.timestamp.dtype == np.int64
+    assert len(data.timestamp) == len(data.user)
+
+
+def test_sentences_hold_no_ids(written):
+    data = load(written)
+    assert all(text.strip().endswith(".") for text in data.texts)
+    for text in data.texts:
+        words = set(re.findall(r"\w+", text))
+        assert not words & {*data.users, *data.items, "Q7Z9X"}
+
+
+def test_titles_and_features_are_readable(written):
+    data = load(written)
+    assert all(data.titles)
+    assert not set(data.titles) & set(data.users)
+    for values in data.features.values():
+        assert len(values) == len(data.items)
+        assert any(values)
+
+
+def test_loading_again_gives_the_same(written):
+    first, second = load(written), load(written)
+    assert first.sha256 == second.sha256
+    assert first.texts == second.texts
+
+
+def test_bad_rows_stop_the_load_with_file_and_line(from_files):
+    for line, text in enumerate(from_files.spoilt.values(), from_files.first_line):
+        path = from_files.folder / from_files.main
+        before = path.read_bytes()
+        from_files.spoil(line, text)
+        with pytest.raises(InputError, match=rf"{from_files.main}, line {line}: .*on_bad_row"):
+            load(from_files)
+        path.write_bytes(before)
+
+
+def test_bad_rows_are_skipped_and_counted(from_files):
+    path = from_files.folder / from_files.main
+    good = path.read_bytes()
+    rows = "".join(f"{text}\n" for text in from_files.spoilt.values())
+    path.write_bytes(good + rows.encode())
+    data = load(from_files, on_bad_row="skip")
+    assert data.cleaning.bad_rows == len(from_files.spoilt)
+    path.write_bytes(good)
+    assert data.sha256 == load(from_files).sha256
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_compressed_files_are_read_as_they_are(from_files, suffix, pack):
+    plain = load(from_files)
+    for path in list(from_files.folder.iterdir()):
+        path.with_name(path.name + suffix).write_bytes(pack(path.read_bytes()))
+        path.unlink()
+    packed = load(from_files)
+    assert packed.sha256 == plain.sha256
+    assert packed.texts == plain.texts
+    assert packed.titles == plain.titles
+
+
+def test_windows_line_ends_and_empty_lines_do_not_matter(from_files):
+    plain = load(from_files)
+    path = from_files.folder / from_files.main
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n\r\n")
+    assert load(from_files).sha256 == plain.sha256
+
+
+def test_missing_file_is_named(from_files):
+    for path in list(from_files.folder.iterdir()):
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(InputError, match=re.escape(path.name)):
+            load(from_files)
+        path.write_bytes(content)
+
+
+def test_damaged_archive_is_named(from_files):
+    path = from_files.folder / from_files.main
+    path.with_name(f"{path.name}.gz").write_bytes(b"this is not gzip")
+    path.unlink()
+    with pytest.raises(InputError, match="cannot read"):
+        load(from_files)
+
+
+def test_empty_file_is_named(from_files):
+    (from_files.folder / from_files.main).write_text("")
+    with pytest.raises(InputError, match="holds no rows"):
+        load(from_files)
+
+
+def test_missing_folder_is_named(from_files, tmp_path: Path):
+    with pytest.raises(InputError, match="there is no folder"):
+        load(replace(from_files, folder=tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("kind", ["hetrec2011-movielens-2k", "lastfm-2k", "table"])
+def test_a_column_missing_from_the_header_is_named(write, kind):
+    written = write(kind)
+    path = written.folder / written.main
+    header = path.read_text().split("\n")[0]
+    column = re.split("[\t,]", header)[1]
+    path.write_text(path.read_text().replace(column, "something", 1))
+    with pytest.raises(InputError, match=rf"has no column '{column}'.*something"):
+        load(written)
+
+
+@pytest.mark.parametrize(
+    ("kind", "people"), [("ml-100k", "u.user"), ("ml-1m", "users.dat"), ("table", "people.csv")]
+)
+def test_users_without_a_profile_get_a_neutral_sentence(write, caplog, kind, people):
+    """Their interactions are kept: the text says nothing rather than something."""
+    written = write(kind)
+    path = written.folder / people
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
+    data = load(written)
+    assert len(data.users) == written.counts[0]
+    assert [bool(profile) for profile in data.profiles] == [True, True, False]
+    assert data.texts[2] in {"A film viewer.", "A user of the catalogue."}
+    assert "1 users have no profile" in caplog.text

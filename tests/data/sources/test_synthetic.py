@@ -1,0 +1,93 @@
+"""Synthetic data has what was planted, and nothing else."""
+
+import time
+
+import numpy as np
+import pytest
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.sources import SOURCES
+from ufgraphfr.data.sources.synthetic import colour
+
+
+def load(**settings) -> Dataset:
+    return SOURCES.build("synthetic", settings, "[data]").load()
+
+
+def own_share(data: Dataset, groups: int) -> float:
+    return float((data.user % groups == data.item % groups).mean())
+
+
+def test_without_noise_everybody_likes_the_own_group():
+    assert own_share(load(noise=0.0), 4) == 1.0
+
+
+def test_noise_is_the_share_of_other_groups():
+    assert own_share(load(users=2000, noise=0.3), 4) == pytest.approx(0.7, abs=0.01)
+
+
+def test_full_groups_are_the_checkerboard():
+    """All of the own colour and nothing else: the last item is the only one that is missing."""
+    data = load(users=10, items=12, groups=2, interactions=6, noise=0.0)
+    for user in range(10):
+        assert sorted(data.item[data.user == user]) == list(range(user % 2, 12, 2))
+    assert len(np.unique(data.item[data.timestamp == 5])) > 2
+
+
+def test_a_chain_walks_in_order():
+    data = load(order="chain", noise=0.0)
+    steps = data.item.reshape(200, 20) // 4
+    assert (np.diff(steps, axis=1) % 30 == 1).all()
+    assert len(np.unique(steps[:, 0])) > 20
+
+
+def test_items_are_uniform_within_the_group():
+    data = load(users=4000, items=40, interactions=5, noise=0.0)
+    counts = np.bincount(data.item, minlength=40)
+    expected = 4000 * 5 / 40
+    assert ((counts - expected) ** 2 / expected).sum() < 40 + 5 * np.sqrt(2 * 40)
+
+
+def test_texts_name_the_group_as_often_as_asked():
+    data = load(users=2000, profile_accuracy=0.8)
+    told = [profile["favourite colour"] == colour(u % 4) for u, profile in enumerate(data.profiles)]
+    assert np.mean(told) == pytest.approx(0.8, abs=0.03)
+    assert all(
+        profile["favourite colour"] in text
+        for profile, text in zip(data.profiles, data.texts, strict=True)
+    )
+
+
+def test_the_seed_decides():
+    assert load(seed=1).sha256 == load(seed=1).sha256 != load(seed=2).sha256
+
+
+def test_colours_are_distinct():
+    assert len({colour(group) for group in range(1000)}) == 1000
+
+
+def test_one_group():
+    data = load(groups=1, noise=0.0, profile_accuracy=0.5)
+    assert set(data.texts) == {"A person whose favourite colour is red."}
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"items": 121}, "multiple of groups"),
+        ({"interactions": 31}, "at most items // groups = 30"),
+        ({"groups": 1, "items": 20}, "noise needs a second group"),
+        ({"noise": 1.5}, "less than or equal to 1"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, rule):
+    with pytest.raises(InputError, match=rule):
+        load(**settings)
+
+
+def test_a_hundred_thousand_users_take_seconds():
+    start = time.perf_counter()
+    data = load(users=100_000, items=1000, groups=10)
+    assert len(data.user) == 2_000_000
+    assert time.perf_counter() - start < 10

@@ -1,0 +1,100 @@
+"""Numbering and cleaning; the digest of the interactions."""
+
+import hashlib
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.dataset import Card, Cleaning, Dataset, number
+
+
+def numbered(pairs, stamps=None):
+    users, items = zip(*pairs, strict=True)
+    return number(pl.Series(users), pl.Series(items), stamps)
+
+
+def dataset(user, item, users, items, timestamp=None, **parts):
+    facts = {
+        "profiles": tuple({} for _ in users),
+        "texts": tuple("A user." for _ in users),
+        "titles": tuple(items),
+    }
+    return Dataset(
+        Card("toy", "Toy"),
+        np.array(user, np.int64),
+        np.array(item, np.int64),
+        timestamp,
+        users,
+        items,
+        **(facts | parts),
+    )
+
+
+def test_numbers_follow_first_appearance():
+    rows = numbered([("b", "z"), ("a", "z"), ("b", "x"), ("a", "y"), ("b", "y"), ("a", "x")])
+    assert rows.users == ("b", "a")
+    assert rows.items == ("z", "x", "y")
+    assert rows.user.tolist() == [0, 1, 0, 1, 0, 1]
+    assert rows.item.tolist() == [0, 0, 1, 2, 2, 1]
+    assert rows.cleaning == Cleaning()
+
+
+def test_the_first_of_a_repeated_pair_is_kept():
+    pairs = [("a", "x"), ("a", "y"), ("a", "x"), ("a", "z")]
+    rows = numbered(pairs, np.array([5, 6, 7, 8]))
+    assert rows.item.tolist() == [0, 1, 2]
+    assert rows.timestamp.tolist() == [5, 6, 8]
+    assert rows.cleaning == Cleaning(repeated_pairs=1)
+
+
+def test_users_are_counted_after_repeats_and_their_items_vanish():
+    pairs = [("b", "only"), ("b", "x"), ("b", "x"), ("a", "x"), ("a", "y"), ("a", "z")]
+    rows = numbered(pairs)
+    assert rows.users == ("a",)
+    assert rows.items == ("x", "y", "z")
+    assert rows.cleaning == Cleaning(repeated_pairs=1, dropped_users=1)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("vwxyz")), min_size=1))
+def test_numbering_equals_the_slow_way(pairs):
+    kept = list(dict.fromkeys(pairs))
+    counts = {user: sum(u == user for u, _ in kept) for user, _ in kept}
+    kept = [(user, item) for user, item in kept if counts[user] >= 3]
+    rows = numbered(pairs)
+    assert [(rows.users[u], rows.items[i]) for u, i in zip(rows.user, rows.item, strict=True)] == (
+        kept
+    )
+    assert rows.users == tuple(dict.fromkeys(user for user, _ in kept))
+    assert rows.items == tuple(dict.fromkeys(item for _, item in kept))
+    assert rows.cleaning.repeated_pairs == len(pairs) - len(set(pairs))
+    assert rows.cleaning.dropped_users == sum(count < 3 for count in counts.values())
+
+
+def test_no_user_left_is_an_error_of_the_input():
+    with pytest.raises(InputError, match="no user with at least 3"):
+        dataset([], [], (), ())
+
+
+def test_parts_must_fit_together():
+    with pytest.raises(ValueError, match=r"item numbers must lie in \[0, 1\)"):
+        dataset([0], [1], ("a",), ("x",))
+    with pytest.raises(ValueError, match="2 texts for 1"):
+        dataset([0], [0], ("a",), ("x",), texts=("A user.", "A user."))
+
+
+def test_digest_is_of_names_in_order():
+    data = dataset([0, 0], [1, 0], ("ann",), ("x", "y"), np.array([7, 8]))
+    assert data.sha256 == hashlib.sha256(b"ann\ty\t7\nann\tx\t8\n").hexdigest()
+    untimed = dataset([0, 0], [1, 0], ("ann",), ("x", "y"))
+    assert untimed.sha256 == hashlib.sha256(b"ann\ty\t\nann\tx\t\n").hexdigest()
+
+
+def test_cleaning_reads_as_a_sentence():
+    assert str(Cleaning(1, 2, 3)) == (
+        "1 bad rows skipped, 2 repeated (user, item) rows dropped, "
+        "3 users with fewer than 3 interactions dropped"
+    )

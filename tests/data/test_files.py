@@ -1,0 +1,46 @@
+"""Files are found and read through compression."""
+
+import gzip
+import lzma
+
+import pytest
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.files import find, read, read_all
+
+
+def test_plain_goes_before_compressed(tmp_path):
+    (tmp_path / "a.dat.gz").write_bytes(gzip.compress(b"packed"))
+    assert read_all(tmp_path, ["a.dat"])["a.dat"].data == b"packed"
+    (tmp_path / "a.dat").write_bytes(b"plain")
+    assert read_all(tmp_path, ["a.dat"])["a.dat"].data == b"plain"
+
+
+def test_messages_name_the_file_that_was_read(tmp_path):
+    path = tmp_path / "a.dat.xz"
+    path.write_bytes(lzma.compress(b"x"))
+    assert find(tmp_path, "a.dat") == path
+    assert read(path).name == str(path)
+
+
+def test_a_near_name_is_offered(tmp_path):
+    (tmp_path / "rating.dat").write_bytes(b"")
+    with pytest.raises(InputError, match=r"holds no ratings\.dat .*did you mean 'rating\.dat'"):
+        read_all(tmp_path, ["ratings.dat"])
+    (tmp_path / "rating.dat").unlink()
+    with pytest.raises(InputError, match="the folder is empty"):
+        read_all(tmp_path, ["ratings.dat"])
+
+
+@pytest.mark.parametrize("name", ["a.gz", "a.xz"])
+def test_what_is_not_packed_so_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"plain")
+    with pytest.raises(InputError, match="cannot read"):
+        read(tmp_path / name)
+
+
+def test_a_cut_archive_is_refused(tmp_path):
+    for name, pack in (("a.gz", gzip.compress), ("a.xz", lzma.compress)):
+        (tmp_path / name).write_bytes(pack(bytes(range(256)) * 9)[:-9])
+        with pytest.raises(InputError, match="cannot read"):
+            read(tmp_path / name)

@@ -1,0 +1,127 @@
+"""Shards: who holds what, through selection, extension and the two kinds of negatives."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.shards import Negatives, Shard, build, extended
+from ufgraphfr.data.split import Split, leave_one_out
+
+USERS, ITEMS = 40, 150
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    rng = np.random.default_rng(0)
+    histories = [rng.permutation(ITEMS)[: rng.integers(3, 41)] for _ in range(USERS)]
+    data = Dataset(
+        card=Card(name="made", title="Made up"),
+        user=np.repeat(np.arange(USERS), [len(own) for own in histories]),
+        item=np.concatenate(histories),
+        timestamp=None,
+        users=tuple(map(str, range(USERS))),
+        items=tuple(map(str, range(ITEMS))),
+        profiles=({},) * USERS,
+        texts=("",) * USERS,
+        titles=tuple(map(str, range(ITEMS))),
+    )
+    return leave_one_out(data, cold_users=0.2)
+
+
+@pytest.fixture(scope="module")
+def shard(split: Split) -> Shard:
+    return build(split, torch.arange(USERS * 2.0).view(USERS, 2))
+
+
+def owned(shard: Shard, place: int) -> list[int]:
+    own: list[int] = shard.items[shard.ptr[place] : shard.ptr[place + 1]].tolist()
+    return own
+
+
+def barred(shard: Shard, place: int) -> list[int]:
+    own: list[int] = shard.barred[shard.barred_ptr[place] : shard.barred_ptr[place + 1]].tolist()
+    return own
+
+
+def train(split: Split, user: int) -> list[int]:
+    own: list[int] = split.train[split.ptr[user] : split.ptr[user + 1]].tolist()
+    return own
+
+
+def test_everybody_holds_the_own_training_items(split: Split, shard: Shard) -> None:
+    assert len(shard) == USERS
+    assert shard.catalogue == ITEMS
+    assert shard.clients.tolist() == list(range(USERS))
+    assert shard.counts.tolist() == [len(train(split, user)) for user in range(USERS)]
+    for user in range(USERS):
+        assert owned(shard, user) == train(split, user)
+
+
+@pytest.mark.parametrize("negatives", ["honest", "legacy-leaky"])
+def test_barred_are_the_training_items_and_if_leaky_the_held_out_ones(
+    split: Split, negatives: Negatives
+) -> None:
+    shard = build(split, torch.empty(USERS, 0), negatives)
+    assert len(split.cold) > 0
+    for user in range(USERS):
+        spared = set(train(split, user))
+        if negatives == "legacy-leaky" and user not in split.cold:
+            spared |= {int(split.validation[user]), int(split.test[user])}
+        assert barred(shard, user) == sorted(spared)
+        assert owned(shard, user) == train(split, user)
+
+
+@given(st.lists(st.integers(0, USERS - 1), max_size=10))
+def test_select_takes_clients_in_the_order_asked(shard: Shard, users: list[int]) -> None:
+    some = shard.select(torch.tensor(users, dtype=torch.int64))
+    assert some.clients.tolist() == users
+    assert some.catalogue == ITEMS
+    for place, user in enumerate(users):
+        assert owned(some, place) == owned(shard, user)
+        assert barred(some, place) == barred(shard, user)
+        assert some.text[place].tolist() == [2.0 * user, 2.0 * user + 1]
+
+
+def test_select_of_a_selection_goes_by_place(shard: Shard) -> None:
+    twice = shard.select(torch.tensor([9, 3, 5])).select(torch.tensor([2, 0]))
+    assert twice.clients.tolist() == [5, 9]
+    assert owned(twice, 0) == owned(shard, 5)
+
+
+@pytest.mark.parametrize("length", [1, 5, 100])
+def test_last_keeps_the_most_recent_oldest_first(shard: Shard, length: int) -> None:
+    padded, lengths = shard.last(length)
+    assert padded.shape == (USERS, length)
+    for place in range(USERS):
+        recent = owned(shard, place)[-length:]
+        assert lengths[place].item() == len(recent)
+        assert padded[place].tolist() == recent + [-1] * (length - len(recent))
+
+
+def test_extended_appends_one_item_and_leaves_the_rest(shard: Shard) -> None:
+    before = [owned(shard, place) for place in range(USERS)]
+    longer = extended(shard, torch.arange(USERS) + 100)
+    for place in range(USERS):
+        assert owned(longer, place) == [*before[place], 100 + place]
+        assert barred(longer, place) == barred(shard, place)
+        assert owned(shard, place) == before[place]
+    assert torch.equal(longer.text, shard.text)
+
+
+def test_another_history_keeps_who_the_clients_are(shard: Shard) -> None:
+    some = shard.select(torch.tensor([4, 2]))
+    other = some.with_history(torch.tensor([0, 0, 2]), torch.tensor([7, 8]))
+    assert owned(other, 0) == []
+    assert owned(other, 1) == [7, 8]
+    assert other.clients.tolist() == [4, 2]
+    assert barred(other, 0) == barred(some, 0)
+
+
+def test_to_moves_every_tensor(shard: Shard) -> None:
+    moved = shard.to(torch.device("meta"))
+    for name, value in vars(moved).items():
+        assert name == "catalogue" or value.device.type == "meta"
+    assert moved.catalogue == ITEMS

@@ -1,0 +1,198 @@
+"""Leave-one-out: time order, ties, cold users, and the sampled candidates."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.split import SAMPLED, leave_one_out
+
+
+def dataset(
+    rows: list[tuple[int, int, int]], users: int, items: int, sequential: bool = True
+) -> Dataset:
+    """Rows are (user, item, timestamp) in file order."""
+    user, item, timestamp = np.array(rows).T
+    return Dataset(
+        card=Card(name="made", title="Made up", sequential=sequential),
+        user=user,
+        item=item,
+        timestamp=timestamp,
+        users=tuple(map(str, range(users))),
+        items=tuple(map(str, range(items))),
+        profiles=({},) * users,
+        texts=("",) * users,
+        titles=tuple(map(str, range(items))),
+    )
+
+
+def generated(users: int = 60, items: int = 300, sequential: bool = True) -> Dataset:
+    """3 to 60 distinct items a user, few distinct timestamps, rows of all users shuffled."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (user, int(item), int(rng.integers(0, 8)))
+        for user in range(users)
+        for item in rng.permutation(items)[: rng.integers(3, 61)]
+    ]
+    return dataset([rows[i] for i in rng.permutation(len(rows))], users, items, sequential)
+
+
+def history(data: Dataset, user: int) -> list[int]:
+    """Stable sort by timestamp, the slow way."""
+    own = [row for row in range(len(data.user)) if data.user[row] == user]
+    assert data.timestamp is not None
+    stamps = data.timestamp
+    return [int(data.item[row]) for row in sorted(own, key=lambda row: int(stamps[row]))]
+
+
+def train_of(split_ptr: NDArray[np.int64], train: NDArray[np.int64], user: int) -> list[int]:
+    own: list[int] = train[split_ptr[user] : split_ptr[user + 1]].tolist()
+    return own
+
+
+def test_last_is_test_and_the_one_before_is_validation() -> None:
+    data = dataset(
+        [(0, 4, 9), (1, 1, 5), (0, 2, 3), (1, 0, 4), (0, 3, 7), (1, 2, 6), (0, 0, 1)], 2, 200
+    )
+    split = leave_one_out(data)
+    assert split.test.tolist() == [4, 2]
+    assert split.validation.tolist() == [3, 1]
+    assert split.ptr.tolist() == [0, 2, 3]
+    assert split.train.tolist() == [0, 2, 0]
+    assert split.items == 200
+    assert split.users == 2
+    assert split.warm.tolist() == [0, 1]
+
+
+def test_file_order_breaks_ties() -> None:
+    data = generated()
+    split = leave_one_out(data)
+    for user in range(60):
+        ordered = history(data, user)
+        assert [
+            *train_of(split.ptr, split.train, user),
+            split.validation[user],
+            split.test[user],
+        ] == ordered
+
+
+def test_without_timestamps_the_file_order_is_the_time_order() -> None:
+    data = replace(generated(), timestamp=None)
+    split = leave_one_out(data)
+    for user in range(60):
+        own = data.item[data.user == user].tolist()
+        assert split.test[user] == own[-1]
+        assert train_of(split.ptr, split.train, user) == own[:-2]
+
+
+def test_unordered_files_break_ties_by_a_hash_that_ignores_the_file_order() -> None:
+    data = generated(sequential=False)
+    assert data.timestamp is not None
+    split = leave_one_out(data)
+    shuffle = np.random.default_rng(1).permutation(len(data.user))
+    shuffled = replace(
+        data,
+        user=data.user[shuffle],
+        item=data.item[shuffle],
+        timestamp=data.timestamp[shuffle],
+    )
+    again = leave_one_out(shuffled)
+    assert np.array_equal(split.train, again.train)
+    assert np.array_equal(split.test, again.test)
+    in_file_order = leave_one_out(generated())
+    assert (split.test != in_file_order.test).mean() > 0.5
+    stamp = dict(zip(zip(data.user, data.item, strict=True), data.timestamp, strict=True))
+    for user in range(60):
+        own = [*train_of(split.ptr, split.train, user), split.validation[user], split.test[user]]
+        stamps = [stamp[user, item] for item in own]
+        assert stamps == sorted(stamps)
+
+
+@pytest.mark.parametrize("cold_users", [0.0, 0.25, 1.0])
+def test_cold_users_take_no_part_in_training(cold_users: float) -> None:
+    data = generated()
+    split = leave_one_out(data, cold_users)
+    counts = np.bincount(data.user)
+    assert len(split.cold) == round(cold_users * (counts >= 20).sum())
+    assert split.cold.tolist() == sorted(set(split.cold.tolist()))
+    assert sorted([*split.cold, *split.warm]) == list(range(60))
+    assert (counts[split.cold] >= 20).all()
+    for user, items in zip(split.cold, split.cold_items, strict=True):
+        assert items.tolist() == history(data, user)[:20]
+        assert train_of(split.ptr, split.train, user) == []
+        assert split.validation[user] == split.test[user] == -1
+        assert (split.sampled_test[user] == 0).all()
+        assert (split.sampled_validation[user] == 0).all()
+
+
+def test_keeping_users_out_changes_nothing_for_the_others() -> None:
+    data = generated()
+    whole, part = leave_one_out(data), leave_one_out(data, 0.25)
+    for user in part.warm:
+        assert train_of(whole.ptr, whole.train, user) == train_of(part.ptr, part.train, user)
+        assert whole.test[user] == part.test[user]
+        assert np.array_equal(whole.sampled_test[user], part.sampled_test[user])
+
+
+def test_candidates_are_distinct_never_touched_and_drawn_apart() -> None:
+    data = generated()
+    split = leave_one_out(data)
+    for user in range(60):
+        touched = set(history(data, user))
+        for sampled in (split.sampled_validation[user], split.sampled_test[user]):
+            assert len(set(sampled.tolist())) == SAMPLED
+            assert not touched & set(sampled.tolist())
+            assert sampled.min() >= 0
+            assert sampled.max() < 300
+        # 99 of about 270 each, independently: about 36 in common
+        both = set(split.sampled_validation[user].tolist()) & set(split.sampled_test[user].tolist())
+        assert len(both) < 70
+
+
+def test_every_free_item_is_about_as_often_a_candidate() -> None:
+    """400 users with the same history: each of 197 free items is drawn 201 times, give or take."""
+    rows = [(user, item, item) for user in range(400) for item in range(3)]
+    split = leave_one_out(dataset(rows, 400, 200))
+    counts = np.bincount(split.sampled_test.ravel(), minlength=200)
+    assert counts[:3].tolist() == [0, 0, 0]
+    share = SAMPLED / 197
+    spread = np.sqrt(400 * share * (1 - share))
+    deviation = (counts[3:] - 400 * share) / spread
+    assert np.abs(deviation).max() < 4.5
+    assert np.mean(deviation**2) == pytest.approx(1, abs=0.4)
+
+
+def test_a_small_catalogue_gives_all_there_is() -> None:
+    split = leave_one_out(dataset([(0, 0, 1), (0, 1, 2), (0, 2, 3)], 1, 40))
+    assert split.sampled_test.shape == (1, SAMPLED)
+    assert sorted(set(split.sampled_test[0].tolist())) == list(range(3, 40))
+
+
+def test_the_split_is_fixed_for_all_runs() -> None:
+    one, other = leave_one_out(generated(), 0.25), leave_one_out(generated(), 0.25)
+    for name, value in vars(one).items():
+        assert np.array_equal(value, vars(other)[name]), name
+
+
+def test_candidates_and_cold_users_are_pinned() -> None:
+    """A change of these breaks the comparison with every earlier run: never without a note."""
+    rows = [(user, (7 * user + 11 * k) % 300, k) for user in range(8) for k in range(25)]
+    split = leave_one_out(dataset(rows, 8, 300), cold_users=0.25)
+    assert split.cold.tolist() == [1, 7]
+    assert split.sampled_test[split.warm[0], :5].tolist() == [8, 43, 85, 160, 102]
+    assert split.sampled_validation[split.warm[0], :5].tolist() == [122, 195, 185, 184, 183]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=8), min_size=1, max_size=6))
+def test_every_interaction_is_used_once(stamps: list[list[int]]) -> None:
+    rows = [(user, item, s) for user, own in enumerate(stamps) for item, s in enumerate(own)]
+    split = leave_one_out(dataset(rows, len(stamps), 12))
+    for user, own in enumerate(stamps):
+        parts = [*train_of(split.ptr, split.train, user), split.validation[user], split.test[user]]
+        assert sorted(parts) == list(range(len(own)))
+        assert [own[item] for item in parts] == sorted(own)

@@ -1,0 +1,68 @@
+"""New users: the history they are given, and NDCG@10 of ten targets against scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import ndcg_score
+from torch import Tensor
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.split import COLD_KNOWN, Split
+from ufgraphfr.evaluation.cold import evaluate_cold
+
+NAMES = [f"ndcg@10 known={known}" for known in COLD_KNOWN]
+
+
+def random_scores(clients: Shard) -> Tensor:
+    """The same for a client in any chunk, without ties."""
+    rows = [np.random.default_rng(client).normal(size=200) for client in clients.clients.tolist()]
+    return torch.from_numpy(np.stack(rows))
+
+
+def test_agrees_with_scikit_learn(shard: Shard, split: Split) -> None:
+    outcome = evaluate_cold(random_scores, shard, split, chunk=3)
+    assert outcome.users.tolist() == split.cold.tolist()
+    scores = random_scores(shard.select(torch.from_numpy(split.cold))).numpy()
+    for row, known in enumerate(COLD_KNOWN):
+        for place, items in enumerate(split.cold_items):
+            allowed = np.setdiff1d(np.arange(split.items), items[:known])
+            relevant = np.isin(allowed, items[known : known + 10])
+            expected = ndcg_score([relevant], [scores[place, allowed]], k=10)
+            assert outcome.ndcg[row, place] == pytest.approx(expected)
+    np.testing.assert_allclose([outcome.metrics[name] for name in NAMES], outcome.ndcg.mean(1))
+
+
+def test_the_history_is_the_first_items_and_the_text_the_users_own(
+    shard: Shard, split: Split
+) -> None:
+    asked: list[tuple[int, list[int]]] = []
+
+    def score(clients: Shard) -> Tensor:
+        for place, user in enumerate(clients.clients.tolist()):
+            assert clients.text[place].item() == user
+            own = clients.items[clients.ptr[place] : clients.ptr[place + 1]].tolist()
+            asked.append((user, own))
+        return torch.zeros(len(clients), clients.catalogue)
+
+    evaluate_cold(score, shard, split, chunk=4)
+    assert asked == [
+        (user, items[:known].tolist())
+        for known in COLD_KNOWN
+        for user, items in zip(split.cold, split.cold_items, strict=True)
+    ]
+
+
+def test_a_model_that_knows_the_answer_is_nearly_perfect(shard: Shard, split: Split) -> None:
+    """Targets in the right order and known items above them: the known ones do not count."""
+    position = torch.full((shard.catalogue,), 0.0).repeat(len(shard), 1)
+    for user, items in zip(split.cold, split.cold_items, strict=True):
+        position[user, torch.from_numpy(items)] = torch.arange(20.0, 0.0, -1.0)
+    outcome = evaluate_cold(lambda clients: position[clients.clients], shard, split)
+    np.testing.assert_allclose(outcome.ndcg, 1.0)
+
+
+def test_without_cold_users_the_mend_is_named(shard: Shard, split: Split) -> None:
+    warm_only = type(split)(**{**vars(split), "cold": split.cold[:0]})
+    with pytest.raises(InputError, match="cold_users"):
+        evaluate_cold(random_scores, shard, warm_only)

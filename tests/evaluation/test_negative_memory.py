@@ -1,0 +1,64 @@
+"""The canary: what a scorer without parameters gains by remembering its drawn negatives.
+
+It stays at chance when negatives come from everything outside the training items, and is all but
+perfect when held-out items are spared, as they were in published figures of this line of work.
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.negatives import draw_outside
+from ufgraphfr.data.shards import Negatives, Shard, build
+from ufgraphfr.data.split import Split, leave_one_out
+from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+
+USERS, ITEMS, EACH, ROUNDS = 600, 400, 40, 100
+
+
+@pytest.fixture(scope="module")
+def dense() -> Split:
+    """Users with 40 of 400 items each: a tenth, as dense as MovieLens-100K's active half."""
+    rng = np.random.default_rng(0)
+    data = Dataset(
+        card=Card(name="made", title="Made up"),
+        user=np.repeat(np.arange(USERS), EACH),
+        item=np.concatenate([rng.permutation(ITEMS)[:EACH] for _ in range(USERS)]),
+        timestamp=None,
+        users=tuple(map(str, range(USERS))),
+        items=tuple(map(str, range(ITEMS))),
+        profiles=({},) * USERS,
+        texts=("",) * USERS,
+        titles=tuple(map(str, range(ITEMS))),
+    )
+    return leave_one_out(data)
+
+
+def remembered(shard: Shard) -> Tensor:
+    """How often each item was a negative of each user: 4 fresh ones per positive and round."""
+    count = 4 * int(shard.counts[0])
+    memory = torch.zeros(len(shard), shard.catalogue)
+    for round_number in range(ROUNDS):
+        key = Key(0, round=round_number, purpose=Purpose.NEGATIVES)
+        drawn = draw_outside(
+            key, shard.clients, count, shard.catalogue, shard.barred_ptr, shard.barred
+        )
+        memory.scatter_add_(1, drawn, torch.ones(drawn.shape))
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("negatives", "low", "high"), [("honest", 0.07, 0.13), ("legacy-leaky", 0.9, 1)]
+)
+def test_memory_of_negatives(dense: Split, negatives: Negatives, low: float, high: float) -> None:
+    shard = build(dense, torch.empty(USERS, 0), negatives)
+    memory = remembered(shard)
+    outcome = evaluate(
+        scored(lambda clients: -memory[clients.clients], inputs(shard, dense, "test")),
+        dense,
+        "test",
+    )
+    assert low <= outcome.metrics["sampled99"]["hr@10"] <= high

@@ -1,0 +1,60 @@
+"""Co-interactions and transitions against loops over clients."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.ops import item_graph
+from ufgraphfr.ops.item_graph import co_interactions, transitions
+
+CATALOGUE = 9
+
+
+@pytest.fixture
+def histories() -> list[list[int]]:
+    generator = torch.Generator().manual_seed(0)
+    lengths = [3, 0, 1, 9, 5, 2, 0]
+    return [torch.randperm(CATALOGUE, generator=generator)[:n].tolist() for n in lengths]
+
+
+def csr(histories: list[list[int]]) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([0, *map(len, histories)])
+    items = torch.tensor([item for own in histories for item in own], dtype=torch.int64)
+    return lengths.cumsum(0), items
+
+
+def slow_transitions(histories: list[list[int]], gaps: int) -> Tensor:
+    counts = torch.zeros(CATALOGUE, CATALOGUE)
+    for own in histories:
+        for i, before in enumerate(own):
+            for gap, after in enumerate(own[i + 1 : i + 1 + gaps], start=1):
+                counts[before, after] += 1 / gap
+    return counts
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1024])
+def test_co_interactions(
+    histories: list[list[int]], chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_graph, "_CHUNK", chunk)
+    expected = torch.zeros(CATALOGUE, CATALOGUE)
+    for own in histories:
+        for a in own:
+            for b in own:
+                expected[a, b] += 1
+    assert torch.equal(co_interactions(*csr(histories), CATALOGUE), expected)
+
+
+@pytest.mark.parametrize("gaps", [1, 2, 5, 40])
+def test_transitions(histories: list[list[int]], gaps: int) -> None:
+    ours = transitions(*csr(histories), CATALOGUE, gaps)
+    torch.testing.assert_close(ours, slow_transitions(histories, gaps))
+
+
+def test_both_are_sums_over_clients(histories: list[list[int]]) -> None:
+    alone = [csr([own]) for own in histories]
+    together = csr(histories)
+    gram = sum((co_interactions(*one, CATALOGUE) for one in alone), start=torch.zeros(()))
+    steps = sum((transitions(*one, CATALOGUE, 3) for one in alone), start=torch.zeros(()))
+    torch.testing.assert_close(co_interactions(*together, CATALOGUE), gram)
+    torch.testing.assert_close(transitions(*together, CATALOGUE, 3), steps)
