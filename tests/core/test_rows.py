@@ -1,5 +1,7 @@
 """Sparse rows against dense tables."""
 
+from random import Random
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,10 +45,14 @@ def test_total_sums_over_clients(dense: Tensor) -> None:
     assert torch.equal(Rows.of(dense).total(), dense.sum(0))
 
 
-@given(st.lists(tables(height=4, dim=2), min_size=1, max_size=4))
-def test_cat_appends_clients(parts: list[Tensor]) -> None:
-    joined = Rows.cat([Rows.of(part) for part in parts])
-    assert torch.equal(joined.dense(), torch.cat(parts))
+@given(st.lists(tables(height=4, dim=2), min_size=1, max_size=4), st.randoms())
+def test_cat_puts_clients_in_their_places(parts: list[Tensor], random: Random) -> None:
+    whole = torch.cat(parts)
+    order = torch.tensor(random.sample(range(len(whole)), len(whole)), dtype=torch.int64)
+    given = [Rows.of(part) for part in parts]
+    joined = Rows.cat(given, order.split([len(part) for part in parts]))
+    assert torch.equal(joined.dense()[order], whole)
+    assert given == []
 
 
 def test_a_table_of_zeros_holds_no_row() -> None:
@@ -61,3 +67,12 @@ def test_ranges_are_concatenated(pairs: list[tuple[int, int]]) -> None:
     starts, lengths = (torch.tensor([p[i] for p in pairs], dtype=torch.int64) for i in (0, 1))
     expected = [start + step for start, length in pairs for step in range(length)]
     assert ranges(starts, lengths).tolist() == expected
+
+
+@given(tables(), st.data())
+def test_spread_gives_rows_to_named_clients_among_more(dense: Tensor, data: st.DataObject) -> None:
+    total = data.draw(st.integers(len(dense), len(dense) + 4))
+    named = sorted(data.draw(st.permutations(range(total)))[: len(dense)])
+    expected = torch.zeros(total, *dense.shape[1:])
+    expected[named] = dense
+    assert torch.equal(Rows.of(dense).spread(torch.tensor(named), total).dense(), expected)

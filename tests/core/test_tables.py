@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -28,12 +27,6 @@ def sparse(clients: int, generator: torch.Generator) -> Tensor:
     return values * (torch.rand(clients, HEIGHT, 1, generator=generator) < 0.4)
 
 
-def with_zero_row(tables: Tensor) -> Rows:
-    """Sparse changes whose first value row is zero and nobody's."""
-    rows = Rows.of(tables)
-    return Rows(rows.ptr + 1, rows.index, F.pad(rows.values, (0, 0, 1, 0)), rows.height)
-
-
 def graph(clients: int, generator: torch.Generator) -> tuple[Tables, Tensor]:
     """Graph tables, and the same sum over neighbors written out."""
     base = torch.randn(HEIGHT, DIM, generator=generator)
@@ -53,11 +46,24 @@ def uniform_graph(clients: int, generator: torch.Generator) -> tuple[Tables, Ten
     return linked(base, changes, neighbors, weights)
 
 
+def gappy_graph(clients: int, generator: torch.Generator) -> tuple[Tables, Tensor]:
+    """The same with weights of zero anywhere among the others, as if neighbors had sat out."""
+    base = torch.randn(HEIGHT, DIM, generator=generator)
+    changes = sparse(5, generator)
+    neighbors = torch.randint(5, (clients, 3), generator=generator)
+    weights = torch.rand(clients, 3, generator=generator)
+    weights *= torch.rand(clients, 3, generator=generator) < 0.5
+    return linked(base, changes, neighbors, weights)
+
+
 def linked(
     base: Tensor, changes: Tensor, neighbors: Tensor, weights: Tensor
 ) -> tuple[Tables, Tensor]:
-    full = base + torch.einsum("ck,ckhd->chd", weights, changes[neighbors])
-    return GraphTables(base, with_zero_row(changes), neighbors, weights), full
+    full = base.repeat(len(neighbors), 1, 1)
+    for client, (near, shares) in enumerate(zip(neighbors, weights, strict=True)):
+        for neighbor, share in zip(near, shares, strict=True):
+            full[client] += share * changes[neighbor]
+    return GraphTables(base, Rows.of(changes), neighbors, weights), full
 
 
 def shared(clients: int, generator: torch.Generator) -> tuple[Tables, Tensor]:
@@ -71,13 +77,15 @@ def dense(clients: int, generator: torch.Generator) -> tuple[Tables, Tensor]:
 
 
 def changed(clients: int, generator: torch.Generator) -> tuple[Tables, Tensor]:
-    base, full = graph(clients, generator)
+    base, full = gappy_graph(clients, generator)
     change = sparse(clients, generator)
     return ChangedTables(base, Rows.of(change)), full + change
 
 
 Make = Callable[[int, torch.Generator], tuple[Tables, Tensor]]
-every_kind = pytest.mark.parametrize("make", [shared, dense, graph, uniform_graph, changed])
+every_kind = pytest.mark.parametrize(
+    "make", [shared, dense, graph, uniform_graph, gappy_graph, changed]
+)
 
 
 @every_kind
@@ -116,8 +124,25 @@ def test_a_graph_without_edges_or_changes_leaves_the_base() -> None:
     ptr, index = torch.tensor([0, 2]), torch.tensor([4, 1])
     nobody = torch.zeros(1, 0, dtype=torch.int64)
     some, none = torch.ones(2, HEIGHT, DIM), torch.zeros(2, HEIGHT, DIM)
-    unlinked = GraphTables(base, with_zero_row(some), nobody, nobody.float())
-    unchanged = GraphTables(base, with_zero_row(none), torch.tensor([[0, 1]]), torch.ones(1, 2))
+    unlinked = GraphTables(base, Rows.of(some), nobody, nobody.float())
+    unchanged = GraphTables(base, Rows.of(none), torch.tensor([[0, 1]]), torch.ones(1, 2))
     for tables in (unlinked, unchanged):
         assert torch.equal(tables.gather(ptr, index), base[index])
         assert torch.equal(tables.dense()[0], base)
+
+
+def test_before_anybody_has_reported_everybody_starts_from_the_base() -> None:
+    base = torch.randn(HEIGHT, DIM)
+    nothing = Rows.of(torch.zeros(0, HEIGHT, DIM))
+    tables = GraphTables(base, nothing, torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2, 3))
+    assert torch.equal(tables.dense(), base.expand(2, HEIGHT, DIM))
+    ptr, index = torch.tensor([0, 1, 3]), torch.tensor([5, 0, 5])
+    assert torch.equal(tables.gather(ptr, index), base[index])
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [0.3, 0.0], [0.0, 0.0]])
+def test_a_neighbor_without_weight_counts_for_nothing(weights: list[float]) -> None:
+    base, changes = torch.randn(HEIGHT, DIM), torch.ones(2, HEIGHT, DIM)
+    changes[1] = 1e9
+    tables = GraphTables(base, Rows.of(changes), torch.tensor([[0, 1]]), torch.tensor([weights]))
+    torch.testing.assert_close(tables.dense()[0], base + weights[0])

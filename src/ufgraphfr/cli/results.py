@@ -1,39 +1,63 @@
-"""The results table of one run: the model beside the yardsticks, honest or marked as leaky."""
+"""The results table of one run: the model below the yardsticks, honest or marked as leaky."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 COLUMNS = (
-    ("full", "hr@10", "HR@10"),
-    ("full", "ndcg@10", "NDCG@10"),
-    ("full", "mrr", "MRR"),
-    ("full", "coverage@10", "coverage"),
-    ("sampled99", "hr@10", "HR@10 of 100"),
-    ("sampled99", "ndcg@10", "NDCG@10 of 100"),
+    ("full", "hr@10", "all items\nHR@10"),
+    ("full", "ndcg@10", "\nNDCG@10"),
+    ("full", "mrr", "\nMRR"),
+    ("full", "coverage@10", "\ncover"),
+    ("sampled99", "hr@10", "1 of 100\nHR@10"),
+    ("sampled99", "ndcg@10", "\nNDCG@10"),
 )
+"""Ranking, metric and heading: two rows of headings fit a terminal of 80 columns."""
 
 
-def results_table(path: Path) -> Table:
-    """A table of a ``result.json``."""
-    result = json.loads(path.read_text(encoding="utf-8"))
-    data = result["data"]
-    leaky = " · LEAKY PROTOCOL" if result["protocol"] != "honest" else ""
+def metrics_table(title: str, first: str) -> Table:
+    """An empty table with a column for each of `COLUMNS` after the first."""
     table = Table(
-        title=f"{data['name']}: {data['users']:,} users, {data['items']:,} items, "
-        f"{data['interactions']:,} interactions · test, full ranking{leaky}",
-        caption=_caption(result),
+        title=title,
         title_justify="left",
-        caption_justify="left",
+        title_style="",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
-    table.add_column("model")
-    for _, _, title in COLUMNS:
-        table.add_column(title, justify="right")
+    table.add_column(f"\n{first}", overflow="fold")
+    for _, _, heading in COLUMNS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def show_result(console: Console, path: Path) -> None:
+    """Print a ``result.json``."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    console.print(_test_table(result))
+    if result["cold"] is not None:
+        console.print(_cold_table(result))
+    for line in _facts(result):
+        console.print(line, highlight=False, markup=False)
+
+
+def _test_table(result: dict[str, Any]) -> Table:
+    data = result["data"]
+    leaky = "" if result["protocol"] == "honest" else " · [bold red]LEAKY PROTOCOL[/]"
+    table = metrics_table(
+        f"[bold]{escape(data['name'])}[/]: {data['users']:,} users, {data['items']:,} items, "
+        f"{data['interactions']:,} interactions · test{leaky}",
+        "model",
+    )
     for kind, yardstick in result["yardsticks"].items():
-        table.add_row(f"{kind} (yardstick)", *_cells(yardstick["test"]))
-    table.add_row(f"[bold]{result['algorithm']}[/]", *_cells(result["test"]))
+        table.add_row(kind, *_cells(yardstick["test"]), style="dim")
+    table.add_section()
+    table.add_row(escape(result["algorithm"]), *_cells(result["test"]), style="bold")
     return table
 
 
@@ -41,12 +65,40 @@ def _cells(metrics: dict[str, dict[str, float]]) -> list[str]:
     return [f"{metrics[ranking][name]:.3f}" for ranking, name, _ in COLUMNS]
 
 
-def _caption(result: dict[str, Any]) -> str:
-    best = (
-        f"round {result['best_round']} of {result['rounds']}, picked on validation; "
-        f"{result['cpu_seconds_per_round']:.1f} CPU s a round; "
-        f"{result['bytes_up_per_client_round'] / 1e3:.0f} kB up a client and round; "
-        if result["rounds"]
-        else ""
+def _cold_table(result: dict[str, Any]) -> Table:
+    """NDCG@10 of users that never trained, by how many of their items are known."""
+    table = Table(
+        title="users that never trained: NDCG@10 of their next ten items",
+        title_justify="left",
+        title_style="",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
-    return f"{best}seed {result['seed']}; {result['guarantee']}"
+    table.add_column("model", overflow="fold")
+    for name in result["cold"]:
+        table.add_column(name.replace("ndcg@10 ", ""), justify="right")
+    rows = {kind: yardstick["cold"] for kind, yardstick in result["yardsticks"].items()}
+    for kind, cold in rows.items():
+        table.add_row(kind, *(f"{value:.3f}" for value in cold.values()), style="dim")
+    own = (f"{value:.3f}" for value in result["cold"].values())
+    table.add_row(escape(result["algorithm"]), *own, style="bold")
+    return table
+
+
+def _facts(result: dict[str, Any]) -> list[str]:
+    """What the table leaves out."""
+    facts = [f"seed {result['seed']}; {result['guarantee']}"]
+    if result["yardsticks"]:
+        facts.append("yardsticks are centralised: they see everybody's training rows")
+    if result["rounds"]:
+        facts.append(
+            f"round {result['best_round']} of {result['rounds']}, picked on validation; "
+            f"{result['cpu_seconds_per_round']:.2g} CPU s a round; "
+            f"{_size(result['bytes_down_per_client_round'])} down, "
+            f"{_size(result['bytes_up_per_client_round'])} up a client and round"
+        )
+    return facts
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"

@@ -1,105 +1,108 @@
 """``ufgraphfr run``: train and evaluate one experiment, with a live display."""
 
+import logging
+import shlex
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Display
+from rich.markup import escape
 
-from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.cli.results import results_table
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.cli.progress import watch
+from ufgraphfr.cli.results import show_result
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.spec import Registry
+from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment.artifacts import RunFolder
-from ufgraphfr.experiment.config import read
+from ufgraphfr.experiment.config import Experiment, read
 from ufgraphfr.experiment.runner import execute
-from ufgraphfr.experiment.training import Progress
+from ufgraphfr.privacy import MECHANISMS
+from ufgraphfr.references import REFERENCES
+from ufgraphfr.text import ENCODERS
+
+EXIT_INTERRUPTED = 130
+
+TABLES: dict[str, Registry[Any]] = {
+    "data": SOURCES,
+    "text": ENCODERS,
+    "algorithm": ALGORITHMS,
+    "algorithm, or yardsticks": REFERENCES,
+    "privacy": MECHANISMS,
+}
+
+
+def kinds_help() -> str:
+    """The kinds that a TOML file may name, for ``--help``."""
+    listed = [
+        f"[bold]{escape(f'[{table}]')}[/] {', '.join(registry.kinds)}"
+        for table, registry in TABLES.items()
+    ]
+    head = "Kinds for each table of the file (or package.module.Class for your own):"
+    return "\n\n".join((head, *listed))
 
 
 def run(
     file: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="table.key=value instead of the file's.", metavar="KEY=VALUE"),
+        typer.Option(
+            "--set",
+            help="A key of the file with another value, as in algorithm.lr=0.05; repeatable.",
+            metavar="KEY=VALUE",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<name>.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed instead of the file's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the file's.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the folder, if it is there.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the run folder; start it if it is not there yet."
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Train and evaluate one experiment."""
+    """Train and evaluate one experiment, into a run folder.
+
+    A finished folder is never overwritten.
+
+    A run that was stopped, however hard, goes on with --resume and ends with the same result.
+    """
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir {data_dir} is not a folder: name the one with the files")
     if threads is not None:
         torch.set_num_threads(threads)
+    if quiet:
+        logging.getLogger("ufgraphfr").setLevel(logging.ERROR)
     experiment = read(file, tuple(set_ or ()), seed)
     folder = RunFolder(out or Path("runs") / experiment.name)
     console = Console(quiet=quiet)
+    console.print(_headline(experiment), highlight=False)
+    try:
+        watch(console, execute(experiment, folder.path, data_dir, resume, device))
+    except KeyboardInterrupt:
+        again = shlex.join(("ufgraphfr", *(word for word in sys.argv[1:] if word != "--resume")))
+        print(f"interrupted; go on with:  {again} --resume", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    show_result(console, folder.result)
     console.print(
-        f"[bold]{experiment.name}[/]: {experiment.model.kind} on {experiment.source.kind}, "
-        f"protocol {experiment.protocol.negatives}, {experiment.mechanism.guarantee}",
+        f"run folder: {folder.path} (it holds personal data)",
         highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
-    steps = execute(experiment, folder.path, data_dir, resume, device)
-    rounds = experiment.federation.rounds if isinstance(experiment.model, Algorithm) else 0
-    if console.is_terminal and not quiet:
-        _live(console, steps, rounds)
-    else:
-        _plain(console, steps)
-    console.print(results_table(folder.result))
-    console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
 
 
-def _plain(console: Console, steps: Iterator[Progress]) -> None:
-    """A line for each evaluated round, for logs and pipes."""
-    for step in steps:
-        if step.validation is not None:
-            rate = step.clients / max(step.seconds, 1e-9)
-            console.print(
-                f"round {step.round}/{step.rounds}  loss {step.loss:.4f}  "
-                f"validation NDCG@10 {step.validation['full']['ndcg@10']:.4f}  "
-                f"{rate:.0f} clients/s",
-                highlight=False,
-            )
-            sys.stdout.flush()
-
-
-def _live(console: Console, steps: Iterator[Progress], rounds: int) -> None:
-    """A bar with loss, validation, speed and the time that is left."""
-    display = Display(
-        TextColumn("round"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[facts]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=False),
-        console=console,
+def _headline(experiment: Experiment) -> str:
+    protocol = experiment.protocol.negatives
+    shown = protocol if protocol == "honest" else f"[bold red]{protocol}[/]"
+    return (
+        f"[bold]{escape(experiment.name)}[/]: {escape(experiment.model.kind)} on "
+        f"{escape(experiment.source.kind)}, seed {experiment.seed}, {shown} protocol"
     )
-    validation = "-"
-    with display:
-        bar = display.add_task("", total=rounds or None, facts="preparing")
-        clients, since = 0, time.perf_counter()
-        for step in steps:
-            if step.validation is not None:
-                validation = f"{step.validation['full']['ndcg@10']:.4f}"
-            clients += step.clients
-            rate = clients / (time.perf_counter() - since)
-            facts = f"loss {step.loss:.4f}  val NDCG@10 {validation}  {rate:.0f} clients/s"
-            display.update(bar, completed=step.round, facts=facts)

@@ -46,12 +46,14 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> Tensor:
     c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
     k0, k1 = seed & _MASK, (seed >> 32) & _MASK
     for _ in range(_ROUNDS):
-        # int64 products wrap, but their 64 bits are those of the unsigned product
+        # int64 products wrap, but their 64 bits are those of the unsigned product; c1 and c3
+        # keep their upper halves, which only the masks below need to cut off
         p0, p1 = c0 * _MULTIPLIER[0], c2 * _MULTIPLIER[1]
-        c0, c2 = ((p1 >> 32) & _MASK) ^ c1 ^ k0, ((p0 >> 32) & _MASK) ^ c3 ^ k1
-        c1, c3 = p1 & _MASK, p0 & _MASK
+        c0 = (p1 >> 32).bitwise_xor_(c1).bitwise_xor_(k0).bitwise_and_(_MASK)
+        c2 = (p0 >> 32).bitwise_xor_(c3).bitwise_xor_(k1).bitwise_and_(_MASK)
+        c1, c3 = p1, p0
         k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
-    return torch.stack((c0, c1, c2, c3), dim=-1)
+    return torch.stack((c0, c1, c2, c3), dim=-1).bitwise_and_(_MASK)
 
 
 @dataclass(frozen=True)

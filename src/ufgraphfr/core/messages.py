@@ -97,20 +97,30 @@ class Report:
 
 
 def combine(reports: list[Report]) -> Report:
-    """All answers of a round as one: sums are added, the rest is ordered by client number."""
+    """All answers of a round as one: sums are added, the rest is ordered by client number.
+
+    The list is emptied on the way, so that large answers never exist twice.
+    """
+    first = reports[0]
     clients = torch.cat([report.clients for report in reports])
     loss = torch.cat([report.loss for report in reports])
     order = clients.argsort()
-    first = reports[0]
-    joined = {name: _join([r.arrays[name] for r in reports], first.summed) for name in first.arrays}
-    if first.summed:
-        return replace(first, clients=clients[order], arrays=joined, loss=loss[order])
-    return replace(first, clients=clients, arrays=joined, loss=loss).select(order)
+    place = order.argsort().split([len(report.clients) for report in reports])
+    parts = {name: [report.arrays[name] for report in reports] for name in first.arrays}
+    reports.clear()
+    kept = replace(first, arrays={})
+    del first
+    joined = {name: _join(values, place, kept.summed) for name, values in parts.items()}
+    return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
 
 
-def _join(parts: list[Tensor | Rows], summed: bool) -> Tensor | Rows:
+def _join(parts: list[Tensor | Rows], place: tuple[Tensor, ...], summed: bool) -> Tensor | Rows:
+    """One array of many; part p's clients go to ``place[p]``."""
     rows = [part for part in parts if isinstance(part, Rows)]
-    if rows:
-        return Rows.cat(rows)
     tensors = [part for part in parts if isinstance(part, Tensor)]
-    return torch.stack(tensors).sum(0) if summed else torch.cat(tensors)
+    parts.clear()
+    if rows:
+        return Rows.cat(rows, place)
+    if summed:
+        return torch.stack(tensors).sum(0)
+    return torch.cat(tensors)[torch.cat(place).argsort()]

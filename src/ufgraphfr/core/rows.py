@@ -4,6 +4,7 @@ Only for memory. On the wire these rows are written out dense, because the set o
 the client's history.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,10 +89,26 @@ class Rows:
         return Rows(ptr, index, tables[owner, index], tables.shape[1])
 
     @staticmethod
-    def cat(parts: list["Rows"]) -> "Rows":
-        """The clients of all parts, one after another."""
-        counts = torch.cat([part.ptr.diff() for part in parts])
-        ptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=counts.device)
+    def cat(parts: list["Rows"], place: Sequence[Tensor]) -> "Rows":
+        """The clients of all parts as one; the list is emptied, part after part.
+
+        Args:
+            parts: at least one.
+            place: for each part int64 ``[its clients]``, their places in the whole.
+        """
+        lead = parts[0].values
+        counts = torch.zeros(sum(map(len, place)), dtype=torch.int64, device=lead.device)
+        for part, where in zip(parts, place, strict=True):
+            counts[where] = part.ptr.diff()
+        ptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=lead.device)
         torch.cumsum(counts, 0, out=ptr[1:])
-        index = torch.cat([part.index for part in parts])
-        return Rows(ptr, index, torch.cat([part.values for part in parts]), parts[0].height)
+        index = torch.empty(int(ptr[-1]), dtype=torch.int64, device=lead.device)
+        values = lead.new_empty(len(index), lead.shape[1])
+        height = parts[0].height
+        del lead
+        for where in place:
+            part = parts.pop(0)
+            rows = ranges(ptr[where], part.ptr.diff())
+            index[rows] = part.index
+            values.index_copy_(0, rows, part.values)
+        return Rows(ptr, index, values, height)

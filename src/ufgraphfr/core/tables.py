@@ -100,8 +100,7 @@ class GraphTables:
 
     Attributes:
         base: float ``[height, dim]``.
-        changes: the rows that each possible neighbor changed; its first value row is zero and
-            nobody's, so that ``ptr`` starts at 1.
+        changes: the rows that each possible neighbor changed.
         neighbors: int64 ``[clients, neighbors]``, places in ``changes``.
         weights: float ``[clients, neighbors]``; 0 where a client has fewer.
     """
@@ -121,48 +120,51 @@ class GraphTables:
         if self._alone:
             return self.base.index_select(0, index)
         owner = owners(ptr, len(index))
-        return self._sum(owner, self._lists().index_select(0, owner * self.shape[1] + index), index)
+        row_of, place = self._rows_by_neighbor()
+        near = (place * row_of.shape[1]).index_select(0, owner).add_(index[:, None])
+        return self._sum(owner, row_of.take(near), index)
 
     def dense(self) -> Tensor:
         """See `Tables.dense`."""
         clients, height, _ = self.shape
         if self._alone:
             return self.base.expand(self.shape)
+        row_of, place = self._rows_by_neighbor()
+        lists = row_of.index_select(0, place.flatten()).view(*place.shape, height)
         everything = torch.arange(height, device=self.base.device)
         owner = torch.arange(clients, device=self.base.device).repeat_interleave(height)
-        return self._sum(owner, self._lists(), everything.repeat(clients)).view(self.shape)
+        rows = lists.transpose(1, 2).reshape(clients * height, -1)
+        return self._sum(owner, rows, everything.repeat(clients)).view(self.shape)
 
     @property
     def _alone(self) -> bool:
         """Whether nobody has a neighbor."""
-        return self.neighbors.shape[1] == 0 or self.changes.clients == 0
+        return self.neighbors.shape[1] == 0 or len(self.changes.index) == 0
 
     def _sum(self, owner: Tensor, rows: Tensor, index: Tensor) -> Tensor:
         """``base[index]`` plus the weighted changes ``rows``, int32 ``[n, neighbors]``."""
-        # uniform weights are applied once, to the sum; missing rows point to the zero row
-        largest = self.weights.amax(1)
-        uniform = bool(((self.weights == 0) | (self.weights == largest[:, None])).all())
-        weights = None if uniform else self.weights.index_select(0, owner)
-        change = F.embedding_bag(rows, self.changes.values, mode="sum", per_sample_weights=weights)
-        if uniform:
-            change.mul_(largest.index_select(0, owner)[:, None])
+        weights = self.weights.index_select(0, owner).mul_(rows >= 0)
+        change = F.embedding_bag(
+            rows.clamp_(min=0), self.changes.values, mode="sum", per_sample_weights=weights
+        )
         return change.add_(self.base.index_select(0, index))
 
-    def _lists(self) -> Tensor:
-        """int32 ``[clients * height, neighbors]``: each neighbor's changed row of each item."""
-        height = self.base.shape[0]
+    def _rows_by_neighbor(self) -> tuple[Tensor, Tensor]:
+        """Where to read each neighbor's change of each item.
+
+        Returns:
+            int32 ``[near, height]``, the changed row by neighbor and item, -1 if there is none;
+            and int64 ``[clients, neighbors]``, each neighbor's place in it.
+        """
         near, place = self.neighbors.unique(return_inverse=True)
         start = self.changes.ptr[near]
         length = self.changes.ptr[near + 1] - start
         rows = ranges(start, length)
         owner = torch.arange(len(near), device=near.device).repeat_interleave(length)
-        row_of = torch.zeros((len(near) + 1) * height, dtype=torch.int32, device=near.device)
-        row_of[owner * height + self.changes.index.index_select(0, rows - 1)] = rows.int()
-        # a neighbor without weight reads the last, empty row
-        place = torch.where(self.weights == 0, len(near), place)
-        lists = row_of.view(-1, height).index_select(0, place.flatten())
-        shaped = lists.view(*place.shape, height).transpose(1, 2)
-        return shaped.reshape(-1, place.shape[1])
+        height = self.shape[1]
+        row_of = torch.full((len(near) * height,), -1, dtype=torch.int32, device=near.device)
+        row_of[owner * height + self.changes.index.index_select(0, rows)] = rows.int()
+        return row_of.view(len(near), height), place
 
     def select(self, places: Tensor) -> "GraphTables":
         """See `Tables.select`."""

@@ -72,6 +72,5 @@ def _distinct(key: Key, clients: Tensor, count: int, free: Tensor) -> Tensor:
         pick = (words[:, draw] * (top + 1)) >> 32
         seen = (chosen == pick[:, None]).any(1)
         chosen[:, draw] = torch.where(seen, top, pick)
-        chosen[:, draw] = torch.where(draw < take, chosen[:, draw], -2 - draw)
     wrapped = torch.arange(count, device=clients.device)[None, :] % take[:, None]
     return chosen.gather(1, wrapped)

@@ -6,13 +6,14 @@ line a round and is cut back to the checkpoint on resume.
 
 import json
 import os
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -93,37 +94,53 @@ class RunFolder:
         """Per-user test ranks."""
         return self.path / "ranks.parquet"
 
-    def open(self, config: dict[str, Any], digest: str, resume: bool) -> None:
-        """Make the folder, or check that this experiment may go on in it.
+    def check(self, config: dict[str, Any], resume: bool) -> None:
+        """Check that an experiment may be run here; nothing is written.
 
         Args:
             config: the resolved experiment.
-            digest: of the experiment.
             resume: whether to go on with what is there.
 
         Raises:
-            InputError: the folder is finished, holds another experiment, or holds this one and
-                ``resume`` is not set.
+            InputError: the folder holds this experiment and ``resume`` is not set, another
+                experiment, or something else.
         """
-        marker = self.path / "digest"
-        if marker.exists():
-            if marker.read_text().strip() != digest:
-                raise InputError(
-                    f"{self.path} holds another experiment (see its config.toml): "
-                    f"name another folder with --out"
-                )
-            if not resume:
-                raise InputError(
-                    f"{self.path} already holds this experiment: go on with --resume, "
-                    f"or name another folder with --out"
-                )
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file, not a folder: name another with --out")
+        if not self.config.exists():
+            # a kill while the folder was made leaves only what write_atomically had begun
+            if self.path.exists() and any(not _begun(path) for path in self.path.iterdir()):
+                raise InputError(f"{self.path} is not empty and not a run: name another with --out")
             return
-        if self.path.exists() and any(self.path.iterdir()):
-            raise InputError(f"{self.path} is not empty and not a run: name another with --out")
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path / "PERSONAL_DATA.txt", NOTICE.encode())
-        write_atomically(self.config, tomli_w.dumps(config).encode())
-        write_atomically(marker, f"{digest}\n".encode())
+        there = tomllib.loads(self.config.read_text(encoding="utf-8"))
+        differs = _difference(there, tomllib.loads(tomli_w.dumps(config)))
+        if differs:
+            raise InputError(
+                f"{self.path} holds another experiment ({differs}): name another folder with --out"
+            )
+        if not resume:
+            state = "finished" if self.result.exists() else "unfinished"
+            mend = "show its result" if self.result.exists() else "go on"
+            raise InputError(
+                f"{self.path} already holds this experiment, {state}: {mend} with --resume, "
+                f"or name another folder with --out"
+            )
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Make the folder, unless it is there.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        try:
+            if not self.config.exists():
+                write_atomically(self.config, tomli_w.dumps(config).encode())
+            write_atomically(self.path / "PERSONAL_DATA.txt", NOTICE.encode())
+        except OSError as error:
+            raise InputError(
+                f"cannot write the run folder {self.path} ({error.strerror}): "
+                f"name another with --out"
+            ) from None
 
     def write_json(self, path: Path, value: dict[str, Any]) -> None:
         """Write a JSON object atomically."""
@@ -133,6 +150,8 @@ class RunFolder:
         """Add a round's line."""
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def cut_metrics(self, rounds: int) -> None:
         """Keep the lines of the first ``rounds`` rounds: what came after will come again."""
@@ -155,6 +174,29 @@ class RunFolder:
         os.replace(self.best_or_model, self.model)
 
 
+def _begun(path: Path) -> bool:
+    return path.name.startswith(".config.toml.")
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """The first setting in which two resolved experiments differ; empty if there is none."""
+    ours, theirs = _settings(here), _settings(there)
+    for key in sorted(ours.keys() | theirs.keys()):
+        if key != "name" and ours.get(key) != theirs.get(key):
+            shown = (repr(side[key]) if key in side else "not set" for side in (theirs, ours))
+            return "{} is {} there, {} here".format(key, *shown)
+    return ""
+
+
+def _settings(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as ``table.key``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, dict)
+        flat |= _settings(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically; it is on the disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,8 +208,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "best_value": checkpoint.best_value,
     }
     partial = path.with_name(f".{path.name}.partial")
+    # cloned: the format refuses arrays that share memory, as a graph kept over rounds does
     save_file(
-        {name: value.detach().cpu().contiguous() for name, value in arrays.items()},
+        {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in arrays.items()
+        },
         partial,
         metadata={"checkpoint": json.dumps(facts)},
     )
@@ -186,7 +232,7 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         with safe_open(path, framework="pt", device=str(device)) as file:
             facts = json.loads(file.metadata()["checkpoint"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} is not a readable checkpoint ({error}): delete the run folder and start again"
         ) from None

@@ -28,11 +28,11 @@ TESTED = "ndcg@10"
 class Run:
     """A finished run, read from its folder."""
 
-    name: str
+    folder: Path
     group: str
     seed: int
     protocol: str
-    question: tuple[str, ...]
+    split: tuple[str, float]
     result: dict[str, Any]
     users: NDArray[Any]
     ranks: NDArray[np.float64]
@@ -43,21 +43,24 @@ class Row:
     """Runs of one configuration.
 
     Attributes:
-        name: of the first of them.
+        name: folder of the first of them.
+        data: name of the data set.
         protocol: ``honest`` or ``legacy-leaky``.
         seeds: their seeds.
         mean: test metrics averaged over seeds, e.g. ``mean["full"]["ndcg@10"]``.
         spread: standard deviations over seeds; NaN for one seed.
-        against_first: difference to the first row in NDCG@10; None for the first row, and for
-            rows whose protocol or data differ.
+        against_first: difference to the first row in NDCG@10; None if there is no comparing.
+        not_compared: why not; empty if compared.
     """
 
     name: str
+    data: str
     protocol: str
     seeds: tuple[int, ...]
     mean: dict[str, dict[str, float]]
     spread: dict[str, dict[str, float]]
     against_first: Difference | None
+    not_compared: str
 
 
 def read_run(folder: Path) -> Run:
@@ -74,13 +77,13 @@ def read_run(folder: Path) -> Run:
     for key in ("seed", "name"):
         config.pop(key)
     columns = read_parquet(run.ranks)
-    data, protocol = result["data"], config["protocol"]
+    protocol = config["protocol"]
     return Run(
-        name=result["name"],
+        folder=folder,
         group=json.dumps(config, sort_keys=True),
         seed=result["seed"],
         protocol=result["protocol"],
-        question=(data["sha256"], protocol["split"], str(protocol["cold_users"])),
+        split=(protocol["split"], protocol["cold_users"]),
         result=result,
         users=columns["user"],
         ranks=columns["full"],
@@ -94,14 +97,20 @@ def compare(folders: Sequence[Path]) -> list[Row]:
         folders: finished run folders.
 
     Raises:
-        InputError: no folder, or one without a finished run.
+        InputError: no folder, one without a finished run, or the same run twice.
     """
     if not folders:
         raise InputError("name at least one run folder to compare")
     groups: dict[str, list[Run]] = {}
     for folder in folders:
         run = read_run(folder)
-        groups.setdefault(run.group, []).append(run)
+        runs = groups.setdefault(run.group, [])
+        if run.seed in (known.seed for known in runs):
+            raise InputError(
+                f"{folder} repeats a run of the same configuration and seed {run.seed}, which says "
+                f"nothing new about seeds: name it once"
+            )
+        runs.append(run)
     first = next(iter(groups.values()))
     return [_row(runs, None if runs is first else first) for runs in groups.values()]
 
@@ -115,20 +124,26 @@ def _row(runs: list[Run], first: list[Run] | None) -> Row:
         }
         for ranking in tests[0]
     }
-    comparable = (
-        first is not None
-        and first[0].question == lead.question
-        and np.array_equal(first[0].users, lead.users)
-        and first[0].protocol == lead.protocol
-    )
+    why_not = _why_not(lead, first[0]) if first else "first"
     return Row(
-        name=lead.name,
+        name=str(lead.folder),
+        data=lead.result["data"]["name"],
         protocol=lead.protocol,
         seeds=tuple(run.seed for run in runs),
         mean={r: {n: float(v.mean()) for n, v in named.items()} for r, named in stacked.items()},
         spread={r: {n: _spread(v) for n, v in named.items()} for r, named in stacked.items()},
-        against_first=difference(_tested(runs), _tested(first)) if first and comparable else None,
+        against_first=None if why_not or not first else difference(_tested(runs), _tested(first)),
+        not_compared=why_not,
     )
+
+
+def _why_not(run: Run, first: Run) -> str:
+    """Why two runs are not asked the same question; empty if they are."""
+    if run.result["data"]["sha256"] != first.result["data"]["sha256"]:
+        return "other data"
+    if run.split != first.split or not np.array_equal(run.users, first.users):
+        return "other split"
+    return "" if run.protocol == first.protocol else "other protocol"
 
 
 def _spread(samples: NDArray[np.float64]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
@@ -50,6 +50,13 @@ class EvaluationSpec(Spec):
     """References to evaluate beside the algorithm."""
     chunk: int = Field(128, ge=1)
     """Clients scored at once; bounds memory, changes no result."""
+
+    @field_validator("yardsticks", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            raise ValueError('must be a list, as in ["popularity", "ease"]')
+        return value
 
 
 @dataclass(frozen=True)
@@ -155,9 +162,12 @@ def build(values: dict[str, Any]) -> Experiment:
     seed = values.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise InputError(f"seed = {seed!r} must be a whole number from 0 to 2**63 - 1")
+    name = values.get("name", "run")
+    if not isinstance(name, str) or name.strip(". ") == "" or "/" in name:
+        raise InputError(f"name = {name!r} must be a string that can name a folder, without '/'")
     evaluation = parse(EvaluationSpec, values.get("evaluation", {}), "[evaluation]")
     return Experiment(
-        name=str(values.get("name", "run")),
+        name=name,
         seed=seed,
         source=_part(SOURCES, "data", values),
         protocol=parse(ProtocolSpec, values.get("protocol", {}), "[protocol]"),
@@ -183,7 +193,7 @@ def _model(values: dict[str, Any], evaluation: EvaluationSpec) -> Algorithm | Re
     """The algorithm or, as the same table may name one, the reference."""
     given = dict(values.get("algorithm", {}))
     kind = str(given.pop("kind", DEFAULT_KINDS["algorithm"]))
-    if kind in REFERENCES.kinds:
+    if kind.replace("_", "-") in REFERENCES.kinds:
         return REFERENCES.build(kind, given, "[algorithm]")
     if "." not in kind and kind.replace("_", "-") not in ALGORITHMS.kinds:
         both = (*ALGORITHMS.kinds, *REFERENCES.kinds)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ufgraphfr.algorithms.base import Setting
-from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.dataset import Cleaning, Dataset
 from ufgraphfr.data.shards import Shard, build
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.experiment.config import Experiment
@@ -37,7 +37,14 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
         InputError: data or encoder are missing, or a row is bad.
     """
     dataset = experiment.source.load(data_dir)
-    logger.info("%s: %s", dataset.card.name, dataset.cleaning)
+    logger.info(
+        "%s: %s users, %s items, %s interactions; %s",
+        dataset.card.name,
+        f"{len(dataset.users):,}",
+        f"{len(dataset.items):,}",
+        f"{len(dataset.user):,}",
+        "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning,
+    )
     split = leave_one_out(dataset, experiment.protocol.cold_users)
     text = torch.from_numpy(embed(experiment.encoder, dataset.texts))
     return Prepared(

@@ -1,5 +1,6 @@
 """Run an experiment into its folder."""
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import environment
-from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.experiment.prepare import Prepared, prepare
 from ufgraphfr.experiment.result import write_result
 from ufgraphfr.experiment.training import Progress, train
 from ufgraphfr.federation.scoring import device_score
@@ -60,12 +61,16 @@ def execute(
     """
     target = choose_device(device)
     folder = RunFolder(out)
-    folder.open(experiment.resolved(), experiment.digest, resume)
+    folder.check(experiment.resolved(), resume)
     if folder.result.exists():
         logger.info("%s is finished: nothing to do", out)
         return
+    # bad data leave no folder behind
     prepared = prepare(experiment, data_dir)
-    folder.write_json(folder.environment, environment(target))
+    _check_data(folder, prepared)
+    folder.create(experiment.resolved())
+    facts = environment(target) | {"data_sha256": prepared.dataset.sha256}
+    folder.write_json(folder.environment, facts)
     if isinstance(experiment.model, Algorithm):
         yield from train(experiment, experiment.model, prepared, folder, target)
         best = load_checkpoint(folder.best_or_model, target)
@@ -73,6 +78,18 @@ def execute(
         best = Checkpoint(0, 0, 0.0, experiment.model.fit(prepared.shard), {})
         save_checkpoint(folder.best, best)
     write_result(experiment, prepared, folder, best, restored_score(experiment, best))
+
+
+def _check_data(folder: RunFolder, prepared: Prepared) -> None:
+    """A run goes on only with the data it began with."""
+    if folder.environment.exists():
+        began = json.loads(folder.environment.read_text(encoding="utf-8"))["data_sha256"]
+        if began != prepared.dataset.sha256:
+            raise InputError(
+                f"{folder.path} was begun on other data (sha256 {began[:12]}... there, "
+                f"{prepared.dataset.sha256[:12]}... here): restore the files, or name another "
+                f"folder with --out"
+            )
 
 
 def restored_score(experiment: Experiment, checkpoint: Checkpoint) -> Score:

@@ -1,5 +1,6 @@
 """Federated training with evaluation and checkpoints; it leaves the best checkpoint behind."""
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.scoring import device_score
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import TRANSPORTS, Simulation
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,28 +62,16 @@ def train(
     ``folder.best``. A round's line is written before its checkpoint, so that a kill between the
     two leaves a line too many, which resuming cuts off, and never one too few.
     """
-    shard = prepared.shard.to(device)
     last = _last(algorithm, prepared, folder, device)
     store = MemoryStore(last.private)
-    simulation = Simulation(
-        algorithm, experiment.mechanism, shard, store, experiment.federation.chunk
-    )
     folder.cut_metrics(last.round)
-    done_rounds = rounds(
-        algorithm,
-        experiment.mechanism,
-        TRANSPORTS[experiment.federation.transport](simulation),
-        experiment.federation,
-        torch.from_numpy(prepared.split.warm).to(device),
-        last.server,
-        Key(experiment.seed),
-        first=last.round + 1,
-    )
-    total = experiment.federation.rounds
-    for done in done_rounds:
+    total, every = experiment.federation.rounds, experiment.evaluation.every
+    if last.round:
+        logger.info("going on after round %d of %d", last.round, total)
+    for done in _warned(_rounds(experiment, algorithm, prepared, store, last, device)):
         started = time.perf_counter()
         validation = None
-        if done.number % experiment.evaluation.every == 0 or done.number == total:
+        if done.number % every == 0 or done.number == total:
             score = device_score(algorithm, done.state, store, done.number)
             chunk = experiment.evaluation.chunk
             validation = assess(score, prepared, "validation", chunk).metrics
@@ -90,6 +81,44 @@ def train(
             last = _keep(done, store, validation, last, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
+
+
+def _rounds(
+    experiment: Experiment,
+    algorithm: Algorithm,
+    prepared: Prepared,
+    store: MemoryStore,
+    last: Checkpoint,
+    device: torch.device,
+) -> Iterator[Round]:
+    """The rounds after a checkpoint."""
+    simulation = Simulation(
+        algorithm,
+        experiment.mechanism,
+        prepared.shard.to(device),
+        store,
+        experiment.federation.chunk,
+    )
+    return rounds(
+        algorithm,
+        experiment.mechanism,
+        TRANSPORTS[experiment.federation.transport](simulation),
+        experiment.federation,
+        torch.from_numpy(prepared.split.warm).to(device),
+        last.server,
+        Key(experiment.seed),
+        first=last.round + 1,
+    )
+
+
+def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
+    """The same rounds; the first whose loss is not finite is told."""
+    finite = True
+    for done in done_rounds:
+        if finite and done.clients and not math.isfinite(done.loss):
+            finite = False
+            logger.warning("round %d: the loss is not finite: try a smaller lr", done.number)
+        yield done
 
 
 def _last(
@@ -126,7 +155,7 @@ def _line(done: Round, evaluate_seconds: float, validation: Metrics | None) -> d
     return {
         "round": done.number,
         "clients": done.clients,
-        "loss": None if math.isnan(done.loss) else done.loss,
+        "loss": done.loss if math.isfinite(done.loss) else None,
         "train_seconds": done.train_seconds,
         "aggregate_seconds": done.aggregate_seconds,
         "evaluate_seconds": evaluate_seconds,

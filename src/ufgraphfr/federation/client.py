@@ -3,6 +3,8 @@
 Simulation calls it with a chunk of clients, a phone with one, a silo with its users.
 """
 
+from dataclasses import replace
+
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
@@ -39,7 +41,9 @@ def respond(
             algorithm, mechanism, task.select(order), shard.select(order), mine, key
         )
         after = {name: value[back] for name, value in after.items()}
-        return report if report.summed else report.select(back), after
+        if report.summed:
+            return replace(report, clients=task.clients, loss=report.loss[back]), after
+        return report.select(back), after
     update, after = algorithm.local(task, shard, private, key)
     arrays = mechanism.privatize(update.arrays, task.clients, key)
     report = Report(task.round, task.clients, arrays, summed=False, loss=update.loss)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import State, combine
+from ufgraphfr.core.messages import Report, State, combine
 from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
-from ufgraphfr.federation.transport import Answer, Transport
+from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -69,9 +69,13 @@ def rounds(
         now = key.at(number)
         cohort = draw_cohort(spec, clients, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
-        answers = list(transport.exchange(task_for, cohort, now))
+        reports, down, up = [], [], []
+        for answer in transport.exchange(task_for, cohort, now):
+            reports.append(answer.report)
+            down.append(answer.bytes_down)
+            up.append(answer.bytes_up)
         trained = time.perf_counter()
-        state, loss = _release(algorithm, mechanism, state, answers, now)
+        state, loss = _release(algorithm, mechanism, state, reports, now)
         yield Round(
             number=number,
             state=state,
@@ -80,18 +84,18 @@ def rounds(
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
             cpu_seconds=time.process_time() - cpu,
-            bytes_down=_mean([answer.bytes_down for answer in answers]),
-            bytes_up=_mean([answer.bytes_up for answer in answers]),
+            bytes_down=_mean(down),
+            bytes_up=_mean(up),
         )
 
 
 def _release(
-    algorithm: Algorithm, mechanism: Mechanism, state: State, answers: list[Answer], key: Key
+    algorithm: Algorithm, mechanism: Mechanism, state: State, reports: list[Report], key: Key
 ) -> tuple[State, float]:
-    """What the server makes of a round's answers; nothing, if nobody answered."""
-    if not answers:
+    """What the server makes of a round's reports; nothing, if nobody answered."""
+    if not reports:
         return state, float("nan")
-    report = mechanism.finalize(combine([answer.report for answer in answers]), key)
+    report = mechanism.finalize(combine(reports), key)
     return algorithm.aggregate(state, report), float(report.loss.mean())
 
 

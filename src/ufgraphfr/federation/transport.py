@@ -70,7 +70,8 @@ class Simulation:
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
         order = self.shard.counts[cohort].argsort(descending=True, stable=True)
-        yield from cohort[order].split(self.chunk)
+        # split() would make one empty chunk of nobody
+        yield from cohort[order].split(self.chunk) if len(cohort) else ()
 
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train; their new weights are stored."""
@@ -100,9 +101,7 @@ class Local:
             if number == 0:
                 one = torch.zeros(1, dtype=torch.int64, device=clients.device)
                 down = float(len(codec.encode_task(task.select(one))))
-                up = float(
-                    len(codec.encode_report(report if report.summed else report.select(one)))
-                )
+                up = float(len(codec.encode_report(report.of_one())))
             yield Answer(report, down, up)
 
 

@@ -1,5 +1,6 @@
 """Neighbor lists of a user graph, and powers of it. Rows of every list sum to one, or are empty."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +33,8 @@ def top(relation: Tensor, count: int) -> Neighbors:
 
     NaN and -inf never count; a row without any entry has no neighbors.
     """
-    values, index = relation.nan_to_num(nan=-torch.inf).topk(min(count, relation.shape[1]))
+    comparable = relation.masked_fill(relation.isnan(), -torch.inf)
+    values, index = comparable.topk(min(count, relation.shape[1]))
     return Neighbors(index, _uniform(values > -torch.inf))
 
 
@@ -78,13 +80,16 @@ def hop(neighbors: Neighbors, graph: Neighbors, hops: int) -> Neighbors:
         graph: the neighbors of those, among themselves.
         hops: at least 1.
     """
+    if hops == 1:
+        return neighbors
     nodes = len(graph.index)
     reached = as_sparse(neighbors, nodes)
     step = as_sparse(graph, nodes)
-    for _ in range(hops - 1):
-        reached = torch.sparse.mm(reached, step).coalesce()
-    if hops == 1:
-        return neighbors
+    with warnings.catch_warnings():
+        # torch calls its sparse products a beta; the tests check them against dense ones
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        for _ in range(hops - 1):
+            reached = torch.sparse.mm(reached, step).coalesce()
     (row, column), value = reached.indices(), reached.values()
     counts = torch.bincount(row, minlength=len(neighbors.index))
     width = int(counts.max()) if len(counts) else 0

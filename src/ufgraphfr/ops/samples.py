@@ -40,7 +40,7 @@ def shuffled(positives: Tensor, counts: Tensor, negatives: Tensor, words: Tensor
     together = torch.cat((positives[..., None], negatives), dim=2).view(clients, -1)
     time = torch.arange(length, device=positives.device).repeat_interleave(1 + drawn)
     padding = time[None, :] >= counts[:, None]
-    order = torch.where(padding, 2**32, words).argsort(dim=1)
+    order = torch.where(padding, 2**32, words).argsort(dim=1, stable=True)
     return Samples(
         item=torch.where(padding, -1, together).gather(1, order),
         time=time[order],

@@ -1,5 +1,6 @@
 """Top-N recommendations from a run folder, as each user's device would rank them."""
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +49,19 @@ class Recommender:
             data_dir: where the data set's files lie, if the run was given one.
 
         Raises:
-            InputError: not a finished run, or its data cannot be found.
+            InputError: not a finished run, or its data cannot be found or have changed.
         """
         run = RunFolder(folder)
         if not run.result.exists():
             raise InputError(f"{folder} holds no finished run: train it with ufgraphfr run")
         experiment = build(tomllib.loads(run.config.read_text(encoding="utf-8")))
         prepared = prepare(experiment, data_dir)
+        trained_on = json.loads(run.result.read_text(encoding="utf-8"))["data"]["sha256"]
+        if trained_on != prepared.dataset.sha256:
+            raise InputError(
+                f"{folder} was trained on other data (sha256 {trained_on[:12]}... there, "
+                f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
+            )
         checkpoint = load_checkpoint(run.model, torch.device("cpu"))
         return cls(prepared, restored_score(experiment, checkpoint))
 

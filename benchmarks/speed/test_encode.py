@@ -1,0 +1,15 @@
+"""Sentence encoders on the 943 user texts of MovieLens-100K, nothing from the cache."""
+
+import pytest
+
+from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.text import ENCODERS
+
+
+@pytest.mark.benchmark(group="943 user texts")
+@pytest.mark.parametrize("kind", ["hashing", "use"])
+def test_encode(benchmark, prepared: Prepared, kind: str) -> None:
+    encoder = ENCODERS.build(kind, {}, "[text]")
+    texts = prepared.dataset.texts
+    vectors = benchmark.pedantic(encoder.encode, args=(texts,), rounds=2)
+    assert vectors.shape == (len(texts), encoder.width)

@@ -1,0 +1,76 @@
+"""What a run shows while it works: a live line on a terminal, plain lines elsewhere."""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Display
+
+from ufgraphfr.experiment.training import Progress
+
+BAR_FROM_WIDTH = 100
+"""A narrower terminal has no room for the bar."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One round as people read it.
+
+    Attributes:
+        round, rounds: where the run is.
+        evaluated: whether this round was evaluated.
+        text: round, loss, last validation, speed and time left.
+    """
+
+    round: int
+    rounds: int
+    evaluated: bool
+    text: str
+
+
+def lines(steps: Iterator[Progress]) -> Iterator[Line]:
+    """A line for each round; speed and time left are means over the rounds seen so far."""
+    clients, seconds, count, validation = 0, 0.0, 0, "-"
+    for step in steps:
+        clients, seconds, count = clients + step.clients, seconds + step.seconds, count + 1
+        if step.validation is not None:
+            validation = f"{step.validation['full']['ndcg@10']:.4f}"
+        rate = clients / max(seconds, 1e-9)
+        left = datetime.timedelta(seconds=round((step.rounds - step.round) * seconds / count))
+        width = len(str(step.rounds))
+        yield Line(
+            round=step.round,
+            rounds=step.rounds,
+            evaluated=step.validation is not None,
+            text=f"round {step.round:{width}}/{step.rounds}  loss {step.loss:.4f}  "
+            f"val NDCG@10 {validation}  {rate:{',.1f' if rate < 10 else ',.0f'}} clients/s  "
+            f"ETA {left}",
+        )
+
+
+def watch(console: Console, steps: Iterator[Progress]) -> None:
+    """Run the steps to their end and show them."""
+    if console.is_terminal and not console.quiet:
+        _live(console, steps)
+        return
+    for line in lines(steps):
+        if line.evaluated:
+            console.print(line.text, highlight=False, soft_wrap=True)
+
+
+def _live(console: Console, steps: Iterator[Progress]) -> None:
+    columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}")]
+    if console.width >= BAR_FROM_WIDTH:
+        columns.append(BarColumn(bar_width=min(40, console.width - 82)))
+    with Display(*columns, console=console, transient=True) as display:
+        bar = display.add_task("loading data and texts, then the first round", total=None)
+        for line in lines(steps):
+            if line.round == line.rounds:
+                text = f"round {line.round}/{line.rounds} done; testing, with yardsticks"
+                display.update(bar, total=line.rounds, completed=line.round, description=text)
+            else:
+                display.update(bar, total=line.rounds, completed=line.round, description=line.text)
+            if line.evaluated:
+                display.console.print(line.text, highlight=False, style="dim")

@@ -1,0 +1,98 @@
+"""Exit codes, help and errors of the whole command line."""
+
+import subprocess
+import sys
+
+import pytest
+
+import ufgraphfr
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.data.sources import SOURCES
+from ufgraphfr.privacy import MECHANISMS
+from ufgraphfr.references import REFERENCES
+from ufgraphfr.text import ENCODERS
+
+COMMANDS = ("run", "compare", "recommend", "doctor", "data")
+
+
+def test_help_names_every_command(cli):
+    ended = cli("--help")
+    assert ended.code == 0
+    for command in COMMANDS:
+        assert f" {command} " in ended.out
+
+
+@pytest.mark.parametrize(
+    "words", [(c,) for c in COMMANDS] + [("data", c) for c in ("list", "describe", "fetch")]
+)
+def test_every_command_has_help(cli, words):
+    ended = cli(*words, "--help")
+    assert ended.code == 0
+    assert "Usage: ufgraphfr" in ended.out
+    assert max(len(line.rstrip()) for line in ended.out.splitlines()) <= 80
+
+
+def test_run_help_lists_every_kind(cli):
+    text = " ".join(cli("run", "--help").out.split())
+    for registry in (SOURCES, ENCODERS, ALGORITHMS, REFERENCES, MECHANISMS):
+        assert ", ".join(registry.kinds) in text
+    assert "[privacy]" in text
+
+
+def test_version(cli):
+    ended = cli("--version")
+    assert (ended.code, ended.out) == (0, f"ufgraphfr {ufgraphfr.__version__}\n")
+
+
+def test_bad_input_ends_with_one_line_and_code_2(cli, toy):
+    ended = cli("run", toy, "--set", "algorithm.leaning_rate=1")
+    assert ended.code == 2
+    # the table's name is text, not markup
+    assert ended.err.startswith("error: [algorithm] has no key 'leaning_rate': ")
+    assert ended.err.count("\n") == 1
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",),
+        ("run", "nofile.toml"),
+        ("run", "--frobnicate"),
+        ("compare",),
+        ("compare", "nowhere"),
+        ("recommend", "nowhere"),
+        ("recommend", "nowhere", "--user", "1"),
+        ("data", "describe", "nothing"),
+        ("frobnicate",),
+    ],
+)
+def test_what_is_wrong_ends_with_code_2_and_no_traceback(cli, words):
+    ended = cli(*words)
+    assert ended.code == 2
+    assert ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_doctor_tells_versions_and_kinds(cli):
+    ended = cli("doctor")
+    assert ended.code == 0
+    for text in (ufgraphfr.__version__, "torch 2", "cache", "GPU", "nothing that is needed"):
+        assert text in ended.out
+    for kind in (*ALGORITHMS.kinds, *REFERENCES.kinds):
+        assert kind in ended.out
+
+
+def test_doctor_tells_what_is_missing(cli, monkeypatch):
+    monkeypatch.setattr("ufgraphfr.cli.doctor.PACKAGES", ("torch", "not-there"))
+    monkeypatch.setattr("ufgraphfr.cli.doctor.OPTIONAL", {"[text] x": ("extra", ("no_such",))})
+    ended = cli("doctor")
+    assert "missing: not-there; install it with pip install not-there" in ended.out
+    assert "optional: [text] x needs no_such; pip install 'ufgraphfr[extra]'" in ended.out
+    assert "something is missing" in ended.out
+
+
+def test_python_m_is_the_command_line():
+    words = [sys.executable, "-m", "ufgraphfr", "--version"]
+    found = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.startswith("ufgraphfr ")

@@ -1,0 +1,66 @@
+"""The live line and the plain lines of a run."""
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from ufgraphfr.cli.progress import lines, watch
+from ufgraphfr.experiment.training import Progress
+
+ROUNDS = 100
+
+
+def steps(first=1, last=ROUNDS):
+    for number in range(first, last + 1):
+        evaluated = number % 5 == 0
+        validation = {"full": {"ndcg@10": number / 1000}} if evaluated else None
+        yield Progress(number, ROUNDS, 12345, 0.5, 2.0, validation)
+
+
+def screen(width, terminal):
+    console = Console(file=io.StringIO(), width=width, force_terminal=terminal, color_system=None)
+    return console, console.file
+
+
+def test_a_line_tells_round_loss_validation_speed_and_time_left():
+    found = list(lines(steps()))
+    assert found[0].text == (
+        "round   1/100  loss 0.5000  val NDCG@10 -  6,172 clients/s  ETA 0:03:18"
+    )
+    assert found[6].text == (
+        "round   7/100  loss 0.5000  val NDCG@10 0.0050  6,172 clients/s  ETA 0:03:06"
+    )
+    assert [line.evaluated for line in found[:5]] == [False] * 4 + [True]
+    assert max(len(line.text) for line in found) <= 78, "with its spinner it fits 80 columns"
+
+
+def test_speed_counts_only_what_this_process_did():
+    (line, *_) = lines(steps(first=91))
+    assert "6,172 clients/s  ETA 0:00:18" in line.text
+
+
+def test_a_round_without_clients_is_shown():
+    (line,) = lines(iter([Progress(1, 1, 0, math.nan, 0.0, None)]))
+    assert "loss nan" in line.text
+    assert "0.0 clients/s" in line.text
+
+
+def test_plain_lines_elsewhere_than_on_a_terminal():
+    console, file = screen(40, terminal=False)
+    watch(console, steps())
+    written = file.getvalue().splitlines()
+    assert written == [line.text for line in lines(steps()) if line.evaluated]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_live_line_on_a_terminal(width):
+    console, file = screen(width, terminal=True)
+    watch(console, steps())
+    written = file.getvalue()
+    assert "loading data and texts" in written
+    assert "round 100/100 done; testing" in written
+    for line in lines(steps()):
+        assert not line.evaluated or line.text in written
+    assert ("━" in written) == (width >= 100)

@@ -1,0 +1,86 @@
+"""Runs side by side: seeds become one row, and only like is compared with like."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment.compare import compare
+
+
+@pytest.fixture
+def trained(toy, run):
+    """Runs the toy with a seed and other changes."""
+
+    def folder(name, seed, **changes):
+        return run(toy(seed=seed, federation={"rounds": 8}, **changes), name)
+
+    return folder
+
+
+def test_seeds_of_one_configuration_are_one_row(trained, outcome):
+    folders = [trained(f"seed{seed}", seed) for seed in (1, 2, 3)]
+    (row,) = compare(folders)
+    assert (row.seeds, row.protocol, row.data) == ((1, 2, 3), "honest", "synthetic")
+    assert row.name == str(folders[0])
+    assert (row.against_first, row.not_compared) == (None, "first")
+    metrics = [outcome(folder)["test"]["full"]["ndcg@20"] for folder in folders]
+    assert row.mean["full"]["ndcg@20"] == pytest.approx(np.mean(metrics))
+    assert row.spread["full"]["ndcg@20"] == pytest.approx(np.std(metrics, ddof=1))
+
+
+def test_one_seed_has_no_spread(trained):
+    (row,) = compare([trained("one", 1)])
+    assert math.isnan(row.spread["full"]["ndcg@10"])
+
+
+def test_a_better_run_is_significantly_better(toy, run, outcome):
+    popularity = run(toy() | {"algorithm": {"kind": "popularity"}}, "popularity")
+    ease = run(toy() | {"algorithm": {"kind": "ease"}}, "ease")
+    first, second = compare([popularity, ease])
+    found = second.against_first
+    assert first.against_first is None
+    means = [outcome(folder)["test"]["full"]["ndcg@10"] for folder in (ease, popularity)]
+    assert found.mean == pytest.approx(means[0] - means[1])
+    assert 0 < found.low < found.mean < found.high
+    assert found.p_value < 0.01
+    assert second.not_compared == ""
+
+
+def test_a_run_is_not_better_than_a_copy(toy, run):
+    one = run(toy(), "one")
+    same = run(toy(evaluation={"chunk": 7}), "same")
+    found = compare([one, same])[1].against_first
+    assert (found.mean, found.p_value) == (0, 1)
+
+
+def test_only_like_is_compared_with_like(trained):
+    folders = [
+        trained("honest", 1),
+        trained("leaky", 1, protocol={"negatives": "legacy-leaky"}),
+        trained("other-data", 1, data={"seed": 5}),
+        trained("cold", 1, data={"seed": 0}, protocol={"cold_users": 0.5}),
+    ]
+    rows = compare(folders)
+    assert [row.protocol for row in rows] == ["honest", "legacy-leaky", "honest", "honest"]
+    assert [row.against_first for row in rows] == [None] * 4
+    reasons = ["first", "other protocol", "other data", "other split"]
+    assert [row.not_compared for row in rows] == reasons
+
+
+def test_two_leaky_runs_may_be_compared(trained):
+    leaky = {"negatives": "legacy-leaky"}
+    one = trained("one", 1, protocol=leaky)
+    two = trained("two", 1, protocol=leaky, algorithm={"lr": 0.1})
+    assert compare([one, two])[1].against_first is not None
+
+
+def test_what_cannot_be_compared_is_named(tmp_path, trained):
+    with pytest.raises(InputError, match="at least one run folder"):
+        compare([])
+    with pytest.raises(InputError, match=r"nothing holds no finished run"):
+        compare([tmp_path / "nothing"])
+    one = trained("one", 1)
+    with pytest.raises(InputError, match=r"repeats a run .* seed 1.*once"):
+        compare([one, trained("again", 1)])

@@ -1,0 +1,136 @@
+"""The client function: order, stacking, release, and what it must not touch."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_shards import made_shard
+from torch import Tensor
+
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, Task
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.federation.client import respond
+from ufgraphfr.privacy import MECHANISMS
+from ufgraphfr.privacy.base import Mechanism
+
+COUNTS = [3, 17, 9, 9, 0, 26, 1]
+ITEMS, KEY = 40, Key(2).at(5)
+SHARD = made_shard(COUNTS, ITEMS)
+SETTING = Setting(items=ITEMS, clients=40, text_width=5, seed=1)
+SMALL = {"dim": 8, "batch_size": 20, "row_scale": 5.0}
+NONE = MECHANISMS.build("none", {}, "[privacy]")
+
+
+def ufgraphfr() -> tuple[Algorithm, Mechanism]:
+    """With dropout, and noise on the device: all randomness there is."""
+    noise = {"arrays": ["joint.step"], "scale": 0.01}
+    return (
+        ALGORITHMS.build("ufgraphfr", SMALL | {"history": 6}, "[algorithm]"),
+        MECHANISMS.build("laplace-as-published", noise, "[privacy]"),
+    )
+
+
+def local_only() -> tuple[Algorithm, Mechanism]:
+    return ALGORITHMS.build("local-only", SMALL, "[algorithm]"), NONE
+
+
+def fedmf() -> tuple[Algorithm, Mechanism]:
+    return ALGORITHMS.build("fedmf", SMALL, "[algorithm]"), NONE
+
+
+Make = Callable[[], tuple[Algorithm, Mechanism]]
+
+
+def ask(make: Make, places: list[int]) -> tuple[Report, Private]:
+    """What clients answer when they are asked together in this order."""
+    algorithm, mechanism = make()
+    shard = SHARD.select(torch.tensor(places))
+    task = algorithm.broadcast(algorithm.init_server(SETTING), shard.clients, KEY.round)
+    return respond(algorithm, mechanism, task, shard, algorithm.init_private(SETTING, shard), KEY)
+
+
+def dense(value: Tensor | Rows) -> Tensor:
+    return value.dense() if isinstance(value, Rows) else value
+
+
+def close(left: Tensor, right: Tensor) -> None:
+    torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [ufgraphfr, local_only, fedmf])
+@given(places=st.lists(st.sampled_from(range(7)), min_size=1, max_size=7, unique=True))
+@settings(max_examples=15)
+def test_any_clients_in_any_order_answer_as_each_would_alone(make: Make, places: list[int]) -> None:
+    report, after = ask(make, places)
+    alone = [ask(make, [place]) for place in places]
+    assert report.round == KEY.round
+    assert torch.equal(report.clients, SHARD.clients[places])
+    close(report.loss, torch.cat([one.loss for one, _ in alone]))
+    for name, value in after.items():
+        close(value, torch.cat([weights[name] for _, weights in alone]))
+    for name, array in report.arrays.items():
+        each = [dense(one.arrays[name]) for one, _ in alone]
+        close(dense(array), torch.stack(each).sum(0) if report.summed else torch.cat(each))
+
+
+@pytest.mark.parametrize("make", [ufgraphfr, local_only, fedmf])
+@pytest.mark.parametrize("places", [[5, 1, 2, 3, 0, 6, 4], [4, 0, 5, 2]])
+def test_training_moves_the_new_weights_and_not_the_old(make: Make, places: list[int]) -> None:
+    algorithm, mechanism = make()
+    shard = SHARD.select(torch.tensor(places))
+    state = algorithm.init_server(SETTING)
+    private = algorithm.init_private(SETTING, shard)
+    before = {name: value.clone() for name, value in (private | state).items()}
+    items = shard.items.clone()
+    task = algorithm.broadcast(state, shard.clients, KEY.round)
+    _, after = respond(algorithm, mechanism, task, shard, private, KEY)
+    for name, value in (private | state).items():
+        assert torch.equal(value, before[name]), name
+    assert torch.equal(shard.items, items)
+    assert after.keys() == private.keys()
+    has_data = shard.counts > 0
+    moved = [(after[name] != private[name]).flatten(1).any(1) for name in private]
+    assert torch.equal(torch.stack(moved).any(0), has_data)
+
+
+@pytest.mark.parametrize("order", [[1, 0], [0, 1]])
+def test_the_device_half_of_the_mechanism_runs_before_anything_leaves(order: list[int]) -> None:
+    class Marked(type(NONE)):  # type: ignore[misc]
+        """Writes each client's number over its update."""
+
+        def privatize(
+            self, arrays: dict[str, Tensor | Rows], clients: Tensor, key: Key
+        ) -> dict[str, Tensor | Rows]:
+            assert key == KEY
+            assert all(len(dense(value)) == len(clients) for value in arrays.values())
+            return {name: clients.float()[:, None] for name in arrays}
+
+    places = torch.tensor(order)
+    shard = SHARD.select(places)
+    for make, expected in (
+        (ufgraphfr, shard.clients.float()[:, None]),
+        (fedmf, shard.clients.float().sum()[None]),
+    ):
+        algorithm, _ = make()
+        task: Task = algorithm.broadcast(algorithm.init_server(SETTING), shard.clients, 5)
+        private = algorithm.init_private(SETTING, shard)
+        report, _ = respond(algorithm, Marked(), task, shard, private, KEY)
+        assert report.summed is (algorithm.release == "sum")
+        assert all(torch.equal(dense(value), expected) for value in report.arrays.values())
+
+
+def test_a_shard_of_nobody_with_data_answers_too() -> None:
+    empty: Shard = SHARD.select(torch.tensor([4]))
+    algorithm, _ = fedmf()
+    task = algorithm.broadcast(algorithm.init_server(SETTING), empty.clients, 1)
+    private = algorithm.init_private(SETTING, empty)
+    report, after = respond(algorithm, NONE, task, empty, private, KEY)
+    assert report.loss.tolist() == [0]
+    assert not dense(report.arrays["items"]).any()
+    assert torch.equal(after["user"], private["user"])

@@ -1,0 +1,157 @@
+"""Messages through their bytes: what comes back, what is refused, what a size gives away."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from made_shards import made_shard
+from safetensors.torch import load
+from torch import Tensor
+
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.tables import (
+    ChangedTables,
+    DenseTables,
+    GraphTables,
+    SharedTable,
+    Tables,
+)
+from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.codec import decode_report, decode_task, encode_report, encode_task
+from ufgraphfr.privacy import MECHANISMS
+
+CLIENTS = torch.tensor([8, 3])
+HEIGHT, DIM = 5, 2
+BASE = torch.arange(10.0).view(HEIGHT, DIM)
+CHANGE = Rows.of(torch.eye(4).view(2, 1, 8)[..., :4].reshape(2, 2, DIM).repeat(1, 3, 1)[:, :HEIGHT])
+GRAPH = GraphTables(
+    BASE,
+    Rows(torch.tensor([1, 2]), torch.tensor([3]), torch.tensor([[0.0, 0.0], [5.0, 6.0]]), HEIGHT),
+    torch.tensor([[0], [0]]),
+    torch.tensor([[1.0], [0.5]]),
+)
+ARRAYS = [
+    torch.tensor([[1.5, -0.0], [torch.nan, torch.inf]]),
+    torch.tensor([[2**40], [-1]]),
+    torch.tensor([True, False]),
+    torch.ones(2, 3, dtype=torch.float64),
+    torch.zeros(2, 0),
+    torch.arange(6.0).view(3, 2).T,
+]
+
+
+def same(left: Tensor, right: Tensor) -> None:
+    torch.testing.assert_close(left, right, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+def test_arrays_come_back_in_every_place(array: Tensor) -> None:
+    task = decode_task(encode_task(Task(7, CLIENTS, {"a": array}, {"a": array.clone()})))
+    assert task.round == 7
+    same(task.clients, CLIENTS)
+    same(task.shared["a"], array)
+    value = task.personal["a"]
+    assert isinstance(value, Tensor)
+    same(value, array)
+
+    sent = Report(9, CLIENTS, {"a": array}, summed=False, loss=torch.tensor([0.5, 0.25]))
+    report = decode_report(encode_report(sent))
+    assert report.round == 9
+    assert report.summed is False
+    same(report.clients, CLIENTS)
+    same(report.loss, sent.loss)
+    back = report.arrays["a"]
+    assert isinstance(back, Tensor)
+    same(back, array)
+
+
+@pytest.mark.parametrize(
+    "tables", [SharedTable(BASE, 2), DenseTables(torch.stack((BASE, -BASE))), GRAPH,
+               ChangedTables(GRAPH, CHANGE)], ids=lambda tables: type(tables).__name__
+)  # fmt: skip
+def test_item_tables_are_written_out_and_come_back(tables: Tables) -> None:
+    payload = encode_task(Task(1, CLIENTS, {}, {"items": tables, "other": torch.ones(2)}))
+    assert load(payload)["tables/items"].shape == (2, HEIGHT, DIM)
+    task = decode_task(payload)
+    assert set(task.personal) == {"items", "other"}
+    same(task.tables("items").dense(), tables.dense())
+
+
+@given(
+    clients=st.integers(1, 4), share=st.sampled_from([0.0, 0.4, 1.0]), seed=st.integers(0, 2**31)
+)
+def test_changed_rows_are_dense_on_the_wire_and_sparse_again(
+    clients: int, share: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    dense = torch.randn(clients, HEIGHT, DIM, generator=generator)
+    dense *= torch.rand(clients, HEIGHT, 1, generator=generator) < share
+    rows = Rows.of(dense)
+    numbers = torch.arange(clients)
+    payload = encode_report(Report(1, numbers, {"items": rows}, False, torch.zeros(clients)))
+    same(load(payload)["rows/items"], dense)
+    back = decode_report(payload).arrays["items"]
+    assert isinstance(back, Rows)
+    for name in ("ptr", "index", "values"):
+        same(getattr(back, name), getattr(rows, name))
+    assert back.height == HEIGHT
+
+
+def test_sums_come_back_as_sums() -> None:
+    sent = Report(1, CLIENTS, {"items": CHANGE}, summed=False, loss=torch.ones(2)).total()
+    back = decode_report(encode_report(sent))
+    assert back.summed is True
+    value = back.arrays["items"]
+    assert isinstance(value, Tensor)
+    same(value, CHANGE.dense().sum(0))
+
+
+@pytest.mark.parametrize("stowaway", [[1, 2], {"history": [3]}, "u17", 3.0, None])
+def test_only_arrays_may_travel(stowaway: Any) -> None:
+    report = Report(1, CLIENTS, {"a": stowaway}, summed=False, loss=torch.ones(2))
+    rule = f"is a {type(stowaway).__name__}: only arrays may travel"
+    with pytest.raises(TypeError, match=f"'own/a' {rule}"):
+        encode_report(report)
+    with pytest.raises(TypeError, match=f"'shared/a' {rule}"):
+        encode_task(Task(1, CLIENTS, {"a": stowaway}, {}))
+    with pytest.raises(TypeError, match=f"'loss' {rule}"):
+        encode_report(Report(1, CLIENTS, {}, summed=False, loss=stowaway))
+
+
+def header(payload: bytes) -> dict[str, Any]:
+    """Names, types, shapes and places of the arrays: all that is not their values."""
+    length = int.from_bytes(payload[:8], "little")
+    listed: dict[str, Any] = json.loads(payload[8 : 8 + length])
+    return listed
+
+
+@pytest.mark.parametrize("kind", ["ufgraphfr", "fedmf"])
+def test_the_size_of_an_upload_does_not_tell_what_a_client_touched(kind: str) -> None:
+    counts = [30, 30, 12, 1]
+    shard = made_shard(counts, items=50)
+    algorithm = ALGORITHMS.build(kind, {"dim": 8}, "[algorithm]")
+    setting = Setting(items=50, clients=30, text_width=5, seed=0)
+    state = algorithm.init_server(setting)
+    payloads = []
+    for place in range(len(counts)):
+        one = shard.select(torch.tensor([place]))
+        report, _ = respond(
+            algorithm,
+            MECHANISMS.build("none", {}, "[privacy]"),
+            algorithm.broadcast(state, one.clients, 1),
+            one,
+            algorithm.init_private(setting, one),
+            Key(0).at(1),
+        )
+        payloads.append(encode_report(report))
+    assert len({len(payload) for payload in payloads}) == 1
+    assert all(header(payload) == header(payloads[0]) for payload in payloads)
+    # the clients did send different things
+    assert len(set(payloads)) == len(counts)

@@ -1,0 +1,101 @@
+"""Cohorts: their sizes, and that a seed and a round decide them."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.spec import parse
+from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
+
+CLIENTS = torch.arange(0, 400, 2)
+KEY = Key(5)
+GOLDEN = {"fixed": [1, 5, 6, 10], "poisson": [6, 10]}
+"""Four of twelve clients: seed 0, round 1."""
+
+
+def spec(cohort: float, sampling: str = "fixed") -> FederationSpec:
+    return parse(FederationSpec, {"cohort": cohort, "sampling": sampling}, "[federation]")
+
+
+@pytest.mark.parametrize(
+    ("cohort", "size"),
+    [(1.0, 200), (0.5, 100), (0.013, 3), (1e-9, 1), (2, 2), (64, 64), (200, 200), (10_000, 200)],
+)
+def test_a_share_up_to_one_and_a_number_above(cohort: float, size: int) -> None:
+    for number in range(1, 6):
+        drawn = draw_cohort(spec(cohort), CLIENTS, KEY.at(number))
+        assert len(drawn) == size
+
+
+@given(
+    clients=st.lists(st.integers(0, 2**31), min_size=1, max_size=20, unique=True),
+    cohort=st.one_of(st.floats(0.001, 1), st.integers(2, 30)),
+    sampling=st.sampled_from(["fixed", "poisson"]),
+    number=st.integers(1, 1000),
+)
+def test_a_cohort_is_some_of_the_clients_ascending(
+    clients: list[int], cohort: float, sampling: str, number: int
+) -> None:
+    who = torch.tensor(sorted(clients))
+    drawn = draw_cohort(spec(cohort, sampling), who, KEY.at(number)).tolist()
+    assert drawn == sorted(set(drawn))
+    assert set(drawn) <= set(clients)
+
+
+@pytest.mark.parametrize("cohort", [0.3, 60])
+def test_poisson_cohorts_have_the_expected_size_on_average(cohort: float) -> None:
+    rounds = 1000
+    chosen = spec(cohort, "poisson")
+    assert chosen.expected(200) == pytest.approx(60)
+    sizes = torch.tensor(
+        [len(draw_cohort(chosen, CLIENTS, KEY.at(number))) for number in range(rounds)]
+    ).double()
+    # binomial(200, .3): four standard errors of the mean, and a spread within a tenth
+    assert float(sizes.mean()) == pytest.approx(60, abs=4 * (42 / rounds) ** 0.5)
+    assert float(sizes.var()) == pytest.approx(42, rel=0.2)
+
+
+def test_everybody_takes_part_in_a_full_poisson_cohort_and_nobody_in_some_small_ones() -> None:
+    everybody = draw_cohort(spec(1.0, "poisson"), CLIENTS, KEY)
+    assert torch.equal(everybody, CLIENTS)
+    small = spec(0.005, "poisson")
+    sizes = [len(draw_cohort(small, CLIENTS, KEY.at(number))) for number in range(20)]
+    assert 0 in sizes
+    assert max(sizes) > 0
+
+
+@pytest.mark.parametrize("sampling", ["fixed", "poisson"])
+def test_every_client_is_drawn_equally_often(sampling: str) -> None:
+    rounds, times = 600, torch.zeros(400)
+    for number in range(rounds):
+        times[draw_cohort(spec(0.25, sampling), CLIENTS, KEY.at(number))] += 1
+    assert (times[1::2] == 0).all()
+    # five standard errors for each of 200 clients
+    assert (times[::2] / rounds - 0.25).abs().max() < 5 * (0.25 * 0.75 / rounds) ** 0.5
+
+
+def test_seed_and_round_decide_the_cohort_in_any_process() -> None:
+    who = torch.arange(12)
+    assert draw_cohort(spec(4), who, Key(0).at(1)).tolist() == GOLDEN["fixed"]
+    assert draw_cohort(spec(4, "poisson"), who, Key(0).at(1)).tolist() == GOLDEN["poisson"]
+    others = [Key(0).at(2), Key(1).at(1)]
+    assert all(draw_cohort(spec(4), who, key).tolist() != GOLDEN["fixed"] for key in others)
+
+
+def test_a_clients_coin_depends_on_nobody_else() -> None:
+    some = CLIENTS[::3]
+    of_all = draw_cohort(spec(0.4, "poisson"), CLIENTS, KEY)
+    of_some = draw_cohort(spec(0.4, "poisson"), some, KEY)
+    assert of_some.tolist() == sorted(set(of_all.tolist()) & set(some.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("cohort", "rule"),
+    [(2.5, "above 1 is a number of clients and must be whole"), (0, "greater than 0")],
+)
+def test_a_size_that_means_nothing_is_refused(cohort: float, rule: str) -> None:
+    with pytest.raises(InputError, match=rule):
+        spec(cohort)

@@ -1,0 +1,115 @@
+"""The loop: who is asked, what the server makes of it, and rounds in which nobody answers."""
+
+import math
+
+import pytest
+import torch
+
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.fedmf import FedMF
+from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
+from ufgraphfr.core.keys import Key
+from ufgraphfr.data.shards import build
+from ufgraphfr.data.sources.synthetic import Synthetic
+from ufgraphfr.data.split import leave_one_out
+from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
+from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.privacy.none import NoMechanism
+
+USERS = 20
+KEY = Key(11)
+
+
+class Federation:
+    """Clients and server of one algorithm."""
+
+    def __init__(self, algorithm, clients=None):
+        split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load())
+        shard = build(split, torch.eye(USERS))
+        setting = Setting(40, USERS, USERS, seed=1)
+        self.algorithm = algorithm
+        self.clients = shard.clients if clients is None else clients
+        self.state = algorithm.init_server(setting)
+        self.store = MemoryStore(algorithm.init_private(setting, shard))
+        self.simulation = Simulation(algorithm, NoMechanism(), shard, self.store, chunk=8)
+
+    def run(self, first=1, **federation):
+        spec = FederationSpec(**federation)
+        transport = Local(self.simulation)
+        args = (self.algorithm, NoMechanism(), transport, spec, self.clients, self.state, KEY)
+        done = list(rounds(*args, first=first))
+        self.state = done[-1].state if done else self.state
+        return done
+
+
+@pytest.fixture(params=[FedMF(dim=4), UFGraphFR(dim=8)], ids=lambda a: type(a).__name__)
+def federation(request):
+    return Federation(request.param)
+
+
+def test_rounds_are_numbered_and_the_loss_falls(federation):
+    done = federation.run(rounds=15)
+    assert [step.number for step in done] == list(range(1, 16))
+    assert {step.clients for step in done} == {USERS}
+    assert done[-1].loss < done[0].loss
+    for step in done:
+        assert min(step.train_seconds, step.aggregate_seconds, step.cpu_seconds) >= 0
+        assert min(step.bytes_up, step.bytes_down) > 40 * 4 * 4
+
+
+def test_the_state_that_was_handed_in_is_not_modified(federation):
+    before = {name: value.clone() for name, value in federation.state.items()}
+    handed_in = federation.state
+    federation.run(rounds=2)
+    for name, value in before.items():
+        assert torch.equal(handed_in[name], value)
+
+
+def test_going_on_later_is_going_on(federation):
+    whole = Federation(federation.algorithm)
+    last = whole.run(rounds=5, cohort=0.4)[-1]
+    federation.run(rounds=2, cohort=0.4)
+    again = federation.run(rounds=5, cohort=0.4, first=3)
+    assert [step.number for step in again] == [3, 4, 5]
+    for name, value in last.state.items():
+        assert torch.equal(again[-1].state[name], value)
+    for name, value in whole.store.weights.items():
+        assert torch.equal(federation.store.weights[name], value)
+
+
+def test_nothing_is_left_to_do_after_the_last_round(federation):
+    assert federation.run(rounds=3, first=4) == []
+
+
+@pytest.mark.parametrize("sampling", ["fixed", "poisson"])
+@pytest.mark.parametrize("cohort", [0.3, 6])
+def test_the_drawn_cohort_is_asked(federation, sampling, cohort):
+    settings = {"rounds": 6, "cohort": cohort, "sampling": sampling}
+    sizes = [step.clients for step in federation.run(**settings)]
+    spec = FederationSpec(**settings)
+    everyone = torch.arange(USERS)
+    assert sizes == [len(draw_cohort(spec, everyone, KEY.at(n))) for n in range(1, 7)]
+    assert (set(sizes) == {6}) == (sampling == "fixed")
+
+
+def test_a_round_without_clients_changes_nothing(federation):
+    federation.run(rounds=1)
+    before, weights = federation.state, federation.store.gather(torch.arange(USERS))
+    done = federation.run(rounds=40, first=2, cohort=0.004, sampling="poisson")
+    empty = [step for step in done if step.clients == 0]
+    assert len(empty) > 20
+    assert all(math.isnan(step.loss) and step.bytes_up == 0 for step in empty)
+    assert done[0].clients == 0
+    assert done[0].state is before
+    for name, value in federation.store.weights.items():
+        assert value.shape == weights[name].shape
+
+
+def test_only_the_clients_that_may_be_drawn_are_asked():
+    federation = Federation(FedMF(dim=4), clients=torch.tensor([2, 5, 7]))
+    before = federation.store.gather(torch.arange(USERS))["user"]
+    assert {step.clients for step in federation.run(rounds=2)} == {3}
+    moved = (federation.store.weights["user"] != before).any(1).nonzero()[:, 0]
+    assert moved.tolist() == [2, 5, 7]

@@ -1,0 +1,131 @@
+"""Both transports carry the same messages, whoever is asked and however many at a time."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import combine
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.data.shards import build
+from ufgraphfr.data.sources.synthetic import Synthetic
+from ufgraphfr.data.split import leave_one_out
+from ufgraphfr.federation.codec import encode_report, encode_task
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import TRANSPORTS, Simulation
+from ufgraphfr.privacy.none import NoMechanism
+
+USERS = 22
+KEY = Key(5, round=1)
+
+
+@pytest.fixture
+def shard():
+    split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load())
+    text = torch.nn.functional.normalize(torch.randn(USERS, 6, generator=torch.manual_seed(0)))
+    return build(split, text)
+
+
+def dense(value):
+    return value if isinstance(value, Tensor) else value.dense()
+
+
+class Network:
+    """One algorithm, its clients and a transport."""
+
+    def __init__(self, kind, shard, transport, chunk):
+        self.algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
+        setting = Setting(shard.catalogue, USERS, 6, seed=1)
+        self.state = self.algorithm.init_server(setting)
+        self.store = MemoryStore(self.algorithm.init_private(setting, shard))
+        self.simulation = Simulation(self.algorithm, NoMechanism(), shard, self.store, chunk)
+        self.transport = TRANSPORTS[transport](self.simulation)
+
+    def task(self, clients):
+        return self.algorithm.broadcast(self.state, clients, 1)
+
+    def ask(self, cohort):
+        return list(self.transport.exchange(self.task, cohort, KEY))
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS.kinds)
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_loopback_equals_local(kind, chunk, shard):
+    cohort = torch.tensor([0, 3, 4, 9, 12, 15, 20, 21])
+    local, loopback = (Network(kind, shard, name, chunk) for name in ("local", "loopback"))
+    one, other = (combine([a.report for a in n.ask(cohort)]) for n in (local, loopback))
+    assert one.arrays.keys() == other.arrays.keys()
+    assert one.summed == other.summed
+    assert torch.equal(one.clients, cohort)
+    assert torch.equal(other.clients, cohort)
+    torch.testing.assert_close(other.loss, one.loss, atol=1e-6, rtol=0)
+    for name, value in one.arrays.items():
+        assert isinstance(other.arrays[name], type(value))
+        torch.testing.assert_close(dense(other.arrays[name]), dense(value), atol=1e-6, rtol=0)
+    for name, weights in local.store.weights.items():
+        torch.testing.assert_close(loopback.store.weights[name], weights, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS.kinds)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_chunks_do_not_matter(kind, transport, shard):
+    cohort = torch.arange(USERS)
+    one, other = (Network(kind, shard, transport, chunk) for chunk in (5, USERS))
+    few, all_at_once = (combine([a.report for a in n.ask(cohort)]) for n in (one, other))
+    for name, value in few.arrays.items():
+        found = dense(all_at_once.arrays[name])
+        torch.testing.assert_close(found, dense(value), atol=1e-5, rtol=0)
+    for name, weights in one.store.weights.items():
+        torch.testing.assert_close(other.store.weights[name], weights, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_nobody_is_asked_in_an_empty_round(transport, shard):
+    network = Network("fedmf", shard, transport, chunk=7)
+    assert network.ask(torch.zeros(0, dtype=torch.int64)) == []
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_who_sits_out_keeps_its_weights(transport, shard):
+    network = Network("ufgraphfr", shard, transport, chunk=4)
+    before = {name: value.clone() for name, value in network.store.weights.items()}
+    cohort = torch.arange(0, USERS, 2)
+    network.ask(cohort)
+    asked = torch.zeros(USERS, dtype=torch.bool).index_fill(0, cohort, True)
+    for name, value in network.store.weights.items():
+        assert torch.equal(value[~asked], before[name][~asked])
+    assert not torch.equal(network.store.weights["joint.step"][asked], before["joint.step"][asked])
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_chunk_holds_clients_with_like_amounts_of_data(transport, shard):
+    uneven = shard.select(torch.arange(USERS))
+    # client u keeps its first u % 5 + 1 items
+    kept = torch.arange(USERS) % 5 + 1
+    starts = torch.repeat_interleave(shard.ptr[:-1], kept)
+    ptr = torch.cat((torch.zeros(1, dtype=torch.int64), kept.cumsum(0)))
+    places = torch.arange(int(kept.sum())) - torch.repeat_interleave(ptr[:-1], kept)
+    uneven = uneven.with_history(ptr, shard.items[starts + places])
+    network = Network("fedmf", uneven, transport, chunk=4)
+    sizes = [uneven.counts[c].tolist() for c in network.simulation.chunks(torch.arange(USERS))]
+    flat = [size for chunk in sizes for size in chunk]
+    assert flat == sorted(flat, reverse=True)
+    assert max(len(chunk) for chunk in sizes) == 4
+
+
+@pytest.mark.parametrize("kind", ["fedmf", "ufgraphfr"])
+def test_bytes_are_those_of_one_client(kind, shard):
+    cohort = torch.arange(USERS)
+    answer = Network(kind, shard, "local", chunk=9).ask(cohort)[0]
+    alone = Network(kind, shard, "loopback", chunk=1)
+    (single,) = alone.ask(answer.report.clients[:1])
+    assert answer.bytes_up == single.bytes_up == len(encode_report(single.report))
+    task = alone.task(answer.report.clients[:1])
+    assert answer.bytes_down == single.bytes_down == len(encode_task(task))
+
+
+def test_changed_rows_arrive_as_rows(shard):
+    (answer,) = Network("ufgraphfr", shard, "loopback", chunk=USERS).ask(torch.arange(USERS))
+    assert isinstance(answer.report.arrays["items"], Rows)

@@ -1,0 +1,26 @@
+"""Shards of made-up clients."""
+
+import torch
+
+from ufgraphfr.data.shards import Shard
+
+
+def made_shard(counts: list[int], items: int, width: int = 5, seed: int = 0) -> Shard:
+    """Clients 10, 13, 16, ... with that many distinct random items each, in random order.
+
+    Barred are a client's own items and one more, so that the two are told apart.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = [torch.randperm(items, generator=generator) for _ in counts]
+    clients = len(counts)
+    ptr = torch.tensor([0, *counts]).cumsum(0)
+    barred = [own[: count + 1].sort().values for own, count in zip(order, counts, strict=True)]
+    return Shard(
+        clients=10 + 3 * torch.arange(clients),
+        ptr=ptr,
+        items=torch.cat([own[:count] for own, count in zip(order, counts, strict=True)]),
+        barred_ptr=ptr + torch.arange(clients + 1),
+        barred=torch.cat(barred),
+        text=torch.randn(clients, width, generator=generator),
+        catalogue=items,
+    )
