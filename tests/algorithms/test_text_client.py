@@ -1,12 +1,14 @@
 """The stacked client against one client at a time, written with torch's own layers."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from lonely_client import LonelyClient, Step, network_weights, train
 from made_shards import made_shard
 
+from ufgraphfr.algorithms import _client
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
 from ufgraphfr.core.errors import InputError
@@ -155,6 +157,21 @@ def test_dropout_changes_training_and_no_ranking() -> None:
     assert not torch.allclose(after[0], after[1])
     scores = [a.rank(private, tables.dense(), SHARD) for a in (with_it, without)]
     assert torch.equal(scores[0], scores[1])
+
+
+def test_every_batch_of_every_epoch_drops_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, masks_of = [], _client.dropout_masks
+
+    def noted(key: Key, *rest: Any) -> torch.Tensor | None:
+        drawn.append(key)
+        return masks_of(key, *rest)
+
+    monkeypatch.setattr(_client, "dropout_masks", noted)
+    algorithm = made(dropout=0.5, local_epochs=2)
+    tables = DenseTables(torch.randn(len(SHARD), ITEMS, DIM))
+    algorithm.train_client(algorithm.init_private(SETTING, SHARD), tables, SHARD, Key(SEED).at(1))
+    batches = -(-25 * (1 + algorithm.negatives) // algorithm.batch_size)
+    assert len(drawn) == len(set(drawn)) == 2 * batches
 
 
 def test_heads_must_divide_the_dimension() -> None:

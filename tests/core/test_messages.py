@@ -63,17 +63,6 @@ def test_a_report_of_one_client_has_the_size_it_would_send() -> None:
     assert torch.equal(items(summed), TABLES.sum(0))
 
 
-def test_what_one_client_alone_would_send() -> None:
-    one = report().of_one()
-    assert one.clients.tolist() == [8]
-    assert torch.equal(one.arrays["weights"], WEIGHTS[:1])
-    assert torch.equal(items(one), TABLES[:1])
-    # a sum has the size of one client's share of it
-    summed = report().total().of_one()
-    assert (len(summed.clients), len(summed.loss)) == (1, 1)
-    assert summed.arrays["weights"].shape == WEIGHTS.shape[1:]
-
-
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]])
 def test_the_order_of_arrival_does_not_matter(order: list[int]) -> None:
     parts = [report().select(torch.tensor([place])) for place in order]

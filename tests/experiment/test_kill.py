@@ -63,20 +63,18 @@ def waiting() -> Iterator[None]:
 
 
 @pytest.fixture
-def file(tmp_path, toy):
-    values = toy(
+def values(toy):
+    return toy(
         data={"users": 300, "items": 200, "interactions": 30},
         federation={"rounds": ROUNDS, "cohort": 0.7},
         evaluation={"every": 1},
     ) | {"algorithm": {"kind": "ufgraphfr", "dim": 8}}
-    path = tmp_path / "toy.toml"
-    path.write_text(tomli_w.dumps(values))
-    return path
 
 
-def test_killed_and_resumed_is_uninterrupted_to_the_last_digit(tmp_path, file, outcome):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(file, whole), check=True, timeout=SECONDS)
+def test_killed_and_resumed_is_uninterrupted_to_the_last_digit(tmp_path, values, run, outcome):
+    file, killed = tmp_path / "toy.toml", tmp_path / "killed"
+    file.write_text(tomli_w.dumps(values))
+    whole = run(values, "whole")
     killed_at(has_lines(1), file, killed)
     killed_at(writes_checkpoint("latest.safetensors"), file, killed)
     killed_at(has_lines(6), file, killed)

@@ -33,7 +33,7 @@ BASE = torch.arange(10.0).view(HEIGHT, DIM)
 CHANGE = Rows.of(torch.eye(4).view(2, 1, 8)[..., :4].reshape(2, 2, DIM).repeat(1, 3, 1)[:, :HEIGHT])
 GRAPH = GraphTables(
     BASE,
-    Rows(torch.tensor([1, 2]), torch.tensor([3]), torch.tensor([[0.0, 0.0], [5.0, 6.0]]), HEIGHT),
+    Rows(torch.tensor([0, 1]), torch.tensor([3]), torch.tensor([[5.0, 6.0]]), HEIGHT),
     torch.tensor([[0], [0]]),
     torch.tensor([[1.0], [0.5]]),
 )
@@ -102,6 +102,14 @@ def test_changed_rows_are_dense_on_the_wire_and_sparse_again(
     for name in ("ptr", "index", "values"):
         same(getattr(back, name), getattr(rows, name))
     assert back.height == HEIGHT
+
+
+def test_one_array_may_travel_under_two_names() -> None:
+    task = decode_task(encode_task(Task(1, CLIENTS[:1], {"a": BASE}, {"a": SharedTable(BASE, 1)})))
+    same(task.shared["a"], BASE)
+    same(task.tables("a").dense()[0], BASE)
+    sent = Report(1, CLIENTS, {"a": BASE, "b": BASE}, summed=True, loss=torch.ones(2))
+    assert set(decode_report(encode_report(sent)).arrays) == {"a", "b"}
 
 
 def test_sums_come_back_as_sums() -> None:

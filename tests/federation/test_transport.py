@@ -1,5 +1,7 @@
 """Both transports carry the same messages, whoever is asked and however many at a time."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from ufgraphfr.data.shards import build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
 from ufgraphfr.federation.codec import encode_report, encode_task
+from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import TRANSPORTS, Simulation
 from ufgraphfr.privacy.none import NoMechanism
@@ -129,3 +132,8 @@ def test_bytes_are_those_of_one_client(kind, shard):
 def test_changed_rows_arrive_as_rows(shard):
     (answer,) = Network("ufgraphfr", shard, "loopback", chunk=USERS).ask(torch.arange(USERS))
     assert isinstance(answer.report.arrays["items"], Rows)
+
+
+def test_every_transport_can_be_named_in_a_file():
+    names = get_args(FederationSpec.model_fields["transport"].annotation)
+    assert set(names) == set(TRANSPORTS)

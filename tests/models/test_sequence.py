@@ -117,12 +117,16 @@ def test_a_clients_mask_depends_on_nobody_else_and_on_no_padding() -> None:
 
 def test_masks_fall_on_the_output_of_each_sub_layer() -> None:
     params, x = weights(), inputs()
-    none = torch.ones(2, CLIENTS, LENGTH, DIM)
-    torch.testing.assert_close(block(params, x, HEADS, none), block(params, x, HEADS, None))
-    # with both sub-layers dropped, what remains is the input, normalised twice
-    norm = nn.functional.layer_norm
+    masks = torch.rand(2, CLIENTS, LENGTH, DIM, generator=torch.Generator().manual_seed(4))
+    result = block(params, x, HEADS, masks)
+    causal = nn.Transformer.generate_square_subsequent_mask(LENGTH)
     for client in range(CLIENTS):
+        layer = nn.TransformerEncoderLayer(DIM, HEADS, HIDDEN, dropout=0.0, batch_first=True)
         own = {name: value[client] for name, value in params.items()}
-        once = norm(x[client], (DIM,), own["norm.1.gain"], own["norm.1.bias"])
-        twice = norm(once, (DIM,), own["norm.2.gain"], own["norm.2.bias"])
-        torch.testing.assert_close(block(params, x, HEADS, none * 0)[client], twice)
+        layer.load_state_dict(layer_weights(own))
+        one = x[client : client + 1]
+        attended, _ = layer.self_attn(one, one, one, attn_mask=causal, need_weights=False)
+        middle = layer.norm1(one + attended * masks[0, client])
+        out = layer.linear2(layer.linear1(middle).relu())
+        expected = layer.norm2(middle + out * masks[1, client])[0].detach()
+        torch.testing.assert_close(result[client], expected, atol=1e-5, rtol=1e-5)

@@ -45,27 +45,29 @@ def kinds_help() -> str:
     return "\n\n".join((head, *listed))
 
 
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="A key of the file with another value, as in algorithm.lr=0.05; repeatable.",
+        metavar="KEY=VALUE",
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with the run folder; start it if it is not there yet."),
+]
+
+
 def run(
     file: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="A key of the file with another value, as in algorithm.lr=0.05; repeatable.",
-            metavar="KEY=VALUE",
-        ),
-    ] = None,
+    set_: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the file's.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Go on with the run folder; start it if it is not there yet."
-        ),
-    ] = False,
+    resume: Resume = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train and evaluate one experiment, into a run folder.

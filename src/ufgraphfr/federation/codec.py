@@ -64,7 +64,11 @@ def _save(arrays: dict[str, Tensor]) -> bytes:
     for name, value in arrays.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"'{name}' is a {type(value).__name__}: only arrays may travel")
-    return save({name: value.contiguous().cpu() for name, value in arrays.items()})
+    # copies, because the format refuses two names for one memory
+    contiguous = torch.contiguous_format
+    return save(
+        {name: value.cpu().clone(memory_format=contiguous) for name, value in arrays.items()}
+    )
 
 
 def _under(prefix: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:

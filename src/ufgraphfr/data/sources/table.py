@@ -32,17 +32,30 @@ _LAYOUTS = {
 class Columns(Spec):
     """Which column of the files holds what.
 
-    A user or item table uses the same name for the user or item as the interactions.
+    A user or item table uses the same name for the user or item as the interactions. A column
+    that is named must exist; without a name, `timestamp`, `rating` and `title` are taken from
+    columns of these names where there are any.
     """
 
     user: str = "user"
     item: str = "item"
-    timestamp: str = "timestamp"
+    timestamp: str = ""
     """Numbers or ISO dates; without this column the order of the file counts."""
-    rating: str = "rating"
+    rating: str = ""
     """Checked to be a number where it exists; every row counts as an interaction."""
-    title: str = "title"
+    title: str = ""
     """Of the item table."""
+
+    def found(self, key: str, table: Table) -> str:
+        """The column that holds ``key``, or nothing if it may be missing and is.
+
+        Raises:
+            InputError: it was named, and is missing.
+        """
+        named: str = getattr(self, key)
+        if named:
+            table.need((named,))
+        return named or (key if key in table.columns else "")
 
 
 class TableSource(Source):
@@ -79,7 +92,8 @@ class TableSource(Source):
         names = self.columns
         table = self._interactions(folder)
         rows, bad_rows = table.good(self.on_bad_row)
-        timed = [names.timestamp] if names.timestamp in rows.columns else []
+        time = names.found("timestamp", table)
+        timed = [time] if time else []
         interactions = rows.select(names.user, names.item, *timed).rename(
             {
                 names.user: "user",
@@ -101,14 +115,13 @@ class TableSource(Source):
         )
 
     def _interactions(self, folder: Path) -> Table:
-        names, optional = self.columns, self.columns.model_fields_set
+        names = self.columns
         table = _open(folder, self.interactions).need((names.user, names.item))
-        # a column that the user named must exist; a default one may be missing
-        table = table.need(getattr(names, n) for n in ("timestamp", "rating") if n in optional)
+        time, rating = (names.found(key, table) for key in ("timestamp", "rating"))
         table = table.filled(names.user, names.item)
-        if names.rating in table.columns:
-            table = table.numeric(names.rating)
-        return with_times(table, names.timestamp) if names.timestamp in table.columns else table
+        if rating:
+            table = table.numeric(rating)
+        return with_times(table, time) if time else table
 
     def _profiles(self, folder: Path) -> tuple[dict[str, dict[str, str]], int]:
         user = self.columns.user
@@ -126,15 +139,14 @@ class TableSource(Source):
         }, bad
 
     def _items(self, folder: Path) -> tuple[Items, int]:
-        item, title = self.columns.item, self.columns.title
+        item = self.columns.item
         if not self.items:
             return Items(), 0
         table = _open(folder, self.items).need((item,)).filled(item).unique(item)
-        if "title" in self.columns.model_fields_set:
-            table = table.need((title,))
+        title = self.columns.found("title", table)
         rows, bad = table.good(self.on_bad_row)
         rows = rows.fill_null("")
-        titles = dict(rows.select(item, title).iter_rows()) if title in rows.columns else {}
+        titles = dict(rows.select(item, title).iter_rows()) if title else {}
         features = {
             name: {
                 key: tuple(value.split("|")) if value else ()

@@ -1,0 +1,40 @@
+"""An algorithm of your own, ranking by what clients like: python examples/own_algorithm.py."""
+
+from pathlib import Path
+
+import torch
+
+from ufgraphfr.algorithms.base import Algorithm, Update
+from ufgraphfr.core.messages import Task
+from ufgraphfr.experiment import build, execute
+
+
+class FedPopularity(Algorithm):
+    release = "sum"  # the server needs no client's own counts
+
+    def init_server(self, setting):
+        return {"counts": torch.zeros(setting.items)}
+
+    def init_private(self, setting, shard):
+        return {}  # nothing stays on the device
+
+    def broadcast(self, state, clients, round_number):
+        return Task(round_number, clients, shared=state, personal={})
+
+    def local(self, task, shard, private, key):
+        counts = torch.zeros(len(shard), shard.catalogue)
+        counts[torch.arange(len(shard)).repeat_interleave(shard.counts), shard.items] = 1
+        return Update({"counts": counts}, loss=torch.zeros(len(shard))), private
+
+    def aggregate(self, state, report):
+        return {"counts": report.arrays["counts"]}
+
+    def score(self, task, inputs, private):
+        return task.shared["counts"].expand(len(inputs), -1)
+
+
+if __name__ == "__main__":
+    kinds = {"data": "synthetic", "text": "hashing", "algorithm": "own_algorithm.FedPopularity"}
+    experiment = build({table: {"kind": kind} for table, kind in kinds.items()})
+    for step in execute(experiment, Path("runs/own-algorithm"), resume=True):
+        print(step.round, step.validation)

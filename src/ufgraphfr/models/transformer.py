@@ -1,0 +1,156 @@
+"""A causal Transformer over item sequences whose weights all users share.
+
+Kang and McAuley, "Self-attentive sequential recommendation", ICDM 2018, with pre-norm blocks, GELU
+and a full-softmax output (Klenitskiy and Vasilev, RecSys 2023). Token 0 is the user's embedded
+profile, so a user without history is served too; the state after a token scores every item.
+
+All functions take any leading batch axes; `torch.func.vmap` over weights gives each client its own.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Params = dict[str, Tensor]
+
+INIT_STD = 0.02
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Shapes of the network; weights are arguments.
+
+    Attributes:
+        items: size of the catalogue.
+        text_width: E, of the embedded profiles.
+        dim: d, of item vectors and states.
+        hidden: width of the feed-forward layers.
+        heads: attention heads; they divide ``dim``.
+        blocks: how many blocks.
+        history: L, items seen.
+        text: whether token 0 carries the profile; otherwise it is the same for all.
+    """
+
+    items: int
+    text_width: int
+    dim: int
+    hidden: int
+    heads: int
+    blocks: int
+    history: int
+    text: bool
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every weight's shape, in the order in which they are laid out in one vector."""
+        dim, hidden = self.dim, self.hidden
+        shapes: dict[str, tuple[int, ...]] = {
+            "item.weight": (self.items, dim),
+            "item.bias": (self.items,),
+            "position.weight": (self.history + 1, dim),
+            "joint.bias": (dim,),
+        }
+        if self.text:
+            shapes["joint.weight"] = (self.text_width, dim)
+        for block in range(self.blocks):
+            shapes |= {
+                f"{block}.attention.gain": (dim,),
+                f"{block}.attention.shift": (dim,),
+                f"{block}.in.weight": (dim, 3 * dim),
+                f"{block}.in.bias": (3 * dim,),
+                f"{block}.out.weight": (dim, dim),
+                f"{block}.out.bias": (dim,),
+                f"{block}.ffn.gain": (dim,),
+                f"{block}.ffn.shift": (dim,),
+                f"{block}.up.weight": (dim, hidden),
+                f"{block}.up.bias": (hidden,),
+                f"{block}.down.weight": (hidden, dim),
+                f"{block}.down.bias": (dim,),
+            }
+        return shapes | {"last.gain": (dim,), "last.shift": (dim,)}
+
+    @property
+    def size(self) -> int:
+        """How many weights there are."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    @property
+    def dropout_sites(self) -> int:
+        """Places that take a dropout mask: the input, and two in each block."""
+        return 1 + 2 * self.blocks
+
+    def init(self, generator: torch.Generator) -> Tensor:
+        """Initial weights as one vector: N(0, 0.02^2), gains one, biases and shifts zero."""
+        parts = []
+        for name, shape in self.shapes.items():
+            kind = name.rpartition(".")[2]
+            if kind == "weight":
+                parts.append(torch.randn(shape, generator=generator) * INIT_STD)
+            else:
+                parts.append(torch.full(shape, float(kind == "gain")))
+        return torch.cat([part.flatten() for part in parts])
+
+    def unpack(self, vector: Tensor) -> Params:
+        """Views of one vector ``[size]`` as named weights."""
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        parts = vector.split(sizes)
+        return {
+            name: part.view(shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
+    def states(
+        self, params: Params, items: Tensor, text: Tensor, dropout: Tensor | None = None
+    ) -> Tensor:
+        """The states after the profile and after each item.
+
+        Args:
+            params: the weights.
+            items: int64 ``[..., length]``, oldest first; what pads on the right does not matter.
+            text: float ``[..., text_width]``.
+            dropout: scaled masks ``[dropout_sites, ..., length + 1, dim]``, or None.
+
+        Returns:
+            float ``[..., length + 1, dim]``.
+        """
+        user = params["joint.bias"]
+        user = text @ params["joint.weight"] + user if self.text else user.expand(*text.shape[:-1], -1)
+        seen = F.embedding(items.clamp(min=0), params["item.weight"]) * math.sqrt(self.dim)
+        x = torch.cat((user.unsqueeze(-2), seen), dim=-2)
+        x = x + params["position.weight"][: x.shape[-2]]
+        if dropout is not None:
+            x = x * dropout[0]
+        for block in range(self.blocks):
+            masks = (None, None) if dropout is None else dropout[1 + 2 * block : 3 + 2 * block]
+            x = self._block(params, f"{block}.", x, masks[0], masks[1])
+        return _norm(x, params["last.gain"], params["last.shift"])
+
+    def _block(
+        self, params: Params, name: str, x: Tensor, first: Tensor | None, second: Tensor | None
+    ) -> Tensor:
+        normed = _norm(x, params[f"{name}attention.gain"], params[f"{name}attention.shift"])
+        attended = self._attention(params, name, normed)
+        x = x + (attended if first is None else attended * first)
+        normed = _norm(x, params[f"{name}ffn.gain"], params[f"{name}ffn.shift"])
+        wide = F.gelu(normed @ params[f"{name}up.weight"] + params[f"{name}up.bias"])
+        out = wide @ params[f"{name}down.weight"] + params[f"{name}down.bias"]
+        return x + (out if second is None else out * second)
+
+    def _attention(self, params: Params, name: str, x: Tensor) -> Tensor:
+        projected = x @ params[f"{name}in.weight"] + params[f"{name}in.bias"]
+        # [..., length, 3 * dim] to three of [..., heads, length, dim / heads]
+        parts = projected.unflatten(-1, (3, self.heads, -1)).movedim(-3, 0).transpose(-2, -3)
+        mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], is_causal=True)
+        joined = mixed.transpose(-2, -3).flatten(-2)
+        return joined @ params[f"{name}out.weight"] + params[f"{name}out.bias"]
+
+    def logits(self, params: Params, states: Tensor) -> Tensor:
+        """Scores of every item, float ``[..., items]``."""
+        return states @ params["item.weight"].T + params["item.bias"]
+
+
+def _norm(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:]) * gain + shift
