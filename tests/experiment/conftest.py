@@ -21,6 +21,7 @@ TOY = {
 }
 
 Values = dict[str, Any]
+LATEST = "checkpoint/latest.safetensors"
 MEASURED = ("seconds", "cpu_seconds_per_round", "peak_rss_bytes")
 
 
@@ -57,7 +58,27 @@ def outcome() -> Callable[[Path], Values]:
     """A folder's result without what a clock or the machine measured."""
 
     def read(folder: Path) -> Values:
-        result = json.loads((folder / "result.json").read_text())
-        return {key: value for key, value in result.items() if key not in MEASURED}
+        return without(MEASURED, json.loads((folder / "result.json").read_text()))
 
     return read
+
+
+@pytest.fixture
+def everything(outcome: Callable[[Path], Values]) -> Callable[[Path], Values]:
+    """All that a folder holds, weights as bytes, without what a clock measured."""
+
+    def read(folder: Path) -> Values:
+        clocks = tuple(f"{part}_seconds" for part in ("train", "aggregate", "evaluate", "cpu"))
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        names = ("config.toml", "model.safetensors", "ranks.parquet", LATEST)
+        return {
+            "result": outcome(folder),
+            "metrics": [without(clocks, json.loads(line)) for line in lines],
+            **{name: (folder / name).read_bytes() for name in names},
+        }
+
+    return read
+
+
+def without(keys: tuple[str, ...], values: Values) -> Values:
+    return {key: value for key, value in values.items() if key not in keys}

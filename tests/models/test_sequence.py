@@ -6,7 +6,8 @@ from lonely_client import layer_weights
 from torch import Tensor, nn
 
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.models.sequence import block, dropout_masks, init_block
+from ufgraphfr.models.dropout import dropout_masks
+from ufgraphfr.models.sequence import block, init_block
 from ufgraphfr.models.stacked import Params
 
 DIM, HIDDEN, HEADS, CLIENTS, LENGTH = 16, 24, 4, 3, 7
@@ -80,7 +81,7 @@ def test_padding_on_the_right_is_not_seen() -> None:
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_masks_drop_at_the_rate_and_keep_the_mean(rate: float) -> None:
-    masks = dropout_masks(KEY, torch.arange(100), 50, 8, rate)
+    masks = dropout_masks(KEY, torch.arange(100), 2, 50, 8, rate)
     assert masks is not None
     assert masks.shape == (2, 100, 50, 8)
     kept = masks[masks > 0]
@@ -99,14 +100,14 @@ def test_masks_drop_at_the_rate_and_keep_the_mean(rate: float) -> None:
 
 
 def test_without_dropout_there_is_no_mask() -> None:
-    assert dropout_masks(KEY, torch.arange(3), 5, 8, 0.0) is None
+    assert dropout_masks(KEY, torch.arange(3), 2, 5, 8, 0.0) is None
 
 
 def test_a_clients_mask_depends_on_nobody_else_and_on_no_padding() -> None:
     clients = torch.tensor([4, 9, 2])
-    together = dropout_masks(KEY, clients, 6, 8, 0.3)
-    alone = dropout_masks(KEY, clients[1:2], 4, 8, 0.3)
-    other = dropout_masks(KEY.to(Purpose.DROPOUT, 1), clients[1:2], 4, 8, 0.3)
+    together = dropout_masks(KEY, clients, 2, 6, 8, 0.3)
+    alone = dropout_masks(KEY, clients[1:2], 2, 4, 8, 0.3)
+    other = dropout_masks(KEY.to(Purpose.DROPOUT, 1), clients[1:2], 2, 4, 8, 0.3)
     assert together is not None
     assert alone is not None
     assert other is not None

@@ -20,8 +20,9 @@ from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.tables import Tables
 from ufgraphfr.data.epochs import window_times
 from ufgraphfr.data.shards import Shard
+from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.personal import PersonalNetwork
-from ufgraphfr.models.sequence import dropout_masks
+from ufgraphfr.models.sequence import DROPOUT_SITES
 from ufgraphfr.models.stacked import init_linear, stack
 from ufgraphfr.ops.local_sgd import Batch, Forward, Params
 from ufgraphfr.ops.touched import Touched
@@ -100,6 +101,7 @@ class TextClient(Pointwise, ABC):
             masks = dropout_masks(
                 key.to(Purpose.DROPOUT, epoch * MAX_BATCHES + batch.number),
                 shard.clients[:active],
+                DROPOUT_SITES,
                 seen.shape[1] + 1,
                 self.dim,
                 self.dropout,

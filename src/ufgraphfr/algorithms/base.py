@@ -40,12 +40,15 @@ class Update:
     """What local training yields, before any mechanism; it never leaves the client function.
 
     Attributes:
-        arrays: changes, each ``[clients, ...]``.
+        arrays: changes, each ``[clients, ...]``, or sums of them over the clients.
         loss: float ``[clients]``, mean training loss.
+        summed: whether the arrays are sums; an algorithm that can form a sum directly saves
+            holding every client's share of it.
     """
 
     arrays: dict[str, Tensor | Rows]
     loss: Tensor
+    summed: bool = False
 
 
 class Algorithm(Spec, ABC):
@@ -93,6 +96,23 @@ class Algorithm(Spec, ABC):
             inputs: the clients' text and their history at test time.
             private: their weights.
         """
+
+    def everyone(self, round_number: int) -> bool:
+        """Whether this round asks every client once, whatever the size of a cohort."""
+        return False
+
+    def blends(self) -> Tensor | None:
+        """Weights of the model's parts to choose from on validation.
+
+        Returns:
+            float ``[choices, parts]``, or None for a model of one part. What is chosen becomes
+            ``blend`` in the server's memory.
+        """
+        return None
+
+    def parts(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+        """Scores of each part, float ``[parts, clients, items]``; see `blends` and `score`."""
+        return self.score(task, inputs, private)[None]
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
         """The task whose tables are evaluated; by default what the server would send next."""

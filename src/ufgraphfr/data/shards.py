@@ -76,6 +76,11 @@ class Shard:
         kept = self.counts.clamp(max=length)
         return self._padded(self.ptr[:-1], kept, length), kept
 
+    def stretch(self, start: Tensor, length: int) -> Tensor:
+        """Each client's items from its ``start``-th on, int64 ``[clients, length]``."""
+        kept = (self.counts - start).clamp(max=length)
+        return self._padded(self.ptr[:-1] + start, kept, length)
+
     def _padded(self, starts: Tensor, kept: Tensor, length: int) -> Tensor:
         padded = torch.full((len(self), length), -1, device=self.items.device)
         owner = torch.repeat_interleave(torch.arange(len(self), device=kept.device), kept)

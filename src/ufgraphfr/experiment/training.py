@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from ufgraphfr.experiment.artifacts import (
     save_checkpoint,
 )
 from ufgraphfr.experiment.assess import Metrics, assess
+from ufgraphfr.experiment.blending import with_best_blend
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.federation.loop import Round, rounds
@@ -49,6 +50,14 @@ class Progress:
     validation: Metrics | None
 
 
+@dataclass(frozen=True)
+class _Best:
+    """The best round so far, by validation NDCG@10 in the full ranking."""
+
+    round: int
+    value: float
+
+
 def train(
     experiment: Experiment,
     algorithm: Algorithm,
@@ -63,22 +72,26 @@ def train(
     two leaves a line too many, which resuming cuts off, and never one too few.
     """
     last = _last(algorithm, prepared, folder, device)
-    store = MemoryStore(last.private)
+    store, best = MemoryStore(last.private), _Best(last.best_round, last.best_value)
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
     if last.round:
         logger.info("going on after round %d of %d", last.round, total)
-    for done in _warned(_rounds(experiment, algorithm, prepared, store, last, device)):
+    steps = _rounds(experiment, algorithm, prepared, store, last, device)
+    # the server's memory may be large: from here on the rounds alone hold it
+    del last
+    for done in _warned(steps):
         started = time.perf_counter()
-        validation = None
+        state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
-            score = device_score(algorithm, done.state, store, done.number)
             chunk = experiment.evaluation.chunk
+            state = with_best_blend(algorithm, state, store, prepared, done.number, chunk)
+            score = device_score(algorithm, state, store, done.number)
             validation = assess(score, prepared, "validation", chunk).metrics
         evaluated = time.perf_counter() - started
         folder.append_metrics(_line(done, evaluated, validation))
         if validation is not None:
-            last = _keep(done, store, validation, last, folder)
+            best = _keep(replace(done, state=state), store, validation, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
 
@@ -133,22 +146,18 @@ def _last(
 
 
 def _keep(
-    done: Round, store: MemoryStore, validation: Metrics, last: Checkpoint, folder: RunFolder
-) -> Checkpoint:
+    done: Round, store: MemoryStore, validation: Metrics, best: _Best, folder: RunFolder
+) -> _Best:
     """Write the checkpoint, and before it the best one if this is it."""
     value = validation["full"]["ndcg@10"]
-    better = value > last.best_value
-    kept = Checkpoint(
-        round=done.number,
-        best_round=done.number if better else last.best_round,
-        best_value=value if better else last.best_value,
-        server=done.state,
-        private=store.weights,
-    )
+    better = value > best.value
     if better:
-        save_checkpoint(folder.best, kept)
-    save_checkpoint(folder.latest, kept)
-    return kept
+        best = _Best(done.number, value)
+    checkpoint = Checkpoint(done.number, best.round, best.value, done.state, store.weights)
+    if better:
+        save_checkpoint(folder.best, checkpoint)
+    save_checkpoint(folder.latest, checkpoint)
+    return best
 
 
 def _line(done: Round, evaluate_seconds: float, validation: Metrics | None) -> dict[str, Any]:

@@ -46,5 +46,5 @@ def respond(
         return report.select(back), after
     update, after = algorithm.local(task, shard, private, key)
     arrays = mechanism.privatize(update.arrays, task.clients, key)
-    report = Report(task.round, task.clients, arrays, summed=False, loss=update.loss)
+    report = Report(task.round, task.clients, arrays, update.summed, update.loss)
     return report.total() if algorithm.release == "sum" else report, after

@@ -67,7 +67,8 @@ def rounds(
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
-        cohort = draw_cohort(spec, clients, now)
+        everyone = algorithm.everyone(number)
+        cohort = clients if everyone else draw_cohort(spec, clients, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
         reports, down, up = [], [], []
         for answer in transport.exchange(task_for, cohort, now):

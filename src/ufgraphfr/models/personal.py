@@ -54,7 +54,7 @@ class PersonalNetwork:
             user: float ``[clients, dim]``, the joint embedding layer's output.
             history: float ``[clients, length, dim]``, item vectors, oldest first, padded right;
                 length at most ``history``.
-            dropout: masks as of `sequence.dropout_masks`, or None.
+            dropout: masks as of `dropout.dropout_masks`, or None.
 
         Returns:
             float ``[clients, length + 1, dim]``.

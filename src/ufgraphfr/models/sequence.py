@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ufgraphfr.core.keys import Key
 from ufgraphfr.models.stacked import Params, init_linear, init_norm, layer_norm, linear
 
 DROPOUT_SITES = 2
@@ -54,28 +53,3 @@ def _attention(params: Params, x: Tensor, heads: int) -> Tensor:
     mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], is_causal=True)
     joined = mixed.transpose(1, 2).reshape(clients, length, dim)
     return linear(joined, params["attention.out.weight"], params["attention.out.bias"])
-
-
-def dropout_masks(key: Key, clients: Tensor, length: int, dim: int, rate: float) -> Tensor | None:
-    """Keyed dropout masks, so that a client's mask does not depend on who it is stacked with.
-
-    Each 32-bit word decides two entries, so the rate is rounded to a multiple of 2**-16.
-
-    Args:
-        key: the stream; its part says which batch.
-        clients: int64 ``[clients]``.
-        length: positions.
-        dim: channels, even.
-        rate: probability of dropping.
-
-    Returns:
-        float ``[2, clients, length, dim]`` of 0 and 1 / (1 - rate), or None if ``rate`` is 0.
-    """
-    if rate == 0:
-        return None
-    per_position = DROPOUT_SITES * dim // 2
-    words = key.words(clients, 0, length * per_position)
-    halves = torch.stack((words & 0xFFFF, words >> 16), dim=-1)
-    kept = halves >= round(rate * 2**16)
-    shaped = kept.view(len(clients), length, DROPOUT_SITES, dim).permute(2, 0, 1, 3)
-    return shaped.float() / (1 - rate)

@@ -117,7 +117,9 @@ class Transformer:
             float ``[..., length + 1, dim]``.
         """
         user = params["joint.bias"]
-        user = text @ params["joint.weight"] + user if self.text else user.expand(*text.shape[:-1], -1)
+        user = (
+            text @ params["joint.weight"] + user if self.text else user.expand(*text.shape[:-1], -1)
+        )
         seen = F.embedding(items.clamp(min=0), params["item.weight"]) * math.sqrt(self.dim)
         x = torch.cat((user.unsqueeze(-2), seen), dim=-2)
         x = x + params["position.weight"][: x.shape[-2]]

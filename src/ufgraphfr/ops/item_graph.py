@@ -54,6 +54,38 @@ def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor
     return counts.view(catalogue, catalogue)
 
 
+def ridge_operator(gram: Tensor, ridge: float) -> Tensor:
+    """EASE (Steck, WWW 2019): with P = (G + ridge I)^-1, B_ij = -P_ij / P_jj off the diagonal.
+
+    Args:
+        gram: float ``[items, items]``, the co-interactions.
+        ridge: lambda in the paper.
+
+    Returns:
+        float32 ``[items, items]``, from history item to candidate, zero on the diagonal.
+    """
+    regular = gram.double()
+    regular.diagonal().add_(ridge)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(regular))
+    return (-inverse / inverse.diagonal()).fill_diagonal_(0).float().contiguous()
+
+
+def transition_operator(counts: Tensor, total: Tensor, shrink: float) -> Tensor:
+    """M_ij = T_ij / (sqrt(n_i n_j) + shrink).
+
+    Args:
+        counts: float ``[items, items]``, T, the transitions.
+        total: ``[items]``, n, how many clients have each item.
+        shrink: pulls transitions between rare items to zero.
+
+    Returns:
+        float32 ``[items, items]``, from history item to candidate.
+    """
+    # an item nobody has has no transitions either
+    root = total.clamp(min=1).float().sqrt()
+    return counts.float() / (torch.outer(root, root) + shrink)
+
+
 def _owner(ptr: Tensor) -> Tensor:
     rows = int(ptr[-1] - ptr[0])
     client = torch.arange(len(ptr) - 1, device=ptr.device)

@@ -6,12 +6,11 @@ I)^-1, B_ij = -P_ij / P_jj off the diagonal, B_jj = 0. The history is weighted b
 
 from typing import final
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.ops.item_graph import co_interactions
+from ufgraphfr.ops.item_graph import co_interactions, ridge_operator
 from ufgraphfr.ops.recency import propagate, recency
 from ufgraphfr.references.base import Reference
 
@@ -27,11 +26,8 @@ class Ease(Reference):
 
     def fit(self, training: Shard) -> dict[str, Tensor]:
         """``operator``: float32 ``[items, items]``, from history item to candidate."""
-        gram = co_interactions(training.ptr, training.items, training.catalogue).double()
-        gram.diagonal().add_(self.ridge)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        operator = (-inverse / inverse.diagonal()).fill_diagonal_(0)
-        return {"operator": operator.float().contiguous()}
+        gram = co_interactions(training.ptr, training.items, training.catalogue)
+        return {"operator": ridge_operator(gram, self.ridge)}
 
     def score(self, fitted: dict[str, Tensor], inputs: Shard) -> Tensor:
         """The recency-weighted sum of coefficients."""

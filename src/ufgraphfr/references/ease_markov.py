@@ -5,11 +5,11 @@ score_u = z(EASE_u) + weight * z(Markov_u), z(s) = (s - mean s) / std s over all
 
 from typing import final
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.data.shards import Shard
+from ufgraphfr.ops.blend import standardised
 from ufgraphfr.references.base import Reference
 from ufgraphfr.references.ease import Ease
 from ufgraphfr.references.markov import Markov
@@ -35,10 +35,4 @@ class EaseMarkov(Reference):
         """The weighted sum of standardised scores."""
         ease = self.ease.score({"operator": fitted["ease"]}, inputs)
         markov = self.markov.score({"operator": fitted["markov"]}, inputs)
-        return _standardised(ease) + self.weight * _standardised(markov)
-
-
-def _standardised(scores: Tensor) -> Tensor:
-    std, mean = torch.std_mean(scores, dim=1, keepdim=True)
-    # a user without history has the same score everywhere
-    return (scores - mean) / std.clamp(min=torch.finfo(scores.dtype).tiny)
+        return standardised(ease) + self.weight * standardised(markov)

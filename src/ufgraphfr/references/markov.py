@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.ops.item_graph import transitions
+from ufgraphfr.ops.item_graph import transition_operator, transitions
 from ufgraphfr.ops.recency import propagate, recency
 from ufgraphfr.references.base import Reference
 
@@ -30,10 +30,8 @@ class Markov(Reference):
     def fit(self, training: Shard) -> dict[str, Tensor]:
         """``operator``: float32 ``[items, items]``, from history item to candidate."""
         counts = transitions(training.ptr, training.items, training.catalogue, self.gaps)
-        # an item nobody has has no transitions either
-        total = torch.bincount(training.items, minlength=training.catalogue).clamp(min=1)
-        root = total.float().sqrt()
-        return {"operator": counts / (torch.outer(root, root) + self.shrink)}
+        total = torch.bincount(training.items, minlength=training.catalogue)
+        return {"operator": transition_operator(counts, total, self.shrink)}
 
     def score(self, fitted: dict[str, Tensor], inputs: Shard) -> Tensor:
         """The recency-weighted sum of transitions."""
