@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ufgraphfr.data.dataset import Card, Dataset
-from ufgraphfr.data.shards import Negatives, Shard, build, extended
+from ufgraphfr.data.shards import Negatives, Shard, build
 from ufgraphfr.data.split import Split, leave_one_out
 
 USERS, ITEMS = 40, 150
@@ -99,16 +99,6 @@ def test_last_keeps_the_most_recent_oldest_first(shard: Shard, length: int) -> N
         recent = owned(shard, place)[-length:]
         assert lengths[place].item() == len(recent)
         assert padded[place].tolist() == recent + [-1] * (length - len(recent))
-
-
-def test_extended_appends_one_item_and_leaves_the_rest(shard: Shard) -> None:
-    before = [owned(shard, place) for place in range(USERS)]
-    longer = extended(shard, torch.arange(USERS) + 100)
-    for place in range(USERS):
-        assert owned(longer, place) == [*before[place], 100 + place]
-        assert barred(longer, place) == barred(shard, place)
-        assert owned(shard, place) == before[place]
-    assert torch.equal(longer.text, shard.text)
 
 
 def test_another_history_keeps_who_the_clients_are(shard: Shard) -> None:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.data.split import Split
-from ufgraphfr.evaluation.protocol import Part, Score, evaluate, inputs, scored
+from ufgraphfr.data.split import Part, Split
+from ufgraphfr.evaluation.protocol import Score, evaluate, inputs, scored
 
 PARTS: tuple[Part, ...] = ("validation", "test")
 
@@ -145,7 +145,7 @@ def test_everybody_is_scored_exactly_once(shard: Shard, split: Split) -> None:
 
 def test_cold_users_are_not_asked(shard: Shard, split: Split) -> None:
     assert len(split.cold) == 10
-    with pytest.raises(ValueError, match="only warm users"):
+    with pytest.raises(ValueError, match="only users with a target"):
         evaluate([(shard.clients, hashed(shard))], split, "test")
 
 

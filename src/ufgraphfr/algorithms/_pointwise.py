@@ -45,6 +45,14 @@ class Pointwise(Algorithm, ABC):
         generator = Key(setting.seed, purpose=Purpose.INIT, part=1).generator()
         return torch.randn(setting.items, self.dim, generator=generator) * self.init_std
 
+    @property
+    def decay(self) -> float:
+        """Share of a row's distance from where the pull leads that one batch removes.
+
+        The pull's gradient is ``2 * pull / (items * dim)`` times that distance.
+        """
+        return min(1.0, 2 * self.pull * self.lr * self.row_scale / self.dim)
+
     def train(
         self,
         params: Params,
@@ -53,6 +61,7 @@ class Pointwise(Algorithm, ABC):
         key: Key,
         forward: Callable[[Touched, int], Forward],
         descend: Descend,
+        anchors: Tables | None = None,
     ) -> tuple[Rows, Tensor]:
         """Train stacked clients for the local epochs.
 
@@ -63,6 +72,8 @@ class Pointwise(Algorithm, ABC):
             key: seed and round.
             forward: the model's scores, given the touched rows and the epoch.
             descend: the update of the weights.
+            anchors: where the pull leads, if not to where training starts; the rows that nobody
+                touches move then too, and are the caller's to move.
 
         Returns:
             The change of each client's item rows, and float ``[clients]``, the mean loss of the
@@ -71,14 +82,21 @@ class Pointwise(Algorithm, ABC):
         epochs = [epoch_samples(shard, key, self.negatives, e) for e in range(self.local_epochs)]
         rows = touched(torch.cat([samples.item for samples in epochs], dim=1), shard.catalogue)
         start = tables.gather(rows.ptr, rows.index)
+        anchor = start if anchors is None else anchors.gather(rows.ptr, rows.index)
         table = start.clone()
-        # gradients of the pull: 2 * pull / (items * dim) for each entry of the table
         row_lr = self.lr * shard.catalogue * self.row_scale
-        decay = min(1.0, row_lr * self.pull * 2 / (shard.catalogue * self.dim))
         loss = table.new_zeros(len(shard))
         for epoch, samples in enumerate(epochs):
             steps = batches(samples, rows, self.batch_size)
             loss = train_epoch(
-                params, table, start, rows, steps, forward(rows, epoch), descend, row_lr, decay
+                params,
+                table,
+                anchor,
+                rows,
+                steps,
+                forward(rows, epoch),
+                descend,
+                row_lr,
+                self.decay,
             )
         return Rows(rows.ptr, rows.index, table.sub_(start), shard.catalogue), loss

@@ -115,10 +115,10 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Shard:
     owner = torch.repeat_interleave(torch.arange(split.users), ptr.diff())
     barred_owner, barred = owner, items
     if negatives == "legacy-leaky":
-        warm = torch.from_numpy(split.warm)
-        held_out = [torch.from_numpy(x)[warm] for x in (split.validation, split.test)]
-        barred_owner = torch.cat([owner, warm, warm])
-        barred = torch.cat([items, *held_out])
+        asked = [split.asked("validation"), split.asked("test")]
+        held_out = [split.validation[asked[0]], split.test[asked[1]]]
+        barred_owner = torch.cat([owner, *map(torch.from_numpy, asked)])
+        barred = torch.cat([items, *map(torch.from_numpy, held_out)])
     order = torch.argsort(barred_owner * split.items + barred)
     barred_ptr = torch.zeros(split.users + 1, dtype=torch.int64)
     torch.cumsum(torch.bincount(barred_owner, minlength=split.users), 0, out=barred_ptr[1:])
@@ -131,22 +131,6 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Shard:
         text=text,
         catalogue=split.items,
     )
-
-
-def extended(shard: Shard, extra: Tensor) -> Shard:
-    """Every client's history with one more item at its end.
-
-    Args:
-        shard: the clients.
-        extra: int64 ``[clients]``, the item to append (the validation item, at test time).
-    """
-    ptr = shard.ptr + torch.arange(len(shard) + 1, device=shard.ptr.device)
-    items = shard.items.new_empty(len(shard.items) + len(shard))
-    items[ptr[1:] - 1] = extra
-    mask = torch.ones_like(items, dtype=torch.bool)
-    mask[ptr[1:] - 1] = False
-    items[mask] = shard.items
-    return shard.with_history(ptr, items)
 
 
 def _select(ptr: Tensor, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

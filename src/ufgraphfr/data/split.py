@@ -1,15 +1,21 @@
-"""Leave-one-out, cold users, and the 99 sampled candidates of the secondary ranking.
+"""Leave-one-out, global time, cold users, and the 99 sampled candidates of the secondary ranking.
 
-A user's rows are sorted by time, file order breaking ties; the last is the test item, the one
-before it the validation item. Data whose order means nothing breaks ties by a seeded hash.
+A user's rows are sorted by time, file order breaking ties. Leave-one-out: the last is the test
+item, the one before it the validation item; data whose order means nothing breaks ties by a seeded
+hash. Global time: two dates for everybody; a user trains on what comes before the first, its first
+row from the first date on is the validation item, its first from the second date on the test item.
+So nobody trains on rows later than another's target (Ji, Sun, Zhang, Li, "A critical study on data
+leakage in recommender system offline evaluation", ACM TOIS 41(3), 2023).
 """
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.negatives import draw_outside
@@ -21,28 +27,38 @@ SAMPLED = 99
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
 
+Part: TypeAlias = Literal["validation", "test"]
+
 
 @dataclass(frozen=True)
 class Split:
     """Who trains on what, and what is asked of each user.
 
-    Users are the data set's numbers throughout.
+    Users are the data set's numbers throughout. What a user is asked for comes right after what
+    is known of it then: for the validation its training items, for the test the first ``known``
+    items of its history.
 
     Attributes:
         items: how many items there are.
         ptr: int64 ``[users + 1]``; user u trains on ``train[ptr[u]:ptr[u + 1]]``.
         train: int64 ``[rows]``, items in time order.
-        validation: int64 ``[users]``, -1 for cold users.
-        test: int64 ``[users]``, -1 for cold users.
-        sampled_validation: int64 ``[users, 99]``, never-touched items; 0 for cold users.
+        history_ptr: int64 ``[users + 1]``, places in ``history``.
+        history: int64 ``[interactions]``, everything of every user, in time order.
+        known: int64 ``[users]``, how many items of its history a user's test input holds.
+        validation: int64 ``[users]``, -1 for users that are not asked.
+        test: int64 ``[users]``, -1 for users that are not asked.
+        sampled_validation: int64 ``[users, 99]``, never-touched items; 0 for users not asked.
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
-        cold: users that never train, int64 ``[cold]``, ascending.
+        cold: users kept out of training on purpose, int64 ``[cold]``, ascending.
         cold_items: int64 ``[cold, 20]``, each one's first items in time order.
     """
 
     items: int
     ptr: NDArray[np.int64]
     train: NDArray[np.int64]
+    history_ptr: NDArray[np.int64]
+    history: NDArray[np.int64]
+    known: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     sampled_validation: NDArray[np.int64]
@@ -58,7 +74,11 @@ class Split:
     @property
     def warm(self) -> NDArray[np.int64]:
         """The users that take part in training, ascending."""
-        return np.flatnonzero(self.validation >= 0)
+        return np.flatnonzero(np.diff(self.ptr))
+
+    def asked(self, part: Part) -> NDArray[np.int64]:
+        """The users that have a target, ascending."""
+        return np.flatnonzero((self.validation if part == "validation" else self.test) >= 0)
 
 
 def leave_one_out(data: Dataset, cold_users: float = 0.0) -> Split:
@@ -72,26 +92,107 @@ def leave_one_out(data: Dataset, cold_users: float = 0.0) -> Split:
     Returns:
         The split; a fixed seed draws cold users and candidates.
     """
-    ptr, ordered = _by_time(data)
+    ptr, history = _by_time(data)
     counts = np.diff(ptr)
     cold = _draw_cold(counts, cold_users)
-    is_cold = np.zeros(len(counts), dtype=bool)
-    is_cold[cold] = True
-    held_out = np.where(is_cold, counts, 2)
-    place = np.arange(len(ordered)) - np.repeat(ptr[:-1], counts)
-    train = ordered[place < np.repeat(counts - held_out, counts)]
-    last = ptr[1:] - 1
-    touched = _sorted_within(ptr, ordered)
+    warm = np.ones(len(counts), dtype=bool)
+    warm[cold] = False
+    trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
+    return _split(data, ptr, history, trained, known, warm, warm, cold)
+
+
+def global_time(data: Dataset, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
+    """Split at two dates that are the same for everybody.
+
+    Asked are users who train (on one item at least, the least that leave-one-out trains on) and
+    have an interaction in the part's time. So a user may be asked for one part, both or none;
+    who came after the first date is unknown to every model and not asked.
+
+    Args:
+        data: the interactions.
+        train_until: the share of all interactions before the first date, in (0, 1).
+        validate_until: the share before the second date.
+
+    Returns:
+        The split; nobody is kept out on purpose.
+
+    Raises:
+        InputError: the data have no dates, or nobody is left to ask.
+    """
+    stamps = _dates(data)
+    ordered = np.sort(stamps)
+    first, second = (ordered[int(share * len(ordered))] for share in (train_until, validate_until))
+    users = len(data.users)
+    trained = np.bincount(data.user[stamps < first], minlength=users)
+    known = np.bincount(data.user[stamps < second], minlength=users)
+    ptr, history = _by_time(data)
+    asked = (trained > 0) & (known > trained), (trained > 0) & (np.diff(ptr) > known)
+    for part, mask in zip(("validation", "test"), asked, strict=True):
+        if not mask.any():
+            raise InputError(
+                f"global-time: no user of '{data.card.name}' has interactions both before the "
+                f"first date ({first}) and in the time of the {part} (dates {first}, {second}): "
+                f"choose other shares train_until and validate_until, or leave-one-out"
+            )
+    nobody = np.empty(0, np.int64)
+    return _split(data, ptr, history, trained, known, *asked, nobody)
+
+
+def _dates(data: Dataset) -> NDArray[np.int64]:
+    """The timestamps, if they are dates that mean the same for everybody."""
+    name, mend = data.card.name, "use [protocol] split = 'leave-one-out'"
+    if data.timestamp is None:
+        raise InputError(f"data set '{name}' has no timestamps, which global-time needs: {mend}")
+    if not data.card.sequential:
+        raise InputError(
+            f"the times of data set '{name}' do not tell what came first (it is not sequential), "
+            f"which global-time needs: {mend}"
+        )
+    begin = np.full(len(data.users), np.iinfo(np.int64).max)
+    np.minimum.at(begin, data.user, data.timestamp)
+    together = int(np.unique(begin, return_counts=True)[1].max())
+    if together > max(1, len(begin) // 2):
+        raise InputError(
+            f"{together} of {len(begin)} users of data set '{name}' begin at the same time, as "
+            f"when times count each user's own interactions; global-time needs dates: {mend}"
+        )
+    return data.timestamp
+
+
+def _split(
+    data: Dataset,
+    ptr: NDArray[np.int64],
+    history: NDArray[np.int64],
+    trained: NDArray[np.int64],
+    known: NDArray[np.int64],
+    asked_validation: NDArray[np.bool_],
+    asked_test: NDArray[np.bool_],
+    cold: NDArray[np.int64],
+) -> Split:
+    """The split in which users train on their first ``trained`` items."""
+    counts = np.diff(ptr)
+    place = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
+    touched = _sorted_within(ptr, history)
+    items = len(data.items)
+
+    def target(before: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:
+        found = np.full(len(counts), -1)
+        found[asked] = history[(ptr[:-1] + before)[asked]]
+        return found
+
     return Split(
-        items=len(data.items),
-        ptr=np.concatenate(([0], np.cumsum(counts - held_out))),
-        train=train,
-        validation=np.where(is_cold, -1, ordered[last - 1]),
-        test=np.where(is_cold, -1, ordered[last]),
-        sampled_validation=_candidates(1, len(data.items), ptr, touched, is_cold),
-        sampled_test=_candidates(2, len(data.items), ptr, touched, is_cold),
+        items=items,
+        ptr=np.concatenate(([0], np.cumsum(trained))),
+        train=history[place < np.repeat(trained, counts)],
+        history_ptr=ptr,
+        history=history,
+        known=known,
+        validation=target(trained, asked_validation),
+        test=target(known, asked_test),
+        sampled_validation=_candidates(1, items, ptr, touched, asked_validation),
+        sampled_test=_candidates(2, items, ptr, touched, asked_test),
         cold=cold,
-        cold_items=ordered[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
+        cold_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
     )
 
 
@@ -126,7 +227,7 @@ def _candidates(
     items: int,
     ptr: NDArray[np.int64],
     touched: NDArray[np.int64],
-    is_cold: NDArray[np.bool_],
+    asked: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     """99 distinct items each user never touched (all of them, repeated, if there are fewer)."""
     drawn = draw_outside(
@@ -138,4 +239,4 @@ def _candidates(
         torch.from_numpy(touched),
         distinct=True,
     ).numpy()
-    return np.where(is_cold[:, None], 0, drawn)
+    return np.where(asked[:, None], drawn, 0)

@@ -1,9 +1,9 @@
-"""Leave-one-out evaluation: every model gets the same input and ranks the same candidates.
+"""One next item asked of each user: every model gets the same input and ranks the same candidates.
 
-| part       | input                       | candidates of the full ranking       |
-|------------|-----------------------------|--------------------------------------|
-| validation | training items              | all items but the training items     |
-| test       | training + validation item  | all but training and validation items |
+| part       | input under leave-one-out  | under global time          | full ranking        |
+|------------|----------------------------|----------------------------|---------------------|
+| validation | training items             | all before the first date  | all items but those |
+| test       | training + validation item | all before the second date | all items but those |
 
 The secondary ranking is among the target and 99 never-touched items fixed in the split.
 Validation picks rounds and hyper-parameters; the test is read once.
@@ -11,19 +11,19 @@ Validation picks rounds and hyper-parameters; the test is read once.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ufgraphfr.data.shards import Shard, build, extended
-from ufgraphfr.data.split import Split
+from ufgraphfr.core.rows import ranges
+from ufgraphfr.data.shards import Shard, build
+from ufgraphfr.data.split import Part, Split
 from ufgraphfr.evaluation.metrics import summary
 from ufgraphfr.ops.ranking import full_ranks, sampled_ranks, top
 
-Part: TypeAlias = Literal["validation", "test"]
 Score: TypeAlias = Callable[[Shard], Tensor]
 """From clients with their input to scores of every item, float ``[clients, items]``."""
 
@@ -32,12 +32,12 @@ COVERAGE = 10
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out for each warm user.
+    """What came out for each user that was asked.
 
     Attributes:
-        users: int64 ``[warm]``, the data set's numbers, ascending.
-        full: float64 ``[warm]``, the target's rank in the full ranking.
-        sampled: float64 ``[warm]``, its rank among itself and 99 sampled items.
+        users: int64 ``[asked]``, the data set's numbers, ascending.
+        full: float64 ``[asked]``, the target's rank in the full ranking.
+        sampled: float64 ``[asked]``, its rank among itself and 99 sampled items.
         coverage: share of the catalogue that is in somebody's top ten of the full ranking.
     """
 
@@ -56,18 +56,21 @@ class Outcome:
 
 
 def inputs(shard: Shard, split: Split, part: Part) -> Shard:
-    """The warm users with the input that every model gets.
+    """The users that are asked, with the input that every model gets.
 
     Args:
         shard: all users, as `ufgraphfr.data.shards.build` gives them.
         split: who trains on what.
         part: ``validation`` or ``test``.
     """
-    warm = torch.from_numpy(split.warm)
-    chosen = shard.select(warm)
+    asked = torch.from_numpy(split.asked(part))
+    chosen = shard.select(asked)
     if part == "validation":
         return chosen
-    return extended(chosen, torch.from_numpy(split.validation)[warm])
+    known = torch.from_numpy(split.known)[asked]
+    places = ranges(torch.from_numpy(split.history_ptr)[asked], known)
+    ptr = torch.cat([known.new_zeros(1), known.cumsum(0)])
+    return chosen.with_history(ptr, torch.from_numpy(split.history)[places])
 
 
 def scored(score: Score, clients: Shard, chunk: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
@@ -87,23 +90,23 @@ def scored(score: Score, clients: Shard, chunk: int = 256) -> Iterator[tuple[Ten
 
 
 def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) -> Outcome:
-    """Rank every warm user's target; scores are consumed chunk by chunk and not kept.
+    """Rank the target of every user that is asked; scores are consumed chunk by chunk and not kept.
 
     Args:
         chunks: clients' numbers, int64 ``[chunk]``, and their scores of all items, float
-            ``[chunk, items]``; every warm user once, in any order.
+            ``[chunk, items]``; every user that is asked once, in any order.
         split: who is asked for what.
         part: ``validation`` or ``test``.
 
     Raises:
-        ValueError: scores of another shape, or a warm user not scored exactly once.
+        ValueError: scores of another shape, or a user not scored exactly once.
     """
     held = inputs(build(split, torch.empty(split.users, 0)), split, part)
     ranked = [_ranked(clients.cpu(), scores, held, split, part) for clients, scores in chunks]
     clients, full, sampled, best = (torch.cat(column) for column in zip(*ranked, strict=True))
     order = clients.argsort()
     if not torch.equal(clients[order], held.clients):
-        raise ValueError("every warm user must be scored exactly once")
+        raise ValueError("every user that is asked must be scored exactly once")
     return Outcome(
         users=held.clients.numpy(),
         full=full[order].numpy(),
@@ -122,7 +125,9 @@ def _ranked(
             f"{split.items} items"
         )
     if not bool(torch.isin(clients, held.clients).all()):
-        raise ValueError("only warm users are evaluated; see ufgraphfr.evaluation.cold")
+        raise ValueError(
+            "only users with a target are evaluated; for cold users see ufgraphfr.evaluation.cold"
+        )
     device = scores.device
     known = held.select(torch.searchsorted(held.clients, clients)).to(device)
     if part == "validation":

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ufgraphfr.data.split import Part
 from ufgraphfr.evaluation.cold import evaluate_cold
-from ufgraphfr.evaluation.protocol import Outcome, Part, Score, evaluate, inputs, scored
+from ufgraphfr.evaluation.protocol import Outcome, Score, evaluate, inputs, scored
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.references.base import Reference
 
@@ -12,7 +13,7 @@ Metrics = dict[str, dict[str, float]]
 
 
 def assess(score: Score, prepared: Prepared, part: Part, chunk: int) -> Outcome:
-    """Rank the held-out item of every user that trains.
+    """Rank the held-out item of every user that is asked.
 
     Args:
         score: the model.

@@ -32,7 +32,7 @@ class Run:
     group: str
     seed: int
     protocol: str
-    split: tuple[str, float]
+    split: dict[str, Any]
     result: dict[str, Any]
     users: NDArray[Any]
     ranks: NDArray[np.float64]
@@ -83,7 +83,7 @@ def read_run(folder: Path) -> Run:
         group=json.dumps(config, sort_keys=True),
         seed=result["seed"],
         protocol=result["protocol"],
-        split=(protocol["split"], protocol["cold_users"]),
+        split={key: value for key, value in protocol.items() if key != "negatives"},
         result=result,
         users=columns["user"],
         ranks=columns["full"],

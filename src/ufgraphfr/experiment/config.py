@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
@@ -32,11 +32,42 @@ KEYS = ("name", "seed", *TABLES)
 class ProtocolSpec(Spec):
     """How the data is split and negatives are drawn; the ``[protocol]`` table."""
 
-    split: Literal["leave-one-out"] = "leave-one-out"
+    split: Literal["leave-one-out", "global-time"] = "leave-one-out"
+    """``global-time`` splits at two dates that are the same for everybody."""
+    train_until: float | None = Field(None, gt=0, lt=1)
+    """``global-time``: share of all interactions before the first date, trained on; .8."""
+    validate_until: float | None = Field(None, gt=0, lt=1)
+    """``global-time``: share before the second date, from which on the test asks; .9."""
     negatives: Negatives = "honest"
     """``legacy-leaky`` spares held-out items as training negatives, which marks them."""
     cold_users: float = Field(0.0, ge=0, lt=1)
-    """Share of users, among those with 20 interactions, that never train."""
+    """Share of users, among those with 20 interactions, that never train; leave-one-out only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dated(cls, values: Any) -> Any:
+        """Only a split at dates has shares; without them a configuration keeps its digest."""
+        if isinstance(values, dict) and values.get("split") == "global-time":
+            return {"train_until": 0.8, "validate_until": 0.9, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ProtocolSpec":
+        first, second = self.train_until, self.validate_until
+        if self.split == "leave-one-out":
+            if first is not None or second is not None:
+                raise ValueError("train_until and validate_until go with split = 'global-time'")
+        elif first is not None and second is not None and first >= second:
+            raise ValueError(
+                f"train_until = {first} must be below validate_until = {second}: "
+                f"the validation lies between the two dates"
+            )
+        elif self.cold_users:
+            raise ValueError(
+                f"cold_users = {self.cold_users} goes with split = 'leave-one-out': "
+                f"under global-time new users come by themselves; leave it out"
+            )
+        return self
 
 
 class EvaluationSpec(Spec):

@@ -9,8 +9,8 @@ import torch
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.data.dataset import Cleaning, Dataset
 from ufgraphfr.data.shards import Shard, build
-from ufgraphfr.data.split import Split, leave_one_out
-from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.data.split import Split, global_time, leave_one_out
+from ufgraphfr.experiment.config import Experiment, ProtocolSpec
 from ufgraphfr.text import embed
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
         f"{len(dataset.user):,}",
         "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning,
     )
-    split = leave_one_out(dataset, experiment.protocol.cold_users)
+    split = _split(dataset, experiment.protocol)
     text = torch.from_numpy(embed(experiment.encoder, dataset.texts))
     return Prepared(
         dataset=dataset,
@@ -58,3 +58,23 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
             seed=experiment.seed,
         ),
     )
+
+
+def _split(dataset: Dataset, protocol: ProtocolSpec) -> Split:
+    # the two shares are given if and only if the split is global-time
+    if protocol.train_until is None or protocol.validate_until is None:
+        return leave_one_out(dataset, protocol.cold_users)
+    split = global_time(dataset, protocol.train_until, protocol.validate_until)
+    logger.info(
+        "global-time: %s of %s users train; %s are asked for the validation, %s for the test",
+        *(
+            f"{count:,}"
+            for count in (
+                len(split.warm),
+                split.users,
+                len(split.asked("validation")),
+                len(split.asked("test")),
+            )
+        ),
+    )
+    return split

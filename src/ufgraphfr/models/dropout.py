@@ -14,24 +14,27 @@ def dropout_masks(
 ) -> Tensor | None:
     """Masks for some places of a network over a sequence.
 
-    Each 32-bit word decides two entries, so the rate is rounded to a multiple of 2**-16. A
-    position's masks do not depend on the length.
+    Each byte of a 32-bit word decides one entry, so the rate is rounded to a multiple of 2**-8,
+    and what is kept is scaled by the rounded rate: entries keep their expectation. A position's
+    masks do not depend on the length.
 
     Args:
         key: the stream; its part says which batch.
         clients: int64 ``[clients]``.
         sites: places in the network that take a mask.
         length: positions.
-        dim: channels; ``sites * dim`` must be even.
+        dim: channels.
         rate: probability of dropping.
 
     Returns:
         float ``[sites, clients, length, dim]`` of 0 and 1 / (1 - rate), or None if ``rate`` is 0.
     """
-    if rate == 0:
+    dropped = round(rate * 2**8)
+    if dropped == 0:
         return None
-    words = key.words(clients, 0, length * (sites * dim // 2))
-    halves = torch.stack((words & 0xFFFF, words >> 16), dim=-1)
-    kept = halves >= round(rate * 2**16)
-    shaped = kept.view(len(clients), length, sites, dim).permute(2, 0, 1, 3)
-    return shaped.float() / (1 - rate)
+    each = -(-sites * dim // 4)
+    words = key.words(clients, 0, length * each)
+    # casting to 32 bits and reading these as bytes is far cheaper than shifting and masking
+    draws = words.int().view(torch.uint8).view(len(clients), length, 4 * each)
+    kept = draws[..., : sites * dim].view(len(clients), length, sites, dim) >= dropped
+    return kept.permute(2, 0, 1, 3) * (2**8 / (2**8 - dropped))

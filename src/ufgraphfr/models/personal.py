@@ -78,8 +78,11 @@ class PersonalNetwork:
             float ``[clients, samples]``, before the sigmoid.
         """
         projected = scorer.project_states(params, states)
-        spread = place[..., None].expand(-1, -1, projected.shape[-1])
-        return scorer.logits(params, projected.gather(1, spread), items, self.activation)
+        clients, length, width = projected.shape
+        first = length * torch.arange(clients, device=place.device)
+        flat = (place + first[:, None]).flatten()
+        chosen = projected.view(-1, width).index_select(0, flat).view(clients, -1, width)
+        return scorer.logits(params, chosen, items, self.activation)
 
     def rank(self, params: Params, state: Tensor, tables: Tensor) -> Tensor:
         """Scores of all items in one state for each client.

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ufgraphfr.core.errors import InputError, nearest
-from ufgraphfr.data.shards import Shard, extended
+from ufgraphfr.data.shards import Shard
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.artifacts import RunFolder, load_checkpoint
 from ufgraphfr.experiment.config import build
@@ -103,10 +103,7 @@ class Recommender:
             raise InputError(f"no user '{user}' in this run: {nearest(user, self._numbers)}")
         place = self._numbers[user]
         split = self._prepared.split
+        start, end = split.history_ptr[place : place + 2]
+        own = torch.from_numpy(split.history[start:end])
         shard = self._prepared.shard.select(torch.tensor([place]))
-        if split.validation[place] < 0:
-            cold = torch.from_numpy(split.cold_items[split.cold == place][0])
-            return shard.with_history(torch.tensor([0, len(cold)]), cold)
-        for held_out in (split.validation, split.test):
-            shard = extended(shard, torch.from_numpy(held_out[place : place + 1]))
-        return shard
+        return shard.with_history(torch.tensor([0, len(own)]), own)

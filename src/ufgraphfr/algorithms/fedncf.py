@@ -1,0 +1,65 @@
+"""Federated neural collaborative filtering: a private user vector; items and score MLP are shared.
+
+Perifanis and Efraimidis, "Federated neural collaborative filtering", Knowledge-Based Systems 242,
+2022: the score of item i for user u is ``sigma(MLP([p_u ; q_i]))``; the server averages the
+clients' changes of the item table and of the MLP over the cohort.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.algorithms._neural import NeuralClient
+from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.tables import SharedTable
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.models.stacked import stack
+
+
+class FedNCF(NeuralClient):
+    """Hyper-parameters of federated neural collaborative filtering."""
+
+    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+
+    server_lr: float = Field(1.0, gt=0)
+    """Factor on the mean of the clients' changes."""
+
+    def init_server(self, setting: Setting) -> State:
+        """See `Algorithm.init_server`."""
+        return {"items": self.init_table(setting)} | self.init_scorer(setting)
+
+    def init_private(self, setting: Setting, shard: Shard) -> Private:
+        """See `Algorithm.init_private`."""
+        return {"user": self.init_user(setting, shard)}
+
+    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.broadcast`."""
+        shared = {name: value for name, value in state.items() if name != "items"}
+        tables = SharedTable(state["items"], len(clients))
+        return Task(round_number, clients, shared, {"items": tables})
+
+    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+        """See `Algorithm.local`."""
+        params = {"user": private["user"].clone()} | stack(task.shared, len(shard))
+        items, loss = self.train(
+            params, task.tables("items"), shard, key, self.forward, self.descend
+        )
+        change = {name: params[name].sub_(value) for name, value in task.shared.items()}
+        return Update({"items": items, **change}, loss), {"user": params["user"]}
+
+    def aggregate(self, state: State, report: Report) -> State:
+        """See `Algorithm.aggregate`."""
+        new = {}
+        for name, value in state.items():
+            total = report.arrays[name]
+            assert isinstance(total, Tensor)
+            new[name] = value + total * (self.server_lr / max(1, len(report.clients)))
+        return new
+
+    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+        """See `Algorithm.score`."""
+        mlp = {name: value.expand(len(inputs), *value.shape) for name, value in task.shared.items()}
+        return self.rank(private | mlp, task.tables("items").dense())

@@ -1,0 +1,34 @@
+"""Blend weights are those under which validation items rank best."""
+
+import torch
+
+from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.experiment.blending import with_best_blend
+from ufgraphfr.experiment.config import build
+from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.federation.scoring import device_score
+from ufgraphfr.federation.store import MemoryStore
+
+DATA = {"kind": "synthetic", "users": 60, "items": 40, "groups": 4, "interactions": 8}
+
+
+def test_the_best_of_all_choices_is_taken() -> None:
+    experiment = build({"data": DATA, "text": {"kind": "hashing", "width": 8}})
+    prepared = prepare(experiment)
+    model = UFGraphFormer(dim=8, hidden=8, history=5)
+    store = MemoryStore(model.init_private(prepared.setting, prepared.shard))
+    state = model.init_server(prepared.setting)
+    state |= model.graph.operators(model.graph.contribution(prepared.shard))
+    chosen = with_best_blend(model, state, store, prepared, 1, chunk=7)
+    assert {k: v for k, v in chosen.items() if k != "blend"}.keys() == state.keys() - {"blend"}
+
+    def validation(blend: torch.Tensor) -> float:
+        score = device_score(model, state | {"blend": blend}, store, 1)
+        clients = inputs(prepared.shard, prepared.split, "validation")
+        outcome = evaluate(scored(score, clients), prepared.split, "validation")
+        return outcome.metrics["full"]["ndcg@10"]
+
+    gains = torch.tensor([validation(blend) for blend in model.blends()])
+    assert gains.max() > gains.min()
+    assert validation(chosen["blend"]) == gains.max()
