@@ -9,7 +9,7 @@ RUN_ENV := $(VENV)/.installed
 DEV_ENV := $(VENV)/.installed-dev
 DOCS_ENV := $(VENV)/.installed-docs
 
-.PHONY: help run test test-slow check bench docs clean
+.PHONY: help run test test-slow check bench leaderboard docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ check: $(DEV_ENV) ## lint, format, types, layers
 bench: export OMP_NUM_THREADS = 1
 bench: $(DEV_ENV) ## speed benchmarks
 	$(BIN)/pytest benchmarks/speed --benchmark-only
+
+leaderboard: $(RUN_ENV) ## LEADERBOARD.md from benchmarks/accuracy/results
+	$(BIN)/python benchmarks/accuracy/leaderboard.py
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(DOCS_ENV) ## the documentation as a web site, in site/

@@ -36,7 +36,7 @@ def withheld_rank(federation) -> torch.Tensor:
 
 def test_it_learns_the_checkerboard(algorithm, checkerboard, federation_of) -> None:
     before = (withheld_rank(federation_of(algorithm, checkerboard)) == 1).float().mean()
-    after = withheld_rank(federation_of(algorithm, checkerboard).run(40))
+    after = withheld_rank(federation_of(algorithm, checkerboard).run(100))
     found = (after == 1).float().mean()
     assert before < 0.5
     if algorithm.kind in ALONE:

@@ -90,23 +90,24 @@ def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
 def test_scores_are_the_blend_of_standardised_parts(checkerboard: Shard, federation_of) -> None:
     model = UFGraphFormer(**SMALL)
     federation = federation_of(model, checkerboard).run(2)
-    federation.state["blend"] = torch.tensor([0.25, 0.0, 1.0])
+    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 1.0])
     task = model.evaluated(federation.state, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
-    assert parts.shape == (3, len(checkerboard), checkerboard.catalogue)
+    assert parts.shape == (4, len(checkerboard), checkerboard.catalogue)
     ridge = Ease().score({"operator": federation.state["graph.ridge"]}, checkerboard)
     torch.testing.assert_close(parts[0], standardised(ridge))
     scores = model.score(task, checkerboard, {})
-    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[2])
+    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[3])
 
 
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [
-        ({}, 3),
+        ({}, 4),
         ({"graph": False}, 1),
-        ({"transformer": False}, 2),
-        ({"text": False}, 3),
+        ({"head": False}, 3),
+        ({"transformer": False}, 3),
+        ({"text": False}, 4),
     ],
 )
 def test_every_part_has_a_switch(

@@ -1,5 +1,7 @@
 """Shards: who holds what, through selection, extension and the two kinds of negatives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,17 @@ def test_barred_are_the_training_items_and_if_leaky_the_held_out_ones(
             spared |= {int(split.validation[user]), int(split.test[user])}
         assert barred(shard, user) == sorted(spared)
         assert owned(shard, user) == train(split, user)
+
+
+def test_leaky_spares_only_targets_that_there_are(split: Split) -> None:
+    test = split.test.copy()
+    asked = split.asked("test")
+    test[asked[0]] = -1
+    shard = build(replace(split, test=test), torch.empty(USERS, 0), "legacy-leaky")
+    validation = {int(split.validation[asked[0]])}
+    assert barred(shard, asked[0]) == sorted({*train(split, asked[0])} | validation)
+    both = {int(split.validation[asked[1]]), int(split.test[asked[1]])}
+    assert barred(shard, asked[1]) == sorted({*train(split, asked[1])} | both)
 
 
 @given(st.lists(st.integers(0, USERS - 1), max_size=10))

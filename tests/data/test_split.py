@@ -1,4 +1,4 @@
-"""Leave-one-out: time order, ties, cold users, and the sampled candidates."""
+"""Leave-one-out and global time: time order, ties, cold users, and the sampled candidates."""
 
 from dataclasses import replace
 
@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.dataset import Card, Dataset
-from ufgraphfr.data.split import SAMPLED, leave_one_out
+from ufgraphfr.data.split import SAMPLED, global_time, leave_one_out
 
 
 def dataset(
@@ -196,3 +197,123 @@ def test_every_interaction_is_used_once(stamps: list[list[int]]) -> None:
         parts = [*train_of(split.ptr, split.train, user), split.validation[user], split.test[user]]
         assert sorted(parts) == list(range(len(own)))
         assert [own[item] for item in parts] == sorted(own)
+
+
+def dated(users: int = 40, items: int = 200) -> Dataset:
+    """3 to 30 items a user, each user active for a while at some time of 1,000 days."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for user in range(users):
+        begin, days = rng.integers(0, 900), rng.integers(1, 600)
+        for item in rng.permutation(items)[: rng.integers(3, 31)]:
+            rows.append((user, int(item), int(min(999, begin + rng.integers(0, days)))))
+    return dataset([rows[i] for i in rng.permutation(len(rows))], users, items)
+
+
+def test_dates_are_the_same_for_everybody() -> None:
+    rows = [
+        # in time order 0, 1, ..., 9: the dates are 5 and 8
+        (0, 10, 0),
+        (1, 11, 1),
+        (0, 12, 5),
+        (2, 13, 6),
+        (0, 14, 7),
+        (0, 15, 8),
+        (1, 16, 9),
+        (1, 17, 4),
+        (3, 18, 2),
+        (3, 19, 3),
+    ]
+    split = global_time(dataset(rows, 4, 200), train_until=0.5, validate_until=0.8)
+    assert split.train.tolist() == [10, 11, 17, 18, 19]
+    assert split.ptr.tolist() == [0, 1, 3, 3, 5]
+    # user 0 is asked twice, user 1 once, 2 came too late, 3 never came back
+    assert split.validation.tolist() == [12, -1, -1, -1]
+    assert split.test.tolist() == [15, 16, -1, -1]
+    assert split.known.tolist() == [3, 2, 1, 2]
+    assert split.warm.tolist() == [0, 1, 3]
+    assert split.asked("validation").tolist() == [0]
+    assert split.asked("test").tolist() == [0, 1]
+    assert len(split.cold) == 0
+
+
+@pytest.mark.parametrize(("train_until", "validate_until"), [(0.8, 0.9), (0.3, 0.7)])
+def test_global_time_by_the_definition(train_until: float, validate_until: float) -> None:
+    data = dated()
+    assert data.timestamp is not None
+    split = global_time(data, train_until, validate_until)
+    stamps = sorted(data.timestamp.tolist())
+    first = stamps[int(train_until * len(stamps))]
+    second = stamps[int(validate_until * len(stamps))]
+    stamp = dict(zip(zip(data.user, data.item, strict=True), data.timestamp.tolist(), strict=True))
+    for user in range(40):
+        ordered = history(data, user)
+        before = [item for item in ordered if stamp[user, item] < first]
+        known = [item for item in ordered if stamp[user, item] < second]
+        between, late = ordered[len(before) : len(known)], ordered[len(known) :]
+        assert train_of(split.ptr, split.train, user) == before
+        assert train_of(split.history_ptr, split.history, user) == ordered
+        assert split.known[user] == len(known)
+        assert split.validation[user] == (between[0] if before and between else -1)
+        assert split.test[user] == (late[0] if before and late else -1)
+        for sampled, target in (
+            (split.sampled_validation[user], split.validation[user]),
+            (split.sampled_test[user], split.test[user]),
+        ):
+            drawn = set(sampled.tolist())
+            assert drawn == {0} if target < 0 else len(drawn - set(ordered)) == SAMPLED
+
+
+def test_nobody_trains_on_what_is_later_than_a_target() -> None:
+    data = dated()
+    assert data.timestamp is not None
+    split = global_time(data, 0.5, 0.75)
+    stamp = dict(zip(zip(data.user, data.item, strict=True), data.timestamp, strict=True))
+    owner = np.repeat(np.arange(40), np.diff(split.ptr))
+    latest = max(stamp[pair] for pair in zip(owner, split.train, strict=True))
+    asked = split.asked("validation")
+    earliest = min(stamp[user, split.validation[user]] for user in asked)
+    assert latest < earliest
+    assert earliest <= min(stamp[user, split.test[user]] for user in split.asked("test"))
+
+
+def test_candidates_do_not_depend_on_the_split() -> None:
+    data = dated()
+    split = global_time(data, 0.5, 0.75)
+    asked = split.asked("test")
+    assert np.array_equal(split.sampled_test[asked], leave_one_out(data).sampled_test[asked])
+
+
+def test_leave_one_out_knows_all_but_the_last() -> None:
+    data = generated()
+    split = leave_one_out(data, 0.25)
+    counts = np.bincount(data.user)
+    assert split.asked("test").tolist() == split.asked("validation").tolist() == split.warm.tolist()
+    assert np.array_equal(split.known[split.warm], counts[split.warm] - 1)
+    assert (split.known[split.cold] == 0).all()
+    for user in range(60):
+        assert train_of(split.history_ptr, split.history, user) == history(data, user)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (replace(dated(), timestamp=None), "data set 'made' has no timestamps"),
+        (replace(dated(), card=Card("made", "Made up", sequential=False)), "is not sequential"),
+        # as in copies of data sets in which times count each user's own interactions
+        (
+            dataset([(u, i, i) for u in range(6) for i in range(4)], 6, 9),
+            "6 of 6 users of data set 'made' begin at the same time",
+        ),
+    ],
+)
+def test_global_time_needs_dates(data: Dataset, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        global_time(data)
+    assert "use [protocol] split = 'leave-one-out'" in str(caught.value)
+
+
+def test_global_time_needs_users_who_come_back() -> None:
+    rows = [(user, item, 10 * user + item) for user in range(8) for item in range(3)]
+    with pytest.raises(InputError, match=r"no user of 'made' .* time of the validation .*choose"):
+        global_time(dataset(rows, 8, 200), 0.5, 0.75)

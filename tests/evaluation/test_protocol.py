@@ -1,4 +1,4 @@
-"""Leave-one-out: the input, the candidates, and a ranking by chunks."""
+"""The input, the candidates, and a ranking by chunks, under both splits."""
 
 import weakref
 from collections.abc import Iterator
@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ufgraphfr.data.shards import Shard
-from ufgraphfr.data.split import Part, Split
+from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.shards import Shard, build
+from ufgraphfr.data.split import Part, Split, global_time
 from ufgraphfr.evaluation.protocol import Score, evaluate, inputs, scored
 
 PARTS: tuple[Part, ...] = ("validation", "test")
@@ -153,3 +154,52 @@ def test_scores_of_another_shape_are_refused(shard: Shard, split: Split) -> None
     given = inputs(shard, split, "test")
     with pytest.raises(ValueError, match=r"shape \(40, 199\) for 40 clients and 200 items"):
         evaluate([(given.clients, hashed(given)[:, 1:])], split, "test")
+
+
+@pytest.fixture(scope="module")
+def dates() -> Split:
+    """60 users with 5 to 20 of 150 items each, at times all over; many are asked only once."""
+    rng = np.random.default_rng(2)
+    counts = rng.integers(5, 21, 60)
+    begin = np.repeat(rng.integers(0, 800, 60), counts)
+    data = Dataset(
+        card=Card(name="made", title="Made up"),
+        user=np.repeat(np.arange(60), counts),
+        item=np.concatenate([rng.permutation(150)[:count] for count in counts]),
+        timestamp=begin + rng.integers(0, 400, counts.sum()),
+        users=tuple(map(str, range(60))),
+        items=tuple(map(str, range(150))),
+        profiles=({},) * 60,
+        texts=("",) * 60,
+        titles=tuple(map(str, range(150))),
+    )
+    return global_time(data, 0.5, 0.7)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_global_time_asks_who_has_a_target_and_gives_all_that_came_before(
+    dates: Split, part: Part
+) -> None:
+    everybody = build(dates, torch.arange(60.0)[:, None])
+    given = inputs(everybody, dates, part)
+    targets = dates.validation if part == "validation" else dates.test
+    assert given.clients.tolist() == np.flatnonzero(targets >= 0).tolist()
+    assert 5 < len(given) < 55
+    scores = hashed(given).numpy()
+    outcome = evaluate(scored(hashed, given, chunk=7), dates, part)
+    assert np.array_equal(outcome.users, given.clients.numpy())
+    longer = 0
+    for place, user in enumerate(given.clients.tolist()):
+        own = given.items[given.ptr[place] : given.ptr[place + 1]].tolist()
+        history = dates.history[dates.history_ptr[user] : dates.history_ptr[user + 1]].tolist()
+        assert own == history[: history.index(targets[user])]
+        assert (
+            own[: dates.ptr[user + 1] - dates.ptr[user]]
+            == everybody.items[everybody.ptr[user] : everybody.ptr[user + 1]].tolist()
+        )
+        longer += len(own) > dates.ptr[user + 1] - dates.ptr[user]
+        others = np.setdiff1d(np.arange(150), [*own, targets[user]])
+        above = (scores[place, others] > scores[place, targets[user]]).sum()
+        level = (scores[place, others] == scores[place, targets[user]]).sum()
+        assert outcome.full[place] == 1 + above + level / 2
+    assert (longer > 5) == (part == "test"), "the test knows more than was trained on"

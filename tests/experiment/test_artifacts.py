@@ -124,3 +124,11 @@ def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(InputError, match=r"latest\.safetensors is not a readable checkpoint"):
         load_checkpoint(path, CPU)
+
+
+def test_two_processes_cannot_run_in_one_folder(folder):
+    other = RunFolder(folder.path)
+    with folder.locked(), pytest.raises(InputError, match="another process"), other.locked():
+        pass
+    with other.locked():
+        pass

@@ -1,5 +1,6 @@
 """Experiments are checked key by key, and written as they are read."""
 
+import re
 import tomllib
 
 import pytest
@@ -58,6 +59,9 @@ def written(tmp_path, text):
         ("federation.sampling=coin", ["sampling = 'coin'", "'fixed' or 'poisson'"]),
         ("protocol.negatives=leaky", ["negatives = 'leaky'", "'honest' or 'legacy-leaky'"]),
         ("protocol.cold_users=1", ["cold_users = 1", "less than 1"]),
+        ("protocol.split=by-date", ["split = 'by-date'", "'leave-one-out' or 'global-time'"]),
+        ("protocol.train_until=0.7", ["train_until", "go with split = 'global-time'"]),
+        ("protocol.validate_until=1", ["validate_until = 1", "less than 1"]),
         ("algorithm.lr=fast", ["[algorithm] lr = 'fast'", "valid number"]),
         ("algorithm.lr=inf", ["[algorithm] lr = inf", "finite"]),
         ("seed=-1", ["seed = -1", "from 0 to 2**63 - 1"]),
@@ -124,6 +128,26 @@ def test_resolved_says_every_setting(toy):
     assert resolved["algorithm"]["negatives"] == 4
     assert resolved["protocol"]["negatives"] == "honest"
     assert resolved["federation"]["cohort"] == 1.0
+
+
+def test_only_global_time_has_dates(toy):
+    assert "train_until" not in build(toy()).resolved()["protocol"]
+    dated = build(toy(protocol={"split": "global-time", "validate_until": 0.85}))
+    assert (dated.protocol.train_until, dated.protocol.validate_until) == (0.8, 0.85)
+    again = build(tomllib.loads(tomli_w.dumps(dated.resolved())))
+    assert (again, again.digest) == (dated, dated.digest)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ({"train_until": 0.95}, "train_until = 0.95 must be below validate_until = 0.9"),
+        ({"cold_users": 0.1}, "cold_users = 0.1 goes with split = 'leave-one-out'"),
+    ],
+)
+def test_settings_that_do_not_go_with_global_time(toy, protocol, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        build(toy(protocol={"split": "global-time"} | protocol))
 
 
 def test_the_preset_of_the_published_code_survives_the_round_trip(toy):

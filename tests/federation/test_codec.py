@@ -129,6 +129,8 @@ def test_only_arrays_may_travel(stowaway: Any) -> None:
         encode_report(report)
     with pytest.raises(TypeError, match=f"'shared/a' {rule}"):
         encode_task(Task(1, CLIENTS, {"a": stowaway}, {}))
+    with pytest.raises(TypeError, match=f"'personal/a' {rule}"):
+        encode_task(Task(1, CLIENTS, {}, {"a": stowaway}))
     with pytest.raises(TypeError, match=f"'loss' {rule}"):
         encode_report(Report(1, CLIENTS, {}, summed=False, loss=stowaway))
 

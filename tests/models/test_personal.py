@@ -10,7 +10,7 @@ from ufgraphfr.models.stacked import Params
 
 CLIENTS, ITEMS, DIM, HISTORY, LENGTH = 3, 11, 8, 6, 4
 NETWORK = PersonalNetwork(
-    dim=DIM, hidden=12, heads=2, history=HISTORY, scorer=(16, 8, 4, 2, 1), activation=True
+    dim=DIM, hidden=12, heads=2, history=HISTORY, scorer=(16, 8, 4, 2, 1), slope=0.1
 )
 
 
@@ -47,9 +47,9 @@ def test_scores_are_those_of_torchs_own_layers() -> None:
         torch.testing.assert_close(result[client], expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("activation", [True, False])
-def test_ranking_scores_are_the_logits_in_the_last_state(activation: bool) -> None:
-    network = PersonalNetwork(DIM, 12, 2, HISTORY, (16, 8, 4, 2, 1), activation)
+@pytest.mark.parametrize("slope", [0.1, 1.0])
+def test_ranking_scores_are_the_logits_in_the_last_state(slope: float) -> None:
+    network = PersonalNetwork(DIM, 12, 2, HISTORY, (16, 8, 4, 2, 1), slope)
     params = weights(network)
     states = network.states(params, USER, SEEN)
     place = torch.full((CLIENTS, ITEMS), LENGTH)
@@ -59,7 +59,7 @@ def test_ranking_scores_are_the_logits_in_the_last_state(activation: bool) -> No
 
 
 def test_without_history_there_is_one_state_and_it_depends_on_the_user() -> None:
-    network = PersonalNetwork(DIM, 12, 2, 0, (16, 8, 4, 2, 1), activation=True)
+    network = PersonalNetwork(DIM, 12, 2, 0, (16, 8, 4, 2, 1), slope=0.1)
     params = weights(network)
     states = network.states(params, USER, SEEN[:, :0])
     assert states.shape == (CLIENTS, 1, DIM)

@@ -79,11 +79,13 @@ def test_padding_on_the_right_is_not_seen() -> None:
     torch.testing.assert_close(result, block(params, x, HEADS, None), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.5])
-def test_masks_drop_at_the_rate_and_keep_the_mean(rate: float) -> None:
-    masks = dropout_masks(KEY, torch.arange(100), 2, 50, 8, rate)
+@pytest.mark.parametrize("asked", [0.1, 0.3, 0.5, 0.9999])
+def test_masks_drop_at_the_rate_and_keep_the_mean(asked: float) -> None:
+    masks = dropout_masks(KEY, torch.arange(100), 2, 50, 8, asked)
     assert masks is not None
     assert masks.shape == (2, 100, 50, 8)
+    # a byte decides: the rate nearest to the one asked for, and the scale that belongs to it
+    rate = min(round(asked * 256), 255) / 256
     kept = masks[masks > 0]
     torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - rate)))
     # four standard errors
@@ -101,13 +103,15 @@ def test_masks_drop_at_the_rate_and_keep_the_mean(rate: float) -> None:
 
 def test_without_dropout_there_is_no_mask() -> None:
     assert dropout_masks(KEY, torch.arange(3), 2, 5, 8, 0.0) is None
+    assert dropout_masks(KEY, torch.arange(3), 2, 5, 8, 0.001) is None
 
 
-def test_a_clients_mask_depends_on_nobody_else_and_on_no_padding() -> None:
+@pytest.mark.parametrize(("sites", "dim"), [(2, 8), (1, 3), (3, 5)])
+def test_a_clients_mask_depends_on_nobody_else_and_on_no_padding(sites: int, dim: int) -> None:
     clients = torch.tensor([4, 9, 2])
-    together = dropout_masks(KEY, clients, 2, 6, 8, 0.3)
-    alone = dropout_masks(KEY, clients[1:2], 2, 4, 8, 0.3)
-    other = dropout_masks(KEY.to(Purpose.DROPOUT, 1), clients[1:2], 2, 4, 8, 0.3)
+    together = dropout_masks(KEY, clients, sites, 6, dim, 0.3)
+    alone = dropout_masks(KEY, clients[1:2], sites, 4, dim, 0.3)
+    other = dropout_masks(KEY.to(Purpose.DROPOUT, 1), clients[1:2], sites, 4, dim, 0.3)
     assert together is not None
     assert alone is not None
     assert other is not None

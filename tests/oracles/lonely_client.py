@@ -30,9 +30,9 @@ class LonelyClient(nn.Module):
         self.position = nn.Parameter(torch.randn(history + 1, dim) * 0.02)
         self.block = nn.TransformerEncoderLayer(dim, heads, hidden, dropout, batch_first=True)
         self.score = nn.Sequential(
-            *(nn.Linear(2 * dim, dim), nn.ReLU()),
-            *(nn.Linear(dim, dim // 2), nn.ReLU()),
-            *(nn.Linear(dim // 2, dim // 4), nn.ReLU()),
+            *(nn.Linear(2 * dim, dim), nn.LeakyReLU(0.1)),
+            *(nn.Linear(dim, dim // 2), nn.LeakyReLU(0.1)),
+            *(nn.Linear(dim // 2, dim // 4), nn.LeakyReLU(0.1)),
             nn.Linear(dim // 4, 1),
         )
         self.items = nn.Embedding(items, dim)

@@ -10,6 +10,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.references.ease import Ease
 from ufgraphfr.references.ease_markov import EaseMarkov
+from ufgraphfr.references.ials import Ials
 from ufgraphfr.references.itemknn import ItemKNN
 from ufgraphfr.references.markov import Markov
 from ufgraphfr.references.popularity import Popularity
@@ -144,3 +145,53 @@ def test_ease_markov_adds_z_scores(shard: Shard) -> None:
     ease, markov = ((s - s.mean(1)[:, None]) / s.std(1, ddof=1)[:, None] for s in parts)
     scores = both.score(both.fit(shard), shard)
     np.testing.assert_allclose(scores, ease + 0.5 * markov, rtol=1e-3, atol=1e-4)
+
+
+def ials_loss(
+    model: Ials, binary: NDArray[np.float64], clients: torch.Tensor, items: torch.Tensor
+) -> torch.Tensor:
+    """The definition, pair by pair."""
+    seen = torch.from_numpy(binary)
+    products = clients @ items.T
+    loss = (seen * (products - 1) ** 2).sum() + model.unobserved * (products**2).sum()
+    for factors, counts, others in ((clients, seen.sum(1), ITEMS), (items, seen.sum(0), USERS)):
+        scale = (counts + model.unobserved * others) ** model.power
+        loss = loss + model.reg * (scale * (factors**2).sum(1)).sum()
+    return loss
+
+
+@pytest.mark.parametrize("power", [1.0, 0.0, 0.5])
+def test_ials_ends_where_its_loss_has_no_slope(
+    shard: Shard, binary: NDArray[np.float64], power: float
+) -> None:
+    model = Ials(dim=3, epochs=400, unobserved=0.2, reg=0.05, power=power, decay=1.0)
+    items = model.fit(shard)["items"].requires_grad_()
+    ones = torch.ones(len(shard.items), dtype=torch.float64)
+    clients = model._solved(shard.ptr, shard.items, ones, items.detach()).requires_grad_()
+    ials_loss(model, binary, clients, items).backward()
+    for factors in (clients, items):
+        assert factors.grad is not None
+        assert float(factors.grad.abs().max()) < 1e-4
+        assert float(factors.detach().abs().max()) > 0.1
+
+
+def test_ials_folds_a_client_in_by_least_squares(shard: Shard, histories: list[list[int]]) -> None:
+    model = Ials(dim=4, unobserved=0.3, reg=0.02, decay=0.7)
+    fitted = model.fit(shard)
+    items = fitted["items"].numpy()
+    scores = model.score(fitted, shard).numpy()
+    for user, own in enumerate(histories):
+        weights = 0.7 ** np.arange(len(own))[::-1]
+        seen = items[own]
+        gram = 0.3 * items.T @ items + (seen.T * weights) @ seen
+        gram += 0.02 * (weights.sum() + 0.3 * ITEMS) * np.eye(4)
+        client = np.linalg.solve(gram, (seen.T * weights).sum(1))
+        np.testing.assert_allclose(scores[user], items @ client, rtol=1e-4, atol=1e-6)
+
+
+def test_ials_solves_the_same_in_small_batches(
+    shard: Shard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Ials(dim=4).fit(shard)["items"]
+    monkeypatch.setattr("ufgraphfr.references.ials._CHUNK", 100)
+    torch.testing.assert_close(Ials(dim=4).fit(shard)["items"], whole)

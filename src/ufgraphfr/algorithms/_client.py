@@ -27,6 +27,10 @@ from ufgraphfr.models.stacked import init_linear, stack
 from ufgraphfr.ops.local_sgd import Batch, Forward, Params
 from ufgraphfr.ops.touched import Touched
 
+SLOPES = {"leaky-relu": 0.1, "relu": 0.0, "none": 1.0}
+"""All clients share one initialisation, and the last hidden layer has d / 4 units: with the plain
+ReLU some seeds leave items for which every unit is dead, and those rank high for ever."""
+
 MAX_BATCHES = 2**12
 """Batches a local epoch may have before dropout keys of two epochs would meet."""
 
@@ -40,7 +44,7 @@ class TextClient(Pointwise, ABC):
     hidden: int = Field(64, ge=1)
     """Width of the user MLP and of the Transformer's feed-forward layer."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    activation: Literal["relu", "none"] = "relu"
+    activation: Literal["leaky-relu", "relu", "none"] = "leaky-relu"
     """Between the layers of the score MLP; without one, the text changes no ranking."""
     joint_scale: float = Field(80.0, gt=0)
     """The joint embedding layer's weight learns at ``lr * joint_scale``."""
@@ -60,7 +64,7 @@ class TextClient(Pointwise, ABC):
             heads=self.heads,
             history=self.history,
             scorer=(2 * self.dim, self.dim, self.dim // 2, self.dim // 4, 1),
-            activation=self.activation == "relu",
+            slope=SLOPES[self.activation],
         )
 
     def init_client(self, setting: Setting, shard: Shard) -> Private:
@@ -92,12 +96,13 @@ class TextClient(Pointwise, ABC):
 
     def _forward(self, shard: Shard, rows: Touched, key: Key, epoch: int) -> Forward:
         recent, length = shard.last(self.history)
-        recent = rows.rows(recent)[:, : int(length.max())]
+        # no interaction of the epoch comes after the last item, so no sample reads that state
+        recent = rows.rows(recent[:, : max(0, int(length.max()) - 1)])
 
         def logits(params: Params, vectors: Tensor, table: Tensor, batch: Batch) -> Tensor:
             active = len(batch.row)
             # the history's vectors carry no gradient: every sample of a batch would hit them
-            seen = table[recent[:active]]
+            seen = table.index_select(0, recent[:active].flatten()).view(active, -1, self.dim)
             masks = dropout_masks(
                 key.to(Purpose.DROPOUT, epoch * MAX_BATCHES + batch.number),
                 shard.clients[:active],

@@ -50,6 +50,7 @@ class ItemGraph(Spec):
             "graph.next": transition_operator(
                 sums["graph.transitions"], pairs.diagonal(), self.shrink
             ),
+            "graph.counts": pairs.diagonal().clone(),
         }
 
     def scores(self, shared: dict[str, Tensor], inputs: Shard) -> tuple[Tensor, Tensor]:
@@ -62,4 +63,5 @@ class ItemGraph(Spec):
     @staticmethod
     def empty(items: int) -> State:
         """Operators before anybody has contributed."""
-        return {name: torch.zeros(items, items) for name in ("graph.ridge", "graph.next")}
+        operators = {name: torch.zeros(items, items) for name in ("graph.ridge", "graph.next")}
+        return operators | {"graph.counts": torch.zeros(items)}

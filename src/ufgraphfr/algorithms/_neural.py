@@ -28,7 +28,8 @@ class NeuralClient(Pointwise, ABC):
     def init_user(self, setting: Setting, shard: Shard) -> Tensor:
         """The initial user vectors, float ``[clients, dim]``, each client's its own."""
         uniform = Key(setting.seed, purpose=Purpose.INIT).uniform(shard.clients, self.dim)
-        return (torch.special.ndtri(uniform) * self.init_std).float()
+        users: Tensor = torch.special.ndtri(uniform) * self.init_std
+        return users.float()
 
     def init_scorer(self, setting: Setting) -> Params:
         """The initial score MLP, the same wherever it is drawn."""
@@ -54,4 +55,4 @@ class NeuralClient(Pointwise, ABC):
             vectors: float ``[clients, n, dim]``.
         """
         projected = scorer.project_states(params, params["user"][:, None])
-        return scorer.logits(params, projected, vectors, activation=True)
+        return scorer.logits(params, projected, vectors, slope=0.0)

@@ -27,12 +27,14 @@ class Setting:
         clients: how many clients there are.
         text_width: E, of the embedded profiles.
         seed: of the initial weights, known to server and clients.
+        features: float ``[items, columns]``, what is publicly known of each item, or None.
     """
 
     items: int
     clients: int
     text_width: int
     seed: int
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)

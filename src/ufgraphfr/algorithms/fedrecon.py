@@ -33,11 +33,11 @@ class FedRecon(Algorithm):
     dim: int = Field(32, ge=1)
     """d, the length of an item vector."""
     lr: float = Field(0.1, gt=0)
-    row_scale: float = Field(5.0, gt=0)
+    row_scale: float = Field(20.0, gt=0)
     """Item rows learn at ``lr * items * row_scale``, as in the family of `Pointwise`."""
-    user_scale: float = Field(50.0, gt=0)
+    user_scale: float = Field(20.0, gt=0)
     """The user vector learns at ``lr * user_scale``."""
-    support_steps: int = Field(10, ge=1)
+    support_steps: int = Field(20, ge=1)
     """k1, steps that rebuild the user vector."""
     query_steps: int = Field(1, ge=1)
     """k2, steps of the items."""

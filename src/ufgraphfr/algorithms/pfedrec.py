@@ -32,7 +32,7 @@ class PFedRec(Pointwise):
 
     row_scale: float = Field(5.0, gt=0)
     """See `Pointwise`; at the family's 80 this bilinear model diverges."""
-    score_scale: float = Field(50.0, gt=0)
+    score_scale: float = Field(5.0, gt=0)
     """The score layer learns at ``lr * score_scale``."""
     evaluated_table: Literal["received", "local"] = "local"
     """Rank with the table the server would send, or with the locally trained one.
@@ -65,8 +65,8 @@ class PFedRec(Pointwise):
             task.tables("items"),
             shard,
             key,
-            lambda rows, epoch: partial(self._step_and_score, layer),
-            lambda params, gradients: None,
+            lambda *_: partial(self._step_and_score, layer),
+            lambda *_: None,
         )
         return Update({"items": change}, loss), layer
 

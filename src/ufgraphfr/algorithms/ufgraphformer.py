@@ -3,8 +3,9 @@
 In round 1 every client contributes to the item graph (`_item_graph`). After that each round asks a
 cohort for the gradient of a shared Transformer on its own sequences; token 0 of a sequence is the
 user's embedded profile. The server steps with Adam and evaluates a running mean of the weights.
-A device scores with both graph operators and the Transformer, each standardised over the
-catalogue, and adds them with weights that validation picked.
+A device scores with both graph operators, the Transformer and a head of its own on public item
+features (`_local_head`), each standardised over the catalogue, and adds them with weights that
+validation picked.
 """
 
 from itertools import product
@@ -16,6 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms._item_graph import ItemGraph
+from ufgraphfr.algorithms._local_head import LocalHead
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
@@ -41,6 +43,9 @@ class UFGraphFormer(Algorithm):
     """Part B, the sequence Transformer."""
     text: bool = True
     """Part C, the embedded profile as token 0."""
+    head: LocalHead | Literal[False] = LocalHead()
+    """Part D, the device's own taste in public item features; it needs the graph's item counts,
+    and a data set with item features."""
     dim: int = Field(64, ge=2)
     """d, of item vectors and states."""
     hidden: int = Field(128, ge=1)
@@ -92,6 +97,9 @@ class UFGraphFormer(Algorithm):
         state: State = {"blend": self.blends()[-1]}
         if self.graph is not False:
             state |= ItemGraph.empty(setting.items)
+            if self.head is not False:
+                nothing = torch.zeros(setting.items, 0)
+                state["graph.features"] = nothing if setting.features is None else setting.features
         if self.transformer:
             generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
             net = self.network(setting.items, setting.text_width).init(generator)
@@ -190,13 +198,17 @@ class UFGraphFormer(Algorithm):
     @property
     def _parts(self) -> tuple[str, ...]:
         graph = () if self.graph is False else ("ridge", "next")
-        return (*graph, "transformer") if self.transformer else graph
+        head = () if self.graph is False or self.head is False else ("head",)
+        return (*graph, *head, "transformer") if self.transformer else (*graph, *head)
 
     def parts(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.parts`: each part's scores, standardised for each user."""
         scores: list[Tensor] = []
         if self.graph is not False:
             scores += self.graph.scores(task.shared, inputs)
+            if self.head is not False:
+                features, counts = task.shared["graph.features"], task.shared["graph.counts"]
+                scores.append(self.head.scores(features, counts, inputs))
         if self.transformer:
             network = self.network(inputs.catalogue, inputs.text.shape[1])
             params = network.unpack(task.shared["net"])

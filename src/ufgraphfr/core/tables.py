@@ -5,7 +5,7 @@ rows it touches in training and, in evaluation, all of them, a chunk of clients 
 """
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor
 from ufgraphfr.core.rows import Rows, ranges
 
 
+@runtime_checkable
 class Tables(Protocol):
     """Item tables of some clients."""
 

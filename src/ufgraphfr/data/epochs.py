@@ -17,6 +17,16 @@ def epoch_samples(shard: Shard, key: Key, negatives: int, epoch: int) -> Samples
         negatives: negatives for each positive, drawn from outside the barred items.
         epoch: from 0, within the round.
     """
+    # clients whose numbers lie within a factor of two are drawn for at once: less is padding
+    counts = shard.counts.clamp(min=1)
+    scale = (counts.max() / counts).log2().floor()
+    sizes = scale.unique_consecutive(return_counts=True)[1].tolist()
+    everyone = torch.arange(len(shard), device=counts.device)
+    parts = [shard.select(part) for part in everyone.split(sizes)]
+    return Samples.cat([_drawn(part, key, negatives, epoch) for part in parts])
+
+
+def _drawn(shard: Shard, key: Key, negatives: int, epoch: int) -> Samples:
     counts = shard.counts
     length = int(counts.max())
     positives, _ = shard.first(length)

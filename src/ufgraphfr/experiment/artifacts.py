@@ -4,9 +4,12 @@ Every file is written beside its place and renamed into it, except ``metrics.jso
 line a round and is cut back to the checkpoint on resume.
 """
 
+import fcntl
 import json
 import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,6 +144,23 @@ class RunFolder:
                 f"cannot write the run folder {self.path} ({error.strerror}): "
                 f"name another with --out"
             ) from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out; the system frees the lock however this process ends.
+
+        Raises:
+            InputError: another process is running in this folder.
+        """
+        with self.config.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"another process is running in {self.path}: wait for it, or name another "
+                    f"folder with --out"
+                ) from None
+            yield
 
     def write_json(self, path: Path, value: dict[str, Any]) -> None:
         """Write a JSON object atomically."""

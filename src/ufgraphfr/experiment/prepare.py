@@ -8,6 +8,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.data.dataset import Cleaning, Dataset
+from ufgraphfr.data.features import item_features
 from ufgraphfr.data.shards import Shard, build
 from ufgraphfr.data.split import Split, global_time, leave_one_out
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
@@ -56,6 +57,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
             clients=len(dataset.users),
             text_width=text.shape[1],
             seed=experiment.seed,
+            features=item_features(dataset),
         ),
     )
 

@@ -69,15 +69,16 @@ def execute(
     prepared = prepare(experiment, data_dir)
     _check_data(folder, prepared)
     folder.create(experiment.resolved())
-    facts = environment(target) | {"data_sha256": prepared.dataset.sha256}
-    folder.write_json(folder.environment, facts)
-    if isinstance(experiment.model, Algorithm):
-        yield from train(experiment, experiment.model, prepared, folder, target)
-        best = load_checkpoint(folder.best_or_model, target)
-    else:
-        best = Checkpoint(0, 0, 0.0, experiment.model.fit(prepared.shard), {})
-        save_checkpoint(folder.best, best)
-    write_result(experiment, prepared, folder, best, restored_score(experiment, best))
+    with folder.locked():
+        facts = environment(target) | {"data_sha256": prepared.dataset.sha256}
+        folder.write_json(folder.environment, facts)
+        if isinstance(experiment.model, Algorithm):
+            yield from train(experiment, experiment.model, prepared, folder, target)
+            best = load_checkpoint(folder.best_or_model, target)
+        else:
+            best = Checkpoint(0, 0, 0.0, experiment.model.fit(prepared.shard), {})
+            save_checkpoint(folder.best, best)
+        write_result(experiment, prepared, folder, best, restored_score(experiment, best))
 
 
 def _check_data(folder: RunFolder, prepared: Prepared) -> None:

@@ -19,10 +19,10 @@ def encode_task(task: Task) -> bytes:
     arrays = {"round": torch.tensor(task.round), "clients": task.clients}
     arrays |= {f"shared/{name}": value for name, value in task.shared.items()}
     for name, value in task.personal.items():
-        if isinstance(value, Tensor):
-            arrays[f"personal/{name}"] = value
-        else:
+        if isinstance(value, Tables):
             arrays[f"tables/{name}"] = value.dense()
+        else:
+            arrays[f"personal/{name}"] = value
     return _save(arrays)
 
 

@@ -15,7 +15,7 @@ class MemoryStore:
 
     def gather(self, clients: Tensor) -> Private:
         """A copy of the weights of some clients, int64 ``[n]``."""
-        return {name: value[clients] for name, value in self.weights.items()}
+        return {name: value.index_select(0, clients) for name, value in self.weights.items()}
 
     def scatter(self, clients: Tensor, weights: Private) -> None:
         """Replace the weights of some clients."""

@@ -14,9 +14,9 @@ def dropout_masks(
 ) -> Tensor | None:
     """Masks for some places of a network over a sequence.
 
-    Each byte of a 32-bit word decides one entry, so the rate is rounded to a multiple of 2**-8,
-    and what is kept is scaled by the rounded rate: entries keep their expectation. A position's
-    masks do not depend on the length.
+    Each byte of a 32-bit word decides one entry, so the rate is rounded to a multiple of 2**-8
+    below 1; what is kept is scaled by the rounded rate, so entries keep their expectation. A
+    position's masks do not depend on the length.
 
     Args:
         key: the stream; its part says which batch.
@@ -27,14 +27,15 @@ def dropout_masks(
         rate: probability of dropping.
 
     Returns:
-        float ``[sites, clients, length, dim]`` of 0 and 1 / (1 - rate), or None if ``rate`` is 0.
+        float ``[sites, clients, length, dim]`` of 0 and 1 / (1 - rate), or None if
+        the rounded rate is 0.
     """
-    dropped = round(rate * 2**8)
+    dropped = min(round(rate * 2**8), 2**8 - 1)
     if dropped == 0:
         return None
     each = -(-sites * dim // 4)
     words = key.words(clients, 0, length * each)
     # casting to 32 bits and reading these as bytes is far cheaper than shifting and masking
     draws = words.int().view(torch.uint8).view(len(clients), length, 4 * each)
-    kept = draws[..., : sites * dim].view(len(clients), length, sites, dim) >= dropped
+    kept = draws[..., : sites * dim].view(len(clients), length, sites, dim) < 2**8 - dropped
     return kept.permute(2, 0, 1, 3) * (2**8 / (2**8 - dropped))

@@ -24,7 +24,7 @@ class PersonalNetwork:
         heads: attention heads.
         history: L, items the Transformer sees; 0 leaves only the user's own token.
         scorer: widths of the score MLP.
-        activation: ReLU in the score MLP.
+        slope: of the score MLP's leaky ReLU, see `scorer.logits`.
     """
 
     dim: int
@@ -32,7 +32,7 @@ class PersonalNetwork:
     heads: int
     history: int
     scorer: tuple[int, ...]
-    activation: bool
+    slope: float
 
     def init(self, generator: torch.Generator) -> Params:
         """One client's initial weights, without the joint embedding layer."""
@@ -82,7 +82,7 @@ class PersonalNetwork:
         first = length * torch.arange(clients, device=place.device)
         flat = (place + first[:, None]).flatten()
         chosen = projected.view(-1, width).index_select(0, flat).view(clients, -1, width)
-        return scorer.logits(params, chosen, items, self.activation)
+        return scorer.logits(params, chosen, items, self.slope)
 
     def rank(self, params: Params, state: Tensor, tables: Tensor) -> Tensor:
         """Scores of all items in one state for each client.
@@ -96,4 +96,4 @@ class PersonalNetwork:
             float ``[clients, items]``.
         """
         projected = scorer.project_states(params, state[:, None])
-        return scorer.logits(params, projected, tables, self.activation)
+        return scorer.logits(params, projected, tables, self.slope)

@@ -7,6 +7,7 @@ and shared by many samples, so they are projected once.
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ufgraphfr.models.stacked import Params, init_linear, linear
@@ -26,7 +27,7 @@ def project_states(params: Params, states: Tensor) -> Tensor:
     return linear(states, params["score.0.weight"][:, :dim], params["score.0.bias"])
 
 
-def logits(params: Params, projected: Tensor, items: Tensor, activation: bool) -> Tensor:
+def logits(params: Params, projected: Tensor, items: Tensor, slope: float) -> Tensor:
     """Scores of items in states, before the sigmoid.
 
     Args:
@@ -34,7 +35,8 @@ def logits(params: Params, projected: Tensor, items: Tensor, activation: bool) -
         projected: what `project_states` returned for each sample's state, float
             ``[clients, samples or 1, width]``.
         items: float ``[clients, samples, dim]``.
-        activation: ReLU between the layers; without it the MLP is linear.
+        slope: of the leaky ReLU between the layers for negative inputs; 0 is the ReLU, and 1
+            leaves the MLP linear.
 
     Returns:
         float ``[clients, samples]``.
@@ -43,7 +45,7 @@ def logits(params: Params, projected: Tensor, items: Tensor, activation: bool) -
     x = torch.baddbmm(projected, items, params["score.0.weight"][:, -dim:])
     depths = sum(name.startswith("score.") and name.endswith(".weight") for name in params)
     for depth in range(1, depths):
-        if activation:
-            x = x.relu_()
+        if slope < 1:
+            x = F.leaky_relu_(x, slope)
         x = linear(x, params[f"score.{depth}.weight"], params[f"score.{depth}.bias"])
     return x.squeeze(-1)

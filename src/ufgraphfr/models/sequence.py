@@ -35,21 +35,26 @@ def block(params: Params, x: Tensor, heads: int, dropout: Tensor | None) -> Tens
         heads: attention heads; they divide ``dim``.
         dropout: scaled masks ``[2, clients, length, dim]``, or None outside training.
     """
-    attended = _attention(params, x, heads)
-    if dropout is not None:
-        attended = attended * dropout[0]
-    x = layer_norm(x + attended, params["norm.1.gain"], params["norm.1.bias"])
-    hidden = linear(x, params["ffn.in.weight"], params["ffn.in.bias"]).relu()
+    first, second = (None, None) if dropout is None else dropout
+    x = _joined(x, _attention(params, x, heads), first)
+    x = layer_norm(x, params["norm.1.gain"], params["norm.1.bias"])
+    hidden = linear(x, params["ffn.in.weight"], params["ffn.in.bias"]).relu_()
     out = linear(hidden, params["ffn.out.weight"], params["ffn.out.bias"])
-    if dropout is not None:
-        out = out * dropout[1]
-    return layer_norm(x + out, params["norm.2.gain"], params["norm.2.bias"])
+    return layer_norm(_joined(x, out, second), params["norm.2.gain"], params["norm.2.bias"])
+
+
+def _joined(x: Tensor, branch: Tensor, mask: Tensor | None) -> Tensor:
+    """The residual sum, ``branch`` under its dropout mask."""
+    return x + branch if mask is None else torch.addcmul(x, branch, mask)
 
 
 def _attention(params: Params, x: Tensor, heads: int) -> Tensor:
     clients, length, dim = x.shape
     projected = linear(x, params["attention.in.weight"], params["attention.in.bias"])
-    parts = projected.view(clients, length, 3, heads, dim // heads).permute(2, 0, 3, 1, 4)
-    mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], is_causal=True)
+    # cut by chunk(), whose gradient is one cat(); indexing's would fill three tensors with zeros
+    query, key, value = (
+        part.view(clients, length, heads, -1).transpose(1, 2) for part in projected.chunk(3, dim=2)
+    )
+    mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
     joined = mixed.transpose(1, 2).reshape(clients, length, dim)
     return linear(joined, params["attention.out.weight"], params["attention.out.bias"])

@@ -6,6 +6,7 @@ All draws are keyed by client, so a client's samples do not depend on who it is 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -25,6 +26,19 @@ class Samples:
     time: Tensor
     positive: Tensor
     counts: Tensor
+
+    @staticmethod
+    def cat(parts: list["Samples"]) -> "Samples":
+        """The clients of all parts, one part after another."""
+        width = max(part.item.shape[1] for part in parts)
+        right = [(0, width - part.item.shape[1]) for part in parts]
+        columns = list(zip(parts, right, strict=True))
+        return Samples(
+            item=torch.cat([F.pad(part.item, pad, value=-1) for part, pad in columns]),
+            time=torch.cat([F.pad(part.time, pad) for part, pad in columns]),
+            positive=torch.cat([F.pad(part.positive, pad) for part, pad in columns]),
+            counts=torch.cat([part.counts for part in parts]),
+        )
 
 
 def shuffled(positives: Tensor, counts: Tensor, negatives: Tensor, words: Tensor) -> Samples:

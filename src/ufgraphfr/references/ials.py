@@ -1,8 +1,8 @@
 """iALS: matrix factorisation of implicit feedback by alternating least squares.
 
-Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008, as tuned by
-Rendle, Krichene, Zhang, Koren, "Revisiting the performance of iALS on item recommendation
-benchmarks", RecSys 2022. Over W [clients, dim] and H [items, dim], with S the observed pairs,
+Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008, with the
+advice of Rendle, Krichene, Zhang, Koren, "Revisiting the performance of iALS on item recommendation
+benchmarks", RecSys 2022. Over W [clients, dim] and H [items, dim], with S the observed pairs:
 
   L = sum_S (w_u . h_i - 1)^2 + unobserved * sum_all (w_u . h_i)^2
       + reg * sum_u (|S_u| + unobserved |I|)^power ||w_u||^2, and the same for items.
@@ -35,13 +35,13 @@ class Ials(Reference):
     """Width of the factors."""
     epochs: int = Field(16, ge=1)
     """Passes over both sides."""
-    unobserved: float = Field(0.1, gt=0)
+    unobserved: float = Field(0.3, gt=0)
     """Weight of every pair as a zero, alpha_0 in the paper; an observed pair weighs 1."""
-    reg: float = Field(0.003, gt=0)
+    reg: float = Field(0.01, gt=0)
     """The regulariser, lambda in the paper."""
     power: float = Field(1.0, ge=0, le=1)
     """How the regulariser grows with a row's weight: 1 is frequency-scaled, 0 the same for all."""
-    decay: float = Field(1.0, gt=0, le=1)
+    decay: float = Field(0.9, gt=0, le=1)
     """Weight of a history item relative to the next one, when a client is folded in."""
     seed: int = Field(0, ge=0)
     """Of the initial item factors."""

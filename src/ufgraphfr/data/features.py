@@ -1,0 +1,64 @@
+"""Public item features as numbers: what is known of an item before anybody has touched it."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.data.dataset import Dataset
+
+MOST_VALUES = 64
+"""Of a feature with more values only the most frequent become columns."""
+PERIODS = 10
+"""A numeric feature becomes this many equally filled intervals."""
+
+
+def item_features(dataset: Dataset) -> Tensor:
+    """One column for each value of each feature, scaled so that every item's row has length one.
+
+    Args:
+        dataset: its ``features`` are used; numeric ones (a year) as intervals, others (genres) by
+            value.
+
+    Returns:
+        float ``[items, columns]``; no columns without features. An item without values has zeros.
+    """
+    parts = [_columns(values) for _, values in sorted(dataset.features.items())]
+    joined = torch.cat([torch.zeros(len(dataset.items), 0), *parts], dim=1)
+    return torch.nn.functional.normalize(joined, dim=1) if joined.shape[1] else joined
+
+
+def _columns(values: tuple[tuple[str, ...], ...]) -> Tensor:
+    distinct = {value for own in values for value in own}
+    if distinct and all(_is_number(value) for value in distinct):
+        return _intervals(values)
+    counts: dict[str, int] = {}
+    for own in values:
+        for value in own:
+            counts[value] = counts.get(value, 0) + 1
+    # the most frequent first, names break ties
+    names = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_VALUES]
+    column = {name: place for place, name in enumerate(names)}
+    hot = torch.zeros(len(values), len(names))
+    for item, own in enumerate(values):
+        for value in own:
+            if value in column:
+                hot[item, column[value]] = 1
+    return hot
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def _intervals(values: tuple[tuple[str, ...], ...]) -> Tensor:
+    known = torch.tensor([float(own[0]) if own else math.nan for own in values])
+    finite = known[~known.isnan()]
+    edges = torch.quantile(finite, torch.linspace(0, 1, PERIODS + 1)[1:-1]).unique()
+    hot = torch.zeros(len(values), len(edges) + 1)
+    has = ~known.isnan()
+    hot[has.nonzero()[:, 0], torch.bucketize(finite, edges, right=True)] = 1
+    return hot

@@ -1,0 +1,155 @@
+"""Whole tables in closed form against one client at a time; the graph against a slow loop."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from made_shards import made_shard
+from torch import Tensor, nn
+
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.gpfedrec import GPFedRec, related_users
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report, State, Task
+from ufgraphfr.core.spec import parse
+from ufgraphfr.core.tables import DenseTables, SharedTable
+from ufgraphfr.data.epochs import epoch_samples
+from ufgraphfr.data.shards import Shard
+
+ITEMS, DIM, SEED = 60, 16, 4
+SHARD = made_shard([25, 18, 9, 9, 3, 1], ITEMS)
+SETTING = Setting(ITEMS, clients=40, text_width=5, seed=SEED)
+KEY = Key(SEED).at(2)
+SMALL = {"dim": DIM, "batch_size": 32, "lr": 0.5, "row_scale": 4.0, "user_scale": 6.0}
+
+
+def made(**values: object) -> GPFedRec:
+    return parse(GPFedRec, SMALL | values, "[algorithm]")
+
+
+class Alone(nn.Module):
+    """One client: user vector, score MLP and a whole item table."""
+
+    def __init__(self, own: dict[str, Tensor], items: Tensor) -> None:
+        super().__init__()
+        self.user, self.items = nn.Parameter(own["user"].clone()), nn.Parameter(items.clone())
+        widths = [(2 * DIM, DIM), (DIM, DIM // 2), (DIM // 2, DIM // 4), (DIM // 4, 1)]
+        self.layers = nn.ModuleList(nn.Linear(*width) for width in widths)
+        for depth, layer in enumerate(self.layers):
+            layer.weight.data = own[f"score.{depth}.weight"].T.clone()
+            layer.bias.data = own[f"score.{depth}.bias"].clone()
+
+    def forward(self, item: Tensor) -> Tensor:
+        x = torch.cat((self.user.expand(len(item), -1), self.items[item]), dim=1)
+        for layer in self.layers[:-1]:
+            x = layer(x).relu()
+        return self.layers[-1](x).squeeze(1)
+
+
+def train_alone(client: Alone, related: Tensor, algorithm: GPFedRec, one: Shard) -> None:
+    lr = algorithm.lr
+    groups = [
+        {"params": client.layers.parameters(), "lr": lr},
+        {"params": [client.user], "lr": lr * algorithm.user_scale},
+        {"params": [client.items], "lr": lr * ITEMS * algorithm.row_scale},
+    ]
+    optimiser = torch.optim.SGD(groups)
+    for epoch in range(algorithm.local_epochs):
+        samples = epoch_samples(one, KEY, algorithm.negatives, epoch)
+        both = samples.item[0].split(32), samples.positive[0].split(32)
+        for item, label in zip(*both, strict=True):
+            optimiser.zero_grad()
+            entropy = F.binary_cross_entropy_with_logits(client(item), label)
+            (entropy + algorithm.pull * (client.items - related).square().mean()).backward()
+            optimiser.step()
+
+
+@pytest.mark.parametrize("values", [{}, {"local_epochs": 2}, {"pull": 0.0}, {"pull": 3.0}])
+def test_stacked_clients_train_as_each_would_alone(values: dict[str, object]) -> None:
+    algorithm = made(**values)
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(ITEMS, DIM, generator=generator) * 0.3
+    related = torch.randn(len(SHARD), ITEMS, DIM, generator=generator) * 0.3
+    tables = {"items": SharedTable(start, len(SHARD)), "related": DenseTables(related)}
+    private = {k: 3 * v for k, v in algorithm.init_private(SETTING, SHARD).items()}
+    task = Task(KEY.round, SHARD.clients, {}, dict(tables))
+    update, after = algorithm.local(task, SHARD, private, KEY)
+    changes = update.arrays["items"]
+    assert isinstance(changes, Tensor)
+    for place, change in enumerate(changes):
+        client = Alone({name: value[place] for name, value in private.items()}, start)
+        train_alone(client, related[place], algorithm, SHARD.select(torch.tensor([place])))
+        # every row, also those that no sample touched
+        torch.testing.assert_close(change, client.items.data - start, atol=5e-5, rtol=1e-3)
+        torch.testing.assert_close(after["user"][place], client.user.data, atol=2e-5, rtol=1e-4)
+        for depth, layer in enumerate(client.layers):
+            weight = after[f"score.{depth}.weight"][place].T
+            torch.testing.assert_close(weight, layer.weight.data, atol=2e-5, rtol=1e-4)
+            bias = after[f"score.{depth}.bias"][place]
+            torch.testing.assert_close(bias, layer.bias.data, atol=2e-5, rtol=1e-4)
+
+
+def test_related_are_those_above_the_mean_cosine_and_oneself() -> None:
+    tables = torch.randn(9, 5, 4, generator=torch.Generator().manual_seed(1))
+    tables[3:6] += 2
+    flat = tables.flatten(1)
+    cosine = torch.tensor(
+        [[float(torch.nn.functional.cosine_similarity(a, b, dim=0)) for b in flat] for a in flat]
+    )
+    graph = related_users(tables)
+    for user in range(9):
+        related = {v for v in range(9) if cosine[user, v] > cosine.mean()} | {user}
+        assert set(graph[user].nonzero()[:, 0].tolist()) == related
+        torch.testing.assert_close(graph[user, user], torch.tensor(1 / len(related)))
+    assert 9 < int((graph > 0).sum()) < 81
+
+
+def test_users_with_one_table_are_related_to_themselves() -> None:
+    graph = related_users(torch.ones(4, 3, 2))
+    assert bool((graph.diagonal() > 0).all())
+    torch.testing.assert_close(graph.sum(1), torch.ones(4))
+
+
+def reported(algorithm: GPFedRec) -> tuple[State, Tensor, Tensor]:
+    """The server after a round of three clients; who they are, and their tables."""
+    state = algorithm.init_server(SETTING)
+    who = SHARD.clients[[0, 2, 3]]
+    change = torch.randn(3, ITEMS, DIM, generator=torch.Generator().manual_seed(2))
+    change[1] = change[0] + 0.1 * change[1]
+    report = Report(1, who, {"items": change}, False, torch.zeros(3))
+    return algorithm.aggregate(state, report), who, state["items"] + change
+
+
+def test_the_server_sends_global_table_and_related_users_mean() -> None:
+    algorithm = made()
+    new, who, tables = reported(algorithm)
+    alike = tables[:2].mean(0)
+    torch.testing.assert_close(new["items"], (2 * alike + tables[2]) / 3)
+    sat_out = SHARD.clients[[5]]
+    task = algorithm.broadcast(new, torch.cat((sat_out, who.flip(0))), 2)
+    start, related = task.tables("items").dense(), task.tables("related").dense()
+    torch.testing.assert_close(start, new["items"].expand_as(start))
+    expected = torch.stack([new["items"], tables[2], alike, alike])
+    torch.testing.assert_close(related, expected)
+
+
+def test_before_the_first_round_nobody_is_pulled_elsewhere() -> None:
+    algorithm = made()
+    state = algorithm.init_server(SETTING)
+    task = algorithm.broadcast(state, SHARD.clients, 1)
+    assert torch.equal(task.tables("related").dense(), task.tables("items").dense())
+
+
+@pytest.mark.parametrize("table", ["received", "local"])
+def test_the_chosen_table_ranks(table: str) -> None:
+    algorithm = made(evaluated_table=table)
+    new, who, tables = reported(algorithm)
+    asked = torch.tensor([3, 5, 0])
+    some = SHARD.select(asked)
+    private = algorithm.init_private(SETTING, some)
+    scores = algorithm.score(algorithm.evaluated(new, some.clients, 2), some, private)
+    local = dict(zip(who.tolist(), tables, strict=True))
+    for place, client in enumerate(some.clients.tolist()):
+        items = local.get(client, new["items"]) if table == "local" else new["items"]
+        alone = Alone({name: value[place] for name, value in private.items()}, items)
+        expected = alone(torch.arange(ITEMS)).detach()
+        torch.testing.assert_close(scores[place], expected, atol=1e-5, rtol=1e-4)

@@ -1,0 +1,222 @@
+"""Runs become rows, rows become the leaderboard; nothing leaky stands beside anything honest."""
+
+import importlib.util
+import json
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment import execute, read
+from ufgraphfr.experiment.artifacts import RunFolder
+
+ROOT = Path(__file__).parents[2]
+MADE = """# {about}.
+name = "{name}"
+[data]
+kind = "synthetic"
+users = 30
+items = 40
+interactions = 8
+[text]
+kind = "hashing"
+width = 16
+[algorithm]
+kind = "{kind}"
+[federation]
+rounds = 3
+cohort = 10
+"""
+LEAKY = '[protocol]\nnegatives = "legacy-leaky"\n'
+
+
+def script(name: str) -> ModuleType:
+    path = ROOT / "benchmarks" / "accuracy" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+record, leaderboard = script("record"), script("leaderboard")
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "experiments"
+    (folder / "toy").mkdir(parents=True)
+    for name, kind, more in (
+        ("fedmf", "fedmf", ""),
+        ("leaky", "fedmf", LEAKY),
+        ("popularity", "popularity", ""),
+    ):
+        text = MADE.format(about=f"A toy of {kind}", name=f"toy-{name}", kind=kind)
+        (folder / "toy" / f"{name}.toml").write_text(text + more)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(experiments: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Finished folders: three seeds of one configuration, and one of each other."""
+    base = tmp_path_factory.mktemp("runs")
+    wanted = [("fedmf", seed, ()) for seed in (4, 2, 3)] + [
+        ("leaky", 0, ()),
+        ("popularity", 0, ()),
+        ("popularity", 1, ("protocol.cold_users=0.2", "data.interactions=10", "data.users=90")),
+    ]
+    found = {}
+    for name, seed, overrides in wanted:
+        folder = base / f"{name}{seed}"
+        experiment = read(experiments / "toy" / f"{name}.toml", overrides, seed)
+        list(execute(experiment, folder, device="cpu"))
+        found[folder.name] = folder
+    return found
+
+
+def test_seeds_of_one_configuration_are_one_row(
+    runs: dict[str, Path], experiments: Path, tmp_path: Path
+) -> None:
+    folders = [runs[name] for name in ("fedmf4", "fedmf2", "fedmf3")]
+    (path,) = record.record(folders, experiments=experiments, results=tmp_path)
+    assert path.name == "toy-fedmf.json"
+    row = json.loads(path.read_text())
+    results = [json.loads((folder / "result.json").read_text()) for folder in folders]
+    assert row["seeds"] == [2, 3, 4]
+    assert row["experiment"] == "experiments/toy/fedmf.toml"
+    for ranking in ("full", "sampled99"):
+        for name, value in row["test"][ranking].items():
+            samples = [result["test"][ranking][name] for result in results]
+            assert value["mean"] == pytest.approx(np.mean(samples), abs=1e-6)
+            assert value["spread"] == pytest.approx(np.std(samples, ddof=1), abs=1e-6)
+    assert (row["test_users"], row["data"]["users"], row["costs"]["rounds"]) == (30, 30, 3)
+    # 10 of 30 clients in each of 3 rounds: one round each
+    costs = row["costs"]
+    assert costs["bytes_up_per_client"] == pytest.approx(costs["bytes_up_per_client_round"])
+    assert costs["bytes_up_per_client"] > 0
+    total = 3 * costs["cpu_seconds_per_round"]
+    assert costs["cpu_seconds"] == pytest.approx(total, abs=0.003)
+    assert costs["peak_rss_bytes"] == max(result["peak_rss_bytes"] for result in results)
+    assert row["federated"] is True
+    assert "seed" not in row["config"]
+    config = tomllib.loads(RunFolder(folders[0]).config.read_text())
+    assert row["config"]["algorithm"] == config["algorithm"]
+
+
+def test_a_recorded_row_holds_nothing_of_any_user(
+    runs: dict[str, Path], experiments: Path, tmp_path: Path
+) -> None:
+    (path,) = record.record([runs["popularity0"]], experiments=experiments, results=tmp_path)
+    row = json.loads(path.read_text())
+
+    def numbers(value: object) -> int:
+        """How many values the longest list holds."""
+        if isinstance(value, dict):
+            return max((numbers(part) for part in value.values()), default=0)
+        return len(value) if isinstance(value, list) else 0
+
+    assert numbers(row) < 30
+    assert str(path.parent.parent) not in path.read_text()
+    assert row["costs"]["bytes_up_per_client"] == 0
+    assert row["federated"] is False
+    assert row["test"]["full"]["mrr"]["spread"] is None
+
+
+def test_overrides_belong_to_the_row(
+    runs: dict[str, Path], experiments: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"no file under .*popularity on synthetic.*--set"):
+        record.record([runs["popularity1"]], experiments=experiments, results=tmp_path)
+    assert not list(tmp_path.iterdir())
+    overrides = ("protocol.cold_users=0.2", "data.interactions=10", "data.users=90")
+    (path,) = record.record([runs["popularity1"]], overrides, experiments, tmp_path)
+    assert path.name == "toy-popularity-cold_users-0-2-interactions-10-users-90.json"
+    page = leaderboard.leaderboard(tmp_path)
+    assert "## synthetic, leave-one-out, 20% of users never trained" in page
+    assert "`--set protocol.cold_users=0.2`" in page
+
+
+def test_the_same_seed_twice_and_unfinished_runs_are_refused(
+    runs: dict[str, Path], experiments: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="repeats seed 2"):
+        record.record([runs["fedmf2"]] * 2, experiments=experiments, results=tmp_path)
+    with pytest.raises(InputError, match="no finished run"):
+        record.record([tmp_path / "none"], experiments=experiments, results=tmp_path)
+
+
+def test_leaky_runs_stand_in_their_own_marked_table(
+    runs: dict[str, Path], experiments: Path, tmp_path: Path
+) -> None:
+    folders = [runs[name] for name in ("fedmf4", "fedmf2", "leaky0", "popularity0")]
+    written = record.record(folders, experiments=experiments, results=tmp_path)
+    assert len(written) == 3
+    honest, leaky = leaderboard.leaderboard(tmp_path).split("\n## synthetic, LEAKY")
+    tables = [line for line in honest.splitlines() if line.startswith("| **") or "| *" in line]
+    assert len(tables) == 2
+    assert "leaky" not in " ".join(tables)
+    means = {
+        row["algorithm"]: row["test"]["full"]["ndcg@10"]["mean"]
+        for row in (json.loads(path.read_text()) for path in written)
+        if row["protocol"]["negatives"] == "honest"
+    }
+    best = max(means, key=lambda name: means[name])
+    assert f"*{best}*" in tables[0], "the best comes first"
+    (fedmf,) = (line for line in tables if "**fedmf**" in line)
+    assert " ± " in fedmf
+    assert "experiments/toy/fedmf.toml" in fedmf
+    (ours,) = (line for line in leaky.splitlines() if "fedmf" in line)
+    assert ours.startswith("| **fedmf**, ours, leaky |")
+
+
+def test_published_leaky_figures_are_in_no_honest_table(
+    runs: dict[str, Path], experiments: Path, tmp_path: Path
+) -> None:
+    (path,) = record.record([runs["popularity0"]], experiments=experiments, results=tmp_path)
+    row = json.loads(path.read_text())
+    row["data"]["name"] = "ml-1m"
+    path.write_text(json.dumps(row))
+    honest, leaky = leaderboard.leaderboard(tmp_path).split("\n## ml-1m, LEAKY")
+    assert "published" not in honest
+    lines = [line for line in leaky.splitlines() if "as published" in line]
+    assert lines[0].startswith("| PFedRec, as published, leaky | .730 | .445 |")
+    assert len(lines) == 4
+
+
+def test_data_that_differ_are_not_in_one_table(
+    runs: dict[str, Path], experiments: Path, tmp_path: Path
+) -> None:
+    written = record.record(
+        [runs["popularity0"], runs["fedmf2"]], experiments=experiments, results=tmp_path
+    )
+    row = json.loads(written[0].read_text())
+    row["data"]["sha256"] = leaderboard.ORDER_ONLY[0]
+    written[0].write_text(json.dumps(row))
+    page = leaderboard.leaderboard(tmp_path)
+    assert page.count("## synthetic, leave-one-out") == 1
+    assert page.count("## synthetic (order only), leave-one-out") == 1
+
+
+def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text('{"schema": "something-else"}')
+    with pytest.raises(ValueError, match=r"old\.json has schema something-else"):
+        leaderboard.leaderboard(tmp_path)
+
+
+def test_the_leaderboard_is_the_one_its_results_give() -> None:
+    page = (ROOT / "LEADERBOARD.md").read_text(encoding="utf-8")
+    assert page == leaderboard.leaderboard(), "run: make leaderboard"
+
+
+def test_every_recorded_setting_is_given_by_the_experiment_file() -> None:
+    """Settings that came later may be more, with defaults that change nothing."""
+    for path in sorted(leaderboard.RESULTS.glob("*.json")):
+        row = json.loads(path.read_text())
+        given = record.configuration(read(ROOT / row["experiment"], tuple(row["overrides"])))
+        for table, values in row["config"].items():
+            for key, value in values.items():
+                assert given[table].get(key) == value, f"{path.name}: {table}.{key}: run it again"
