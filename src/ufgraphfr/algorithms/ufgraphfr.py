@@ -12,6 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from ufgraphfr.algorithms._changes import pack, unpack
 from ufgraphfr.algorithms._client import TextClient
 from ufgraphfr.algorithms._user_graph import GraphRule, user_graph
 from ufgraphfr.algorithms.base import Setting, Update
@@ -84,7 +85,7 @@ class UFGraphFR(TextClient):
         state |= {name: torch.zeros(users, widths[name]) for name in self._factors}
         if self.personal_tables:
             return state | {"tables": table.expand(users, *table.shape).clone()}
-        return state | _pack(Rows.of(table.new_zeros(0, setting.items, self.dim)))
+        return state | pack(Rows.of(table.new_zeros(0, setting.items, self.dim)))
 
     def init_private(self, setting: Setting, shard: Shard) -> Private:
         """See `Algorithm.init_private`."""
@@ -104,7 +105,7 @@ class UFGraphFR(TextClient):
         here = place[index]
         # a neighbor of an older graph may have sat out the last round: it has no change
         weight = torch.where(here >= 0, weight, 0)
-        return GraphTables(state["items"], _unpack(state), here.clamp(min=0), weight)
+        return GraphTables(state["items"], unpack(state), here.clamp(min=0), weight)
 
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
@@ -132,9 +133,9 @@ class UFGraphFR(TextClient):
             start = self._start(state, who).dense()
             new["tables"] = state["tables"].index_copy(0, who, start + change.dense())
         else:
-            new |= _pack(change)
+            new |= pack(change)
             if self.evaluated_table == "local":
-                kept = ("items", "reporters", "graph.index", "graph.weight", *_pack(change))
+                kept = ("items", "reporters", "graph.index", "graph.weight", *pack(change))
                 new |= {f"before.{name}": state[name] for name in kept}
         new["reporters"] = who
         if (report.round - 1) % self.graph_every == 0:
@@ -165,7 +166,7 @@ class UFGraphFR(TextClient):
                 for name, value in state.items()
                 if name.startswith("before.")
             }
-            own = _unpack(state).spread(state["reporters"], len(state["known"])).select(clients)
+            own = unpack(state).spread(state["reporters"], len(state["known"])).select(clients)
             tables = ChangedTables(self._start(state | before, clients), own)
         return Task(round_number, clients, {}, {"items": tables})
 
@@ -182,13 +183,3 @@ def _mix(state: State, neighbors: Neighbors) -> Tensor:
     mixed = mixed.view(-1, *tables.shape[1:])
     mixed[alone] = state["items"]
     return mixed
-
-
-def _pack(change: Rows) -> State:
-    return {"change.ptr": change.ptr, "change.index": change.index, "change.values": change.values}
-
-
-def _unpack(state: State) -> Rows:
-    return Rows(
-        state["change.ptr"], state["change.index"], state["change.values"], len(state["items"])
-    )

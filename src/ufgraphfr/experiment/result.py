@@ -101,14 +101,13 @@ def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, floa
 
 
 def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:
-    """Means over rounds; bytes are encoded bytes for one client that takes part."""
-    names = {
-        "cpu_seconds_per_round": "cpu_seconds",
-        "bytes_up_per_client_round": "bytes_up",
-        "bytes_down_per_client_round": "bytes_down",
-    }
-    return {
-        name: sum(line[key] for line in lines) / max(1, len(lines)) for name, key in names.items()
+    """CPU seconds, a mean over rounds; encoded bytes, a mean over clients and rounds."""
+    taking_part = sum(line["clients"] for line in lines)
+    cpu = sum(line["cpu_seconds"] for line in lines)
+    return {"cpu_seconds_per_round": cpu / max(1, len(lines))} | {
+        f"{name}_per_client_round": sum(line[name] * line["clients"] for line in lines)
+        / max(1, taking_part)
+        for name in ("bytes_up", "bytes_down")
     }
 
 
