@@ -39,6 +39,7 @@ def test_agrees_with_scikit_learn(
         hits = top_k_accuracy_score(target, scores, k=k, labels=np.arange(ITEMS - 5))
         assert ours[f"hr@{k}"] == pytest.approx(hits)
         assert ours[f"ndcg@{k}"] == pytest.approx(ndcg_score(relevant, scores, k=k))
+    assert ours["ndcg"] == pytest.approx(ndcg_score(relevant, scores))
     # with one relevant item the average precision is the reciprocal rank
     assert ours["mrr"] == pytest.approx(label_ranking_average_precision_score(relevant, scores))
 
@@ -49,6 +50,7 @@ def test_agrees_with_scikit_learn(
         ("hr@10", [1, 1, 1, 0, 0]),
         ("hr@5", [1, 1, 0, 0, 0]),
         ("ndcg@10", [1, 1 / np.log2(2.5), 1 / np.log2(11), 0, 0]),
+        ("ndcg", 1 / np.log2([2, 2.5, 11, 11.5, 1001])),
         ("mrr", [1, 1 / 1.5, 0.1, 1 / 10.5, 0.001]),
     ],
 )

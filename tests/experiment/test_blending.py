@@ -3,6 +3,7 @@
 import torch
 
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
 from ufgraphfr.experiment.blending import with_best_blend
 from ufgraphfr.experiment.config import build
@@ -27,7 +28,7 @@ def test_the_best_of_all_choices_is_taken() -> None:
         score = device_score(model, state | {"blend": blend}, store, 1)
         clients = inputs(prepared.shard, prepared.split, "validation")
         outcome = evaluate(scored(score, clients), prepared.split, "validation")
-        return outcome.metrics["full"]["ndcg@10"]
+        return outcome.metrics["full"][SELECTED_BY]
 
     gains = torch.tensor([validation(blend) for blend in model.blends()])
     assert gains.max() > gains.min()

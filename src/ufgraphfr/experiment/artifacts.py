@@ -38,7 +38,7 @@ class Checkpoint:
     Attributes:
         round: rounds that are done.
         best_round: the round with the best validation so far, at most ``round``.
-        best_value: that round's validation NDCG@10, full ranking.
+        best_value: that round's validation metric `metrics.SELECTED_BY`, full ranking.
         server: the server's memory.
         private: the weights of all clients.
     """

@@ -1,6 +1,6 @@
 """Blend weights picked on validation: every device ranks its own validation item under each choice.
 
-Only counts leave a device: its NDCG@10 for each choice, summed over devices.
+Only counts leave a device: its NDCG for each choice, summed over devices.
 """
 
 import torch
@@ -9,12 +9,10 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.evaluation.metrics import values
+from ufgraphfr.evaluation.metrics import SELECTED_BY, values
 from ufgraphfr.evaluation.protocol import inputs
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.federation.store import MemoryStore
-
-SELECTED_BY = "ndcg@10"
 
 
 def with_best_blend(

@@ -11,6 +11,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm, on
 from ufgraphfr.core.keys import Key
+from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.experiment.artifacts import (
     Checkpoint,
     RunFolder,
@@ -52,7 +53,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Best:
-    """The best round so far, by validation NDCG@10 in the full ranking."""
+    """The best round so far, by validation in the full ranking."""
 
     round: int
     value: float
@@ -149,7 +150,7 @@ def _keep(
     done: Round, store: MemoryStore, validation: Metrics, best: _Best, folder: RunFolder
 ) -> _Best:
     """Write the checkpoint, and before it the best one if this is it."""
-    value = validation["full"]["ndcg@10"]
+    value = validation["full"][SELECTED_BY]
     better = value > best.value
     if better:
         best = _Best(done.number, value)
