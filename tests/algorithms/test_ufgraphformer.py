@@ -43,6 +43,14 @@ def test_the_graph_is_the_sum_of_contributions(checkerboard: Shard) -> None:
         torch.testing.assert_close(state[name], fitted)
 
 
+def test_contributions_are_whole_and_narrow(checkerboard: Shard) -> None:
+    one = UFGraphFormer(**SMALL).graph.contribution(checkerboard.select(torch.tensor([0])))
+    assert {value.dtype for value in one.values()} == {torch.uint8}
+    assert set(one["graph.transitions"].unique().tolist()) == {0, 12, 15, 20, 30, 60}
+    all_of_them = UFGraphFormer(**SMALL).graph.contribution(checkerboard)
+    assert all_of_them["graph.transitions"].dtype == torch.int16
+
+
 @pytest.mark.parametrize("weighting", ["positions", "clients"])
 def test_the_cohort_sends_the_gradient_of_its_mean_loss(
     checkerboard: Shard, weighting: str
@@ -130,3 +138,10 @@ def test_every_part_has_a_switch(
 def test_nothing_left_is_refused() -> None:
     with pytest.raises(InputError, match="leave nothing"):
         ALGORITHMS.build("ufgraphformer", {"graph": False, "transformer": False}, "[algorithm]")
+
+
+def test_a_catalogue_too_large_for_the_graph_is_refused() -> None:
+    model, large = UFGraphFormer(**SMALL), Setting(30_001, 5, 4, 0)
+    with pytest.raises(InputError, match=r"30,001 items.*graph = false"):
+        model.init_server(large)
+    assert UFGraphFormer(**SMALL, graph=False).init_server(large)["net"].isfinite().all()

@@ -6,10 +6,13 @@ device propagates its own recency-weighted history over them: a linear graph net
 never leaves the device.
 """
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
@@ -20,6 +23,9 @@ from ufgraphfr.ops.item_graph import (
     transitions,
 )
 from ufgraphfr.ops.recency import propagate, recency
+
+LARGEST = 30_000
+"""Items up to which the operators are held densely (3.6 GB each)."""
 
 
 class ItemGraph(Spec):
@@ -35,12 +41,21 @@ class ItemGraph(Spec):
     """Weight of a history item relative to the next one."""
 
     def contribution(self, shard: Shard) -> dict[str, Tensor]:
-        """What these clients add, float ``[items, items]`` each, summed over them."""
+        """What these clients add, whole numbers ``[items, items]`` each, summed over them.
+
+        Transitions are counted in units of 1 / `_unit`, so that they are whole too; a client meets
+        a pair at one distance only, which bounds the sums and so the bytes of a number.
+        """
         own = (shard.ptr, shard.items, shard.catalogue)
+        ordered = transitions(*own, self.gaps) * self._unit
         return {
-            "graph.pairs": co_interactions(*own),
-            "graph.transitions": transitions(*own, self.gaps),
+            "graph.pairs": _narrow(co_interactions(*own), len(shard)),
+            "graph.transitions": _narrow(ordered.round(), len(shard) * self._unit),
         }
+
+    @property
+    def _unit(self) -> int:
+        return math.lcm(*range(1, self.gaps + 1))
 
     def operators(self, sums: dict[str, Tensor]) -> State:
         """The server's operators from the sums over all clients."""
@@ -48,9 +63,9 @@ class ItemGraph(Spec):
         return {
             "graph.ridge": ridge_operator(pairs, self.ridge),
             "graph.next": transition_operator(
-                sums["graph.transitions"], pairs.diagonal(), self.shrink
+                sums["graph.transitions"] / self._unit, pairs.diagonal(), self.shrink
             ),
-            "graph.counts": pairs.diagonal().clone(),
+            "graph.counts": pairs.diagonal().float(),
         }
 
     def scores(self, shared: dict[str, Tensor], inputs: Shard) -> tuple[Tensor, Tensor]:
@@ -62,6 +77,21 @@ class ItemGraph(Spec):
 
     @staticmethod
     def empty(items: int) -> State:
-        """Operators before anybody has contributed."""
+        """Operators before anybody has contributed.
+
+        Raises:
+            InputError: the catalogue is too large for dense operators.
+        """
+        if items > LARGEST:
+            raise InputError(
+                f"the item graph holds items^2 numbers, too many for {items:,} items (at most "
+                f"{LARGEST:,}): set graph = false under [algorithm]"
+            )
         operators = {name: torch.zeros(items, items) for name in ("graph.ridge", "graph.next")}
         return operators | {"graph.counts": torch.zeros(items)}
+
+
+def _narrow(counts: Tensor, bound: int) -> Tensor:
+    """The same whole numbers, at most ``bound``, in the fewest bytes."""
+    kinds = (torch.uint8, torch.int16, torch.int32, torch.int64)
+    return counts.to(next(kind for kind in kinds if bound <= torch.iinfo(kind).max))
