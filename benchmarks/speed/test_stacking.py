@@ -105,6 +105,15 @@ measured = pytest.mark.benchmark(
 
 
 @measured
+def test_stacked(benchmark, seconds: dict[str, float]) -> None:
+    shard = made_clients()
+    tables = SharedTable(ALGORITHM.init_table(SETTING), CLIENTS)
+    private = ALGORITHM.init_private(SETTING, shard)
+    benchmark(ALGORITHM.train_client, private, tables, shard, Key(0).at(1))
+    seconds["stacked"] = benchmark.stats.stats.median
+
+
+@measured
 @pytest.mark.parametrize("variant", ["cut", "loaded", "swapped"])
 def test_one_after_another(benchmark, seconds: dict[str, float], variant: str) -> None:
     shard = made_clients()
@@ -119,12 +128,3 @@ def test_one_after_another(benchmark, seconds: dict[str, float], variant: str) -
 
     benchmark(round_)
     seconds[variant] = benchmark.stats.stats.median
-
-
-@measured
-def test_stacked(benchmark, seconds: dict[str, float]) -> None:
-    shard = made_clients()
-    tables = SharedTable(ALGORITHM.init_table(SETTING), CLIENTS)
-    private = ALGORITHM.init_private(SETTING, shard)
-    benchmark(ALGORITHM.train_client, private, tables, shard, Key(0).at(1))
-    seconds["stacked"] = benchmark.stats.stats.median
