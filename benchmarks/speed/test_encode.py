@@ -1,12 +1,14 @@
 """Sentence encoders on the 943 user texts of MovieLens-100K, nothing from the cache."""
 
+import time
+
 import pytest
 
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.text import ENCODERS
 
 
-@pytest.mark.benchmark(group="943 user texts")
+@pytest.mark.benchmark(group="943 user texts", timer=time.process_time)
 @pytest.mark.parametrize("kind", ["hashing", "use"])
 def test_encode(benchmark, prepared: Prepared, kind: str) -> None:
     encoder = ENCODERS.build(kind, {}, "[text]")

@@ -1,5 +1,7 @@
 """Evaluation of all users of MovieLens-100K after a round: full ranking and 99 sampled items."""
 
+import time
+
 import pytest
 import torch
 
@@ -15,7 +17,7 @@ from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Local, Simulation
 
 
-@pytest.mark.benchmark(group="evaluation on MovieLens-100K")
+@pytest.mark.benchmark(group="evaluation on MovieLens-100K", timer=time.process_time)
 def test_evaluate(benchmark, main_job: Experiment, prepared: Prepared) -> None:
     algorithm = main_job.model
     assert isinstance(algorithm, Algorithm)
