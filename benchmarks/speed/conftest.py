@@ -1,10 +1,18 @@
 """What the benchmarks share: one thread, and MovieLens-100K as the main job trains on it."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 import torch
 
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.keys import Key
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.federation.cohort import FederationSpec
+from ufgraphfr.federation.loop import Round, rounds
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import Local, Simulation
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,3 +30,23 @@ def main_job() -> Experiment:
 def prepared(main_job: Experiment) -> Prepared:
     """Its data; fetched and encoded once, then from the cache."""
     return prepare(main_job)
+
+
+Going = Callable[[int], tuple[MemoryStore, Iterator[Round]]]
+
+
+@pytest.fixture
+def going(main_job: Experiment, prepared: Prepared) -> Going:
+    """Starts the main job: the clients' weights, and so many rounds as they are asked for."""
+
+    def started(count: int) -> tuple[MemoryStore, Iterator[Round]]:
+        algorithm, mechanism = main_job.model, main_job.mechanism
+        assert isinstance(algorithm, Algorithm)
+        store = MemoryStore(algorithm.init_private(prepared.setting, prepared.shard))
+        chunk = main_job.federation.chunk
+        transport = Local(Simulation(algorithm, mechanism, prepared.shard, store, chunk))
+        warm = torch.from_numpy(prepared.split.warm)
+        state, spec = algorithm.init_server(prepared.setting), FederationSpec(rounds=count)
+        return store, rounds(algorithm, mechanism, transport, spec, warm, state, Key(0))
+
+    return started

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
+from lonely_neural import LonelyNeural, train_alone
 from made_shards import made_shard
-from torch import Tensor, nn
+from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.gpfedrec import GPFedRec, related_users
@@ -12,8 +12,6 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task
 from ufgraphfr.core.spec import parse
 from ufgraphfr.core.tables import DenseTables, SharedTable
-from ufgraphfr.data.epochs import epoch_samples
-from ufgraphfr.data.shards import Shard
 
 ITEMS, DIM, SEED = 60, 16, 4
 SHARD = made_shard([25, 18, 9, 9, 3, 1], ITEMS)
@@ -24,43 +22,6 @@ SMALL = {"dim": DIM, "batch_size": 32, "lr": 0.5, "row_scale": 4.0, "user_scale"
 
 def made(**values: object) -> GPFedRec:
     return parse(GPFedRec, SMALL | values, "[algorithm]")
-
-
-class Alone(nn.Module):
-    """One client: user vector, score MLP and a whole item table."""
-
-    def __init__(self, own: dict[str, Tensor], items: Tensor) -> None:
-        super().__init__()
-        self.user, self.items = nn.Parameter(own["user"].clone()), nn.Parameter(items.clone())
-        widths = [(2 * DIM, DIM), (DIM, DIM // 2), (DIM // 2, DIM // 4), (DIM // 4, 1)]
-        self.layers = nn.ModuleList(nn.Linear(*width) for width in widths)
-        for depth, layer in enumerate(self.layers):
-            layer.weight.data = own[f"score.{depth}.weight"].T.clone()
-            layer.bias.data = own[f"score.{depth}.bias"].clone()
-
-    def forward(self, item: Tensor) -> Tensor:
-        x = torch.cat((self.user.expand(len(item), -1), self.items[item]), dim=1)
-        for layer in self.layers[:-1]:
-            x = layer(x).relu()
-        return self.layers[-1](x).squeeze(1)
-
-
-def train_alone(client: Alone, related: Tensor, algorithm: GPFedRec, one: Shard) -> None:
-    lr = algorithm.lr
-    groups = [
-        {"params": client.layers.parameters(), "lr": lr},
-        {"params": [client.user], "lr": lr * algorithm.user_scale},
-        {"params": [client.items], "lr": lr * ITEMS * algorithm.row_scale},
-    ]
-    optimiser = torch.optim.SGD(groups)
-    for epoch in range(algorithm.local_epochs):
-        samples = epoch_samples(one, KEY, algorithm.negatives, epoch)
-        both = samples.item[0].split(32), samples.positive[0].split(32)
-        for item, label in zip(*both, strict=True):
-            optimiser.zero_grad()
-            entropy = F.binary_cross_entropy_with_logits(client(item), label)
-            (entropy + algorithm.pull * (client.items - related).square().mean()).backward()
-            optimiser.step()
 
 
 @pytest.mark.parametrize("values", [{}, {"local_epochs": 2}, {"pull": 0.0}, {"pull": 3.0}])
@@ -76,16 +37,15 @@ def test_stacked_clients_train_as_each_would_alone(values: dict[str, object]) ->
     changes = update.arrays["items"]
     assert isinstance(changes, Tensor)
     for place, change in enumerate(changes):
-        client = Alone({name: value[place] for name, value in private.items()}, start)
-        train_alone(client, related[place], algorithm, SHARD.select(torch.tensor([place])))
+        own = {name: value[place] for name, value in private.items()}
+        client = LonelyNeural(own["user"], own, start)
+        one = SHARD.select(torch.tensor([place]))
+        train_alone(client, algorithm, one, KEY, anchor=related[place])
         # every row, also those that no sample touched
         torch.testing.assert_close(change, client.items.data - start, atol=5e-5, rtol=1e-3)
         torch.testing.assert_close(after["user"][place], client.user.data, atol=2e-5, rtol=1e-4)
-        for depth, layer in enumerate(client.layers):
-            weight = after[f"score.{depth}.weight"][place].T
-            torch.testing.assert_close(weight, layer.weight.data, atol=2e-5, rtol=1e-4)
-            bias = after[f"score.{depth}.bias"][place]
-            torch.testing.assert_close(bias, layer.bias.data, atol=2e-5, rtol=1e-4)
+        for name, value in client.scorer().items():
+            torch.testing.assert_close(after[name][place], value, atol=2e-5, rtol=1e-4)
 
 
 def test_related_are_those_above_the_mean_cosine_and_oneself() -> None:
@@ -150,6 +110,7 @@ def test_the_chosen_table_ranks(table: str) -> None:
     local = dict(zip(who.tolist(), tables, strict=True))
     for place, client in enumerate(some.clients.tolist()):
         items = local.get(client, new["items"]) if table == "local" else new["items"]
-        alone = Alone({name: value[place] for name, value in private.items()}, items)
+        own = {name: value[place] for name, value in private.items()}
+        alone = LonelyNeural(own["user"], own, items)
         expected = alone(torch.arange(ITEMS)).detach()
         torch.testing.assert_close(scores[place], expected, atol=1e-5, rtol=1e-4)

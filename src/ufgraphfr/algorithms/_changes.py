@@ -1,7 +1,19 @@
-"""Sparse changes of item tables as arrays of the server's memory, and back."""
+"""Clients' changes of item tables: their mean, and sparse ones as arrays of the server's memory."""
 
-from ufgraphfr.core.messages import State
+from torch import Tensor
+
+from ufgraphfr.core.messages import Report, State
 from ufgraphfr.core.rows import Rows
+
+
+def mean_change(report: Report) -> Tensor:
+    """The mean over the cohort of the changes of ``items``, float ``[items, dim]``.
+
+    A sum over clients is taken as it is, each client's own sparse changes are added up first.
+    """
+    change = report.arrays["items"]
+    total = change.total() if isinstance(change, Rows) else change
+    return total / max(1, len(report.clients))
 
 
 def pack(change: Rows) -> State:

@@ -22,6 +22,7 @@ from ufgraphfr.data.epochs import window_times
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.personal import PersonalNetwork
+from ufgraphfr.models.scorer import tower
 from ufgraphfr.models.sequence import DROPOUT_SITES
 from ufgraphfr.models.stacked import init_linear, stack
 from ufgraphfr.ops.local_sgd import Batch, Forward, Params
@@ -63,7 +64,7 @@ class TextClient(Pointwise, ABC):
             hidden=self.hidden,
             heads=self.heads,
             history=self.history,
-            scorer=(2 * self.dim, self.dim, self.dim // 2, self.dim // 4, 1),
+            scorer=tower(self.dim),
             slope=SLOPES[self.activation],
         )
 

@@ -1,9 +1,9 @@
 """Part D of UFGraphFormer: each device's own taste in public item features; it uploads nothing."""
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.core.rows import owners
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.local_head import fit_heads
@@ -30,9 +30,7 @@ class LocalHead(Spec):
         """
         offset = (counts + 1).log()
         history = offset.new_zeros(len(inputs), len(offset))
-        owner = torch.repeat_interleave(
-            torch.arange(len(inputs), device=offset.device), inputs.counts
-        )
+        owner = owners(inputs.ptr, len(inputs.items))
         history[owner, inputs.items] = recency(inputs.ptr, self.decay).to(offset.dtype)
         weights = fit_heads(features, offset, history, self.ridge, self.steps)
         return offset + weights @ features.T

@@ -6,14 +6,12 @@ He et al., "Neural collaborative filtering", WWW 2017: the score of item i for u
 
 from abc import ABC
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.data.shards import Shard
 from ufgraphfr.models import scorer
 from ufgraphfr.ops.local_sgd import Forward, Params
 from ufgraphfr.ops.touched import Touched
@@ -25,17 +23,10 @@ class NeuralClient(Pointwise, ABC):
     user_scale: float = Field(50.0, gt=0)
     """The user vector learns at ``lr * user_scale``, the score MLP at ``lr``."""
 
-    def init_user(self, setting: Setting, shard: Shard) -> Tensor:
-        """The initial user vectors, float ``[clients, dim]``, each client's its own."""
-        uniform = Key(setting.seed, purpose=Purpose.INIT).uniform(shard.clients, self.dim)
-        users: Tensor = torch.special.ndtri(uniform) * self.init_std
-        return users.float()
-
     def init_scorer(self, setting: Setting) -> Params:
         """The initial score MLP, the same wherever it is drawn."""
-        sizes = (2 * self.dim, self.dim, self.dim // 2, self.dim // 4, 1)
         generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
-        return scorer.init_scorer(tuple(max(1, size) for size in sizes), generator)
+        return scorer.init_scorer(scorer.tower(self.dim), generator)
 
     def forward(self, rows: Touched, epoch: int) -> Forward:
         """See `Pointwise.train`."""

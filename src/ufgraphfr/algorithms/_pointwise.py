@@ -21,6 +21,12 @@ from ufgraphfr.ops.local_sgd import Descend, Forward, Params, batches, train_epo
 from ufgraphfr.ops.touched import Touched, touched
 
 
+def initial_table(setting: Setting, dim: int, std: float) -> Tensor:
+    """The initial item table, float ``[items, dim]``, the same wherever it is drawn."""
+    generator = Key(setting.seed, purpose=Purpose.INIT, part=1).generator()
+    return torch.randn(setting.items, dim, generator=generator) * std
+
+
 class Pointwise(Algorithm, ABC):
     """Hyper-parameters and local training of the family."""
 
@@ -41,9 +47,14 @@ class Pointwise(Algorithm, ABC):
     """Standard deviation of the initial item vectors."""
 
     def init_table(self, setting: Setting) -> Tensor:
-        """The initial item table, float ``[items, dim]``, the same wherever it is drawn."""
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=1).generator()
-        return torch.randn(setting.items, self.dim, generator=generator) * self.init_std
+        """See `initial_table`."""
+        return initial_table(setting, self.dim, self.init_std)
+
+    def init_user(self, setting: Setting, shard: Shard) -> Tensor:
+        """Initial user vectors, float ``[clients, dim]``: apart, or users would stay alike."""
+        uniform = Key(setting.seed, purpose=Purpose.INIT).uniform(shard.clients, self.dim)
+        users: Tensor = torch.special.ndtri(uniform) * self.init_std
+        return users.float()
 
     @property
     def decay(self) -> float:

@@ -7,13 +7,13 @@ the clients' item changes over the cohort.
 
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.algorithms._changes import mean_change
 from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
-from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.tables import SharedTable
 from ufgraphfr.data.shards import Shard
@@ -38,10 +38,8 @@ class FedMF(Pointwise):
         return {"items": self.init_table(setting)}
 
     def init_private(self, setting: Setting, shard: Shard) -> Private:
-        """See `Algorithm.init_private`; users start apart, or they would stay alike."""
-        key = Key(setting.seed, purpose=Purpose.INIT)
-        uniform = key.uniform(shard.clients, self.dim)
-        return {"user": (torch.special.ndtri(uniform) * self.init_std).float()}
+        """See `Algorithm.init_private`."""
+        return {"user": self.init_user(setting, shard)}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -64,10 +62,7 @@ class FedMF(Pointwise):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        total = report.arrays["items"]
-        assert isinstance(total, Tensor)
-        mean = total / max(1, len(report.clients))
-        return {"items": state["items"] + self.server_lr * mean}
+        return {"items": state["items"] + self.server_lr * mean_change(report)}
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`."""

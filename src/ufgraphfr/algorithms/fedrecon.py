@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.algorithms._changes import mean_change
+from ufgraphfr.algorithms._pointwise import initial_table
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
@@ -50,9 +52,7 @@ class FedRecon(Algorithm):
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=1).generator()
-        table = torch.randn(setting.items, self.dim, generator=generator)
-        return {"items": table * self.init_std}
+        return {"items": initial_table(setting, self.dim, self.init_std)}
 
     def init_private(self, setting: Setting, shard: Shard) -> Private:
         """See `Algorithm.init_private`; nothing is kept between rounds."""
@@ -99,10 +99,7 @@ class FedRecon(Algorithm):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        total = report.arrays["items"]
-        assert isinstance(total, Tensor)
-        mean = total / max(1, len(report.clients))
-        return {"items": state["items"] + self.server_lr * mean}
+        return {"items": state["items"] + self.server_lr * mean_change(report)}
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`; the whole history is the support.

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import pack, unpack
+from ufgraphfr.algorithms._changes import mean_change, pack, unpack
 from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
@@ -87,7 +87,7 @@ class PFedRec(Pointwise):
         """See `Algorithm.aggregate`."""
         change = report.arrays["items"]
         assert isinstance(change, Rows)
-        new = {"items": state["items"] + change.total() / max(1, len(report.clients))}
+        new = {"items": state["items"] + mean_change(report)}
         if self.evaluated_table == "local":
             new |= pack(change) | {"before": state["items"], "reporters": report.clients}
         return new

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import pack, unpack
+from ufgraphfr.algorithms._changes import mean_change, pack, unpack
 from ufgraphfr.algorithms._client import TextClient
 from ufgraphfr.algorithms._user_graph import GraphRule, user_graph
 from ufgraphfr.algorithms.base import Setting, Update
@@ -123,7 +123,7 @@ class UFGraphFR(TextClient):
         assert isinstance(change, Rows)
         who = report.clients
         new = dict(state)
-        new["items"] = state["items"] + change.total() / max(1, len(who))
+        new["items"] = state["items"] + mean_change(report)
         new["known"] = state["known"].index_fill(0, who, True)
         for name in self._factors:
             uploaded = report.arrays[name]

@@ -19,6 +19,17 @@ def ranges(starts: Tensor, lengths: Tensor) -> Tensor:
     return torch.arange(total, device=starts.device) + shift
 
 
+def owners(ptr: Tensor, rows: int) -> Tensor:
+    """Which client each row of a CSR layout belongs to, int64 ``[rows]``.
+
+    Args:
+        ptr: int64 ``[clients + 1]``.
+        rows: ``ptr[-1] - ptr[0]``, known to the caller without waiting for the device.
+    """
+    clients = torch.arange(len(ptr) - 1, device=ptr.device)
+    return torch.repeat_interleave(clients, ptr.diff(), output_size=rows)
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows of ``[clients, height, dim]`` that are not zero, client after client.
@@ -43,10 +54,7 @@ class Rows:
     @property
     def owner(self) -> Tensor:
         """int64 ``[rows]``: the client each row belongs to."""
-        counts = self.ptr.diff()
-        return torch.repeat_interleave(
-            torch.arange(self.clients, device=self.ptr.device), counts, output_size=len(self.index)
-        )
+        return owners(self.ptr, len(self.index))
 
     def select(self, clients: Tensor) -> "Rows":
         """The rows of some clients (int64 ``[n]``), in that order."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ufgraphfr.core.rows import Rows, ranges
+from ufgraphfr.core.rows import Rows, owners, ranges
 
 
 @runtime_checkable
@@ -38,12 +38,6 @@ class Tables(Protocol):
 
     def select(self, places: Tensor) -> "Tables":
         """The tables of some of the clients, int64 ``[n]``, in that order."""
-
-
-def owners(ptr: Tensor, rows: int) -> Tensor:
-    """int64 ``[rows]``: which client each row belongs to."""
-    clients = torch.arange(len(ptr) - 1, device=ptr.device)
-    return torch.repeat_interleave(clients, ptr.diff(), output_size=rows)
 
 
 @dataclass(frozen=True)

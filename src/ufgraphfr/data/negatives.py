@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.rows import owners
 
 
 def draw_outside(
@@ -50,7 +51,7 @@ def draw_outside(
         rank = key.integers(clients, count, free)
     device = clients.device
     row = torch.arange(len(clients), device=device)
-    owner = torch.repeat_interleave(row, size, output_size=len(barred))
+    owner = owners(ptr, len(barred))
     place = torch.arange(len(barred), device=device) - ptr[:-1][owner]
     # each client's searched values lie in its own band of width items + 1
     bands = owner * (items + 1) + barred - place

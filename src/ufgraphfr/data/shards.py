@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import ranges
+from ufgraphfr.core.rows import owners, ranges
 from ufgraphfr.data.split import Split
 
 Negatives = Literal["honest", "legacy-leaky"]
@@ -112,7 +112,7 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Shard:
             figures of this line of work were made that way.
     """
     ptr, items = torch.from_numpy(split.ptr), torch.from_numpy(split.train)
-    owner = torch.repeat_interleave(torch.arange(split.users), ptr.diff())
+    owner = owners(ptr, len(items))
     barred_owner, barred = owner, items
     if negatives == "legacy-leaky":
         asked = [split.asked("validation"), split.asked("test")]

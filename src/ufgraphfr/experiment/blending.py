@@ -1,6 +1,6 @@
 """Blend weights picked on validation: every device ranks its own validation item under each choice.
 
-Only counts leave a device: its NDCG for each choice, summed over devices.
+Only sums leave a device: its NDCG for each choice, summed over devices.
 """
 
 import torch
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.messages import State
-from ufgraphfr.data.shards import Shard
 from ufgraphfr.evaluation.metrics import SELECTED_BY, values
 from ufgraphfr.evaluation.protocol import inputs
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.ops.ranking import full_ranks
 
 
 def with_best_blend(
@@ -43,31 +43,10 @@ def with_best_blend(
         own = clients.select(places).to(store.device)
         task = algorithm.evaluated(state, own.clients, round_number + 1)
         parts = algorithm.parts(task, own, store.gather(own.clients))
-        ranks = _ranks(parts, choices.to(parts.device), targets[places].to(parts.device), own)
-        gains += torch.from_numpy(values(SELECTED_BY, ranks.cpu().numpy()).sum(1))
+        wanted = targets[places].to(parts.device)
+        for choice, weights in enumerate(choices.to(parts.device)):
+            scores = torch.einsum("p,pci->ci", weights, parts)
+            ranks = full_ranks(scores, wanted, own.ptr, own.items)
+            gains[choice] += values(SELECTED_BY, ranks.cpu().numpy()).sum()
     best: Tensor = choices[gains.argmax()]
     return state | {"blend": best.to(store.device)}
-
-
-def _ranks(parts: Tensor, choices: Tensor, targets: Tensor, clients: Shard) -> Tensor:
-    """Full rank of each target under each choice, float64 ``[choices, clients]``.
-
-    Args:
-        parts: float ``[parts, clients, items]``.
-        choices: float ``[choices, parts]``, not negative and not all zero.
-        targets: int64 ``[clients]``.
-        clients: their histories, which are no candidates.
-    """
-    places = torch.arange(len(clients), device=parts.device)
-    # how far each part puts each item above the target
-    above = parts - parts[:, places, targets][..., None]
-    owner = torch.repeat_interleave(places, clients.counts, output_size=len(clients.items))
-    above[:, owner, clients.items] = -torch.inf
-    ranks = []
-    for weights in choices:
-        # a part without weight must not turn -inf into NaN
-        used = weights > 0
-        blended = torch.einsum("p,pci->ci", weights[used], above[used])
-        level = (blended == 0).sum(1) - 1
-        ranks.append(1 + (blended > 0).sum(1) + level.double() / 2)
-    return torch.stack(ranks)

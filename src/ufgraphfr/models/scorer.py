@@ -13,6 +13,11 @@ from torch import Tensor
 from ufgraphfr.models.stacked import Params, init_linear, linear
 
 
+def tower(dim: int) -> tuple[int, ...]:
+    """The family's widths for items of ``dim`` numbers: each layer half of the one before."""
+    return tuple(max(1, width) for width in (2 * dim, dim, dim // 2, dim // 4, 1))
+
+
 def init_scorer(sizes: tuple[int, ...], generator: torch.Generator) -> Params:
     """One client's MLP; ``sizes`` are its widths, from input to the single output."""
     params: Params = {}

@@ -7,6 +7,8 @@ Transitions: T[i, j] = sum over clients and gaps g of 1/g where j comes g places
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.rows import owners
+
 _CHUNK = 1024
 """Clients written out dense at a time; bounds memory at ``_CHUNK * items`` floats."""
 
@@ -28,7 +30,7 @@ def co_interactions(ptr: Tensor, items: Tensor, catalogue: int) -> Tensor:
         bounds = ptr[first : first + _CHUNK + 1]
         own = items[int(bounds[0]) : int(bounds[-1])]
         dense = gram.new_zeros(len(bounds) - 1, catalogue)
-        dense[_owner(bounds), own] = 1
+        dense[owners(bounds, len(own)), own] = 1
         gram.addmm_(dense.T, dense)
     return gram
 
@@ -45,7 +47,7 @@ def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor
     Returns:
         float32 ``[catalogue, catalogue]``; row ``i`` holds what follows item ``i``.
     """
-    owner = _owner(ptr)
+    owner = owners(ptr, len(items))
     counts = torch.zeros(catalogue**2, device=items.device)
     for gap in range(1, gaps + 1):
         before, after = items[:-gap], items[gap:]
@@ -84,9 +86,3 @@ def transition_operator(counts: Tensor, total: Tensor, shrink: float) -> Tensor:
     # an item nobody has has no transitions either
     root = total.clamp(min=1).float().sqrt()
     return counts.float() / (torch.outer(root, root) + shrink)
-
-
-def _owner(ptr: Tensor) -> Tensor:
-    rows = int(ptr[-1] - ptr[0])
-    client = torch.arange(len(ptr) - 1, device=ptr.device)
-    return torch.repeat_interleave(client, ptr.diff(), output_size=rows)

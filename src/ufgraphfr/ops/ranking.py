@@ -7,6 +7,8 @@ random, so a constant scorer sits in the middle instead of at the top. NaN is th
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.rows import owners
+
 
 def full_ranks(scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor) -> Tensor:
     """The target's rank among all items but each client's excluded ones.
@@ -24,10 +26,7 @@ def full_ranks(scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor) ->
     """
     clients, items = scores.shape
     at_target = scores.gather(1, target[:, None])
-    sizes = ptr.diff()
-    owner = torch.repeat_interleave(
-        torch.arange(clients, device=scores.device), sizes, output_size=len(excluded)
-    )
+    owner = owners(ptr, len(excluded))
     foreign = excluded != target[owner]
     owner, excluded = owner[foreign], excluded[foreign]
     removed, reference = scores[owner, excluded], at_target[owner, 0]
@@ -68,10 +67,8 @@ def top(scores: Tensor, count: int, ptr: Tensor, excluded: Tensor) -> Tensor:
     Returns:
         int64 ``[clients, min(count, items)]``; -1 where a client has no more items.
     """
-    clients, items = scores.shape
-    owner = torch.repeat_interleave(
-        torch.arange(clients, device=scores.device), ptr.diff(), output_size=len(excluded)
-    )
+    items = scores.shape[1]
+    owner = owners(ptr, len(excluded))
     # topk puts NaN above everything, so the smallest costs are taken: score, then NaN, then out
     cost = (-scores).clamp(max=torch.finfo(scores.dtype).max)
     cost = cost.masked_fill_(cost.isnan(), torch.inf)

@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.rows import owners
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.recency import recency
 from ufgraphfr.references.base import Reference
@@ -94,11 +95,10 @@ class Ials(Reference):
 
 def _transposed(training: Shard) -> tuple[Tensor, Tensor]:
     """CSR over items of the clients (by place) that have each."""
-    place = torch.arange(len(training), device=training.items.device)
-    owners = torch.repeat_interleave(place, training.counts)
+    owner = owners(training.ptr, len(training.items))
     counts = torch.bincount(training.items, minlength=training.catalogue)
     ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return ptr, owners[training.items.argsort(stable=True)]
+    return ptr, owner[training.items.argsort(stable=True)]
 
 
 def _batches(ptr: Tensor, dim: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
