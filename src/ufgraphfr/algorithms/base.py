@@ -103,6 +103,18 @@ class Algorithm(Spec, ABC):
         """Whether this round asks every client once, whatever the size of a cohort."""
         return False
 
+    def apart(self) -> "Algorithm":
+        """The same model, whose updates are each client's own and not yet sums over clients.
+
+        What bounds, noises or compresses a client's update asks for it.
+        """
+        return self
+
+    @property
+    def whole(self) -> dict[str, int]:
+        """Uploaded arrays of whole numbers from 0, and the most that one client adds to each."""
+        return {}
+
     def blends(self) -> Tensor | None:
         """Weights of the model's parts to choose from on validation.
 
