@@ -12,7 +12,7 @@ def mean_change(report: Report) -> Tensor:
     A sum over clients is taken as it is, each client's own sparse changes are added up first.
     """
     change = report.arrays["items"]
-    total = change.total() if isinstance(change, Rows) else change
+    total = change if isinstance(change, Tensor) else change.total()
     return total / max(1, len(report.clients))
 
 

@@ -9,6 +9,7 @@ operators, the Transformer and a head of its own on public item features (`_loca
 standardised over the catalogue, and adds them with weights that validation picked.
 """
 
+from dataclasses import replace
 from itertools import product
 from typing import ClassVar, Literal
 
@@ -43,6 +44,9 @@ class UFGraphFormer(Algorithm):
     """Part B, the sequence Transformer."""
     text: bool = True
     """Part C, the embedded profile as token 0."""
+    text_dim: int = Field(64, ge=1)
+    """Wider profile vectors are projected to this width, at random and publicly, so that there
+    are fewer weights to send."""
     head: LocalHead | Literal[False] = LocalHead()
     """Part D, the device's own taste in public item features; it needs the graph's item counts,
     and a data set with item features."""
@@ -112,20 +116,25 @@ class UFGraphFormer(Algorithm):
         nothing = torch.zeros(setting.items, 0)
         features = nothing if setting.features is None else setting.features
         state: State = {"blend": self.blends()[-1], "features": features}
+        state["projection"] = self._projection(setting.text_width, setting.seed)
         if self.graph is not False:
             state |= self.graph.empty(setting.items)
         if self.transformer:
-            net = self._initial(setting.items, setting.text_width, features, setting.seed)
+            generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
+            width = state["projection"].shape[1]
+            net = self.network(setting.items, width, features.shape[1]).init(generator)
             zero = torch.zeros_like(net)
             state |= {"net": net, "net.mean": net, "net.first": zero, "net.second": zero}
             state["net.steps"] = torch.zeros(1, dtype=torch.int64)
             state["seed"] = torch.tensor([setting.seed])
         return state
 
-    def _initial(self, items: int, text_width: int, features: Tensor, seed: int) -> Tensor:
-        """The Transformer's first weights, float ``[size]``."""
-        generator = Key(seed, purpose=Purpose.INIT, part=3).generator()
-        return self.network(items, text_width, features.shape[1]).init(generator)
+    def _projection(self, text_width: int, seed: int) -> Tensor:
+        """From profile vectors to what token 0 sees, float ``[text_width, width]``."""
+        if text_width <= self.text_dim:
+            return torch.eye(text_width)
+        generator = Key(seed, purpose=Purpose.INIT, part=5).generator()
+        return torch.randn(text_width, self.text_dim, generator=generator).div(self.text_dim**0.5)
 
     def init_private(self, setting: Setting, shard: Shard) -> Private:
         """See `Algorithm.init_private`; all weights are shared."""
@@ -147,12 +156,13 @@ class UFGraphFormer(Algorithm):
     def _lasting(self, state: State) -> dict[str, Tensor]:
         """What devices keep once they have it: public features and the graph's operators."""
         graph = {name: value for name, value in state.items() if name.startswith("graph.")}
-        return {"features": state["features"], **graph}
+        return {"features": state["features"], "projection": state["projection"], **graph}
 
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         if "net" in task.shared:
-            public = self._public(task.shared, shard.text.shape[1])
+            public = self._public(task.shared)
+            shard = replace(shard, text=shard.text @ task.shared["projection"])
             return self.training.update(public, shard, key, self.history), private
         no_loss = torch.zeros(len(shard), device=shard.items.device)
         if self.graph is False or not self.everyone(task.round):
@@ -160,10 +170,11 @@ class UFGraphFormer(Algorithm):
         sums = self.graph.contribution(shard, task.round)
         return Update({**sums}, no_loss, summed=True), private
 
-    def _public(self, shared: dict[str, Tensor], text_width: int) -> Public:
+    def _public(self, shared: dict[str, Tensor]) -> Public:
         """What a device trains with."""
         features, graph = shared["features"], self.graph
-        network = self.network(len(features), text_width, features.shape[1])
+        width = shared["projection"].shape[1]
+        network = self.network(len(features), width, features.shape[1])
         absent = torch.zeros(len(features), dtype=torch.bool, device=features.device)
         if graph is False:
             return Public(network, shared["net"], features, absent, None)
@@ -231,11 +242,11 @@ class UFGraphFormer(Algorithm):
 
     def _next_item(self, shared: dict[str, Tensor], inputs: Shard, graph: list[Tensor]) -> Tensor:
         """The Transformer's scores after each whole history, on top of the graph's."""
-        public = self._public(shared, inputs.text.shape[1])
+        public = self._public(shared)
         params = public.network.unpack(public.net, public.features)
         recent, length = inputs.last(self.history)
         recent = recent[:, : int(length.max())]
-        states = public.network.states(params, recent, inputs.text)
+        states = public.network.states(params, recent, inputs.text @ shared["projection"])
         clients = torch.arange(len(inputs), device=length.device)
         logits = public.network.logits(params, states[clients, length])
         if public.outside is None:

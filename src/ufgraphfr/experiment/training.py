@@ -106,12 +106,14 @@ def _rounds(
     device: torch.device,
 ) -> Iterator[Round]:
     """The rounds after a checkpoint."""
+    upload = experiment.federation.upload
     simulation = Simulation(
-        algorithm,
+        algorithm if upload is None else algorithm.apart(),
         experiment.mechanism,
         prepared.shard.to(device),
         store,
         experiment.federation.chunk,
+        upload,
     )
     return rounds(
         algorithm,

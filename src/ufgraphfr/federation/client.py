@@ -9,6 +9,7 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
 from ufgraphfr.data.shards import Shard
+from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -19,6 +20,7 @@ def respond(
     shard: Shard,
     private: Private,
     key: Key,
+    upload: UploadSpec | None = None,
 ) -> tuple[Report, Private]:
     """Train locally and release what the mechanism lets through.
 
@@ -29,6 +31,7 @@ def respond(
         shard: their data, in the task's order.
         private: their weights, likewise; not modified.
         key: seed and round of all randomness.
+        upload: how each client's update is bounded and compressed; None leaves it as it is.
 
     Returns:
         The report, and the new private weights, both in the order of ``task.clients``.
@@ -38,7 +41,7 @@ def respond(
         back = order.argsort()
         mine = {name: value[order] for name, value in private.items()}
         report, after = respond(
-            algorithm, mechanism, task.select(order), shard.select(order), mine, key
+            algorithm, mechanism, task.select(order), shard.select(order), mine, key, upload
         )
         after = {name: value[back] for name, value in after.items()}
         if report.summed:
@@ -46,5 +49,9 @@ def respond(
         return report.select(back), after
     update, after = algorithm.local(task, shard, private, key)
     arrays = mechanism.privatize(update.arrays, task.clients, key)
-    report = Report(task.round, task.clients, arrays, update.summed, update.loss)
+    if upload is not None and not update.summed:
+        ready = upload.prepared(arrays, task.clients, key)
+        # what travels are the clients' own updates: their sum is no longer on the grid
+        return Report(task.round, task.clients, ready, False, update.loss), after
+    report = Report(task.round, task.clients, {**arrays}, update.summed, update.loss)
     return report.total() if algorithm.release == "sum" else report, after

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.spec import Spec
+from ufgraphfr.federation.upload import UploadSpec
 
 
 class FederationSpec(Spec):
@@ -20,6 +21,11 @@ class FederationSpec(Spec):
     """``fixed`` draws exactly that many, ``poisson`` each client by its own coin."""
     chunk: int = Field(128, ge=1)
     """Clients stacked at once: the one knob that bounds memory; results do not depend on it."""
+    upload: UploadSpec | None = None
+    """How updates are bounded and compressed."""
+    dropouts: float | None = Field(None, gt=0, lt=1)
+    """Share of each cohort that is asked and never answers, or None; who is asked because
+    everybody is, is asked until it answers."""
     transport: Literal["local", "loopback"] = "local"
     """``loopback`` sends every message through its bytes."""
 
@@ -34,6 +40,13 @@ class FederationSpec(Spec):
     def expected(self, clients: int) -> float:
         """The expected size of a cohort."""
         return min(clients, self.cohort if self.cohort > 1 else self.cohort * clients)
+
+
+def answering(spec: FederationSpec, cohort: Tensor, key: Key) -> Tensor:
+    """Those of a cohort that answer, ascending: each but a share of ``dropouts``."""
+    if spec.dropouts is None:
+        return cohort
+    return cohort[key.to(Purpose.COHORT, 1).uniform(cohort, 1)[:, 0] >= spec.dropouts]
 
 
 def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key) -> Tensor:
