@@ -28,6 +28,7 @@ AS_CODED: dict[str, Any] = {
     "row_scale": 80.0,
     "scoring": "mlp",
     "average": "cohort",
+    "message": 1.0,
     "relation": "distance",
     "threshold": "mean",
     "include_self": False,
@@ -65,7 +66,7 @@ class UFGraphFR(TextClient):
     average: Literal["touched", "cohort"] = "touched"
     """An item moves by the mean change over the clients that touched it, or over the cohort, in
     which few touch a rare item."""
-    message: float = Field(1.0, ge=0)
+    message: float = Field(0.3, ge=0)
     """Weight of the neighbors' changes in what a client receives; 0 leaves the user graph out.
     Unused with personal tables."""
     as_coded: bool = False
