@@ -1,5 +1,7 @@
 """Blending the scores of several models for the same user."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,5 +15,8 @@ def standardised(scores: Tensor) -> Tensor:
     Returns:
         float of the same shape; zero where a user has the same score everywhere.
     """
-    std, mean = torch.std_mean(scores, dim=-1, keepdim=True)
-    return (scores - mean) / std.clamp(min=torch.finfo(scores.dtype).tiny)
+    centred = scores - scores.mean(-1, keepdim=True)
+    # several times as fast as torch.std
+    length = torch.linalg.vector_norm(centred, dim=-1, keepdim=True)
+    std = length / math.sqrt(max(1, scores.shape[-1] - 1))
+    return centred.div_(std.clamp_(min=torch.finfo(scores.dtype).tiny))

@@ -28,16 +28,15 @@ def near_scores(
     Returns:
         float ``[clients, length, items]``; pairs with one item outside the stretch stay in.
     """
-    items, past = _past(seen, decay, operator)
+    items = seen.clamp(min=0)
     scores = past_sums(seen, operator, decay)
     place = torch.arange(seen.shape[1], device=seen.device)
     gap = (place[:, None] - place).abs()
     by_gap = torch.cat((weights.new_zeros(1), weights, weights.new_zeros(seen.shape[1])))
     root = total[items].clamp(min=1).sqrt()
-    there = (seen >= 0).to(operator.dtype)
-    own = by_gap[gap.clamp(max=len(by_gap) - 1)] * there[:, None, :]
+    own = by_gap[gap.clamp(max=len(by_gap) - 1)] * (seen >= 0)[:, None, :]
     own = own / (root[:, :, None] * root[:, None, :] + shrink)
-    return scores.scatter_add_(2, _at_each(items), -(past @ own))
+    return scores.scatter_add_(2, _at_each(items), -(_past(seen, decay, operator) @ own))
 
 
 def ridge_scores(seen: Tensor, inverse: Tensor, ptr: Tensor, items: Tensor, decay: float) -> Tensor:
@@ -53,31 +52,36 @@ def ridge_scores(seen: Tensor, inverse: Tensor, ptr: Tensor, items: Tensor, deca
     Returns:
         float ``[clients, length, items]``.
     """
-    picked, past = _past(seen, decay, inverse)
+    picked, past = seen.clamp(min=0), _past(seen, decay, inverse)
     # P x for each client's x, and x^T P x
-    owner = owners(ptr, len(items))
-    image = inverse.new_zeros(len(seen), len(inverse)).index_add_(0, owner, inverse[items])
-    square = inverse.new_zeros(len(seen)).index_add_(0, owner, image[owner, items])
-    factor = 1 / (1 - square)
-    along = past @ image.gather(1, picked)[:, :, None]
-    moved = past @ inverse[picked] + (factor[:, None, None] * along) * image[:, None, :]
+    history = inverse.new_zeros(len(seen), len(inverse))
+    history[owners(ptr, len(items)), items] = 1
+    image = history @ inverse
+    factor = 1 / (1 - (image * history).sum(1))
+    along = factor[:, None, None] * (past @ image.gather(1, picked)[:, :, None])
+    moved = past_sums(seen, inverse, decay).addcmul_(along, image[:, None, :])
     diagonal = inverse.diagonal() + factor[:, None] * image.square()
     # the operator has no diagonal: what an item would add to itself is taken back
-    return (-moved / diagonal[:, None, :]).scatter_add_(2, _at_each(picked), past)
+    return moved.div_(-diagonal[:, None, :]).scatter_add_(2, _at_each(picked), past)
 
 
 def past_sums(seen: Tensor, operator: Tensor, decay: float) -> Tensor:
     """Scores after each item by an operator as it is, float ``[clients, length, width]``."""
-    items, past = _past(seen, decay, operator)
-    return past @ operator[items]
+    clients, length = seen.shape
+    sums = operator.new_empty(clients, length, operator.shape[1])
+    total = operator.new_zeros(clients, operator.shape[1])
+    for place in range(length):
+        total.mul_(decay).add_(operator[seen[:, place].clamp(min=0)])
+        sums[:, place] = total
+    return sums
 
 
-def _past(seen: Tensor, decay: float, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Items without padding marks, and each place's weights ``[clients, length, length]``."""
+def _past(seen: Tensor, decay: float, like: Tensor) -> Tensor:
+    """Each place's weights of the items up to it, float ``[clients, length, length]``."""
     place = torch.arange(seen.shape[1], device=seen.device)
     age = place[:, None] - place
     weights = torch.where(age >= 0, decay ** age.clamp(min=0).to(like.dtype), 0.0)
-    return seen.clamp(min=0), weights * (seen >= 0).to(like.dtype)[:, None, :]
+    return weights * (seen >= 0).to(like.dtype)[:, None, :]
 
 
 def _at_each(items: Tensor) -> Tensor:
