@@ -52,11 +52,11 @@ class ItemGraph(Spec):
     """Pulls the links of rare items to zero."""
     decay: float = Field(0.8, gt=0, le=1)
     """Weight of a history item relative to the next one."""
-    rank: int = Field(48, ge=1)
+    rank: int = Field(64, ge=1)
     """Smoothest directions that are kept."""
-    power: float = Field(0.3, ge=0, le=0.5)
+    power: float = Field(0.2, ge=0, le=0.5)
     """How far they discount popular items."""
-    smooth_decay: float = Field(0.95, gt=0, le=1)
+    smooth_decay: float = Field(1.0, gt=0, le=1)
     """As ``decay``, for the smooth part: lasting taste."""
 
     @property
@@ -147,7 +147,7 @@ class ItemGraph(Spec):
     def training_scores(self, shared: dict[str, Tensor], seen: Tensor, shard: Shard) -> Tensor:
         """Each operator's scores at every place of a stretch, by everybody else's graph.
 
-        Of the smooth part a client's own share is left in: 48 directions hold little of it.
+        Of the smooth part a client's own share is left in: few directions hold little of it.
 
         Args:
             shared: the operators.

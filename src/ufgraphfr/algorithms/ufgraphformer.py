@@ -29,7 +29,7 @@ from ufgraphfr.ops.adam import Moments, adam
 from ufgraphfr.ops.blend import standardised
 
 OPERATORS = ("ridge", "near", "smooth")
-SHARES = (0.0, 0.25, 0.5)
+SHARES = (0.0, 0.125, 0.25)
 """Weights of a part, relative to the last one, that validation chooses from."""
 
 
