@@ -1,9 +1,10 @@
 """How devices train a shared Transformer: one gradient, or several steps on weights of their own.
 
-A client's update is the mean gradient along its local steps, (start - end) / (steps * local_lr),
-which for one step is the gradient itself: McMahan et al., "Communication-efficient learning of
-deep networks from decentralized data", AISTATS 2017, and, for the server's optimiser, Reddi et
-al., "Adaptive federated optimization", ICLR 2021.
+A client's update is the mean gradient along its local steps, which for one step is the gradient
+itself: McMahan et al., "Communication-efficient learning of deep networks from decentralized data",
+AISTATS 2017, and, for the server's optimiser, Reddi et al., "Adaptive federated optimization", ICLR
+2021. Plain local steps diverge here at any useful size, because the weights' curvatures differ by
+orders of magnitude; so a device scales each coordinate as the server's Adam would.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Public:
         features: float ``[items, columns]``.
         absent: bool ``[items]``, items that nobody has.
         outside: scores from elsewhere, or None.
+        scale: float ``[size]``, of each weight's local steps.
     """
 
     network: Transformer
@@ -49,15 +51,16 @@ class Public:
     features: Tensor
     absent: Tensor
     outside: Outside | None
+    scale: Tensor | None = None
 
 
 class SequenceTraining(Spec):
     """Hyper-parameters of training on a device."""
 
     local_steps: int = Field(1, ge=1)
-    """Steps of gradient descent, each on a stretch of the history and a dropout mask of its own."""
-    local_lr: float = Field(1.0, gt=0)
-    """Learning rate of these steps; one step alone does not depend on it."""
+    """Steps of descent, each on a stretch of the history and a dropout mask of its own."""
+    local_lr: float = Field(1e-4, gt=0)
+    """Learning rate of these steps, on the scale of the server's ``lr``."""
     dropout: float = Field(0.4, ge=0, lt=1)
     window: Literal["random", "recent"] = "random"
     """Train on a random stretch of a long history, or on its end."""
@@ -96,18 +99,17 @@ class SequenceTraining(Spec):
         weights = public.net.detach()
         if each:
             weights = weights.expand(len(shard), -1)
-        start, losses = weights, []
+        total, losses = torch.zeros_like(weights), []
         for step in range(self.local_steps):
             batch = self._batch(public, shard, key, history, step)
             if not each:
                 return self._summed(public, batch)
             gradient, loss = _each(public, weights, batch)
+            total = total + gradient
             losses.append(loss)
-            if self.local_steps == 1:
-                return gradient, loss, batch.length
-            weights = weights - self.local_lr * gradient
-        mean = (start - weights) / (self.local_steps * self.local_lr)
-        return mean, torch.stack(losses).mean(0), batch.length
+            if public.scale is not None:
+                weights = weights - self.local_lr * public.scale * gradient
+        return total / self.local_steps, torch.stack(losses).mean(0), batch.length
 
     def _summed(self, public: Public, batch: "_Batch") -> tuple[Tensor, Tensor, Tensor]:
         """The gradient of the group's summed loss, without forming each client's."""

@@ -25,7 +25,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.transformer import Transformer, with_item_vectors
-from ufgraphfr.ops.adam import Moments, adam
+from ufgraphfr.ops.adam import Moments, adam, step_scale
 from ufgraphfr.ops.blend import standardised
 
 OPERATORS = ("ridge", "near", "smooth")
@@ -144,7 +144,12 @@ class UFGraphFormer(Algorithm):
         """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
         if self.everyone(round_number) or not self.transformer:
             return Task(round_number, clients, {}, {})
-        return Task(round_number, clients, {"net": state["net"], **self._lasting(state)}, {})
+        shared = {"net": state["net"], **self._lasting(state)}
+        if self.training.local_steps > 1:
+            # until Adam has seen a gradient there is no scale to step on
+            scale = step_scale(self._moments(state), self.betas)
+            shared["net.scale"] = torch.zeros_like(state["net"]) if scale is None else scale
+        return Task(round_number, clients, shared, {})
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.evaluated`: all that a device needs to rank."""
@@ -177,13 +182,14 @@ class UFGraphFormer(Algorithm):
         network = self.network(len(features), width, features.shape[1])
         absent = torch.zeros(len(features), dtype=torch.bool, device=features.device)
         if graph is False:
-            return Public(network, shared["net"], features, absent, None)
+            return Public(network, shared["net"], features, absent, None, shared.get("net.scale"))
 
         def outside(seen: Tensor, shard: Shard) -> Tensor:
             return standardised(graph.training_scores(shared, seen, shard))
 
         absent = shared["graph.counts"] == 0
-        return Public(network, shared["net"], features, absent, outside if self.residual else None)
+        beneath = outside if self.residual else None
+        return Public(network, shared["net"], features, absent, beneath, shared.get("net.scale"))
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
@@ -206,7 +212,7 @@ class UFGraphFormer(Algorithm):
     def _stepped(self, state: State, sums: dict[str, Tensor]) -> State:
         """One step of Adam on the cohort's mean."""
         mean = sums["gradient"] / sums["count"].clamp(min=1)
-        moments = Moments(state["net.first"], state["net.second"], state["net.steps"])
+        moments = self._moments(state)
         lr = self.lr * min(1.0, (int(moments.steps) + 1) / self.warmup)
         net, moments = adam(state["net"], mean, moments, lr, self.betas)
         return state | {
@@ -216,6 +222,10 @@ class UFGraphFormer(Algorithm):
             "net.second": moments.second,
             "net.steps": moments.steps,
         }
+
+    @staticmethod
+    def _moments(state: State) -> Moments:
+        return Moments(state["net.first"], state["net.second"], state["net.steps"])
 
     def blends(self) -> Tensor:
         """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""

@@ -49,5 +49,18 @@ def adam(
     first = moments.first.lerp(gradient, 1 - betas[0])
     second = moments.second.lerp(gradient.square(), 1 - betas[1])
     mean = first / (1 - betas[0] ** int(steps))
-    scale = (second / (1 - betas[1] ** int(steps))).sqrt() + epsilon
-    return weights - lr * mean / scale, Moments(first, second, steps)
+    after = Moments(first, second, steps)
+    return weights - lr * mean * _inverse_root(after, betas, epsilon), after
+
+
+def step_scale(
+    moments: Moments, betas: tuple[float, float], epsilon: float = 1e-8
+) -> Tensor | None:
+    """What Adam multiplies a gradient with, float ``[size]``; None before it has seen one."""
+    return None if int(moments.steps) == 0 else _inverse_root(moments, betas, epsilon)
+
+
+def _inverse_root(moments: Moments, betas: tuple[float, float], epsilon: float) -> Tensor:
+    """1 / (sqrt(second moment without bias) + epsilon)."""
+    root = (moments.second / (1 - betas[1] ** int(moments.steps))).sqrt()
+    return 1 / (root + epsilon)
