@@ -53,6 +53,22 @@ class ItemGraph(Spec):
             "graph.transitions": _narrow(ordered.round(), len(shard) * self._unit),
         }
 
+    def plausible(self, arrays: dict[str, Tensor]) -> bool:
+        """Whether one client could have contributed these: pairs of one history, met in order."""
+        pairs, ordered = (
+            arrays[name].long().flatten(0, -2) for name in ("graph.pairs", "graph.transitions")
+        )
+        has = pairs.diagonal()
+        possible = torch.outer(has, has)
+        most = sum(self._unit // gap for gap in range(1, self.gaps + 1))
+        return bool(
+            (has <= 1).all()
+            and torch.equal(pairs, possible)
+            and (ordered <= self._unit * possible).all()
+            and (ordered.sum(0) <= most).all()
+            and (ordered.sum(1) <= most).all()
+        )
+
     @property
     def _unit(self) -> int:
         return math.lcm(*range(1, self.gaps + 1))

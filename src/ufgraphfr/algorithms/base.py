@@ -99,6 +99,22 @@ class Algorithm(Spec, ABC):
             private: their weights.
         """
 
+    def plausible(self, report: Report) -> bool:
+        """Whether an honest client could have sent this, beyond its form; asked of one client."""
+        return True
+
+    def unpacked(self, arrays: dict[str, Tensor], setting: Setting) -> dict[str, Tensor]:
+        """Views of each client's arrays by what they are, so that item rows can be told.
+
+        Args:
+            arrays: each ``[clients, ...]``.
+            setting: the federation.
+
+        Returns:
+            views ``[clients, ...]``; one whose second axis is ``items`` holds a row for each item.
+        """
+        return arrays
+
     def everyone(self, round_number: int) -> bool:
         """Whether this round asks every client once, whatever the size of a cohort."""
         return False

@@ -8,6 +8,7 @@ features (`_local_head`), each standardised over the catalogue, and adds them wi
 validation picked.
 """
 
+import math
 from itertools import product
 from typing import ClassVar, Literal
 
@@ -169,6 +170,27 @@ class UFGraphFormer(Algorithm):
         spare = (shard.counts - length).clamp(min=0) + 1
         start = key.to(Purpose.SHUFFLE).integers(shard.clients, 1, spare)[:, 0]
         return shard.stretch(start, length)
+
+    def plausible(self, report: Report) -> bool:
+        """See `Algorithm.plausible`: one history, and no more positions than it may have."""
+        arrays = {name: v for name, v in report.arrays.items() if isinstance(v, Tensor)}
+        if self.graph is not False and "graph.pairs" in arrays:
+            return self.graph.plausible(arrays)
+        count = arrays.get("count")
+        most = 1 if self.weighting == "clients" else self.history + 1
+        return count is None or bool(((count >= 1) & (count <= most)).all())
+
+    def unpacked(self, arrays: dict[str, Tensor], setting: Setting) -> dict[str, Tensor]:
+        """See `Algorithm.unpacked`."""
+        if "gradient" not in arrays:
+            return arrays
+        shapes = self.network(setting.items, setting.text_width).shapes
+        parts = arrays["gradient"].split([math.prod(shape) for shape in shapes.values()], dim=1)
+        views = {
+            f"gradient.{name}": part.view(len(part), *shape)
+            for (name, shape), part in zip(shapes.items(), parts, strict=True)
+        }
+        return views | {name: value for name, value in arrays.items() if name != "gradient"}
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""

@@ -11,6 +11,7 @@ from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.evaluation.protocol import Outcome, Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder
 from ufgraphfr.experiment.assess import Metrics, assess, assess_cold, assess_yardsticks
+from ufgraphfr.experiment.attack import assess_attack
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.prepare import Prepared
@@ -66,6 +67,8 @@ def write_result(
         "guarantee": experiment.mechanism.guarantee,
         "config_digest": experiment.digest,
     }
+    if experiment.federation.adversary is not None:
+        result["attack"] = assess_attack(experiment, prepared, score, test, lines)
     folder.write_json(folder.result, result)
 
 

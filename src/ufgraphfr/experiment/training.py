@@ -21,11 +21,12 @@ from ufgraphfr.experiment.artifacts import (
 from ufgraphfr.experiment.assess import Metrics, assess
 from ufgraphfr.experiment.blending import with_best_blend
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.federation import border, simulated
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.scoring import device_score
 from ufgraphfr.federation.store import MemoryStore
-from ufgraphfr.federation.transport import TRANSPORTS, Simulation
+from ufgraphfr.federation.transport import TRANSPORTS
 
 logger = logging.getLogger(__name__)
 
@@ -106,22 +107,17 @@ def _rounds(
     device: torch.device,
 ) -> Iterator[Round]:
     """The rounds after a checkpoint."""
-    simulation = Simulation(
-        algorithm,
-        experiment.mechanism,
-        prepared.shard.to(device),
-        store,
-        experiment.federation.chunk,
-    )
+    clients = simulated(experiment, algorithm, prepared, store, device)
     return rounds(
         algorithm,
         experiment.mechanism,
-        TRANSPORTS[experiment.federation.transport](simulation),
+        TRANSPORTS[experiment.federation.transport](clients),
         experiment.federation,
         torch.from_numpy(prepared.split.warm).to(device),
         last.server,
         Key(experiment.seed),
         first=last.round + 1,
+        border=border(experiment, algorithm, prepared),
     )
 
 
@@ -172,5 +168,6 @@ def _line(done: Round, evaluate_seconds: float, validation: Metrics | None) -> d
         "cpu_seconds": done.cpu_seconds,
         "bytes_down": done.bytes_down,
         "bytes_up": done.bytes_up,
+        "rejected": done.rejected,
         "validation": validation,
     }

@@ -19,6 +19,7 @@ def respond(
     shard: Shard,
     private: Private,
     key: Key,
+    apart: bool = False,
 ) -> tuple[Report, Private]:
     """Train locally and release what the mechanism lets through.
 
@@ -29,6 +30,8 @@ def respond(
         shard: their data, in the task's order.
         private: their weights, likewise; not modified.
         key: seed and round of all randomness.
+        apart: keep the clients' replies apart even if the algorithm needs no more than their
+            sum; replies that an algorithm sums while it trains are apart for one client at a time.
 
     Returns:
         The report, and the new private weights, both in the order of ``task.clients``.
@@ -38,7 +41,7 @@ def respond(
         back = order.argsort()
         mine = {name: value[order] for name, value in private.items()}
         report, after = respond(
-            algorithm, mechanism, task.select(order), shard.select(order), mine, key
+            algorithm, mechanism, task.select(order), shard.select(order), mine, key, apart
         )
         after = {name: value[back] for name, value in after.items()}
         if report.summed:
@@ -47,4 +50,4 @@ def respond(
     update, after = algorithm.local(task, shard, private, key)
     arrays = mechanism.privatize(update.arrays, task.clients, key)
     report = Report(task.round, task.clients, arrays, update.summed, update.loss)
-    return report.total() if algorithm.release == "sum" else report, after
+    return report if apart or algorithm.release == "per-client" else report.total(), after

@@ -1,13 +1,19 @@
 """Who takes part in a round: keyed draws, so a resumed run draws the same cohorts."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_serializer, field_validator, model_validator
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.spec import Spec
+from ufgraphfr.core.spec import Registry, Spec
+from ufgraphfr.federation.adversaries import ADVERSARIES
+from ufgraphfr.federation.adversaries.base import Adversary
+from ufgraphfr.federation.defences import DEFENCES
+from ufgraphfr.federation.defences.base import Defence
+
+REGISTRIES: dict[str, Registry[Any]] = {"adversary": ADVERSARIES, "defence": DEFENCES}
 
 
 class FederationSpec(Spec):
@@ -22,6 +28,30 @@ class FederationSpec(Spec):
     """Clients stacked at once: the one knob that bounds memory; results do not depend on it."""
     transport: Literal["local", "loopback"] = "local"
     """``loopback`` sends every message through its bytes."""
+    adversary: Adversary | None = None
+    """Malicious clients to simulate; a table with a ``kind``."""
+    defence: Defence | None = None
+    """What bounds a few clients' say, a table with a ``kind``; ``row-cap`` if there is an adversary.
+    A simulation of honest clients alone sums before anything looks at a single reply."""
+
+    @field_validator("adversary", "defence", mode="before")
+    @classmethod
+    def _built(cls, value: Any, info: ValidationInfo) -> Any:
+        """The part that a table names."""
+        if not isinstance(value, dict):
+            return value
+        given = dict(value)
+        registry = REGISTRIES[str(info.field_name)]
+        if "kind" not in given:
+            raise ValueError(f"needs a kind: {', '.join(registry.kinds)}")
+        where = f"[federation.{info.field_name}]"
+        return registry.build(str(given.pop("kind")), given, where)
+
+    @field_serializer("adversary", "defence")
+    def _named(self, part: Spec | None) -> dict[str, Any] | None:
+        if part is None:
+            return None
+        return {"kind": part.kind, **part.model_dump(mode="json", exclude_none=True)}
 
     @model_validator(mode="after")
     def _whole(self) -> "FederationSpec":

@@ -1,7 +1,7 @@
 """The loop: a generator of rounds; evaluation, checkpoints and progress consume it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, State, combine
+from ufgraphfr.core.messages import Report, State, Task, combine
+from ufgraphfr.federation.border import Border, RejectedReply, check
 from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
 from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.base import Mechanism
@@ -29,6 +30,7 @@ class Round:
         cpu_seconds: CPU time of both, all threads.
         bytes_down: encoded bytes to one client.
         bytes_up: encoded bytes from one client.
+        rejected: replies that the border refused, by reason.
     """
 
     number: int
@@ -40,6 +42,17 @@ class Round:
     cpu_seconds: float
     bytes_down: float
     bytes_up: float
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Collected:
+    """What came back in a round."""
+
+    reports: list[Report]
+    bytes_down: list[float]
+    bytes_up: list[float]
+    rejected: dict[str, int]
 
 
 def rounds(
@@ -51,6 +64,7 @@ def rounds(
     state: State,
     key: Key,
     first: int = 1,
+    border: Border | None = None,
 ) -> Iterator[Round]:
     """Run the rounds ``first`` to ``spec.rounds``.
 
@@ -63,6 +77,7 @@ def rounds(
         state: the server's memory before the first of these rounds.
         key: the seed.
         first: number of the first round.
+        border: what the server lets in; None takes every reply as it comes.
     """
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -70,13 +85,9 @@ def rounds(
         everyone = algorithm.everyone(number)
         cohort = clients if everyone else draw_cohort(spec, clients, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
-        reports, down, up = [], [], []
-        for answer in transport.exchange(task_for, cohort, now):
-            reports.append(answer.report)
-            down.append(answer.bytes_down)
-            up.append(answer.bytes_up)
+        collected = _collect(transport, task_for, cohort, now, border)
         trained = time.perf_counter()
-        state, loss = _release(algorithm, mechanism, state, reports, now)
+        state, loss = _release(algorithm, mechanism, state, collected.reports, now, border)
         yield Round(
             number=number,
             state=state,
@@ -85,18 +96,52 @@ def rounds(
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
             cpu_seconds=time.process_time() - cpu,
-            bytes_down=_mean(down),
-            bytes_up=_mean(up),
+            bytes_down=_mean(collected.bytes_down),
+            bytes_up=_mean(collected.bytes_up),
+            rejected=collected.rejected,
         )
 
 
+def _collect(
+    transport: Transport,
+    task_for: Callable[[Tensor], Task],
+    cohort: Tensor,
+    key: Key,
+    border: Border | None,
+) -> _Collected:
+    """Ask a cohort; replies that do not fit are counted and dropped."""
+    collected = _Collected([], [], [], {})
+    expected = None
+    if border is not None and len(cohort):
+        expected = border.expected(task_for(cohort[:1]), cohort)
+    for answer in transport.exchange(task_for, cohort, key):
+        if expected is not None:
+            try:
+                check(answer.report, expected)
+            except RejectedReply as refused:
+                found = collected.rejected
+                found[refused.reason] = found.get(refused.reason, 0) + 1
+                continue
+            expected = expected.without(answer.report.clients)
+        collected.reports.append(answer.report)
+        collected.bytes_down.append(answer.bytes_down)
+        collected.bytes_up.append(answer.bytes_up)
+    return collected
+
+
 def _release(
-    algorithm: Algorithm, mechanism: Mechanism, state: State, reports: list[Report], key: Key
+    algorithm: Algorithm,
+    mechanism: Mechanism,
+    state: State,
+    reports: list[Report],
+    key: Key,
+    border: Border | None,
 ) -> tuple[State, float]:
     """What the server makes of a round's reports; nothing, if nobody answered."""
     if not reports:
         return state, float("nan")
-    report = mechanism.finalize(combine(reports), key)
+    report = combine(reports)
+    report = mechanism.finalize(report if border is None else border.defended(report), key)
     return algorithm.aggregate(state, report), float(report.loss.mean())
 
 

@@ -50,6 +50,16 @@ class Transport(Protocol):
         """
 
 
+class Clients(Protocol):
+    """Simulated clients: who is asked together, and what they answer."""
+
+    def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
+        """The cohort, int64 ``[clients]``, in groups."""
+
+    def answer(self, task: Task, key: Key) -> Report:
+        """Let the clients of a task train."""
+
+
 @dataclass(frozen=True)
 class Simulation:
     """All clients, in this process.
@@ -59,6 +69,7 @@ class Simulation:
         shard: everybody's data; client u is at place u.
         store: everybody's private weights.
         chunk: clients stacked at once.
+        apart: keep replies apart that need only be summed; see `respond`.
     """
 
     algorithm: Algorithm
@@ -66,6 +77,7 @@ class Simulation:
     shard: Shard
     store: MemoryStore
     chunk: int
+    apart: bool = False
 
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
@@ -78,7 +90,9 @@ class Simulation:
         clients = task.clients
         mine = self.store.gather(clients)
         shard = self.shard.select(clients)
-        report, after = respond(self.algorithm, self.mechanism, task, shard, mine, key)
+        report, after = respond(
+            self.algorithm, self.mechanism, task, shard, mine, key, apart=self.apart
+        )
         self.store.scatter(clients, after)
         return report
 
@@ -86,7 +100,7 @@ class Simulation:
 class Local:
     """Messages stay tensors; one client's bytes are measured on the first chunk of a round."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Clients) -> None:
         """Carries messages to the clients of ``simulation``."""
         self.simulation = simulation
 
@@ -108,7 +122,7 @@ class Local:
 class Loopback:
     """Every message goes through its bytes, as it would over a network."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Clients) -> None:
         """Carries messages to the clients of ``simulation``."""
         self.simulation = simulation
 
@@ -124,4 +138,4 @@ class Loopback:
             yield Answer(report, len(down) / len(clients), len(up) / share)
 
 
-TRANSPORTS: dict[str, Callable[[Simulation], Transport]] = {"local": Local, "loopback": Loopback}
+TRANSPORTS: dict[str, Callable[[Clients], Transport]] = {"local": Local, "loopback": Loopback}

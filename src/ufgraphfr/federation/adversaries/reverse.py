@@ -1,0 +1,21 @@
+"""Untargeted: the opposite of what an honest client would reply, many times over."""
+
+from pydantic import Field
+
+from ufgraphfr.core.messages import Report
+from ufgraphfr.federation.adversaries.base import Adversary, Aim, item_views, with_rows
+
+
+class Reverse(Adversary):
+    """Tries to undo what the others learn."""
+
+    boost: float = Field(20.0, gt=0)
+
+    def reply(self, report: Report, aim: Aim) -> Report:
+        """See `Adversary.reply`."""
+        changed, tables, others = item_views(report, aim)
+        for view in (*tables, *others):
+            # a count of one number is what the server divides by, not something to learn from
+            if view.is_floating_point() and view[0].numel() > 1:
+                view.mul_(-self.boost)
+        return with_rows(changed, report)
