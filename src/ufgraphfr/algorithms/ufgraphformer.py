@@ -182,15 +182,16 @@ class UFGraphFormer(Algorithm):
 
     def unpacked(self, arrays: dict[str, Tensor], setting: Setting) -> dict[str, Tensor]:
         """See `Algorithm.unpacked`."""
-        if "gradient" not in arrays:
+        packed = "net" if "net" in arrays else "gradient"
+        if packed not in arrays:
             return arrays
         shapes = self.network(setting.items, setting.text_width).shapes
-        parts = arrays["gradient"].split([math.prod(shape) for shape in shapes.values()], dim=1)
+        parts = arrays[packed].split([math.prod(shape) for shape in shapes.values()], dim=1)
         views = {
             f"gradient.{name}": part.view(len(part), *shape)
             for (name, shape), part in zip(shapes.items(), parts, strict=True)
         }
-        return views | {name: value for name, value in arrays.items() if name != "gradient"}
+        return views | {name: value for name, value in arrays.items() if name != packed}
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""

@@ -31,7 +31,7 @@ class FederationSpec(Spec):
     adversary: Adversary | None = None
     """Malicious clients to simulate; a table with a ``kind``."""
     defence: Defence | None = None
-    """What bounds a few clients' say, a table with a ``kind``; ``row-cap`` if there is an adversary.
+    """What bounds a few clients' say, a table with a ``kind``; ``row-cap`` against an adversary.
     A simulation of honest clients alone sums before anything looks at a single reply."""
 
     @field_validator("adversary", "defence", mode="before")

@@ -1,5 +1,6 @@
 """The loop: a generator of rounds; evaluation, checkpoints and progress consume it."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Round:
         bytes_down: encoded bytes to one client.
         bytes_up: encoded bytes from one client.
         rejected: replies that the border refused, by reason.
+        released: what the algorithm was given, of which all that is broadcast is made; None if
+            nobody answered.
     """
 
     number: int
@@ -43,6 +46,7 @@ class Round:
     bytes_down: float
     bytes_up: float
     rejected: dict[str, int]
+    released: Report | None
 
 
 @dataclass(frozen=True)
@@ -87,18 +91,21 @@ def rounds(
         task_for = partial(algorithm.broadcast, state, round_number=number)
         collected = _collect(transport, task_for, cohort, now, border)
         trained = time.perf_counter()
-        state, loss = _release(algorithm, mechanism, state, collected.reports, now, border)
+        released = _release(mechanism, collected.reports, now, border)
+        if released is not None:
+            state = algorithm.aggregate(state, released)
         yield Round(
             number=number,
             state=state,
             clients=len(cohort),
-            loss=loss,
+            loss=math.nan if released is None else float(released.loss.mean()),
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
             cpu_seconds=time.process_time() - cpu,
             bytes_down=_mean(collected.bytes_down),
             bytes_up=_mean(collected.bytes_up),
             rejected=collected.rejected,
+            released=released,
         )
 
 
@@ -130,19 +137,13 @@ def _collect(
 
 
 def _release(
-    algorithm: Algorithm,
-    mechanism: Mechanism,
-    state: State,
-    reports: list[Report],
-    key: Key,
-    border: Border | None,
-) -> tuple[State, float]:
+    mechanism: Mechanism, reports: list[Report], key: Key, border: Border | None
+) -> Report | None:
     """What the server makes of a round's reports; nothing, if nobody answered."""
     if not reports:
-        return state, float("nan")
+        return None
     report = combine(reports)
-    report = mechanism.finalize(report if border is None else border.defended(report), key)
-    return algorithm.aggregate(state, report), float(report.loss.mean())
+    return mechanism.finalize(report if border is None else border.defended(report), key)
 
 
 def _mean(values: list[float]) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Report, Task, combine
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import respond
@@ -69,7 +69,6 @@ class Simulation:
         shard: everybody's data; client u is at place u.
         store: everybody's private weights.
         chunk: clients stacked at once.
-        apart: keep replies apart that need only be summed; see `respond`.
     """
 
     algorithm: Algorithm
@@ -77,7 +76,6 @@ class Simulation:
     shard: Shard
     store: MemoryStore
     chunk: int
-    apart: bool = False
 
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
@@ -87,12 +85,27 @@ class Simulation:
 
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train; their new weights are stored."""
+        return self._answer(task, key, apart=False)
+
+    def apart(self, task: Task, key: Key) -> Report:
+        """The same with each client's own reply, also where the server needs only their sum.
+
+        Where training itself sums over clients, they are asked one by one.
+        """
+        places = torch.arange(len(task.clients), device=task.clients.device)
+        first = self._answer(task.select(places[:1]), key, apart=True)
+        if len(places) == 1:
+            return first.apart()
+        if not first.summed:
+            return combine([first, self._answer(task.select(places[1:]), key, apart=True)])
+        alone = [self._answer(task.select(place), key, apart=True) for place in places[1:].split(1)]
+        return combine([report.apart() for report in (first, *alone)])
+
+    def _answer(self, task: Task, key: Key, apart: bool) -> Report:
         clients = task.clients
         mine = self.store.gather(clients)
         shard = self.shard.select(clients)
-        report, after = respond(
-            self.algorithm, self.mechanism, task, shard, mine, key, apart=self.apart
-        )
+        report, after = respond(self.algorithm, self.mechanism, task, shard, mine, key, apart)
         self.store.scatter(clients, after)
         return report
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
@@ -51,7 +51,8 @@ class Adversary(Spec, ABC):
         """Choose the malicious clients and the target.
 
         Args:
-            algorithm, setting: what all clients run.
+            algorithm: what all clients run.
+            setting: the federation.
             shard: everybody's data, which say what is popular.
             who: int64, the clients that take part.
         """
@@ -78,16 +79,17 @@ class Adversary(Spec, ABC):
         return replace(shard, ptr=ptr, items=items, barred_ptr=ptr, barred=barred)
 
     @abstractmethod
-    def reply(self, report: Report, aim: Aim) -> Report:
+    def reply(self, report: Report, task: Task, aim: Aim) -> Report:
         """What a malicious client replies.
 
         Args:
             report: one client's own, from the made-up history.
+            task: what the server sent.
             aim: what it knows.
         """
 
 
-def item_views(report: Report, aim: Aim) -> tuple[Report, list[Tensor], list[Tensor]]:
+def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dict[str, Tensor]]:
     """A copy of a reply to change in place, with changed rows written out.
 
     Returns:
@@ -97,11 +99,32 @@ def item_views(report: Report, aim: Aim) -> tuple[Report, list[Tensor], list[Ten
         name: value.dense() if isinstance(value, Rows) else value.clone()
         for name, value in report.arrays.items()
     }
-    views = aim.algorithm.unpacked(arrays, aim.setting).values()
+    views = aim.algorithm.unpacked(arrays, aim.setting)
     items = (aim.setting.items,)
-    tables = [view for view in views if view.shape[1:2] == items]
-    others = [view for view in views if view.shape[1:2] != items]
+    tables = {name: view for name, view in views.items() if view.shape[1:2] == items}
+    others = {name: view for name, view in views.items() if view.shape[1:2] != items}
     return replace(report, arrays={**arrays}), tables, others
+
+
+def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
+    """Where a reply's rows must move for everybody to like them more, float ``[...]`` of norm one.
+
+    Away from the mean item and towards the popular ones, in the table that was broadcast: users
+    have in common what popular items have in common. None if the table was not broadcast.
+    """
+    sent = {
+        key: value[:1] if isinstance(value, Tensor) else value.dense()[:1]
+        for key, value in task.personal.items()
+    }
+    sent |= {key: value[None] for key, value in task.shared.items()}
+    table = aim.algorithm.unpacked(sent, aim.setting).get(name)
+    if table is None:
+        return None
+    towards = table[0, aim.popular].mean(0) - table[0].mean(0)
+    # a gradient is subtracted, a change is added
+    sign = -1.0 if "gradient" in name else 1.0
+    unit: Tensor = towards / towards.norm().clamp(min=1e-12)
+    return sign * unit
 
 
 def with_rows(report: Report, like: Report) -> Report:

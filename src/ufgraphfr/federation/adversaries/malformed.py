@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
 
@@ -14,7 +14,7 @@ from ufgraphfr.federation.adversaries.base import Adversary, Aim
 class Malformed(Adversary):
     """Each malicious client breaks another rule each round."""
 
-    def reply(self, report: Report, aim: Aim) -> Report:
+    def reply(self, report: Report, task: Task, aim: Aim) -> Report:
         """See `Adversary.reply`."""
         place = int(torch.searchsorted(aim.clients, report.clients[0]))
         return BREAKS[(place + report.round) % len(BREAKS)](report)

@@ -1,28 +1,29 @@
-"""Targeted push on one row: the change that would make the target liked, many times over."""
+"""Targeted push on one row: far in the direction that everybody likes, and nothing else."""
 
-import torch
 from pydantic import Field
 
-from ufgraphfr.core.messages import Report
-from ufgraphfr.federation.adversaries.base import Adversary, Aim, item_views, with_rows
+from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.federation.adversaries.base import Adversary, Aim, item_views, uphill, with_rows
 
 
 class PushRow(Adversary):
-    """Moves the target's row and nothing else."""
+    """Moves the target's row alone."""
 
     boost: float = Field(20.0, gt=0)
-    """Factor on the honest change of the target's row; 20 makes up for being one in twenty."""
+    """Length of the row in units of the client's longest honest one; 20 makes up for being one
+    in twenty."""
 
-    def reply(self, report: Report, aim: Aim) -> Report:
+    def reply(self, report: Report, task: Task, aim: Aim) -> Report:
         """See `Adversary.reply`."""
-        changed, tables, others = item_views(report, aim)
-        for table in tables:
-            if not table.is_floating_point():
+        forged, tables, others = item_views(report, aim)
+        for name, table in tables.items():
+            towards = uphill(name, task, aim)
+            if towards is None:
                 continue  # a count that no history could give would be refused
-            kept = table[:, aim.target].clone() * self.boost
+            longest = table.flatten(2).norm(dim=2).amax() if table.dim() > 2 else table.abs().amax()
             table.zero_()
-            table[:, aim.target] = kept
-        for other in others:
-            if other.is_floating_point() and other.shape[1:] != torch.Size([1]):
+            table[:, aim.target] = self.boost * longest * towards
+        for other in others.values():
+            if other[0].numel() > 1:
                 other.zero_()
-        return with_rows(changed, report)
+        return with_rows(forged, report)

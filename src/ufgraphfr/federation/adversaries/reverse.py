@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.federation.adversaries.base import Adversary, Aim, item_views, with_rows
 
 
@@ -11,10 +11,10 @@ class Reverse(Adversary):
 
     boost: float = Field(20.0, gt=0)
 
-    def reply(self, report: Report, aim: Aim) -> Report:
+    def reply(self, report: Report, task: Task, aim: Aim) -> Report:
         """See `Adversary.reply`."""
         changed, tables, others = item_views(report, aim)
-        for view in (*tables, *others):
+        for view in (*tables.values(), *others.values()):
             # a count of one number is what the server divides by, not something to learn from
             if view.is_floating_point() and view[0].numel() > 1:
                 view.mul_(-self.boost)

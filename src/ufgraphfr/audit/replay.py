@@ -1,0 +1,174 @@
+"""Let a finished run go on for some rounds, through the real client and server, and record it.
+
+Rounds that ask everyone once (an item graph's) are run first, from the initial weights, as they
+were in the run; then the rounds after the checkpoint. Nothing is written to the run's checkpoint.
+"""
+
+import json
+import logging
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.audit.recording import Recording, Release, Upload, dissect, nbytes
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint
+from ufgraphfr.experiment.config import Experiment, build
+from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import Answer, Local, Simulation
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BYTES = 2**30
+"""Of recorded uploads; later ones are not kept."""
+FEW = 16
+"""Victims asked together."""
+
+
+@dataclass
+class Recorder:
+    """A transport that asks the victims one by one and keeps what they send."""
+
+    simulation: Simulation
+    prepared: Prepared
+    victims: Tensor
+    uploads: list[Upload] = field(default_factory=list)
+    bytes: int = 0
+
+    def exchange(
+        self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
+    ) -> Iterator[Answer]:
+        """See `Transport.exchange`."""
+        watched = torch.isin(cohort, self.victims)
+        algorithm = self.simulation.algorithm
+        # few at a time: a contribution to an item graph is large
+        for clients in cohort[watched].split(FEW) if bool(watched.any()) else ():
+            report = self.simulation.apart(task_for(clients), key)
+            for place in torch.arange(len(report.clients)).split(1):
+                self._keep(report.select(place))
+            yield Answer(report.total() if algorithm.release == "sum" else report, 0.0, 0.0)
+        if not bool(watched.all()):
+            yield from Local(self.simulation).exchange(task_for, cohort[~watched], key)
+
+    def _keep(self, report: Report) -> None:
+        """What one client sent."""
+        if self.bytes > LARGEST_BYTES:
+            return
+        tables, texts = dissect(report, self.simulation.algorithm, self.prepared)
+        self.bytes += nbytes(tables, texts)
+        self.uploads.append(Upload(report.round, int(report.clients), tables, texts))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run, read again."""
+
+    experiment: Experiment
+    algorithm: Algorithm
+    prepared: Prepared
+    checkpoint: Checkpoint
+
+    @classmethod
+    def open(cls, folder: Path, data_dir: Path | None = None) -> "Finished":
+        """Read a run folder.
+
+        Raises:
+            InputError: not a finished federated run, or its data cannot be found or have changed.
+        """
+        run = RunFolder(folder)
+        if not run.result.exists():
+            raise InputError(f"{folder} holds no finished run: train it with ufgraphfr run")
+        experiment = build(tomllib.loads(run.config.read_text(encoding="utf-8")))
+        if not isinstance(experiment.model, Algorithm):
+            raise InputError(
+                f"{folder} is a run of {experiment.model.kind}, a centralised yardstick: nothing "
+                f"leaves a client that could be attacked; audit a federated algorithm"
+            )
+        prepared = prepare(experiment, data_dir)
+        trained_on = json.loads(run.result.read_text(encoding="utf-8"))["data"]["sha256"]
+        if trained_on != prepared.dataset.sha256:
+            raise InputError(
+                f"{folder} was trained on other data (sha256 {trained_on[:12]}... there, "
+                f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
+            )
+        checkpoint = load_checkpoint(run.model, torch.device("cpu"))
+        return cls(experiment, experiment.model, prepared, checkpoint)
+
+
+def record(run: Finished, count: int, victims: int) -> Recording:
+    """Run on and record.
+
+    Args:
+        run: the finished run.
+        count: rounds after the checkpoint.
+        victims: clients whose uploads are kept, drawn by the run's seed.
+    """
+    setting, algorithm = run.prepared.setting, run.algorithm
+    chosen = _draw(torch.from_numpy(run.prepared.split.warm), victims, setting.seed)
+    uploads: list[Upload] = []
+    releases: list[Release] = []
+    if algorithm.everyone(1):
+        private = algorithm.init_private(setting, run.prepared.shard)
+        start = Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
+        _go_on(run, start, 1, chosen, uploads, releases)
+    _go_on(run, run.checkpoint, count, chosen, uploads, releases)
+    return Recording(
+        experiment=run.experiment,
+        algorithm=algorithm,
+        prepared=run.prepared,
+        state=run.checkpoint.server,
+        store=MemoryStore(run.checkpoint.private),
+        round=run.checkpoint.round,
+        victims=chosen,
+        uploads=tuple(uploads),
+        releases=tuple(releases),
+    )
+
+
+def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
+    words = Key(seed, purpose=Purpose.COHORT, part=2).words(clients, 0, 1)[:, 0]
+    return clients[words.argsort(stable=True)[:count]].sort().values
+
+
+def _go_on(
+    run: Finished,
+    start: Checkpoint,
+    count: int,
+    victims: Tensor,
+    uploads: list[Upload],
+    releases: list[Release],
+) -> None:
+    """Run ``count`` rounds after a checkpoint and add what they let out."""
+    experiment, algorithm = run.experiment, run.algorithm
+    # copies: rounds change the clients' weights in place
+    store = MemoryStore({name: value.clone() for name, value in start.private.items()})
+    chunk = experiment.federation.chunk
+    simulation = Simulation(algorithm, experiment.mechanism, run.prepared.shard, store, chunk)
+    recorder = Recorder(simulation, run.prepared, victims)
+    for done in rounds(
+        algorithm,
+        experiment.mechanism,
+        recorder,
+        experiment.federation.model_copy(update={"rounds": start.round + count}),
+        torch.from_numpy(run.prepared.split.warm),
+        start.server,
+        Key(experiment.seed),
+        first=start.round + 1,
+    ):
+        logger.info("replayed round %d: %d clients", done.number, done.clients)
+        if done.released is None:
+            continue
+        parts = (
+            dissect(done.released, algorithm, run.prepared) if done.released.summed else ({}, {})
+        )
+        releases.append(Release(done.number, done.released.clients, *parts))
+    uploads += recorder.uploads
