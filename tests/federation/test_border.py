@@ -70,7 +70,7 @@ def test_honest_replies_pass(kind, apart, shard):
         state = algorithm.aggregate(state, report.total() if algorithm.release == "sum" else report)
 
 
-def rows(clients=2):
+def rows():
     index = torch.tensor([1, 5, 2])
     return Rows(torch.tensor([0, 2, 3]), index, torch.ones(3, DIM), ITEMS)
 

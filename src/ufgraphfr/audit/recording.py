@@ -33,7 +33,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Release:
+class Published:
     """What a round's clients became, of which everything broadcast is made.
 
     Attributes:
@@ -59,7 +59,7 @@ class Recording:
         round: of the checkpoint.
         victims: int64, whose uploads were recorded.
         uploads: in the order of rounds.
-        releases: likewise.
+        published: likewise.
     """
 
     experiment: Experiment
@@ -70,7 +70,7 @@ class Recording:
     round: int
     victims: Tensor
     uploads: tuple[Upload, ...]
-    releases: tuple[Release, ...]
+    published: tuple[Published, ...]
 
     def history(self, client: int) -> Tensor:
         """Which items a client trains on, bool ``[items]``."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.audit.recording import Recording, Release, Upload, dissect, nbytes
+from ufgraphfr.audit.recording import Recording, Published, Upload, dissect, nbytes
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task
@@ -115,12 +115,12 @@ def record(run: Finished, count: int, victims: int) -> Recording:
     setting, algorithm = run.prepared.setting, run.algorithm
     chosen = _draw(torch.from_numpy(run.prepared.split.warm), victims, setting.seed)
     uploads: list[Upload] = []
-    releases: list[Release] = []
+    published: list[Published] = []
     if algorithm.everyone(1):
         private = algorithm.init_private(setting, run.prepared.shard)
         start = Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
-        _go_on(run, start, 1, chosen, uploads, releases)
-    _go_on(run, run.checkpoint, count, chosen, uploads, releases)
+        _go_on(run, start, 1, chosen, uploads, published)
+    _go_on(run, run.checkpoint, count, chosen, uploads, published)
     return Recording(
         experiment=run.experiment,
         algorithm=algorithm,
@@ -130,7 +130,7 @@ def record(run: Finished, count: int, victims: int) -> Recording:
         round=run.checkpoint.round,
         victims=chosen,
         uploads=tuple(uploads),
-        releases=tuple(releases),
+        published=tuple(published),
     )
 
 
@@ -145,7 +145,7 @@ def _go_on(
     count: int,
     victims: Tensor,
     uploads: list[Upload],
-    releases: list[Release],
+    published: list[Published],
 ) -> None:
     """Run ``count`` rounds after a checkpoint and add what they let out."""
     experiment, algorithm = run.experiment, run.algorithm
@@ -170,5 +170,5 @@ def _go_on(
         parts = (
             dissect(done.released, algorithm, run.prepared) if done.released.summed else ({}, {})
         )
-        releases.append(Release(done.number, done.released.clients, *parts))
+        published.append(Published(done.number, done.released.clients, *parts))
     uploads += recorder.uploads

@@ -39,11 +39,11 @@ class Intersection(Attack):
     @staticmethod
     def _from_broadcast(recording: Recording) -> list[Finding]:
         """Rows that move more in rounds with a client than in rounds without it."""
-        names = sorted({name for release in recording.releases for name in release.tables})
+        names = sorted({name for public in recording.published for name in public.tables})
         items = recording.prepared.setting.items
         found = []
         for name in names:
-            held = [r for r in recording.releases if name in r.tables]
+            held = [r for r in recording.published if name in r.tables]
             if len(held) < 2 or held[0].tables[name].shape[1] == items:
                 continue
             lengths = torch.stack([moved(r.tables[name])[0] for r in held])
