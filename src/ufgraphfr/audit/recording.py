@@ -11,6 +11,7 @@ from ufgraphfr.core.rows import Rows
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.privacy.base import Mechanism
 
 Arrays = dict[str, Tensor]
 
@@ -53,10 +54,11 @@ class Recording:
     """All that attacks may look at, and the truth to compare with.
 
     Attributes:
-        experiment, algorithm, prepared: what ran.
+        experiment, algorithm, mechanism, prepared: what ran.
         state: the server's memory at the checkpoint, which was broadcast.
         store: the clients' weights there.
         round: of the checkpoint.
+        rounds: how many were replayed after it.
         victims: int64, whose uploads were recorded.
         uploads: in the order of rounds.
         published: likewise.
@@ -64,10 +66,12 @@ class Recording:
 
     experiment: Experiment
     algorithm: Algorithm
+    mechanism: Mechanism
     prepared: Prepared
     state: State
     store: MemoryStore
     round: int
+    rounds: int
     victims: Tensor
     uploads: tuple[Upload, ...]
     published: tuple[Published, ...]

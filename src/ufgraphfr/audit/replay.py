@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.audit.recording import Recording, Published, Upload, dissect, nbytes
+from ufgraphfr.audit.recording import Published, Recording, Upload, dissect, nbytes
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task
@@ -124,10 +124,12 @@ def record(run: Finished, count: int, victims: int) -> Recording:
     return Recording(
         experiment=run.experiment,
         algorithm=algorithm,
+        mechanism=run.experiment.mechanism,
         prepared=run.prepared,
         state=run.checkpoint.server,
         store=MemoryStore(run.checkpoint.private),
         round=run.checkpoint.round,
+        rounds=count,
         victims=chosen,
         uploads=tuple(uploads),
         published=tuple(published),

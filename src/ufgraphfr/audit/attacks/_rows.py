@@ -51,13 +51,17 @@ def upload_findings(
         measured: for each table and client: scores, guesses and truth, ``[n]`` each.
         what: what was guessed, for the reader.
     """
-    best = max(
-        measured,
-        key=lambda name: over_clients([auc(s, t) for s, _, t in measured[name]]).value,
-        default=None,
-    )
-    if best is None:
+    if not measured:
         return []
+
+    def learnt(name: str) -> tuple[float, float]:
+        """AUC, and between equal ones precision."""
+        cases = measured[name]
+        precise = over_clients([precision_recall(guess, truth)[0] for _, guess, truth in cases])
+        exact = over_clients([auc(scores, truth) for scores, _, truth in cases])
+        return round(exact.value, 3), precise.value
+
+    best = max(sorted(measured), key=learnt)
     cases = measured[best]
     aucs = over_clients([auc(scores, truth) for scores, _, truth in cases])
     pairs = [precision_recall(guessed, truth) for _, guessed, truth in cases]

@@ -11,8 +11,9 @@ from ufgraphfr.audit.bounds import ONE_SIDED, Measured
 from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.spec import Spec
 
-View = Literal["upload", "broadcast"]
-"""Who attacks: a server that reads each client's uploads, or anybody who reads the broadcast."""
+View = Literal["upload", "broadcast", "clients"]
+"""Who attacks: a server that reads each client's uploads, anybody who reads the broadcast, or
+malicious clients."""
 
 
 @dataclass(frozen=True)

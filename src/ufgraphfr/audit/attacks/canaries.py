@@ -92,7 +92,7 @@ class Canaries(Attack):
         federation = experiment.federation
         if recording.algorithm.release == "per-client":
             return []
-        scores, inside = self.play(experiment.mechanism, federation, experiment.seed)
+        scores, inside = self.play(recording.mechanism, federation, experiment.seed)
         return self.findings(scores, inside)
 
     def play(

@@ -78,7 +78,7 @@ class IMIA(Attack):
         task = algorithm.broadcast(recording.state, client, recording.round + 1)
         private = algorithm.init_private(setting, own)
         key = Key(setting.seed + 1 + number, recording.round + 1)
-        mechanism = recording.experiment.mechanism
+        mechanism = recording.mechanism
         report, _ = respond(algorithm, mechanism, task, own, private, key, apart=True)
         tables, texts = dissect(report.apart(), algorithm, prepared)
         has = torch.zeros(setting.items, dtype=torch.bool).index_fill(0, items, True)
