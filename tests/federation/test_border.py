@@ -87,7 +87,7 @@ EXPECTED = Expected(
     arrays={
         "items": Form(True, True, (ITEMS, DIM)),
         "user": Form(False, True, (4,)),
-        "count": Form(False, False, (1,)),
+        "count": Form(False, False, (1,), signed=False),
     },
     norm_cap=3.0,
     row_cap=2.0,
@@ -151,6 +151,20 @@ BROKEN = [
 
 def test_what_is_expected_passes():
     check(honest(), EXPECTED)
+
+
+def test_clipped_updates_on_a_grid_pass_with_their_signs_and_without_a_loss():
+    forms = {"items": Form(True, False, (ITEMS, DIM)), "user": Form(False, False, (4,))}
+    expected = replace(EXPECTED, arrays=forms, loss=False)
+    arrays = {
+        "items": replace(rows(), values=-torch.ones(3, DIM, dtype=torch.int64)),
+        "user": -torch.ones(2, 4, dtype=torch.int64),
+    }
+    report = replace(honest(), arrays=arrays, loss=torch.full((2,), torch.nan))
+    check(report, expected)
+    with pytest.raises(RejectedReply) as refused:
+        check(replace(report, loss=torch.zeros(2)), expected)
+    assert refused.value.reason == "loss"
 
 
 @pytest.mark.parametrize(

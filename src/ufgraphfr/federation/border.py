@@ -40,7 +40,7 @@ RULES: dict[Reason, str] = {
     "round": "a reply answers the round it was asked for",
     "client": "only a client that was asked may reply, and only once",
     "summed": "a reply is a sum over clients exactly if one was asked for",
-    "loss": "the loss is one finite number for each client",
+    "loss": "the loss is one finite number for each client, or untold if nobody asked for it",
     "arrays": "a reply holds the arrays it was asked for and no others",
     "dtype": "every array has the kind of numbers it was asked for",
     "shape": "every array has the shape it was asked for",
@@ -76,11 +76,14 @@ class Form:
         rows: whether it holds changed rows of an item table.
         floating: float32; otherwise whole numbers of any width.
         shape: without a clients axis.
+        signed: whether whole numbers may be negative, as clipped updates on a grid are; counts
+            are not.
     """
 
     rows: bool
     floating: bool
     shape: tuple[int, ...]
+    signed: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Expected:
         clients: int64 ``[clients]``, who was asked and has not replied yet.
         summed: whether one reply may be a sum over its clients.
         arrays: the form of each array.
+        loss: whether clients tell their loss; under a guarantee it is NaN.
         norm_cap: the largest norm of a client's array, or None.
         row_cap: the largest norm of a client's item row, or None.
         algorithm: judges whether one client could have sent a reply.
@@ -101,6 +105,7 @@ class Expected:
     clients: Tensor
     summed: bool
     arrays: dict[str, Form]
+    loss: bool = True
     norm_cap: float | None = None
     row_cap: float | None = None
     algorithm: Algorithm | None = None
@@ -155,6 +160,7 @@ class Border:
             clients=clients,
             summed=specimen.summed,
             arrays={name: _form(value, specimen.summed) for name, value in specimen.arrays.items()},
+            loss=bool(specimen.loss.isfinite().all()),
             norm_cap=self.norm_cap,
             row_cap=self.row_cap,
             algorithm=self.algorithm,
@@ -193,7 +199,7 @@ def check(report: Report, expected: Expected) -> None:
             raise RejectedReply("dtype")
         if form.floating and not bool(torch.isfinite(values).all()):
             raise RejectedReply("not-finite")
-        if not form.floating and bool((values < 0).any()):
+        if not form.signed and bool((values < 0).any()):
             raise RejectedReply("negative-count")
         _check_caps(value, report, expected)
     alone = len(report.clients) == 1
@@ -223,8 +229,10 @@ def _check_frame(report: Report, expected: Expected) -> None:
         raise RejectedReply("client")
     if report.summed is not expected.summed:
         raise RejectedReply("summed")
-    # a mean that left float32's range is an honest sign of divergence, but nothing to learn from
-    if not loss.is_floating_point() or loss.shape != who.shape or not loss.isfinite().all():
+    if not loss.is_floating_point() or loss.shape != who.shape:
+        raise RejectedReply("loss")
+    # a loss that left float32's range is an honest sign of divergence, but nothing to learn from
+    if not bool((loss.isfinite() if expected.loss else loss.isnan()).all()):
         raise RejectedReply("loss")
 
 
@@ -271,7 +279,7 @@ def _check_caps(value: Tensor | Rows, report: Report, expected: Expected) -> Non
     if report.summed and len(report.clients) > 1:
         return
     if isinstance(value, Rows):
-        squares = value.values.square().sum(1)
+        squares = value.values.double().square().sum(1)
         norms = squares.new_zeros(value.clients).index_add_(0, value.owner, squares).sqrt()
         if expected.row_cap is not None and _over(squares.sqrt(), expected.row_cap):
             raise RejectedReply("row")
@@ -291,10 +299,14 @@ def _over(norms: Tensor, cap: float) -> bool:
 
 
 def _form(value: Tensor | Rows, summed: bool) -> Form:
+    values = value.values if isinstance(value, Rows) else value
+    floating = values.is_floating_point()
+    # counts of one client are sent in a byte or two, grids of clipped updates in eight
+    signed = floating or values.dtype == torch.int64
     if isinstance(value, Rows):
-        return Form(True, True, (value.height, value.values.shape[1]))
-    shape = value.shape if summed else value.shape[1:]
-    return Form(False, value.is_floating_point(), tuple(shape))
+        return Form(True, floating, (value.height, values.shape[1]), signed)
+    shape = values.shape if summed else values.shape[1:]
+    return Form(False, floating, tuple(shape), signed)
 
 
 def _invented(task: Task, setting: Setting) -> Shard:
