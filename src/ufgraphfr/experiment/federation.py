@@ -11,11 +11,13 @@ from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.hostile import Hostile
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Clients, Simulation
+from ufgraphfr.privacy.base import Mechanism
 
 
 def simulated(
     experiment: Experiment,
     algorithm: Algorithm,
+    mechanism: Mechanism,
     prepared: Prepared,
     store: MemoryStore,
     device: torch.device,
@@ -23,7 +25,7 @@ def simulated(
     """The clients of an experiment, in this process."""
     simulation = Simulation(
         algorithm,
-        experiment.mechanism,
+        mechanism,
         prepared.shard.to(device),
         store,
         experiment.federation.chunk,
@@ -43,7 +45,9 @@ def aimed(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> A
     return adversary.aim(algorithm, prepared.setting, prepared.shard, who)
 
 
-def border(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> Border:
+def border(
+    experiment: Experiment, algorithm: Algorithm, mechanism: Mechanism, prepared: Prepared
+) -> Border:
     """What the server lets in.
 
     Honest simulated clients are summed before the server looks, as with secure sums; malicious
@@ -54,4 +58,4 @@ def border(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> 
         defence = DEFENCES.build("row-cap", {}, "[federation.defence]")
     if experiment.federation.adversary is None:
         defence = None
-    return Border(algorithm, experiment.mechanism, prepared.setting, defence)
+    return Border(algorithm, mechanism, prepared.setting, defence)

@@ -107,17 +107,18 @@ def _rounds(
     device: torch.device,
 ) -> Iterator[Round]:
     """The rounds after a checkpoint."""
-    clients = simulated(experiment, algorithm, prepared, store, device)
+    mechanism = experiment.mechanism
+    clients = simulated(experiment, algorithm, mechanism, prepared, store, device)
     return rounds(
         algorithm,
-        experiment.mechanism,
+        mechanism,
         TRANSPORTS[experiment.federation.transport](clients),
         experiment.federation,
         torch.from_numpy(prepared.split.warm).to(device),
         last.server,
         Key(experiment.seed),
         first=last.round + 1,
-        border=border(experiment, algorithm, prepared),
+        border=border(experiment, algorithm, mechanism, prepared),
     )
 
 
