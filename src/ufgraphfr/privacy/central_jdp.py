@@ -1,4 +1,4 @@
-"""User-level joint differential privacy: everything that is broadcast is private in each user's data.
+"""User-level joint differential privacy: what is broadcast is private in each user's data.
 
 Kearns, Pai, Roth, Ullman, "Mechanism design in large games: incentives and privacy", ITCS 2014
 (billboard model: Hsu et al., STOC 2014; for recommenders: Chien et al., ICML 2021). What stays on a
@@ -13,9 +13,10 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.accounting import Gaussian
-from ufgraphfr.privacy.accounted.claim import central_claim
-from ufgraphfr.privacy.accounted.gaussian import NoisedSums, Part, from_seed, from_system
+from ufgraphfr.privacy.accounted.claim import Terms, central_claim
+from ufgraphfr.privacy.accounted.gaussian import NoisedSums, Part
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.noise import secure_normal, seeded_normal
 from ufgraphfr.privacy.base import Exposure, Mechanism, Plan, PrivacySpec
 
 
@@ -40,7 +41,7 @@ class CentralJDP(PrivacySpec):
     """L2 bound on what a client adds to one item's row."""
     participation_cap: int | None = Field(None, ge=1)
     """Rounds of one part that a client may take part in, at most."""
-    shares: dict[str, Annotated[float, Field(gt=0)]] = {}
+    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Of the budget, by part of the model, instead of the model's own choice."""
     seeded_noise: bool = False
     """For tests: noise from the run's seed. It hides nothing, and nothing is promised."""
@@ -64,8 +65,9 @@ class CentralJDP(PrivacySpec):
         parts = tuple(
             self._part(exposure, z) for exposure, z in zip(plan.exposures, noise, strict=True)
         )
-        ledger.promise(central_claim(self, plan, parts, gaussians))
-        normal = from_seed if self.seeded_noise else from_system
+        terms = Terms(self.epsilon, self.delta, self.trust, self.shards, self.seeded_noise)
+        ledger.promise(central_claim(terms, plan, parts, gaussians))
+        normal = seeded_normal if self.seeded_noise else secure_normal
         return NoisedSums(parts, ledger, self.shards, normal)
 
     def _gaussian(self, exposure: Exposure) -> Gaussian:

@@ -53,8 +53,7 @@ def noise_of(epsilon: float, delta: float) -> float:
 
 
 def epsilon_of(noise: float, delta: float) -> float:
-    """The epsilon of one release of sensitivity 1 with this standard deviation; `noise_of`'s
-    inverse."""
+    """The epsilon of one release of sensitivity 1 with this noise, the inverse of `noise_of`."""
     return float(dp_accounting.get_epsilon_gaussian(noise, delta))
 
 
@@ -63,7 +62,8 @@ def multipliers(parts: Sequence[Gaussian], epsilon: float, delta: float) -> tupl
 
     Args:
         parts: in any order; at most one may have secret cohorts.
-        epsilon, delta: the whole budget.
+        epsilon: the whole budget, with
+        delta: the probability of worse.
 
     Raises:
         InputError: no noise multiplier keeps to it; the feasible range is named.

@@ -1,7 +1,8 @@
 """The promise of a run, as facts: written into the ledger before the first release."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.accounting import Gaussian
@@ -11,8 +12,9 @@ from ufgraphfr.privacy.base import Plan
 Claim = dict[str, Any]
 
 
-class CentralTerms(Protocol):
-    """What a mechanism with noised sums is asked for."""
+@dataclass(frozen=True)
+class Terms:
+    """What a mechanism with noised sums was asked for; the names are those of its table."""
 
     epsilon: float
     delta: float
@@ -22,7 +24,7 @@ class CentralTerms(Protocol):
 
 
 def central_claim(
-    terms: CentralTerms, plan: Plan, parts: Sequence[Part], gaussians: Sequence[Gaussian]
+    terms: Terms, plan: Plan, parts: Sequence[Part], gaussians: Sequence[Gaussian]
 ) -> Claim:
     """The promise of `central-jdp`.
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key
@@ -23,7 +22,7 @@ from ufgraphfr.core.messages import Report
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
-from ufgraphfr.privacy.accounted.noise import grid_step, secure_normal, seeded_normal
+from ufgraphfr.privacy.accounted.noise import grid_step
 from ufgraphfr.privacy.base import Arrays, Exposure, Mechanism
 
 WITHIN = "within the clip"
@@ -32,16 +31,7 @@ QUANTILE, RATE = 0.5, 0.2
 FIRST_CLIP = 0.1
 
 Normal = Callable[[int, Key, int], Tensor]
-
-
-def from_system(count: int, key: Key, part: int) -> Tensor:
-    """Noise that depends on no key."""
-    return secure_normal(count)
-
-
-def from_seed(count: int, key: Key, part: int) -> Tensor:
-    """Noise that can be drawn again: it hides nothing."""
-    return seeded_normal(count, key, part)
+"""Standard normal numbers: how many, for which round, and for which array."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +65,7 @@ class Part:
         """z of the update itself, if the count within the clip is paid from the same release."""
         if self.clip is not None:
             return self.noise
-        return (self.noise**-2 - (2 * self.count_noise) ** -2) ** -0.5
+        return 1 / math.sqrt(self.noise**-2 - (2 * self.count_noise) ** -2)
 
 
 class NoisedSums(Mechanism):

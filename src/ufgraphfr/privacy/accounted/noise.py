@@ -24,8 +24,8 @@ def grid_step(clip: float) -> float:
     return 2.0 ** (math.floor(math.log2(clip)) - 24)
 
 
-def secure_normal(count: int) -> Tensor:
-    """Standard normal numbers nobody can predict, float64 ``[count]``.
+def secure_normal(count: int, *_: object) -> Tensor:
+    """Standard normal numbers nobody can predict, float64 ``[count]``; they depend on no key.
 
     Box and Muller's method on words of `os.urandom` (on Linux a ChaCha20 generator).
     """

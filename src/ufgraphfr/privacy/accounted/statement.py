@@ -83,7 +83,7 @@ def _promise(claim: Claim) -> Iterator[str]:
 def _parts(claim: Claim, ledger: Ledger) -> Iterator[str]:
     yield "## What was released, and what it cost"
     yield ""
-    yield "| part | rounds | of them a user takes part in | noise multiplier z | clip C | released |"
+    yield "| part | rounds | a user takes part in | noise multiplier z | clip C | released |"
     yield "|---|---|---|---|---|---|"
     for name, part in claim["parts"].items():
         done = sum(spend["part"] == name for spend in ledger.spends)
@@ -95,8 +95,8 @@ def _parts(claim: Claim, ledger: Ledger) -> Iterator[str]:
     yield ""
     yield (
         f"The noise of a release is Gaussian with standard deviation z C on the sum over the "
-        f"cohort{_holders(claim)}. Accountant: {claim['accountant']}. The ledger was charged before "
-        f"each release and refuses any beyond these."
+        f"cohort{_holders(claim)}. Accountant: {claim['accountant']}. The ledger was charged "
+        f"before each release and refuses any beyond these."
     )
     yield ""
     if claim["why"]:
