@@ -1,6 +1,7 @@
 """What a model lets out of its clients, in the words that a privacy budget is spent in."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ class Budget:
         noise: standard deviation that one sum over clients gets, each of length at most 1, if
             nothing else is ever released.
         most: numbers that one client may upload, or None for any.
+        shares: of the budget by part, where they are not the model's choice.
     """
 
     clients: int
     noise: float
     most: int | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)

@@ -55,7 +55,7 @@ class CentralJDP(PrivacySpec):
     def budget(self, clients: int) -> Budget:
         """See `PrivacySpec.budget`."""
         noise = accounting.noise_of(self.epsilon, self.delta)
-        return Budget(clients, noise * self.shards**0.5)
+        return Budget(clients, noise * self.shards**0.5, shares=self.shares)
 
     def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
         """See `PrivacySpec.opened`."""
@@ -72,8 +72,7 @@ class CentralJDP(PrivacySpec):
 
     def _gaussian(self, exposure: Exposure) -> Gaussian:
         release = exposure.release
-        share = self.shares.get(release.part, release.share)
-        return Gaussian(exposure.participations, exposure.rate, share)
+        return Gaussian(exposure.participations, exposure.rate, release.share)
 
     def _part(self, exposure: Exposure, noise: float) -> Part:
         norm = exposure.release.norm
