@@ -29,10 +29,12 @@ from ufgraphfr.ops.recency import recency
 from ufgraphfr.ops.taste import tastes
 
 POPULARITY, GRAPH = "popularity", "graph"
-LEAST_SIGNAL = 700.0
+LEAST_SIGNAL = 400.0
 """Clients over noise from which on the graph is worth its share of the budget."""
-ITEMS_PER_SIGNAL = 8.0
-"""Signal that one more item of the graph needs."""
+LEAST_ITEMS = 100
+"""Of a graph."""
+SIGNAL_PER_ITEM = 8.0
+"""What one more item of the graph needs."""
 
 
 class PrivateForm(Algorithm):
@@ -43,17 +45,17 @@ class PrivateForm(Algorithm):
 
     counted: int = Field(40, ge=1)
     """Last items of a client that popularity counts."""
-    places: int = Field(100, ge=2)
+    places: int = Field(200, ge=2)
     """Last items of a client that the graph sees."""
-    gaps: int = Field(5, ge=1)
+    gaps: int = Field(8, ge=1)
     """The farthest distance between two items that counts as a transition."""
     graph_items: int | None = Field(None, ge=0)
     """The most popular items that the graph links, 0 for no graph; None lets the budget decide."""
-    graph_share: float = Field(0.8, gt=0, lt=1)
-    """Of the budget, where there is a graph."""
+    graph_share: float | None = Field(None, gt=0, lt=1)
+    """Of the budget, where there is a graph; None lets the budget decide."""
     graph_weight: float | None = Field(None, ge=0)
     """Of the graph's scores relative to the head's; None lets the budget decide."""
-    threshold: float = Field(1.0, ge=0)
+    threshold: float = Field(0.5, ge=0)
     """Standard deviations of noise that every transition is lowered by."""
     shrink: float = Field(20.0, ge=0)
     """Pulls transitions between rare items to zero."""
@@ -73,13 +75,17 @@ class PrivateForm(Algorithm):
     def chosen(self, budget: Budget, setting: Setting) -> "PrivateForm":
         """The parts that a budget affords, for so many clients and items."""
         signal = budget.clients / budget.noise
-        items = 0 if signal < LEAST_SIGNAL else round(signal / ITEMS_PER_SIGNAL)
+        items, share = self.graph_items, budget.shares.get(GRAPH, self.graph_share)
+        if items is None:
+            affordable = max(LEAST_ITEMS, round(signal / SIGNAL_PER_ITEM))
+            items = affordable if signal >= LEAST_SIGNAL else 0
+        share = 1 - min(0.75, max(0.1, 350 / signal)) if share is None else share
+        # of the graph: .1 where it has just become affordable, .2 where it is clear
+        weight = 0.2 * min(1.0, signal * math.sqrt(share) / 1e4) ** (1 / 3)
         found = {
-            "graph_items": min(
-                setting.items, items if self.graph_items is None else self.graph_items
-            ),
-            "graph_weight": _weight(signal) if self.graph_weight is None else self.graph_weight,
-            "graph_share": budget.shares.get(GRAPH, self.graph_share),
+            "graph_items": min(setting.items, items),
+            "graph_share": share,
+            "graph_weight": weight if self.graph_weight is None else self.graph_weight,
             "signal": signal,
             "noise": budget.noise,
         }
@@ -94,8 +100,8 @@ class PrivateForm(Algorithm):
         else:
             graph = (
                 f"graph: transitions among the {self.graph_items:,} most popular items, with "
-                f"{self.graph_share:.0%} of the budget: {ratio} carry one item for every "
-                f"{ITEMS_PER_SIGNAL:g}"
+                f"{self._shares[GRAPH]:.0%} of the budget: {ratio} carry one item for every "
+                f"{SIGNAL_PER_ITEM:g}, at least {LEAST_ITEMS}"
             )
         return (
             popularity,
@@ -106,7 +112,7 @@ class PrivateForm(Algorithm):
 
     @property
     def _shares(self) -> dict[str, float]:
-        if not self.graph_items:
+        if not self.graph_items or self.graph_share is None:
             return {POPULARITY: 1.0}
         return {POPULARITY: 1 - self.graph_share, GRAPH: self.graph_share}
 
@@ -208,11 +214,6 @@ class PrivateForm(Algorithm):
         history = _written(inputs, self.decay)
         weights = tastes(features, offset, history @ features, history.sum(1), self.ridge)
         return weights @ features.T
-
-
-def _weight(signal: float) -> float:
-    """Of the graph: .1 where it is just affordable, .2 where it is clear."""
-    return min(0.2, max(0.05, 0.1 * math.sqrt(signal / 2000)))
 
 
 def _written(inputs: Shard, decay: float) -> Tensor:
