@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
@@ -28,6 +29,7 @@ class Setting:
         text_width: E, of the embedded profiles.
         seed: of the initial weights, known to server and clients.
         features: float ``[items, columns]``, what is publicly known of each item, or None.
+        item_text: float ``[items, width]``, the embedded titles, for models that ask for them.
     """
 
     items: int
@@ -35,6 +37,7 @@ class Setting:
     text_width: int
     seed: int
     features: Tensor | None = None
+    item_text: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,18 @@ class Algorithm(Spec, ABC):
     def everyone(self, round_number: int) -> bool:
         """Whether this round asks every client once, whatever the size of a cohort."""
         return False
+
+    def releases(self, rounds: int) -> tuple[Release, ...]:
+        """What clients upload in which of the rounds; by default one update a round."""
+        return (Release("update", 1, rounds),)
+
+    def under(self, budget: Budget, setting: Setting) -> "Algorithm":
+        """The form of this model for a privacy budget; by default the same model."""
+        return self
+
+    def explained(self) -> tuple[str, ...]:
+        """Why this form was chosen for its budget, a line for each part of the model."""
+        return ()
 
     def blends(self) -> Tensor | None:
         """Weights of the model's parts to choose from on validation.

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
+from ufgraphfr.algorithms._private_form import PrivateForm
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.transformer import Transformer
@@ -67,6 +69,8 @@ class UFGraphFormer(Algorithm):
     betas: tuple[float, float] = (0.9, 0.98)
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is evaluated."""
+    private: PrivateForm | None = None
+    """What this model becomes under a privacy budget, where its defaults do not fit."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "UFGraphFormer":
@@ -88,6 +92,10 @@ class UFGraphFormer(Algorithm):
             self.history,
             self.text,
         )
+
+    def under(self, budget: Budget, setting: Setting) -> Algorithm:
+        """See `Algorithm.under`: sums that are worth their noise, the rest on the device."""
+        return (self.private or PrivateForm()).chosen(budget, setting)
 
     def everyone(self, round_number: int) -> bool:
         """See `Algorithm.everyone`: all clients contribute to the item graph, once."""

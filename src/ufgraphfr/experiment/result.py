@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.evaluation.protocol import Outcome, Score
@@ -15,6 +16,8 @@ from ufgraphfr.experiment.attack import assess_attack
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
 
 SCHEMA = "ufgraphfr-result-1"
 
@@ -42,6 +45,9 @@ def write_result(
     validation = _validation(lines, best, score, prepared, chunk)
     cold = assess_cold(score, prepared, chunk)
     yardsticks, outcomes = assess_yardsticks(experiment.yardsticks, prepared, chunk)
+    ledger = Ledger(folder.ledger)
+    if ledger.claim is not None:
+        write_atomically(folder.statement, statement(ledger).encode())
     write_parquet(folder.ranks, _ranks(prepared.dataset, test, outcomes))
     folder.promote_best()
     seconds = _seconds(lines, time.perf_counter() - started)
@@ -63,8 +69,8 @@ def write_result(
         "seconds": seconds,
         **_costs(lines),
         "peak_rss_bytes": peak_rss_bytes(),
-        "privacy": None,
-        "guarantee": experiment.mechanism.guarantee,
+        "privacy": guarantee(ledger.claim),
+        "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
         "config_digest": experiment.digest,
     }
     if experiment.federation.adversary is not None:

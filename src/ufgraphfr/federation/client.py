@@ -3,9 +3,13 @@
 Simulation calls it with a chunk of clients, a phone with one, a silo with its users.
 """
 
+import math
 from dataclasses import replace
 
+import torch
+
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
 from ufgraphfr.data.shards import Shard
@@ -48,6 +52,13 @@ def respond(
             return replace(report, clients=task.clients, loss=report.loss[back]), after
         return report.select(back), after
     update, after = algorithm.local(task, shard, private, key)
+    if mechanism.accounted and update.summed:
+        raise InputError(
+            f"{algorithm.kind} adds up its clients' updates before any of them is clipped: it has "
+            f"no private form; choose another algorithm, or [privacy] kind = 'none'"
+        )
     arrays = mechanism.privatize(update.arrays, task.clients, key)
-    report = Report(task.round, task.clients, arrays, update.summed, update.loss)
+    # a loss tells about its client's data, and no budget pays for it
+    loss = torch.full_like(update.loss, math.nan) if mechanism.accounted else update.loss
+    report = Report(task.round, task.clients, arrays, update.summed, loss)
     return report if apart or algorithm.release == "per-client" else report.total(), after

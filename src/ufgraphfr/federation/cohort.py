@@ -1,5 +1,6 @@
 """Who takes part in a round: keyed draws, so a resumed run draws the same cohorts."""
 
+import os
 from typing import Any, Literal
 
 import torch
@@ -22,8 +23,9 @@ class FederationSpec(Spec):
     rounds: int = Field(100, ge=1)
     cohort: float = Field(1.0, gt=0)
     """Clients of a round: a share up to 1, or a number above 1."""
-    sampling: Literal["fixed", "poisson"] = "fixed"
-    """``fixed`` draws exactly that many, ``poisson`` each client by its own coin."""
+    sampling: Literal["fixed", "poisson", "rotation"] = "fixed"
+    """``fixed`` draws exactly that many, ``poisson`` each client by its own coin, ``rotation``
+    shuffles all clients into cohorts and starts again when everybody had a turn."""
     chunk: int = Field(128, ge=1)
     """Clients stacked at once: the one knob that bounds memory; results do not depend on it."""
     transport: Literal["local", "loopback"] = "local"
@@ -65,18 +67,43 @@ class FederationSpec(Spec):
         """The expected size of a cohort."""
         return min(clients, self.cohort if self.cohort > 1 else self.cohort * clients)
 
+    def turns(self, clients: int) -> int:
+        """``rotation``: rounds until everybody had a turn."""
+        return max(1, round(clients / self.expected(clients)))
 
-def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key) -> Tensor:
+    def participations(self, first: int, last: int, clients: int) -> int:
+        """Rounds from ``first`` to ``last`` that one client takes part in, at most."""
+        if self.sampling != "rotation":
+            return last - first + 1
+        turns = self.turns(clients)
+        return (last - 1) // turns - (first - 1) // turns + 1
+
+
+def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key, secret: bool = False) -> Tensor:
     """The clients of a round, ascending.
 
     Args:
         spec: size and sampling.
         clients: int64 ``[clients]``, who may be drawn.
         key: seed and round.
+        secret: whether a guarantee rests on Poisson coins, which no seed may then give away.
     """
     size = spec.expected(len(clients))
+    if spec.sampling == "rotation":
+        turns = spec.turns(len(clients))
+        lap, turn = divmod(key.round - 1, turns)
+        order = key.at(lap).to(Purpose.COHORT, 1).words(clients, 0, 1)[:, 0].argsort(stable=True)
+        return clients[torch.sort(order.tensor_split(turns)[turn]).values]
     words = key.to(Purpose.COHORT).words(clients, 0, 1)[:, 0]
     if spec.sampling == "poisson":
+        if secret:
+            words = _coins(len(clients)).to(clients.device)
         return clients[words < round(size / len(clients) * 2**32)]
     chosen = words.argsort(stable=True)[: max(1, round(size))]
     return clients[torch.sort(chosen).values]
+
+
+def _coins(count: int) -> Tensor:
+    """Uniform 32-bit words from the operating system, int64 ``[count]``."""
+    drawn = torch.frombuffer(bytearray(os.urandom(8 * count)), dtype=torch.int64)
+    return drawn & 0xFFFFFFFF

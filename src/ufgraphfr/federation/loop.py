@@ -87,7 +87,7 @@ def rounds(
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
         everyone = algorithm.everyone(number)
-        cohort = clients if everyone else draw_cohort(spec, clients, now)
+        cohort = clients if everyone else draw_cohort(spec, clients, now, mechanism.accounted)
         task_for = partial(algorithm.broadcast, state, round_number=number)
         collected = _collect(transport, task_for, cohort, now, border)
         trained = time.perf_counter()
