@@ -49,7 +49,7 @@ def audit(
         logger.info("attack %s: %d figures", attack.kind, len(findings))
         lines += [judged(attack.kind, attack.question, found, promise) for found in findings]
         if not findings:
-            silent.append(f"{attack.kind}: nothing to attack ({attack.question})")
+            silent.append(f"{attack.kind}: nothing to attack, {attack.otherwise}")
     done = Audit(
         name=run.experiment.name,
         algorithm=run.algorithm.kind,

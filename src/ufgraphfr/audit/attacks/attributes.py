@@ -27,6 +27,7 @@ class Attributes(Attack):
     """Finds the profile whose vector lies nearest."""
 
     question: ClassVar[str] = "a client's profile, from the text layer"
+    otherwise: ClassVar[str] = "no text layer was uploaded"
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""

@@ -46,6 +46,8 @@ class Attack(Spec, ABC):
 
     question: ClassVar[str]
     """What it tries to find out."""
+    otherwise: ClassVar[str] = "no item table was uploaded"
+    """Why there may be nothing to attack."""
 
     @abstractmethod
     def run(self, recording: Recording) -> list[Finding]:

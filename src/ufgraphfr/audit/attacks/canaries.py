@@ -80,6 +80,9 @@ class Canaries(Attack):
     """Tells canaries that took part from canaries that did not."""
 
     question: ClassVar[str] = "who took part, from everything that was released"
+    otherwise: ClassVar[str] = (
+        "this algorithm releases no sums, each client's own upload is what its server works with"
+    )
 
     canaries: int = Field(1000, ge=20)
     cells_each: int = Field(20, ge=1)

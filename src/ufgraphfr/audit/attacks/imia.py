@@ -31,10 +31,11 @@ class IMIA(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        uploads = {u.client: u for u in recording.uploads if u.round > recording.round}
+        known = [self._shadow(recording, number) for number in range(self.shadows)]
+        names = known[0][0].tables.keys()
+        uploads = {u.client: u for u in recording.uploads if names and u.tables.keys() == names}
         if not uploads:
             return []
-        known = [self._shadow(recording, number) for number in range(self.shadows)]
         examples = [features(upload) for upload, _ in known]
         there = [rows for _, rows in examples]
         labels = torch.cat([own[rows] for (_, own), rows in zip(known, there, strict=True)])

@@ -30,6 +30,7 @@ class Poisoning(Attack):
     """Pushes a cold item, on one row and spread over rows, and reverses what others learn."""
 
     question: ClassVar[str] = "whether a few malicious clients move what everybody is shown"
+    otherwise: ClassVar[str] = "a guarantee's rounds are not run again with other clients"
 
     share: float = Field(0.05, gt=0, lt=0.5)
     """Of the clients that are malicious."""
