@@ -1,6 +1,6 @@
 """What left some clients and what was released, while a finished run went on for some rounds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,8 +9,10 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.messages import Report, State
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.guarding import opened
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
 Arrays = dict[str, Tensor]
@@ -55,6 +57,7 @@ class Recording:
 
     Attributes:
         experiment, algorithm, mechanism, prepared: what ran.
+        trust: ``server`` reads single clients' uploads, ``shard`` only their holders' sums.
         state: the server's memory at the checkpoint, which was broadcast.
         store: the clients' weights there.
         round: of the checkpoint.
@@ -67,6 +70,7 @@ class Recording:
     experiment: Experiment
     algorithm: Algorithm
     mechanism: Mechanism
+    trust: str
     prepared: Prepared
     state: State
     store: MemoryStore
@@ -75,6 +79,17 @@ class Recording:
     victims: Tensor
     uploads: tuple[Upload, ...]
     published: tuple[Published, ...]
+
+    def opened(self, of_one_holder: bool = False) -> Mechanism:
+        """The run's mechanism before its first release.
+
+        Args:
+            of_one_holder: with the noise that one of several data holders adds.
+        """
+        spec = self.experiment.mechanism
+        changed = spec.model_copy(update={"shards": 1}) if of_one_holder else spec
+        experiment = replace(self.experiment, mechanism=changed)
+        return opened(experiment, self.algorithm, self.prepared, Ledger(None))
 
     def history(self, client: int) -> Tensor:
         """Which items a client trains on, bool ``[items]``."""

@@ -1,7 +1,9 @@
 """Let a finished run go on for some rounds, through the real client and server, and record it.
 
 Rounds that ask everyone once (an item graph's) are run first, from the initial weights, as they
-were in the run; then the rounds after the checkpoint. Nothing is written to the run's checkpoint.
+were in the run; then the rounds after the checkpoint. A run under a privacy budget has no rounds
+left, so it is played again from its start, with noise and a ledger of its own. Nothing is written
+to the run's checkpoint or ledger, and nothing is released: figures about a simulation are.
 """
 
 import json
@@ -21,10 +23,13 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint
 from ufgraphfr.experiment.config import Experiment, build
+from ufgraphfr.experiment.guarding import model_in_use, opened
 from ufgraphfr.experiment.prepare import Prepared, prepare
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Answer, Local, Simulation
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import Mechanism
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +82,21 @@ class Finished:
     prepared: Prepared
     checkpoint: Checkpoint
 
+    @property
+    def trust(self) -> str:
+        """Who sees single clients' uploads: under ``shard`` nobody but their own data holder."""
+        return str(getattr(self.experiment.mechanism, "trust", "server"))
+
+    def mechanism(self) -> Mechanism:
+        """The run's mechanism, as before its first release."""
+        return opened(self.experiment, self.algorithm, self.prepared, Ledger(None))
+
+    def initial(self) -> Checkpoint:
+        """The weights before the first round."""
+        setting, algorithm = self.prepared.setting, self.algorithm
+        private = algorithm.init_private(setting, self.prepared.shard)
+        return Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
+
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> "Finished":
         """Read a run folder.
@@ -101,7 +121,8 @@ class Finished:
                 f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
             )
         checkpoint = load_checkpoint(run.model, torch.device("cpu"))
-        return cls(experiment, experiment.model, prepared, checkpoint)
+        algorithm = model_in_use(experiment, prepared.setting)
+        return cls(experiment, algorithm, prepared, checkpoint)
 
 
 def record(run: Finished, count: int, victims: int) -> Recording:
@@ -112,23 +133,27 @@ def record(run: Finished, count: int, victims: int) -> Recording:
         count: rounds after the checkpoint.
         victims: clients whose uploads are kept, drawn by the run's seed.
     """
-    setting, algorithm = run.prepared.setting, run.algorithm
-    chosen = _draw(torch.from_numpy(run.prepared.split.warm), victims, setting.seed)
+    algorithm, seed = run.algorithm, run.prepared.setting.seed
+    chosen = _draw(torch.from_numpy(run.prepared.split.warm), victims, seed)
     uploads: list[Upload] = []
     published: list[Published] = []
-    if algorithm.everyone(1):
-        private = algorithm.init_private(setting, run.prepared.shard)
-        start = Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
-        _go_on(run, start, 1, chosen, uploads, published)
-    _go_on(run, run.checkpoint, count, chosen, uploads, published)
+    accounted = run.mechanism().accounted
+    start = run.initial() if accounted else run.checkpoint
+    count = run.experiment.federation.rounds if accounted else count
+    if not accounted and algorithm.everyone(1):
+        _go_on(run, run.initial(), 1, chosen, uploads, published)
+    _go_on(run, start, count, chosen, uploads, published)
+    if run.trust == "shard":
+        uploads.clear()  # a single client's upload never leaves its data holder
     return Recording(
         experiment=run.experiment,
         algorithm=algorithm,
-        mechanism=run.experiment.mechanism,
+        mechanism=run.mechanism(),
+        trust=run.trust,
         prepared=run.prepared,
-        state=run.checkpoint.server,
-        store=MemoryStore(run.checkpoint.private),
-        round=run.checkpoint.round,
+        state=start.server,
+        store=MemoryStore(start.private),
+        round=start.round,
         rounds=count,
         victims=chosen,
         uploads=tuple(uploads),
@@ -154,11 +179,12 @@ def _go_on(
     # copies: rounds change the clients' weights in place
     store = MemoryStore({name: value.clone() for name, value in start.private.items()})
     chunk = experiment.federation.chunk
-    simulation = Simulation(algorithm, experiment.mechanism, run.prepared.shard, store, chunk)
+    mechanism = run.mechanism()
+    simulation = Simulation(algorithm, mechanism, run.prepared.shard, store, chunk)
     recorder = Recorder(simulation, run.prepared, victims)
     for done in rounds(
         algorithm,
-        experiment.mechanism,
+        mechanism,
         recorder,
         experiment.federation.model_copy(update={"rounds": start.round + count}),
         torch.from_numpy(run.prepared.split.warm),

@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ufgraphfr.audit.attacks.base import Finding
-from ufgraphfr.audit.bounds import gaussian_ceiling, gaussian_mu
+from ufgraphfr.audit.attacks.base import Finding, View
+from ufgraphfr.audit.bounds import gaussian_ceiling, gaussian_mu, pure_ceiling
 
 SCHEMA = "ufgraphfr-audit-1"
 Verdict = Literal["pass", "FAIL", "recovered", "partly", "nothing", "measured"]
@@ -19,25 +19,38 @@ class Promise:
     """What a run promises, as far as an audit can test it.
 
     Attributes:
-        epsilon, delta: of the broadcast, at user level.
+        epsilon, delta: at user level.
         ceiling: the largest AUC of a membership attack that they allow.
+        trust: ``server``: the promise is on the broadcast; otherwise also on what a server sees.
     """
 
     epsilon: float
     delta: float
     ceiling: float
+    trust: str = "server"
+
+    @property
+    def covers(self) -> tuple[View, ...]:
+        """What the promise is about."""
+        return ("broadcast",) if self.trust == "server" else ("broadcast", "upload")
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> "Promise | None":
         """The promise of a ``result.json``; None without a guarantee.
 
-        Every mechanism that promises one here adds Gaussian noise, so its curve is Gaussian.
+        Gaussian releases have a Gaussian curve; with secret cohorts only (epsilon, delta) is left.
         """
         privacy = result["privacy"]
         if privacy is None:
             return None
         epsilon, delta = float(privacy["epsilon"]), float(privacy["delta"])
-        return cls(epsilon, delta, gaussian_ceiling(gaussian_mu(epsilon, delta)))
+        secret = any(part["rate"] is not None for part in privacy["parts"].values())
+        ceiling = (
+            pure_ceiling(epsilon, delta)
+            if secret
+            else gaussian_ceiling(gaussian_mu(epsilon, delta))
+        )
+        return cls(epsilon, delta, ceiling, privacy["trust"])
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,11 @@ class Audit:
         told = sorted({line.attack for line in leaks if line.finding.view == "broadcast"})
         found = [f"guarantee: {self.guarantee}"]
         found.append(
-            "whoever reads each client's uploads (an untrusted server) recovers: " + ", ".join(seen)
+            "single clients' uploads stay with their data holders: an untrusted server sees noised "
+            "sums only"
+            if self.promise is not None and self.promise.trust == "shard"
+            else "whoever reads each client's uploads (an untrusted server) recovers: "
+            + ", ".join(seen)
             if seen
             else "these attacks recover nothing for certain from single clients' uploads"
         )
@@ -154,13 +171,13 @@ def judged(attack: str, question: str, finding: Finding, promise: Promise | None
 
 
 def _verdict(finding: Finding, promise: Promise | None) -> tuple[float | None, Verdict]:
-    if finding.view == "broadcast" and promise is not None:
+    if promise is not None and finding.view in promise.covers:
         if finding.bounded:
             over = finding.low > promise.ceiling
             return promise.ceiling, "FAIL" if over else "pass"
         if finding.measure.startswith("epsilon"):
             return promise.epsilon, "FAIL" if finding.low > promise.epsilon else "pass"
-    if finding.chance is None or math.isnan(finding.value):
+    if finding.chance is None or finding.chance == 1 or math.isnan(finding.value):
         return None, "measured"
     way = (finding.value - finding.chance) / (1 - finding.chance)
     if way >= MUCH:

@@ -48,7 +48,7 @@ def test_half_the_noise_is_caught_by_the_gaussian_estimate():
 
 def test_without_noise_nobody_can_hide():
     scores, inside = ATTACK.play(NoMechanism(), FederationSpec(rounds=2), 0)
-    findings = ATTACK.findings(scores, inside)
+    findings = ATTACK.findings("broadcast", scores, inside)
     assert findings[0].value == 1.0
     assert findings[0].bounded
     assert findings[1].value > 3.0

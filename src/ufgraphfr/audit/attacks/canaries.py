@@ -6,6 +6,7 @@ a wide dummy table, far longer than any clip, and is scored by how much of it is
 released. See `ufgraphfr.audit.bounds`.
 """
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -13,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.audit.attacks.base import Attack, Finding
+from ufgraphfr.audit.attacks.base import Attack, Finding, View
 from ufgraphfr.audit.bounds import gaussian_estimate, measured_auc, one_run_epsilon
 from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.keys import Key
@@ -39,6 +40,12 @@ class Canary(Algorithm):
     seed: int = 0
     length: float = Field(1e6, gt=0)
     """Of an upload: far beyond any clip, but not beyond float32."""
+    whole: tuple[int, ...] = ()
+    """Rounds that ask everyone, as the run's."""
+
+    def everyone(self, round_number: int) -> bool:
+        """See `Algorithm.everyone`."""
+        return round_number in self.whole
 
     def directions(self, clients: Tensor) -> Tensor:
         """Unit vectors, float ``[clients, cells]``."""
@@ -50,7 +57,7 @@ class Canary(Algorithm):
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
-        return {"released": torch.zeros(self.cells, dtype=torch.float64)}
+        return {}
 
     def init_private(self, setting: Setting, shard: Shard) -> Private:
         """See `Algorithm.init_private`: the direction, drawn once."""
@@ -69,7 +76,7 @@ class Canary(Algorithm):
         """See `Algorithm.aggregate`."""
         total = report.arrays["items"]
         assert isinstance(total, Tensor)
-        return {"released": state["released"] + total.flatten().double()}
+        return state | {str(report.round): total.flatten()}
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`; it recommends nothing."""
@@ -91,22 +98,36 @@ class Canaries(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        experiment = recording.experiment
-        federation = experiment.federation
         if recording.algorithm.release == "per-client":
             return []
-        scores, inside = self.play(recording.mechanism, federation, experiment.seed)
-        return self.findings(scores, inside)
+        experiment, algorithm = recording.experiment, recording.algorithm
+        clients = len(recording.prepared.split.warm)
+        # a canary takes part as often as a client of the run
+        spec = experiment.federation
+        rounds = spec.rounds if recording.mechanism.accounted else recording.rounds
+        share = min(1.0, spec.expected(clients) / clients)
+        spec = spec.model_copy(update={"rounds": rounds, "cohort": share})
+        whole = tuple(n for n in range(1, rounds + 1) if algorithm.everyone(n))
+        play = partial(self.play, federation=spec, seed=experiment.seed, whole=whole)
+        found = self.findings("broadcast", *play(recording.opened()))
+        if recording.trust == "shard":
+            found += self.findings("upload", *play(recording.opened(of_one_holder=True)))
+        return found
 
     def play(
-        self, mechanism: Mechanism, federation: FederationSpec, seed: int
+        self,
+        mechanism: Mechanism,
+        federation: FederationSpec,
+        seed: int,
+        whole: tuple[int, ...] = (),
     ) -> tuple[Tensor, Tensor]:
         """Run the canaries.
 
         Args:
-            mechanism: the run's.
+            mechanism: the run's, before its first release.
             federation: the run's rounds and cohorts.
             seed: of directions and coins.
+            whole: rounds that ask everyone.
 
         Returns:
             float64 ``[canaries]``, how much of each is in what was released; and bool
@@ -114,19 +135,23 @@ class Canaries(Attack):
         """
         everyone = torch.arange(self.canaries)
         inside = Key(seed, part=7).words(everyone, 0, 1)[:, 0] % 2 == 0
-        algorithm = Canary(cells=-(-self.canaries * self.cells_each // WIDTH) * WIDTH, seed=seed)
+        cells = -(-self.canaries * self.cells_each // WIDTH) * WIDTH
+        algorithm = Canary(cells=cells, seed=seed, whole=whole)
         shard = _nobody(everyone)
         setting = Setting(WIDTH, self.canaries, 1, seed)
         store = MemoryStore(algorithm.init_private(setting, shard))
         simulation = Simulation(algorithm, mechanism, shard, store, federation.chunk)
-        state = algorithm.init_server(setting)
         spec = federation.model_copy(update={"adversary": None, "defence": None})
-        transport, key = Local(simulation), Key(seed)
+        transport, key, state = Local(simulation), Key(seed), algorithm.init_server(setting)
+        scores = torch.zeros(self.canaries, dtype=torch.float64)
         for done in rounds(algorithm, mechanism, transport, spec, everyone[inside], state, key):
-            state = done.state
-        return store.weights["direction"].double() @ state["released"], inside
+            if done.released is not None:
+                (released,) = algorithm.aggregate({}, done.released).values()
+                weight = _weight(mechanism, done.number)
+                scores += weight * (store.weights["direction"] @ released).double()
+        return scores, inside
 
-    def findings(self, scores: Tensor, inside: Tensor) -> list[Finding]:
+    def findings(self, view: View, scores: Tensor, inside: Tensor) -> list[Finding]:
         """AUC and both lower bounds on epsilon."""
         value = measured_auc(scores, inside)
         mu, epsilon = gaussian_estimate(scores, inside, self.delta)
@@ -138,10 +163,10 @@ class Canaries(Attack):
         }
         what = "canaries told apart: AUC"
         return [
-            Finding("broadcast", what, value.value, value.low, 0.5, True, note, shown),
-            Finding("broadcast", "epsilon, one-run lower bound", bound, bound, None, note=note),
+            Finding(view, what, value.value, value.low, 0.5, True, note, shown),
+            Finding(view, "epsilon, one-run lower bound", bound, bound, None, note=note),
             Finding(
-                "broadcast",
+                view,
                 "epsilon, Gaussian estimate",
                 epsilon.value,
                 epsilon.low,
@@ -149,6 +174,15 @@ class Canaries(Attack):
                 note=f"mu {mu.value:.3g}, at least {mu.low:.3g}; {note}",
             ),
         ]
+
+
+def _weight(mechanism: Mechanism, round_number: int) -> float:
+    """How much a round tells: its signal over the square of its noise, as its ledger says."""
+    ledger = getattr(mechanism, "ledger", None)
+    for spend in ledger.spends if ledger is not None else ():
+        if spend["round"] == round_number:
+            return float(1 / (spend["clip"] * spend["noise"] ** 2))
+    return 1.0
 
 
 def _nobody(clients: Tensor) -> Shard:
