@@ -160,7 +160,7 @@ def _verdict(finding: Finding, promise: Promise | None) -> tuple[float | None, V
             return promise.ceiling, "FAIL" if over else "pass"
         if finding.measure.startswith("epsilon"):
             return promise.epsilon, "FAIL" if finding.low > promise.epsilon else "pass"
-    if finding.chance is None or math.isnan(finding.value):
+    if finding.chance is None or finding.chance == 1 or math.isnan(finding.value):
         return None, "measured"
     way = (finding.value - finding.chance) / (1 - finding.chance)
     if way >= MUCH:
