@@ -56,7 +56,7 @@ def audit(
         mechanism=run.experiment.mechanism.kind,
         guarantee=result["guarantee"],
         promise=promise,
-        rounds=rounds,
+        rounds=recording.rounds,
         victims=len(recording.victims),
         lines=tuple(lines),
         silent=tuple(silent),
