@@ -1,6 +1,6 @@
 """A Gaussian mechanism small enough to be checked by eye: clip each client, noise the sum."""
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 import torch
 
@@ -9,8 +9,8 @@ from ufgraphfr.core.messages import Report
 from ufgraphfr.privacy.base import Arrays, Mechanism
 
 
+@dataclass(frozen=True)
 class Gaussian(Mechanism):
-    guarantee: ClassVar[str] = "what its arguments say"
     clip: float
     noise: float
     """Standard deviation of the noise on the sum, in units of the clip."""
