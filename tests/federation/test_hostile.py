@@ -145,14 +145,14 @@ def attacked(tmp_path, name, defence, adversary="push-row"):
         "evaluation": {"every": 15},
     }
     if defence:
-        values["federation"]["defence"] = {"kind": defence}
+        values["federation"]["defence"] = defence
     for _ in execute(experiment_of(values), tmp_path / name, device="cpu"):
         pass
     return json.loads((tmp_path / name / "result.json").read_text())["attack"]
 
 
 def test_the_row_cap_is_on_by_default_and_stops_the_push(tmp_path):
-    undefended = attacked(tmp_path, "none", "none")
+    undefended = attacked(tmp_path, "none", {"kind": "none"})
     default = attacked(tmp_path, "default", None)
     assert default["clients"] == 6
     assert undefended["er@10"] > 0.3
@@ -160,6 +160,6 @@ def test_the_row_cap_is_on_by_default_and_stops_the_push(tmp_path):
 
 
 def test_malformed_replies_are_counted(tmp_path):
-    found = attacked(tmp_path, "run", None, "malformed")
+    found = attacked(tmp_path, "run", {"kind": "row-cap", "factor": 1.0}, "malformed")
     assert found["rejected"]["round"] > 0
     assert found["honest"]["full"]["hr@10"] > 0.3

@@ -14,15 +14,18 @@ from statistics import NormalDist
 from torch import Tensor
 
 SIGNIFICANCE = 0.05
-"""Chance with which a bound may be too high."""
-ONE_SIDED = NormalDist().inv_cdf(1 - SIGNIFICANCE)
+"""Chance with which the one-run bound may be too high, at most."""
+ALARM = 0.001
+"""The same for bounds that come near the truth: a mechanism that spends exactly what it may would
+otherwise fail one audit in twenty."""
+ONE_SIDED = NormalDist().inv_cdf(1 - ALARM)
 LARGEST_EPSILON = 60.0
 _PHI = NormalDist().cdf
 
 
 @dataclass(frozen=True)
 class Measured:
-    """An estimate with its one-sided 95 % lower bound."""
+    """An estimate with its one-sided 99.9 % lower bound."""
 
     value: float
     low: float

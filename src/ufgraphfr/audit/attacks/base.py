@@ -24,7 +24,7 @@ class Finding:
         view: what the attacker reads.
         measure: what was measured, in words.
         value: the figure; NaN if there was nothing to measure.
-        low: its one-sided 95 % lower bound, or the value where none is known.
+        low: its one-sided lower bound, or the value where none is known.
         chance: what guessing gives, or None.
         bounded: whether it is a membership AUC, which a guarantee bounds from above.
         note: what a reader should know.
