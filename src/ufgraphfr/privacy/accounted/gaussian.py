@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.rows import Rows
@@ -151,8 +152,21 @@ class NoisedSums(Mechanism):
 class NoisedClients(NoisedSums):
     """The same noise on each client's own numbers, before anything leaves the device."""
 
+    def __init__(
+        self, parts: tuple[Part, ...], ledger: Ledger, holders: int, normal: Normal, most: int
+    ) -> None:
+        """See `NoisedSums`; a client may release ``most`` numbers."""
+        super().__init__(parts, ledger, holders, normal)
+        self.most = most
+
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`: pay, clip, then noise on the device."""
+        numbers = sum(_width(value) for value in arrays.values())
+        if numbers > self.most:
+            raise InputError(
+                f"a client would release {numbers:,} numbers under local differential privacy, "
+                f"more than {self.most}: their noise would leave nothing"
+            )
         part = self.part(key.round)
         bound = self.clip_of(part)
         if self.ledger.last_round < key.round:
@@ -175,6 +189,13 @@ def _summed(value: Tensor | Rows, name: str) -> Tensor:
     if isinstance(value, Rows) or value.is_floating_point():
         raise TypeError(f"'{name}' is not a sum of clipped whole numbers")
     return value
+
+
+def _width(value: Tensor | Rows) -> int:
+    """Numbers that one client's array has."""
+    if isinstance(value, Rows):
+        return value.height * value.values.shape[1]
+    return value[0].numel() if len(value) else 0
 
 
 def _dense(arrays: Mapping[str, Tensor | Rows]) -> dict[str, Tensor]:
