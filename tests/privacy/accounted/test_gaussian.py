@@ -88,7 +88,7 @@ def test_noise_is_fresh_each_round_and_drawn_for_nobody_too() -> None:
 
 
 def test_the_ledger_is_charged_before_noise_is_drawn() -> None:
-    def killed(count: int, *_: object) -> Tensor:
+    def killed(*_: object) -> Tensor:
         raise KeyboardInterrupt
 
     mechanism = opened(part(), normal=killed)
