@@ -23,7 +23,7 @@ class Round:
         number: from 1.
         state: the server's memory after it.
         clients: how many took part.
-        loss: their mean training loss; NaN if none took part.
+        loss: their mean training loss; NaN if none took part, or if no loss may leave a device.
         train_seconds: wall time of the clients' work.
         aggregate_seconds: wall time of the server's work.
         cpu_seconds: CPU time of both, all threads.
@@ -97,7 +97,8 @@ def _release(
     if not reports:
         return state, float("nan")
     report = mechanism.finalize(combine(reports), key)
-    return algorithm.aggregate(state, report), float(report.loss.mean())
+    loss = float("nan") if mechanism.accounted else float(report.loss.mean())
+    return algorithm.aggregate(state, report), loss
 
 
 def _mean(values: list[float]) -> float:

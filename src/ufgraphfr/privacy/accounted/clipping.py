@@ -61,11 +61,12 @@ def _squares(value: Tensor | Rows) -> Tensor:
 
 
 def _norm(rows: Tensor) -> Tensor:
-    if rows.dtype == torch.float32 and rows.shape[-1] <= NARROW:
-        return torch.linalg.vector_norm(rows, dim=-1).double()
-    floating = rows if rows.is_floating_point() else rows.double()
-    length: Tensor = torch.linalg.vector_norm(floating, dim=-1, dtype=torch.float64)
-    return length
+    narrow = rows.dtype == torch.float32 and rows.shape[-1] <= NARROW
+    exact = rows if rows.is_floating_point() else rows.double()
+    length: Tensor = torch.linalg.vector_norm(
+        exact, dim=-1, dtype=torch.float32 if narrow else torch.float64
+    )
+    return length.double()
 
 
 def _finite(value: Tensor | Rows) -> Tensor | Rows:
