@@ -17,6 +17,10 @@ from ufgraphfr.core.rows import Rows
 from ufgraphfr.data.shards import build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
+from ufgraphfr.experiment import build as build_experiment
+from ufgraphfr.experiment import execute
+from ufgraphfr.experiment.guarding import opened
+from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.federation import border as border_module
 from ufgraphfr.federation.border import (
     RULES,
@@ -33,6 +37,7 @@ from ufgraphfr.federation.defences.none import NoDefence
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Answer, Local, Simulation
+from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.none import NoMechanism
 
 USERS, ITEMS, DIM = 12, 40, 3
@@ -296,3 +301,34 @@ def test_a_client_cannot_claim_any_number_of_positions(count, shard):
     with pytest.raises(RejectedReply) as refused:
         check(replace(report, arrays=report.arrays | {"count": torch.tensor([count])}), expected)
     assert refused.value.reason == "implausible"
+
+
+def test_under_a_guarantee_a_reply_longer_than_the_clip_is_refused(tmp_path):
+    values = {
+        "data": {"kind": "synthetic", "users": 40, "items": 60, "interactions": 10},
+        "text": {"kind": "hashing", "width": 16},
+        "algorithm": {"kind": "fedmf", "dim": 4},
+        "federation": {"rounds": 2, "adversary": {"kind": "push-row", "share": 0.2}},
+        "privacy": {"kind": "central-jdp", "epsilon": 8, "clip": 0.5},
+    }
+    experiment = build_experiment(values)
+    prepared = prepare(experiment)
+    algorithm = experiment.model
+    mechanism = opened(experiment, algorithm, prepared, Ledger(None))
+    border = Border(algorithm, mechanism, prepared.setting, NoDefence())
+    store = MemoryStore(algorithm.init_private(prepared.setting, prepared.shard))
+    simulation = Simulation(algorithm, mechanism, prepared.shard, store, chunk=50)
+    task = algorithm.broadcast(algorithm.init_server(prepared.setting), torch.arange(2), 1)
+    expected = border.expected(task.select(torch.tensor([0])), task.clients)
+    report = simulation.apart(task, Key(0, 1))
+    check(report, expected)
+    items = report.arrays["items"]
+    longer = replace(items, values=items.values * 3)
+    with pytest.raises(RejectedReply) as refused:
+        check(replace(report, arrays=report.arrays | {"items": longer}), expected)
+    assert refused.value.reason == "norm"
+    # malicious clients are clipped like all others, and the run goes on
+    for step in execute(experiment, tmp_path / "run", device="cpu"):
+        assert step.clients == 40
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert all('"rejected": {}' in line for line in lines)

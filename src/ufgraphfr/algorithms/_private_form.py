@@ -3,6 +3,8 @@
 Round 1, popularity: each client adds 1 to each of its last items.
 Round 2, the item graph, where clients are many against the noise: each client sends once which
 items followed which among the most popular, an array of L2 length 1.
+Where a client may release a few numbers only (local privacy), it sends the mean of the public
+features of its last items instead, and popularity is what a softmax on those features makes of it.
 Everything personal stays on the device and is free: the head, a softmax regression of the own
 history on public item features (and on popularity), and the propagation of that history over the
 graph. There is no Transformer: its gradients have a hundred thousand numbers, each of which would
@@ -24,11 +26,11 @@ from ufgraphfr.core.rows import Rows, owners
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import followed, transition_operator
-from ufgraphfr.ops.public_items import closeness, item_columns
+from ufgraphfr.ops.public_items import closeness, item_columns, narrowed
 from ufgraphfr.ops.recency import recency
 from ufgraphfr.ops.taste import tastes
 
-POPULARITY, GRAPH = "popularity", "graph"
+POPULARITY, GRAPH, TASTE = "popularity", "graph", "taste"
 LEAST_SIGNAL = 400.0
 """Clients over noise from which on the graph is worth its share of the budget."""
 LEAST_ITEMS = 100
@@ -67,6 +69,8 @@ class PrivateForm(Algorithm):
     """Pulls a taste to none."""
     decay: float = Field(0.9, gt=0, le=1)
     """Weight of a history item relative to the next one, in the taste."""
+    numbers: int | None = Field(None, ge=1)
+    """That a client may release at most; set by the budget."""
     signal: float = Field(0.0, ge=0)
     """Clients over the noise of a whole budget; set by the budget."""
     noise: float = Field(0.0, ge=0)
@@ -78,7 +82,7 @@ class PrivateForm(Algorithm):
         items, share = self.graph_items, budget.shares.get(GRAPH, self.graph_share)
         if items is None:
             affordable = max(LEAST_ITEMS, round(signal / SIGNAL_PER_ITEM))
-            items = affordable if signal >= LEAST_SIGNAL else 0
+            items = affordable if signal >= LEAST_SIGNAL and budget.most is None else 0
         share = 1 - min(0.75, max(0.1, 350 / signal)) if share is None else share
         # of the graph: .1 where it has just become affordable, .2 where it is clear
         weight = 0.2 * min(1.0, signal * math.sqrt(share) / 1e4) ** (1 / 3)
@@ -86,6 +90,7 @@ class PrivateForm(Algorithm):
             "graph_items": min(setting.items, items),
             "graph_share": share,
             "graph_weight": weight if self.graph_weight is None else self.graph_weight,
+            "numbers": budget.most,
             "signal": signal,
             "noise": budget.noise,
         }
@@ -95,7 +100,13 @@ class PrivateForm(Algorithm):
         """See `Algorithm.explained`."""
         ratio = f"{self.signal:,.0f} clients for each unit of noise"
         popularity = f"popularity: the last {self.counted} items of each user; always affordable"
-        if not self.graph_items:
+        if self.numbers:
+            popularity = (
+                f"taste: the mean of {self.numbers} public features over each user's last "
+                f"{self.counted} items, from which popularity is inferred; no more can be sent"
+            )
+            graph = "graph: left out, it has too many numbers"
+        elif not self.graph_items:
             graph = f"graph: left out, {ratio} are fewer than the {LEAST_SIGNAL:,.0f} it needs"
         else:
             graph = (
@@ -112,13 +123,15 @@ class PrivateForm(Algorithm):
 
     @property
     def _shares(self) -> dict[str, float]:
+        if self.numbers:
+            return {TASTE: 1.0}
         if not self.graph_items or self.graph_share is None:
             return {POPULARITY: 1.0}
         return {POPULARITY: 1 - self.graph_share, GRAPH: self.graph_share}
 
     def releases(self, rounds: int) -> tuple[Release, ...]:
         """See `Algorithm.releases`: one part a round, bounded by construction."""
-        norms = {POPULARITY: math.sqrt(self.counted), GRAPH: 1.0}
+        norms = {POPULARITY: math.sqrt(self.counted), GRAPH: 1.0, TASTE: 1.0}
         return tuple(
             Release(part, place, place, norms[part], share)
             for place, (part, share) in enumerate(self._shares.items(), start=1)
@@ -144,7 +157,11 @@ class PrivateForm(Algorithm):
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`: which items the graph links."""
-        shared = {"kept": state["kept"]} if round_number > 1 else {}
+        shared = {}
+        if self.numbers:
+            shared = {"basis": narrowed(state["columns"], self.numbers)}
+        elif round_number > 1:
+            shared = {"kept": state["kept"]}
         return Task(round_number, clients, shared, {})
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
@@ -154,9 +171,17 @@ class PrivateForm(Algorithm):
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         no_loss = torch.zeros(len(shard), device=shard.items.device)
+        if "basis" in task.shared:
+            return Update({TASTE: self._mean_taste(shard, task.shared["basis"])}, no_loss), private
         if "kept" not in task.shared:
             return Update({POPULARITY: self._counts(shard)}, no_loss), private
         return Update({GRAPH: self._transitions(shard, task.shared["kept"])}, no_loss), private
+
+    def _mean_taste(self, shard: Shard, basis: Tensor) -> Tensor:
+        """The mean of the public features of a client's last items, float ``[clients, width]``."""
+        last, length = shard.last(self.counted)
+        rows = torch.where((last >= 0)[..., None], basis[last.clamp(min=0)], 0.0)
+        return rows.sum(1) / length.clamp(min=1)[:, None]
 
     def _counts(self, shard: Shard) -> Rows:
         """1 for each of a client's last items."""
@@ -183,15 +208,27 @@ class PrivateForm(Algorithm):
             counts = sums[POPULARITY][:, 0]
             kept = counts.topk(self.graph_items or 0).indices.sort().values
             return state | {"counts": counts, "kept": kept}
+        if TASTE in sums:
+            return state | {"counts": self._inferred(state["columns"], sums[TASTE], report)}
         size = len(state["kept"])
         found = sums[GRAPH].view(size, size) - self.threshold * self._std(GRAPH)
         total = state["counts"][state["kept"]]
         return state | {"next": transition_operator(found.clamp(min=0), total, self.shrink)}
 
+    def _inferred(self, columns: Tensor, total: Tensor, report: Report) -> Tensor:
+        """Counts that a softmax on public features makes of everybody's mean features."""
+        basis, clients = narrowed(columns, total.shape[0]), len(report.clients)
+        even = basis.new_zeros(len(basis))
+        # the mean is known to 1 / signal: so many observations of it
+        seen = basis.new_full((1,), self.signal)
+        weights = tastes(basis, even, total[None] / clients * self.signal, seen, 1.0)
+        chance: Tensor = torch.softmax(basis @ weights[0], 0)
+        return chance * clients * self.counted
+
     def _std(self, part: str) -> float:
         """Standard deviation of the noise on one number of a part's sum."""
         norm = math.sqrt(self.counted) if part == POPULARITY else 1.0
-        return self.noise * norm / math.sqrt(self._shares[part])
+        return self.noise * norm / math.sqrt(self._shares[part]) if part in self._shares else 0.0
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`."""

@@ -55,7 +55,9 @@ def border(
     """
     defence = experiment.federation.defence
     if defence is None and experiment.federation.adversary is not None:
-        defence = DEFENCES.build("row-cap", {}, "[federation.defence]")
+        # under a guarantee every client is clipped, and the sum has no room for another rule
+        kind = "none" if mechanism.accounted else "row-cap"
+        defence = DEFENCES.build(kind, {}, "[federation.defence]")
     if experiment.federation.adversary is None:
         defence = None
     return Border(algorithm, mechanism, prepared.setting, defence)

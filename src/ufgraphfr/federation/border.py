@@ -161,7 +161,7 @@ class Border:
             summed=specimen.summed,
             arrays={name: _form(value, specimen.summed) for name, value in specimen.arrays.items()},
             loss=bool(specimen.loss.isfinite().all()),
-            norm_cap=self.norm_cap,
+            norm_cap=self.norm_cap or self.mechanism.longest(task.round),
             row_cap=self.row_cap,
             algorithm=self.algorithm,
         )

@@ -3,7 +3,6 @@
 Simulation calls it with a chunk of clients, a phone with one, a silo with its users.
 """
 
-import math
 from dataclasses import replace
 
 import torch
@@ -59,6 +58,6 @@ def respond(
         )
     arrays = mechanism.privatize(update.arrays, task.clients, key)
     # a loss tells about its client's data, and no budget pays for it
-    loss = torch.full_like(update.loss, math.nan) if mechanism.accounted else update.loss
+    loss = torch.zeros_like(update.loss) if mechanism.accounted else update.loss
     report = Report(task.round, task.clients, arrays, update.summed, loss)
     return report if apart or algorithm.release == "per-client" else report.total(), after

@@ -69,7 +69,7 @@ class FederationSpec(Spec):
 
     def turns(self, clients: int) -> int:
         """``rotation``: rounds until everybody had a turn."""
-        return max(1, round(clients / self.expected(clients)))
+        return min(clients, max(1, round(clients / self.expected(clients))))
 
     def participations(self, first: int, last: int, clients: int) -> int:
         """Rounds from ``first`` to ``last`` that one client takes part in, at most."""

@@ -25,7 +25,7 @@ class Round:
         number: from 1.
         state: the server's memory after it.
         clients: how many took part.
-        loss: their mean training loss; NaN if none took part.
+        loss: their mean training loss; NaN if none took part, or if no loss may leave a device.
         train_seconds: wall time of the clients' work.
         aggregate_seconds: wall time of the server's work.
         cpu_seconds: CPU time of both, all threads.

@@ -29,6 +29,24 @@ def item_columns(items: int, features: Tensor | None, text: Tensor | None) -> Te
     return torch.cat(parts, 1)
 
 
+def narrowed(columns: Tensor, width: int) -> Tensor:
+    """The first principal components of items' columns, no row longer than one.
+
+    Args:
+        columns: float ``[items, any]``.
+        width: how many components.
+
+    Returns:
+        float ``[items, width]``, zeros where there are fewer columns.
+    """
+    left, size, _ = torch.linalg.svd(columns - columns.mean(0), full_matrices=False)
+    kept = min(width, left.shape[1])
+    components = columns.new_zeros(len(columns), width)
+    components[:, :kept] = left[:, :kept] * size[:kept]
+    longest: Tensor = components.norm(dim=1).amax()
+    return components / longest.clamp(min=1e-12)
+
+
 def closeness(popularity: Tensor) -> Tensor:
     """How close each item's (log) popularity is to each of ten levels, rows of one length.
 

@@ -1,6 +1,6 @@
 """A softmax regression for each user on item features, all users at once.
 
-A user's weights maximise ``wanted . w - total log sum_i exp(offset_i + f_i . w) - ridge / 2 |w|^2``,
+A user's weights maximise ``wanted . w - total log sum_i exp(o_i + f_i . w) - ridge / 2 |w|^2``,
 a concave function, where ``wanted`` and ``total`` are the sums by which a history enters its log
 likelihood. Solved by gradient steps in the basis where the features are uncorrelated under the
 offset's softmax, so that the common curvature is diagonal; a step that overshoots is halved.

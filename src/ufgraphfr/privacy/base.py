@@ -30,6 +30,10 @@ class Mechanism(ABC):
     def finalize(self, report: Report, key: Key) -> Report:
         """On the server: the combined report of a round, before the algorithm sees it."""
 
+    def longest(self, round_number: int) -> float | None:
+        """L2 length that no array of an honest client exceeds on the wire; None if unbounded."""
+        return None
+
 
 @dataclass(frozen=True)
 class Exposure:

@@ -17,7 +17,7 @@ from dp_accounting import pld, rdp
 
 from ufgraphfr.core.errors import InputError
 
-LEAST_NOISE, MOST_NOISE = 1e-2, 1e6
+LEAST_NOISE, MOST_NOISE = 1e-2, 1e4
 """Noise multipliers that are offered; a budget that needs others is refused."""
 LEAST_EPSILON, MOST_EPSILON = 1e-3, 100.0
 

@@ -49,6 +49,25 @@ def central_claim(
     }
 
 
+def local_claim(delta: float, plan: Plan, part: Part) -> Claim:
+    """The promise of `ldp`."""
+    return {
+        "kind": "ldp",
+        "promise": "local differential privacy",
+        "unit": "all data of one user",
+        "adjacency": "replace-one (any two histories)",
+        "epsilon": accounting.spent([Gaussian(1)], [part.noise / 2], delta),
+        "delta": delta,
+        "epsilon_replace_one": None,
+        "trust": "device",
+        "shards": 1,
+        "clients": plan.clients,
+        "accountant": accounting.accountant_name(),
+        "parts": {part.name: part_facts(part)},
+        "why": list(plan.why),
+    }
+
+
 def part_facts(part: Part) -> Claim:
     """What the ledger allows for a part, and what it costs."""
     exposure = part.exposure

@@ -4,7 +4,7 @@ Values are divided by the grid's step and cut towards zero, which lengthens noth
 holds exactly for the whole numbers that are summed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -14,6 +14,13 @@ from ufgraphfr.core.rows import Rows
 
 Arrays = Mapping[str, Tensor | Rows]
 
+BELOW = 1 - 1e-5
+"""Share of the bound that is used: float32 may round lengths and products by less than the rest."""
+NARROW = 256
+"""Width up to which float32 measures a length exactly enough."""
+LARGEST = 1e15
+"""Larger numbers, whose squares overflow, are no updates."""
+
 
 def clip(
     arrays: Arrays, bound: float, step: float, row_cap: float | None = None
@@ -21,7 +28,7 @@ def clip(
     """Each client's arrays as whole multiples of ``step``, of L2 length at most ``bound`` together.
 
     Args:
-        arrays: each ``[clients, ...]``; what is not finite counts as zero.
+        arrays: each ``[clients, ...]``; what is not finite, or above `LARGEST`, counts as zero.
         bound: for all arrays of a client together.
         step: of the grid.
         row_cap: for each item row of changed rows, and of arrays ``[clients, items, dim]``.
@@ -29,12 +36,15 @@ def clip(
     Returns:
         int64 arrays of the same names and shapes.
     """
-    finite = {name: _map(value, _finite) for name, value in arrays.items()}
+    found = dict(arrays)
     if row_cap is not None:
-        finite = {name: _capped(value, row_cap) for name, value in finite.items()}
-    # a hair below the bound, so that rounding in this factor cannot exceed it
-    factor = (bound * (1 - 1e-9) / lengths(finite).clamp(min=1e-300)).clamp(max=1)
-    return {name: _scaled(value, factor / step) for name, value in finite.items()}
+        found = {name: _capped(_finite(value), row_cap) for name, value in found.items()}
+    long = lengths(found)
+    if not bool(long.isfinite().all()):
+        found = {name: _finite(value) for name, value in found.items()}
+        long = lengths(found)
+    factor = (bound * BELOW / long.clamp(min=1e-300)).clamp(max=1) / step
+    return {name: _scaled(value, factor) for name, value in found.items()}
 
 
 def lengths(arrays: Arrays) -> Tensor:
@@ -45,27 +55,47 @@ def lengths(arrays: Arrays) -> Tensor:
 
 def _squares(value: Tensor | Rows) -> Tensor:
     if isinstance(value, Tensor):
-        return value.double().flatten(1).square().sum(1)
-    rows = value.values.double().square().sum(1)
+        return _norm(value.flatten(1)).square()
+    rows = _norm(value.values).square()
     return rows.new_zeros(value.clients).index_add_(0, value.owner, rows)
 
 
-def _finite(value: Tensor) -> Tensor:
-    return torch.nan_to_num(value.double(), nan=0.0, posinf=0.0, neginf=0.0)
+def _norm(rows: Tensor) -> Tensor:
+    narrow = rows.dtype == torch.float32 and rows.shape[-1] <= NARROW
+    exact = rows if rows.is_floating_point() else rows.double()
+    length: Tensor = torch.linalg.vector_norm(
+        exact, dim=-1, dtype=torch.float32 if narrow else torch.float64
+    )
+    return length.double()
+
+
+def _finite(value: Tensor | Rows) -> Tensor | Rows:
+    return _map(value, lambda each: torch.where(each.abs() <= LARGEST, each, 0.0))
 
 
 def _capped(value: Tensor | Rows, cap: float) -> Tensor | Rows:
     if isinstance(value, Tensor) and value.dim() != 3:
         return value
-    return _map(value, lambda rows: rows * (cap / rows.norm(dim=-1, keepdim=True)).clamp(max=1))
+
+    def capped(rows: Tensor) -> Tensor:
+        factor = (cap * BELOW / _norm(rows).clamp(min=1e-300)).clamp(max=1)
+        return rows * factor[..., None].to(rows.dtype)
+
+    return _map(value, capped)
 
 
 def _scaled(value: Tensor | Rows, factor: Tensor) -> Tensor | Rows:
+    # a conversion to whole numbers cuts towards zero
     if isinstance(value, Tensor):
         each = factor.view(-1, *[1] * (value.dim() - 1))
-        return (value * each).trunc().long()
-    return replace(value, values=(value.values * factor[value.owner, None]).trunc().long())
+        return (value * each.to(_floating(value))).long()
+    each = factor.to(_floating(value.values))[value.owner, None]
+    return replace(value, values=(value.values * each).long())
 
 
-def _map(value: Tensor | Rows, change) -> Tensor | Rows:  # type: ignore[no-untyped-def]
+def _floating(value: Tensor) -> torch.dtype:
+    return value.dtype if value.is_floating_point() else torch.float64
+
+
+def _map(value: Tensor | Rows, change: Callable[[Tensor], Tensor]) -> Tensor | Rows:
     return replace(value, values=change(value.values)) if isinstance(value, Rows) else change(value)

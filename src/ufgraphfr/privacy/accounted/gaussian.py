@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.rows import Rows
@@ -103,6 +104,11 @@ class NoisedSums(Mechanism):
         """C at this moment."""
         return self._clips.get(part.name, FIRST_CLIP) if part.clip is None else part.clip
 
+    def longest(self, round_number: int) -> float | None:
+        """See `Mechanism.longest`: the clip, in steps of the grid."""
+        bound = self.clip_of(self.part(round_number))
+        return bound / grid_step(bound)
+
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`: each client's whole upload, clipped, on the grid."""
         part = self.part(key.round)
@@ -151,8 +157,25 @@ class NoisedSums(Mechanism):
 class NoisedClients(NoisedSums):
     """The same noise on each client's own numbers, before anything leaves the device."""
 
+    def __init__(
+        self, parts: tuple[Part, ...], ledger: Ledger, holders: int, normal: Normal, most: int
+    ) -> None:
+        """See `NoisedSums`; a client may release ``most`` numbers."""
+        super().__init__(parts, ledger, holders, normal)
+        self.most = most
+
+    def longest(self, round_number: int) -> float | None:
+        """See `Mechanism.longest`: noise has no bound."""
+        return None
+
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`: pay, clip, then noise on the device."""
+        numbers = sum(_width(value) for value in arrays.values())
+        if numbers > self.most:
+            raise InputError(
+                f"a client would release {numbers:,} numbers under local differential privacy, "
+                f"more than {self.most}: their noise would leave nothing"
+            )
         part = self.part(key.round)
         bound = self.clip_of(part)
         if self.ledger.last_round < key.round:
@@ -175,6 +198,13 @@ def _summed(value: Tensor | Rows, name: str) -> Tensor:
     if isinstance(value, Rows) or value.is_floating_point():
         raise TypeError(f"'{name}' is not a sum of clipped whole numbers")
     return value
+
+
+def _width(value: Tensor | Rows) -> int:
+    """Numbers that one client's array has."""
+    if isinstance(value, Rows):
+        return value.height * value.values.shape[1]
+    return value[0].numel() if len(value) else 0
 
 
 def _dense(arrays: Mapping[str, Tensor | Rows]) -> dict[str, Tensor]:
