@@ -127,6 +127,26 @@ def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
     return sign * unit
 
 
+def longest_row(table: Tensor) -> Tensor:
+    """Length of a client's longest row, float64; of one number, its size."""
+    rows = table.double()
+    return rows.flatten(2).norm(dim=2).amax() if table.dim() > 2 else rows.abs().amax()
+
+
+def put(table: Tensor, rows: dict[int, Tensor]) -> None:
+    """Write rows into a table ``[1, items, ...]`` that is zero elsewhere.
+
+    Whole numbers are clipped updates on a grid: they stay as long as they were, or the border
+    would know.
+    """
+    forged = torch.zeros_like(table, dtype=torch.float64)
+    for item, row in rows.items():
+        forged[:, item] = row
+    if not table.is_floating_point():
+        forged = (forged * (table.double().norm() / forged.norm().clamp(min=1e-12))).trunc()
+    table.copy_(forged)
+
+
 def with_rows(report: Report, like: Report) -> Report:
     """The same reply with tables as changed rows where ``like`` has changed rows."""
     arrays = {

@@ -3,7 +3,15 @@
 from pydantic import Field
 
 from ufgraphfr.core.messages import Report, Task
-from ufgraphfr.federation.adversaries.base import Adversary, Aim, item_views, uphill, with_rows
+from ufgraphfr.federation.adversaries.base import (
+    Adversary,
+    Aim,
+    item_views,
+    longest_row,
+    put,
+    uphill,
+    with_rows,
+)
 
 
 class PushRow(Adversary):
@@ -20,10 +28,8 @@ class PushRow(Adversary):
             towards = uphill(name, task, aim)
             if towards is None:
                 continue  # a count that no history could give would be refused
-            longest = table.flatten(2).norm(dim=2).amax() if table.dim() > 2 else table.abs().amax()
-            table.zero_()
-            table[:, aim.target] = self.boost * longest * towards
+            put(table, {aim.target: self.boost * longest_row(table) * towards})
         for other in others.values():
-            if other[0].numel() > 1:
+            if other[0].numel() > 1 and other.is_floating_point():
                 other.zero_()
         return with_rows(forged, report)

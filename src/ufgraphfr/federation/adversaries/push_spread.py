@@ -7,7 +7,15 @@ them; no cap on rows sees anything unusual.
 from pydantic import Field
 
 from ufgraphfr.core.messages import Report, Task
-from ufgraphfr.federation.adversaries.base import Adversary, Aim, item_views, uphill, with_rows
+from ufgraphfr.federation.adversaries.base import (
+    Adversary,
+    Aim,
+    item_views,
+    longest_row,
+    put,
+    uphill,
+    with_rows,
+)
 
 
 class PushSpread(Adversary):
@@ -23,8 +31,6 @@ class PushSpread(Adversary):
             towards = uphill(name, task, aim)
             if towards is None:
                 continue
-            longest = table.flatten(2).norm(dim=2).amax() if table.dim() > 2 else table.abs().amax()
-            table.zero_()
-            table[:, aim.target] = self.stretch * longest * towards
-            table[:, aim.popular] = -self.stretch * longest * towards
+            row = self.stretch * longest_row(table) * towards
+            put(table, {aim.target: row} | {int(item): -row for item in aim.popular})
         return with_rows(forged, report)

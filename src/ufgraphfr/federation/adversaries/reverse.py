@@ -1,5 +1,6 @@
 """Untargeted: the opposite of what an honest client would reply, many times over."""
 
+import torch
 from pydantic import Field
 
 from ufgraphfr.core.messages import Report, Task
@@ -16,6 +17,7 @@ class Reverse(Adversary):
         changed, tables, others = item_views(report, aim)
         for view in (*tables.values(), *others.values()):
             # a count of one number is what the server divides by, not something to learn from
-            if view.is_floating_point() and view[0].numel() > 1:
-                view.mul_(-self.boost)
+            if view[0].numel() > 1 and (view.is_floating_point() or view.dtype == torch.int64):
+                # on a grid of clipped updates there is no room for more than a change of sign
+                view.mul_(-self.boost if view.is_floating_point() else -1)
         return with_rows(changed, report)
