@@ -24,7 +24,6 @@ from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.federation import border as border_module
 from ufgraphfr.federation.border import (
     RULES,
-    Border,
     Expected,
     Form,
     RejectedReply,
@@ -34,6 +33,7 @@ from ufgraphfr.federation.border import (
 from ufgraphfr.federation.codec import decode_report, encode_report
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences.none import NoDefence
+from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Answer, Local, Simulation

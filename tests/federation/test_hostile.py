@@ -17,9 +17,10 @@ from ufgraphfr.data.split import leave_one_out
 from ufgraphfr.experiment import build as experiment_of
 from ufgraphfr.experiment import execute
 from ufgraphfr.federation.adversaries import ADVERSARIES
-from ufgraphfr.federation.border import Border, RejectedReply, check
+from ufgraphfr.federation.border import RejectedReply, check
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences.row_cap import RowCap
+from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.hostile import Hostile
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Local, Simulation

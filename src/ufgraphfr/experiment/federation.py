@@ -6,8 +6,8 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.federation.adversaries.base import Aim
-from ufgraphfr.federation.border import Border
 from ufgraphfr.federation.defences import DEFENCES
+from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.hostile import Hostile
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Clients, Simulation

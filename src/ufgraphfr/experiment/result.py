@@ -50,7 +50,6 @@ def write_result(
         write_atomically(folder.statement, statement(ledger).encode())
     write_parquet(folder.ranks, _ranks(prepared.dataset, test, outcomes))
     folder.promote_best()
-    seconds = _seconds(lines, time.perf_counter() - started)
     result = {
         "schema": SCHEMA,
         "name": experiment.name,
@@ -66,16 +65,15 @@ def write_result(
         "test": test.metrics,
         "cold": cold,
         "yardsticks": yardsticks,
-        "seconds": seconds,
+        "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
         "peak_rss_bytes": peak_rss_bytes(),
         "privacy": guarantee(ledger.claim),
         "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
         "config_digest": experiment.digest,
     }
-    if experiment.federation.adversary is not None:
-        result["attack"] = assess_attack(experiment, prepared, score, test, lines)
-    folder.write_json(folder.result, result)
+    attack = assess_attack(experiment, prepared, score, test, lines)
+    folder.write_json(folder.result, result | ({"attack": attack} if attack else {}))
 
 
 def _validation(

@@ -11,8 +11,9 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task, combine
-from ufgraphfr.federation.border import Border, RejectedReply, check
+from ufgraphfr.federation.border import RejectedReply, check
 from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
+from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.base import Mechanism
 

@@ -17,8 +17,8 @@ from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
-from ufgraphfr.federation.border import Border
 from ufgraphfr.federation.defences import DEFENCES
+from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.hostile import Hostile
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.scoring import device_score
