@@ -135,6 +135,12 @@ def test_a_private_form_says_how_many_rounds_it_takes(toy, run) -> None:
         run(toy(algorithm=FLAGSHIP, privacy=PRIVATE))
 
 
+def test_upload_codecs_have_no_place_after_clipping(toy, run) -> None:
+    federation = {"upload": {"codec": "int8"}}
+    with pytest.raises(InputError, match="upload goes with updates that nothing protects"):
+        run(toy(privacy=PRIVATE, federation=federation))
+
+
 def test_an_algorithm_that_sums_before_clipping_is_refused(toy, run, monkeypatch) -> None:
     from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 

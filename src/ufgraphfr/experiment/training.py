@@ -129,12 +129,14 @@ def _rounds(
     device: torch.device,
 ) -> Iterator[Round]:
     """The rounds from ``first`` on, which come after a checkpoint."""
+    upload = experiment.federation.upload
     simulation = Simulation(
-        algorithm,
+        algorithm if upload is None else algorithm.apart(),
         mechanism,
         prepared.shard.to(device),
         store,
         experiment.federation.chunk,
+        upload,
     )
     return rounds(
         algorithm,

@@ -10,7 +10,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, combine
-from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
+from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
 from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.base import Mechanism
 
@@ -68,7 +68,8 @@ def rounds(
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
         everyone = algorithm.everyone(number)
-        cohort = clients if everyone else draw_cohort(spec, clients, now, mechanism.accounted)
+        drawn = clients if everyone else draw_cohort(spec, clients, now, mechanism.accounted)
+        cohort = drawn if everyone else answering(spec, drawn, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
         reports, down, up = [], [], []
         for answer in transport.exchange(task_for, cohort, now):
@@ -96,7 +97,10 @@ def _release(
     """What the server makes of a round's reports; nothing, if nobody answered."""
     if not reports:
         return state, float("nan")
-    report = mechanism.finalize(combine(reports), key)
+    report = combine(reports)
+    if algorithm.release == "sum":
+        report = report.total()
+    report = mechanism.finalize(report, key)
     loss = float("nan") if mechanism.accounted else float(report.loss.mean())
     return algorithm.aggregate(state, report), loss
 

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Private, Report, Task
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import respond
 from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -59,6 +60,7 @@ class Simulation:
         shard: everybody's data; client u is at place u.
         store: everybody's private weights.
         chunk: clients stacked at once.
+        upload: how updates are bounded and compressed.
     """
 
     algorithm: Algorithm
@@ -66,6 +68,7 @@ class Simulation:
     shard: Shard
     store: MemoryStore
     chunk: int
+    upload: UploadSpec | None = None
 
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
@@ -75,12 +78,19 @@ class Simulation:
 
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train; their new weights are stored."""
-        clients = task.clients
-        mine = self.store.gather(clients)
-        shard = self.shard.select(clients)
-        report, after = respond(self.algorithm, self.mechanism, task, shard, mine, key)
-        self.store.scatter(clients, after)
+        report, after = self._respond(task, key)
+        self.store.scatter(task.clients, after)
         return report
+
+    def bytes_up(self, task: Task, key: Key) -> float:
+        """The encoded size of what the first client of a task would answer alone."""
+        first = task.select(task.clients.new_zeros(1))
+        return float(len(codec.encode_report(self._respond(first, key)[0], self.algorithm.whole)))
+
+    def _respond(self, task: Task, key: Key) -> tuple[Report, Private]:
+        mine = self.store.gather(task.clients)
+        shard = self.shard.select(task.clients)
+        return respond(self.algorithm, self.mechanism, task, shard, mine, key, self.upload)
 
 
 class Local:
@@ -97,12 +107,11 @@ class Local:
         down = up = 0.0
         for number, clients in enumerate(self.simulation.chunks(cohort)):
             task = task_for(clients)
-            report = self.simulation.answer(task, key)
             if number == 0:
                 one = torch.zeros(1, dtype=torch.int64, device=clients.device)
                 down = float(len(codec.encode_task(task.select(one))))
-                up = float(len(codec.encode_report(report.of_one())))
-            yield Answer(report, down, up)
+                up = self.simulation.bytes_up(task, key)
+            yield Answer(self.simulation.answer(task, key), down, up)
 
 
 class Loopback:
@@ -118,7 +127,8 @@ class Loopback:
         """See `Transport.exchange`."""
         for clients in self.simulation.chunks(cohort):
             down = codec.encode_task(task_for(clients))
-            up = codec.encode_report(self.simulation.answer(codec.decode_task(down), key))
+            answer = self.simulation.answer(codec.decode_task(down), key)
+            up = codec.encode_report(answer, self.simulation.algorithm.whole)
             report = codec.decode_report(up)
             share = 1 if report.summed else len(clients)
             yield Answer(report, len(down) / len(clients), len(up) / share)
