@@ -46,6 +46,8 @@ def written_files() -> list[Path]:
         and path.name != ".git"  # a file in a linked work tree
         # what coverage leaves behind while these tests run
         and not path.name.startswith(".coverage")
+        # in a work tree beside the clone, a file that names the clone
+        and path.name != ".git"
     ]
     return sorted(written)
 

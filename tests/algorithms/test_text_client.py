@@ -47,7 +47,7 @@ def lonely(algorithm: UFGraphFR, place: int) -> LonelyClient:
     """A client at its start, but for its item table."""
     private = algorithm.init_private(SETTING, SHARD.select(torch.tensor([place])))
     own = {name: value[0] for name, value in private.items()}
-    client = LonelyClient(ITEMS, WIDTH, DIM, 12, 2, algorithm.history)
+    client = LonelyClient(ITEMS, WIDTH, DIM, 12, 2, algorithm.history, scoring=algorithm.scoring)
     named = network_weights({k: v for k, v in own.items() if not k.startswith("joint")})
     named |= {"joint.weight": first_joint_weight(), "joint.bias": own["joint.bias"]}
     client.load_state_dict(named | {"items.weight": torch.zeros(ITEMS, DIM)})
@@ -69,10 +69,11 @@ def steps(algorithm: UFGraphFR, one: Shard, key: Key, epoch: int) -> Iterator[St
 @pytest.mark.parametrize("history", [6, 50, 0])
 @pytest.mark.parametrize("local_epochs", [1, 2])
 @pytest.mark.parametrize("pull", [1.0, 0.0])
+@pytest.mark.parametrize("scoring", ["both", "mlp"])
 def test_stacked_clients_train_as_each_would_alone(
-    history: int, local_epochs: int, pull: float
+    history: int, local_epochs: int, pull: float, scoring: str
 ) -> None:
-    algorithm = made(history=history, local_epochs=local_epochs, pull=pull)
+    algorithm = made(history=history, local_epochs=local_epochs, pull=pull, scoring=scoring)
     private = algorithm.init_private(SETTING, SHARD)
     clients = [lonely(algorithm, place) for place in range(len(SHARD))]
     generator = torch.Generator().manual_seed(0)

@@ -1,21 +1,26 @@
 """The flagship's parts: the graph, the gradient the cohort sends, the blend."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
+from ufgraphfr.core.rows import owners
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation.client import respond
 from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.item_graph import co_interactions, nearness, normalised, ridge_inverse
+from ufgraphfr.ops.recency import recency
 from ufgraphfr.privacy.none import NoMechanism
 from ufgraphfr.references.ease import Ease
-from ufgraphfr.references.markov import Markov
 
 SMALL = {"dim": 8, "hidden": 8, "history": 5}
 
@@ -34,28 +39,74 @@ def answers(model: UFGraphFormer, shard: Shard, round_number: int, chunk: int):
     return state, combine(reports)
 
 
-def test_the_graph_is_the_sum_of_contributions(checkerboard: Shard) -> None:
+def with_graph(model: UFGraphFormer, shard: Shard, chunk: int = 5):
+    state = model.init_server(setting_of(shard))
+    for round_number in range(1, model.graph.rounds + 1):
+        _, report = answers(model, shard, round_number, chunk)
+        state = model.aggregate(state, report)
+    return state
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 30])
+def test_the_graph_is_the_sum_of_contributions(checkerboard: Shard, rounds: int) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": rounds})
+    state = with_graph(model, checkerboard)
+    own = (checkerboard.ptr, checkerboard.items, checkerboard.catalogue)
+    pairs = co_interactions(*own)
+    near = nearness(*own, model.graph.weights) / model.graph.levels
+    torch.testing.assert_close(state["graph.counts"], pairs.diagonal())
+    torch.testing.assert_close(
+        state["graph.inverse"], ridge_inverse(pairs, model.graph.ridge).float()
+    )
+    torch.testing.assert_close(
+        state["graph.near"], normalised(near, pairs.diagonal(), model.graph.shrink)
+    )
+
+
+def test_the_parts_of_a_contribution_are_of_like_size() -> None:
+    graph = ItemGraph(rounds=8)
+    sizes = [sum(1682 - row for row in graph._rows(1682, number)) for number in range(1, 9)]
+    assert sum(sizes) == 1682 * 1683 // 2
+    assert max(sizes) < 1.02 * min(sizes)
+
+
+def test_the_ridge_part_is_ease(checkerboard: Shard) -> None:
     model = UFGraphFormer(**SMALL)
-    state, report = answers(model, checkerboard, 1, chunk=5)
-    state = model.aggregate(state, report)
-    for name, reference in (("graph.ridge", Ease()), ("graph.next", Markov())):
-        fitted = reference.fit(checkerboard)["operator"]
-        torch.testing.assert_close(state[name], fitted)
+    state = with_graph(model, checkerboard)
+    ease = Ease(ridge=model.graph.ridge, decay=model.graph.decay)
+    ridge = model.graph.scores(state, checkerboard)[0]
+    torch.testing.assert_close(ridge, ease.score(ease.fit(checkerboard), checkerboard))
 
 
 def test_contributions_are_whole_and_narrow(checkerboard: Shard) -> None:
-    one = UFGraphFormer(**SMALL).graph.contribution(checkerboard.select(torch.tensor([0])))
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
+    one = model.graph.contribution(checkerboard.select(torch.tensor([0])), 1)
     assert {value.dtype for value in one.values()} == {torch.uint8}
-    assert set(one["graph.transitions"].unique().tolist()) == {0, 12, 15, 20, 30, 60}
-    all_of_them = UFGraphFormer(**SMALL).graph.contribution(checkerboard)
-    assert all_of_them["graph.transitions"].dtype == torch.int16
+    assert {name: int(value.max()) for name, value in one.items()} == model.whole
+    many = checkerboard.select(torch.arange(24).repeat(2))
+    assert model.graph.contribution(many, 1)["graph.near"].dtype == torch.int16
+
+
+def test_the_transformer_starts_from_the_graph(checkerboard: Shard) -> None:
+    model = UFGraphFormer(**SMALL)
+    state = with_graph(model, checkerboard)
+    network = model.network(checkerboard.catalogue, checkerboard.text.shape[1], 0)
+    vectors = network.unpack(state["net"])["item.weight"]
+    # on the checkerboard an item is near to items of its own color alone
+    products = vectors @ vectors.T
+    same = (torch.arange(24)[:, None] + torch.arange(24)) % 2 == 0
+    assert products[same].mean() > 0.2 * products.diagonal().mean()
+    assert products[~same].abs().mean() < 0.1 * products[same].mean()
+    plain = with_graph(UFGraphFormer(**SMALL, spectral=False), checkerboard)
+    assert torch.equal(plain["net"], model.init_server(setting_of(checkerboard))["net"])
 
 
 @pytest.mark.parametrize("weighting", ["positions", "clients"])
 def test_the_cohort_sends_the_gradient_of_its_mean_loss(
     checkerboard: Shard, weighting: str
 ) -> None:
-    model = UFGraphFormer(**SMALL, dropout=0.0, window="recent", weighting=weighting, graph=False)
+    training = {"dropout": 0.0, "window": "recent", "weighting": weighting}
+    model = UFGraphFormer(**SMALL, training=training, graph=False)
     # histories of different lengths, so that the two ways of counting differ
     ends = checkerboard.ptr[1:] - torch.arange(len(checkerboard)) % 9
     keep = torch.cat(
@@ -66,7 +117,7 @@ def test_the_cohort_sends_the_gradient_of_its_mean_loss(
     shard = checkerboard.with_history(ptr, checkerboard.items[keep])
     state, report = answers(model, shard, 2, chunk=7)
     net = state["net"].clone().requires_grad_()
-    network = model.network(shard.catalogue, shard.text.shape[1])
+    network = model.network(shard.catalogue, shard.text.shape[1], 0)
     losses = []
     for place in range(len(shard)):
         own = shard.items[ptr[place] : ptr[place + 1]][-(model.history + 1) :]
@@ -88,7 +139,9 @@ def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
     model = UFGraphFormer(**SMALL)
     seen = [set() for _ in range(len(checkerboard))]
     for round_number in range(1, 200):
-        for user, items in enumerate(model._window(checkerboard, Key(0, round=round_number))):
+        key = Key(0, round=round_number)
+        stretches = model.training._stretch(checkerboard, key, model.history)
+        for user, items in enumerate(stretches):
             seen[user] |= set(items.tolist())
     for user in range(len(checkerboard)):
         bounds = slice(int(checkerboard.ptr[user]), int(checkerboard.ptr[user + 1]))
@@ -96,41 +149,88 @@ def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
 
 
 def test_scores_are_the_blend_of_standardised_parts(checkerboard: Shard, federation_of) -> None:
-    model = UFGraphFormer(**SMALL)
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     federation = federation_of(model, checkerboard).run(2)
-    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 1.0])
+    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0])
     task = model.evaluated(federation.state, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
-    assert parts.shape == (4, len(checkerboard), checkerboard.catalogue)
-    ridge = Ease().score({"operator": federation.state["graph.ridge"]}, checkerboard)
-    torch.testing.assert_close(parts[0], standardised(ridge))
+    assert parts.shape == (5, len(checkerboard), checkerboard.catalogue)
+    graph = standardised(model.graph.scores(federation.state, checkerboard))
+    torch.testing.assert_close(parts[:3], graph)
     scores = model.score(task, checkerboard, {})
-    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[3])
+    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4])
+
+
+def test_the_transformer_is_scored_on_top_of_the_graph(checkerboard: Shard) -> None:
+    model = UFGraphFormer(**SMALL)
+    state = with_graph(model, checkerboard)
+    # a network that says nothing leaves the graph's even mix
+    state["net.mean"] = torch.zeros_like(state["net"])
+    parts = model.parts(model.evaluated(state, checkerboard.clients, 9), checkerboard, {})
+    torch.testing.assert_close(parts[-1], standardised(parts[:3].mean(0)))
+
+
+@pytest.mark.parametrize("local_steps", [1, 3])
+def test_updates_apart_sum_to_the_summed_update(checkerboard: Shard, local_steps: int) -> None:
+    training = {"local_steps": local_steps}
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1}, training=training)
+    state = with_graph(model, checkerboard)
+    task = model.broadcast(state, checkerboard.clients, 2)
+    key = Key(0, round=2)
+    together, _ = model.local(task, checkerboard, {}, key)
+    apart, _ = model.apart().local(task, checkerboard, {}, key)
+    assert together.summed == (local_steps == 1)
+    assert not apart.summed
+    expected = {name: value.sum(0) for name, value in apart.arrays.items()}
+    sums = together.arrays if together.summed else expected
+    for name, value in sums.items():
+        torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3)
+
+
+def test_local_steps_descend_on_weights_of_the_device(checkerboard: Shard) -> None:
+    """One client by hand: three steps of gradient descent on its whole history."""
+    training = {"local_steps": 3, "local_lr": 0.5, "dropout": 0.0, "window": "recent"}
+    model = UFGraphFormer(**SMALL, graph=False, training=training)
+    shard = checkerboard.select(torch.tensor([4]))
+    state = model.init_server(setting_of(shard))
+    update, _ = model.local(model.broadcast(state, shard.clients, 1), shard, {}, Key(0, round=1))
+    network = model.network(shard.catalogue, shard.text.shape[1], 0)
+    own = shard.items[-(model.history + 1) :]
+    weights = state["net"].clone().requires_grad_()
+    for _ in range(3):
+        params = network.unpack(weights)
+        states = network.states(params, own[:-1], shard.text[0])
+        loss = F.cross_entropy(network.logits(params, states), own)
+        (gradient,) = torch.autograd.grad(loss, weights)
+        weights = (weights - 0.5 * gradient).detach().requires_grad_()
+    mean = (state["net"] - weights) / (3 * 0.5)
+    sent = update.arrays["gradient"][0] / update.arrays["count"][0]
+    torch.testing.assert_close(sent, mean.detach(), atol=1e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [
-        ({}, 4),
+        ({}, 5),
         ({"graph": False}, 1),
-        ({"head": False}, 3),
-        ({"transformer": False}, 3),
-        ({"text": False}, 4),
+        ({"head": False}, 4),
+        ({"transformer": False}, 4),
+        ({"text": False}, 5),
     ],
 )
 def test_every_part_has_a_switch(
     checkerboard: Shard, federation_of, switches: dict[str, bool], parts: int
 ) -> None:
-    model = UFGraphFormer(**SMALL, **switches)
+    model = UFGraphFormer(**SMALL, **{"graph": {"rounds": 1}} | switches)
     federation = federation_of(model, checkerboard).run(3)
     assert model.blends().shape[1] == parts
-    assert federation.state["blend"].tolist() == [1.0] * parts
+    assert federation.state["blend"].tolist() == model.blends()[-1].tolist()
     assert federation.scores().isfinite().all()
     if not switches.get("text", True):
         assert (
             federation.state["net"].numel()
             < UFGraphFormer(**SMALL)
-            .network(checkerboard.catalogue, checkerboard.text.shape[1])
+            .network(checkerboard.catalogue, checkerboard.text.shape[1], 0)
             .size
         )
 
@@ -145,3 +245,38 @@ def test_a_catalogue_too_large_for_the_graph_is_refused() -> None:
     with pytest.raises(InputError, match=r"30,001 items.*graph = false"):
         model.init_server(large)
     assert UFGraphFormer(**SMALL, graph=False).init_server(large)["net"].isfinite().all()
+
+
+def test_the_smooth_part_is_a_projection(checkerboard: Shard) -> None:
+    """All directions kept and nothing discounted, a history is given back as it was."""
+    model = UFGraphFormer(**SMALL, graph={"rank": 24, "power": 0.0})
+    smooth = model.graph.scores(with_graph(model, checkerboard), checkerboard)[2]
+    history = torch.zeros(len(checkerboard), checkerboard.catalogue)
+    history[owners(checkerboard.ptr, len(checkerboard.items)), checkerboard.items] = recency(
+        checkerboard.ptr, model.graph.smooth_decay
+    ).float()
+    torch.testing.assert_close(smooth, history, atol=1e-4, rtol=1e-3)
+
+
+def test_at_the_end_of_a_history_training_sees_what_serving_sees_of_others(
+    checkerboard: Shard,
+) -> None:
+    """The scores in training are those of a graph that its owner did not contribute to."""
+    model = UFGraphFormer(**SMALL)
+    rest = checkerboard.select(torch.arange(1, len(checkerboard)))
+    others = with_graph(model, replace(rest, clients=torch.arange(len(rest))))
+    everybody = with_graph(model, checkerboard)
+    one = checkerboard.select(torch.tensor([0]))
+    seen, length = one.last(100)
+    trained = model.graph.training_scores(everybody, seen, one)[:2, 0, int(length) - 1]
+    # counts are public sums: they stay as they are
+    fair = others | {"graph.counts": everybody["graph.counts"]}
+    root = [state["graph.counts"].clamp(min=1).sqrt() for state in (others, everybody)]
+    shrink = model.graph.shrink
+    fair["graph.near"] = (
+        others["graph.near"]
+        * (torch.outer(root[0], root[0]) + shrink)
+        / (torch.outer(root[1], root[1]) + shrink)
+    )
+    served = model.graph.scores(fair, one)[:2, 0]
+    torch.testing.assert_close(trained, served, atol=1e-5, rtol=1e-3)

@@ -52,17 +52,6 @@ def test_a_total_sums_over_clients_and_cannot_be_taken_apart() -> None:
         total.select(torch.tensor([0]))
 
 
-def test_a_report_of_one_client_has_the_size_it_would_send() -> None:
-    alone = report().of_one()
-    assert alone.clients.tolist() == [8]
-    assert torch.equal(alone.arrays["weights"], WEIGHTS[:1])
-    assert torch.equal(items(alone), TABLES[:1])
-    summed = report().total().of_one()
-    assert summed.clients.tolist() == [8]
-    assert len(summed.loss) == 1
-    assert torch.equal(items(summed), TABLES.sum(0))
-
-
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]])
 def test_the_order_of_arrival_does_not_matter(order: list[int]) -> None:
     parts = [report().select(torch.tensor([place])) for place in order]

@@ -118,9 +118,27 @@ def test_a_ledger_without_its_checkpoint_is_not_spent_again(toy, tmp_path) -> No
     assert rounds == [3, 4]
 
 
+def test_payments_that_were_removed_are_missed(toy, tmp_path) -> None:
+    values = toy(privacy=PRIVATE)
+    steps = execute(build(values), tmp_path / "run", device="cpu")
+    next(steps)
+    next(steps)
+    steps.close()
+    ledger = tmp_path / "run" / "ledger.jsonl"
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(InputError, match="ends with round 1, but 2 rounds were released"):
+        list(execute(build(values), tmp_path / "run", resume=True, device="cpu"))
+
+
 def test_a_private_form_says_how_many_rounds_it_takes(toy, run) -> None:
     with pytest.raises(InputError, match="popularity, graph, one a round: set rounds = 2"):
         run(toy(algorithm=FLAGSHIP, privacy=PRIVATE))
+
+
+def test_upload_codecs_have_no_place_after_clipping(toy, run) -> None:
+    federation = {"upload": {"codec": "int8"}}
+    with pytest.raises(InputError, match="upload goes with updates that nothing protects"):
+        run(toy(privacy=PRIVATE, federation=federation))
 
 
 def test_an_algorithm_that_sums_before_clipping_is_refused(toy, run, monkeypatch) -> None:

@@ -37,6 +37,7 @@ from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Answer, Local, Simulation
+from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -271,9 +272,9 @@ def test_a_bad_reply_is_counted_and_the_round_goes_on(shard):
     "forge",
     [
         lambda a: a | {"graph.pairs": a["graph.pairs"] * 2},
-        lambda a: a | {"graph.pairs": torch.ones_like(a["graph.pairs"]).tril()},
-        lambda a: a | {"graph.transitions": a["graph.transitions"] * 50},
-        lambda a: a | {"graph.transitions": torch.full_like(a["graph.transitions"], 60)},
+        lambda a: a | {"graph.pairs": (a["graph.pairs"].cumsum(0) % 2).to(torch.uint8)},
+        lambda a: a | {"graph.near": a["graph.near"] * 8},
+        lambda a: a | {"graph.near": torch.ones_like(a["graph.near"])},
     ],
 )
 def test_a_graph_contribution_must_be_of_one_history(forge, shard):
@@ -291,16 +292,46 @@ def test_a_graph_contribution_must_be_of_one_history(forge, shard):
 
 @pytest.mark.parametrize("count", [0.0, -1.0, 1e6])
 def test_a_client_cannot_claim_any_number_of_positions(count, shard):
-    simulation, border, setting = federation("ufgraphformer", shard)
+    simulation, border, setting = federation("ufgraphformer", shard, NoDefence())
     state = simulation.algorithm.init_server(setting)
     one = torch.tensor([4])
-    task = simulation.algorithm.broadcast(state, one, 2)
-    report = simulation.answer(task, Key(0, 2))
+    task = simulation.algorithm.broadcast(state, one, 9)
+    report = simulation.apart(task, Key(0, 9))
     expected = border.expected(task, one)
     check(report, expected)
     with pytest.raises(RejectedReply) as refused:
-        check(replace(report, arrays=report.arrays | {"count": torch.tensor([count])}), expected)
+        check(replace(report, arrays=report.arrays | {"count": torch.tensor([[count]])}), expected)
     assert refused.value.reason == "implausible"
+
+
+@pytest.mark.parametrize("codec", ["float16", "int8", "int4"])
+def test_compressed_replies_pass_and_broken_ones_do_not(codec, shard):
+    upload = UploadSpec(codec=codec)
+    simulation, border, setting = federation("ufgraphformer", shard)
+    simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
+    border = replace(border, upload=upload)
+    state = simulation.algorithm.init_server(setting)
+    task = simulation.algorithm.broadcast(state, shard.clients, 9)
+    expected = border.expected(task.select(torch.tensor([0])), shard.clients)
+    report = simulation.answer(task, Key(0, 9))
+    check(report, expected)
+    check(decode_report(encode_report(report)), expected)
+    value = report.arrays["gradient"]
+    if isinstance(value, Tensor):
+        broken = [("dtype", value.float()), ("not-finite", value * torch.inf)]
+    else:
+        broken = [
+            ("shape", replace(value, levels=value.levels[:, :-1])),
+            ("shape", replace(value, bits=value.bits - 1)),
+            ("shape", replace(value, levels=torch.full_like(value.levels, -128))),
+            ("dtype", replace(value, scale=value.scale.float())),
+            ("not-finite", replace(value, scale=value.scale * torch.inf)),
+            ("arrays", value.dense()),
+        ]
+    for reason, forged in broken:
+        with pytest.raises(RejectedReply) as refused:
+            check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)
+        assert refused.value.reason == reason
 
 
 def test_under_a_guarantee_a_reply_longer_than_the_clip_is_refused(tmp_path):

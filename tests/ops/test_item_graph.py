@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.ops import item_graph
-from ufgraphfr.ops.item_graph import co_interactions, followed, transitions
+from ufgraphfr.ops.item_graph import co_interactions, followed, nearness, spectral, transitions
 
 CATALOGUE = 9
 
@@ -79,3 +79,45 @@ def test_items_that_are_left_out_keep_their_place_in_time() -> None:
     found = sorted(zip(before.tolist(), after.tolist(), weight.tolist(), strict=True))
     assert found == [(2, 7, 1.0), (4, 2, 0.5)]
     assert owner.tolist() == [0, 0]
+
+
+WEIGHTS = torch.tensor([7.0, 5.0, 2.0])
+
+
+def slow_nearness(histories: list[list[int]]) -> Tensor:
+    counts = torch.zeros(CATALOGUE, CATALOGUE)
+    for own in histories:
+        for i, one in enumerate(own):
+            for j, other in enumerate(own):
+                if 0 < abs(i - j) <= len(WEIGHTS):
+                    counts[one, other] += WEIGHTS[abs(i - j) - 1]
+    return counts
+
+
+def test_nearness(histories: list[list[int]]) -> None:
+    assert torch.equal(nearness(*csr(histories), CATALOGUE, WEIGHTS), slow_nearness(histories))
+
+
+def test_blocks_of_rows_are_the_matrix(histories: list[list[int]]) -> None:
+    own = csr(histories)
+    blocks = [range(0, 4), range(4, 4), range(4, CATALOGUE)]
+    pairs = torch.cat([co_interactions(*own, CATALOGUE, rows) for rows in blocks])
+    near = torch.cat([nearness(*own, CATALOGUE, WEIGHTS, rows) for rows in blocks])
+    assert torch.equal(pairs, co_interactions(*own, CATALOGUE))
+    assert torch.equal(near, nearness(*own, CATALOGUE, WEIGHTS))
+
+
+def test_spectral_keeps_the_largest_positive_eigenvalues() -> None:
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(60, 60, generator=generator)).Q
+    values = torch.cat((torch.tensor([9.0, 7.0, 5.0, -8.0]), torch.linspace(-1, 1, 56)))
+    vectors = spectral(basis @ torch.diag(values) @ basis.T, 3, generator)
+    best = basis[:, :3] @ torch.diag(values[:3]) @ basis[:, :3].T
+    torch.testing.assert_close(vectors @ vectors.T, best, atol=1e-3, rtol=1e-3)
+    lengths = vectors.norm(dim=0)
+    assert lengths.max() < 2 * lengths.min(), "no coordinate holds one eigenvector alone"
+
+
+def test_spectral_of_no_graph_is_zero() -> None:
+    vectors = spectral(torch.zeros(9, 9), 4, torch.Generator().manual_seed(0))
+    assert torch.equal(vectors, torch.zeros(9, 4))

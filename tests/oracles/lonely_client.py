@@ -23,8 +23,10 @@ class LonelyClient(nn.Module):
         heads: int = 8,
         history: int = 50,
         dropout: float = 0.0,
+        scoring: str = "both",
     ) -> None:
         super().__init__()
+        self.scoring = scoring
         self.joint = nn.Linear(width, dim)
         self.user = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
         self.position = nn.Parameter(torch.randn(history + 1, dim) * 0.02)
@@ -44,7 +46,10 @@ class LonelyClient(nn.Module):
         x = torch.cat((token[None], seen)) + self.position[: len(recent) + 1]
         mask = nn.Transformer.generate_square_subsequent_mask(len(x))
         states = self.block(x[None], src_mask=mask, is_causal=True)[0]
-        return self.score(torch.cat((states[state], self.items(item)), dim=1)).squeeze(1)
+        pair = states[state], self.items(item)
+        mlp = self.score(torch.cat(pair, dim=1)).squeeze(1)
+        product = torch.stack([torch.dot(s, i) for s, i in zip(*pair, strict=True)])
+        return {"mlp": mlp, "product": product, "both": mlp + product}[self.scoring]
 
 
 Step = tuple[Tensor, Tensor, Tensor]

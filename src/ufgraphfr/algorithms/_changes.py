@@ -1,5 +1,6 @@
 """Clients' changes of item tables: their mean, and sparse ones as arrays of the server's memory."""
 
+import torch
 from torch import Tensor
 
 from ufgraphfr.core.messages import Report, State
@@ -12,8 +13,14 @@ def mean_change(report: Report) -> Tensor:
     A sum over clients is taken as it is, each client's own sparse changes are added up first.
     """
     change = report.arrays["items"]
-    total = change.total() if isinstance(change, Rows) else change
+    total = change if isinstance(change, Tensor) else change.total()
     return total / max(1, len(report.clients))
+
+
+def touched_mean(change: Rows) -> Tensor:
+    """The mean change of each row over the clients that changed it, float ``[items, dim]``."""
+    counts = torch.bincount(change.index, minlength=change.height)
+    return change.total() / counts.clamp(min=1)[:, None]
 
 
 def pack(change: Rows) -> State:

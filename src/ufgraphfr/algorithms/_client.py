@@ -5,6 +5,7 @@ every gradient of W is an outer product with x: ``W = W_0 + step x^T`` exactly, 
 (d numbers instead of d x E) is held.
 """
 
+import math
 from abc import ABC
 from typing import Literal
 
@@ -21,7 +22,7 @@ from ufgraphfr.core.tables import Tables
 from ufgraphfr.data.epochs import window_times
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.dropout import dropout_masks
-from ufgraphfr.models.personal import PersonalNetwork
+from ufgraphfr.models.personal import PersonalNetwork, Scoring
 from ufgraphfr.models.scorer import tower
 from ufgraphfr.models.sequence import DROPOUT_SITES
 from ufgraphfr.models.stacked import init_linear, stack
@@ -39,6 +40,8 @@ MAX_BATCHES = 2**12
 class TextClient(Pointwise, ABC):
     """Hyper-parameters and local training of the UFGraphFR client."""
 
+    row_scale: float = Field(0.4, gt=0)
+    """See `Pointwise`; under an inner product with normalised states the family's 80 diverges."""
     history: int = Field(50, ge=0)
     """L, the recent items the Transformer sees; 0 leaves it a sequence of length one."""
     heads: int = Field(8, ge=1)
@@ -47,6 +50,10 @@ class TextClient(Pointwise, ABC):
     dropout: float = Field(0.1, ge=0, lt=1)
     activation: Literal["leaky-relu", "relu", "none"] = "leaky-relu"
     """Between the layers of the score MLP; without one, the text changes no ranking."""
+    scoring: Scoring = "both"
+    """See `Scoring`; the MLP alone hardly learns what a user likes from its own few items."""
+    text: bool = True
+    """Whether the joint layer embeds the user's profile, or the same constant for everybody."""
     joint_scale: float = Field(80.0, gt=0)
     """The joint embedding layer's weight learns at ``lr * joint_scale``."""
 
@@ -66,6 +73,7 @@ class TextClient(Pointwise, ABC):
             history=self.history,
             scorer=tower(self.dim),
             slope=SLOPES[self.activation],
+            scoring=self.scoring,
         )
 
     def init_client(self, setting: Setting, shard: Shard) -> Private:
@@ -75,8 +83,15 @@ class TextClient(Pointwise, ABC):
         network = on(shard.text.device, self.network.init(generator))
         return stack(network | {"joint.bias": joint["joint.bias"]}, len(shard)) | {
             "joint.step": shard.text.new_zeros(len(shard), self.dim),
-            "joint.start": shard.text @ joint["joint.weight"],
+            "joint.start": self.profile(shard) @ joint["joint.weight"],
         }
+
+    def profile(self, shard: Shard) -> Tensor:
+        """What the joint layer embeds, float ``[clients, E]``."""
+        if self.text:
+            return shard.text
+        width = shard.text.shape[1]
+        return torch.full_like(shard.text, 1 / math.sqrt(width))
 
     def user(self, params: Params, text: Tensor) -> Tensor:
         """``W x + b``, float ``[clients, dim]``."""
@@ -97,6 +112,7 @@ class TextClient(Pointwise, ABC):
 
     def _forward(self, shard: Shard, rows: Touched, key: Key, epoch: int) -> Forward:
         recent, length = shard.last(self.history)
+        profile = self.profile(shard)
         # no interaction of the epoch comes after the last item, so no sample reads that state
         recent = rows.rows(recent[:, : max(0, int(length.max()) - 1)])
 
@@ -112,7 +128,7 @@ class TextClient(Pointwise, ABC):
                 self.dim,
                 self.dropout,
             )
-            user = self.user(params, shard.text[:active])
+            user = self.user(params, profile[:active])
             states = self.network.states(params, user, seen, masks)
             place = window_times(shard, self.history, batch.time)
             return self.network.logits(params, states, place, vectors)
@@ -131,5 +147,5 @@ class TextClient(Pointwise, ABC):
         recent, length = inputs.last(self.history)
         clients = torch.arange(len(inputs), device=tables.device)
         seen = tables[clients[:, None], recent.clamp(min=0)]
-        states = self.network.states(private, self.user(private, inputs.text), seen)
+        states = self.network.states(private, self.user(private, self.profile(inputs)), seen)
         return self.network.rank(private, states[clients, length], tables)

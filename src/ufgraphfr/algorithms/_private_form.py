@@ -25,7 +25,7 @@ from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.core.rows import Rows, owners
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.blend import standardised
-from ufgraphfr.ops.item_graph import followed, transition_operator
+from ufgraphfr.ops.item_graph import followed, normalised
 from ufgraphfr.ops.public_items import closeness, item_columns, narrowed
 from ufgraphfr.ops.recency import recency
 from ufgraphfr.ops.taste import tastes
@@ -213,7 +213,7 @@ class PrivateForm(Algorithm):
         size = len(state["kept"])
         found = sums[GRAPH].view(size, size) - self.threshold * self._std(GRAPH)
         total = state["counts"][state["kept"]]
-        return state | {"next": transition_operator(found.clamp(min=0), total, self.shrink)}
+        return state | {"next": normalised(found.clamp(min=0), total, self.shrink)}
 
     def _inferred(self, columns: Tensor, total: Tensor, report: Report) -> Tensor:
         """Counts that a softmax on public features makes of everybody's mean features."""

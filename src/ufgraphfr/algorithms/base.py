@@ -102,7 +102,7 @@ class Algorithm(Spec, ABC):
             private: their weights.
         """
 
-    def plausible(self, report: Report) -> bool:
+    def plausible(self, report: Report, setting: Setting) -> bool:
         """Whether an honest client could have sent this, beyond its form; asked of one client."""
         return True
 
@@ -133,6 +133,18 @@ class Algorithm(Spec, ABC):
     def explained(self) -> tuple[str, ...]:
         """Why this form was chosen for its budget, a line for each part of the model."""
         return ()
+
+    def apart(self) -> "Algorithm":
+        """The same model, whose updates are each client's own and not yet sums over clients.
+
+        What bounds, noises or compresses a client's update asks for it.
+        """
+        return self
+
+    @property
+    def whole(self) -> dict[str, int]:
+        """Uploaded arrays of whole numbers from 0, and the most that one client adds to each."""
+        return {}
 
     def blends(self) -> Tensor | None:
         """Weights of the model's parts to choose from on validation.

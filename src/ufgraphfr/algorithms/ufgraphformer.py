@@ -1,38 +1,39 @@
 """UFGraphFormer: item graph, shared Transformer and user text in one model, blended on the device.
 
-In round 1 every client contributes to the item graph (`_item_graph`). After that each round asks a
-cohort for the gradient of a shared Transformer on its own sequences; token 0 of a sequence is the
-user's embedded profile. The server steps with Adam and evaluates a running mean of the weights.
-A device scores with both graph operators, the Transformer and a head of its own on public item
-features (`_local_head`), each standardised over the catalogue, and adds them with weights that
-validation picked.
+In the first rounds every client contributes to the item graph (`_item_graph`). The server takes the
+Transformer's first item vectors from the graph's spectrum. After that each round asks a cohort to
+train the Transformer on its own sequences, on top of what the graph of everybody else says of each
+next item; token 0 of a sequence is the user's embedded profile. The server steps with Adam on the
+cohort's mean change and evaluates a running mean of the weights. A device scores with both graph
+operators, the Transformer and a head of its own on public item features (`_local_head`), each
+standardised over the catalogue, and adds them with weights that validation picked.
 """
 
 import math
+from dataclasses import replace
 from itertools import product
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ufgraphfr.algorithms._item_graph import ItemGraph
+from ufgraphfr.algorithms._item_graph import SUMS, ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
 from ufgraphfr.algorithms._private_form import PrivateForm
+from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.models.dropout import dropout_masks
-from ufgraphfr.models.transformer import Transformer
+from ufgraphfr.models.transformer import Transformer, with_item_vectors
 from ufgraphfr.ops.adam import Moments, adam
 from ufgraphfr.ops.blend import standardised
 
-GRAPH_ROUND = 1
-SHARES = (0.0, 0.25, 0.5, 1.0)
-"""Weights of a part relative to the others that validation chooses from."""
+OPERATORS = ("ridge", "near", "smooth")
+SHARES = (0.0, 0.25, 0.5)
+"""Weights of a part, relative to the last one, that validation chooses from."""
 
 
 class UFGraphFormer(Algorithm):
@@ -46,9 +47,18 @@ class UFGraphFormer(Algorithm):
     """Part B, the sequence Transformer."""
     text: bool = True
     """Part C, the embedded profile as token 0."""
+    text_dim: int = Field(64, ge=1)
+    """Wider profile vectors are projected to this width, at random and publicly, so that there
+    are fewer weights to send."""
     head: LocalHead | Literal[False] = LocalHead()
     """Part D, the device's own taste in public item features; it needs the graph's item counts,
     and a data set with item features."""
+    features: bool = True
+    """Whether an item's vector has a part from its public features, if there are any."""
+    spectral: bool = True
+    """Whether the first item vectors come from the graph."""
+    residual: bool = True
+    """Whether the Transformer learns what the graph of everybody else leaves unexplained."""
     dim: int = Field(64, ge=2)
     """d, of item vectors and states."""
     hidden: int = Field(128, ge=1)
@@ -57,12 +67,9 @@ class UFGraphFormer(Algorithm):
     blocks: int = Field(2, ge=1)
     history: int = Field(100, ge=1)
     """L, the recent items the Transformer sees."""
-    dropout: float = Field(0.4, ge=0, lt=1)
-    window: Literal["random", "recent"] = "random"
-    """Train on a random stretch of a long history, or on its end."""
-    weighting: Literal["positions", "clients"] = "positions"
-    """Whether each position of the cohort counts once, or each client."""
-    lr: float = Field(1e-3, gt=0)
+    training: SequenceTraining = SequenceTraining()
+    """How devices train the Transformer."""
+    lr: float = Field(5e-4, gt=0)
     """Adam's learning rate on the server."""
     warmup: int = Field(20, ge=1)
     """Steps over which the learning rate grows to its value."""
@@ -80,8 +87,8 @@ class UFGraphFormer(Algorithm):
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
         return self
 
-    def network(self, items: int, text_width: int) -> Transformer:
-        """The Transformer for a catalogue."""
+    def network(self, items: int, text_width: int, columns: int) -> Transformer:
+        """The Transformer for a catalogue with some columns of public features."""
         return Transformer(
             items,
             text_width,
@@ -91,31 +98,52 @@ class UFGraphFormer(Algorithm):
             self.blocks,
             self.history,
             self.text,
+            columns if self.features else 0,
+            len(OPERATORS) if self.residual and self.graph is not False else 0,
         )
 
     def under(self, budget: Budget, setting: Setting) -> Algorithm:
         """See `Algorithm.under`: sums that are worth their noise, the rest on the device."""
         return (self.private or PrivateForm()).chosen(budget, setting)
 
+    def apart(self) -> "UFGraphFormer":
+        """See `Algorithm.apart`."""
+        training = self.training.model_copy(update={"apart": True})
+        return self.model_copy(update={"training": training})
+
+    @property
+    def whole(self) -> dict[str, int]:
+        """See `Algorithm.whole`."""
+        return {} if self.graph is False else self.graph.whole
+
     def everyone(self, round_number: int) -> bool:
         """See `Algorithm.everyone`: all clients contribute to the item graph, once."""
-        return self.graph is not False and round_number == GRAPH_ROUND
+        return self.graph is not False and round_number <= self.graph.rounds
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
-        state: State = {"blend": self.blends()[-1]}
+        nothing = torch.zeros(setting.items, 0)
+        features = nothing if setting.features is None else setting.features
+        state: State = {"blend": self.blends()[-1], "features": features}
+        state["projection"] = self._projection(setting.text_width, setting.seed)
         if self.graph is not False:
-            state |= ItemGraph.empty(setting.items)
-            if self.head is not False:
-                nothing = torch.zeros(setting.items, 0)
-                state["graph.features"] = nothing if setting.features is None else setting.features
+            state |= self.graph.empty(setting.items)
         if self.transformer:
             generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
-            net = self.network(setting.items, setting.text_width).init(generator)
+            width = state["projection"].shape[1]
+            net = self.network(setting.items, width, features.shape[1]).init(generator)
             zero = torch.zeros_like(net)
             state |= {"net": net, "net.mean": net, "net.first": zero, "net.second": zero}
             state["net.steps"] = torch.zeros(1, dtype=torch.int64)
+            state["seed"] = torch.tensor([setting.seed])
         return state
+
+    def _projection(self, text_width: int, seed: int) -> Tensor:
+        """From profile vectors to what token 0 sees, float ``[text_width, width]``."""
+        if text_width <= self.text_dim:
+            return torch.eye(text_width)
+        generator = Key(seed, purpose=Purpose.INIT, part=5).generator()
+        return torch.randn(text_width, self.text_dim, generator=generator).div(self.text_dim**0.5)
 
     def init_private(self, setting: Setting, shard: Shard) -> Private:
         """See `Algorithm.init_private`; all weights are shared."""
@@ -123,69 +151,56 @@ class UFGraphFormer(Algorithm):
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
-        shared = (
-            {} if self.everyone(round_number) or not self.transformer else {"net": state["net"]}
-        )
-        return Task(round_number, clients, shared, {})
+        if self.everyone(round_number) or not self.transformer:
+            return Task(round_number, clients, {}, {})
+        return Task(round_number, clients, {"net": state["net"], **self._lasting(state)}, {})
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.evaluated`: all that a device needs to rank."""
-        shared = {name: value for name, value in state.items() if name.startswith("graph.")}
+        shared = {"blend": state["blend"], **self._lasting(state)}
         if self.transformer:
             shared["net"] = state["net.mean"]
-        return Task(round_number, clients, shared | {"blend": state["blend"]}, {})
+        return Task(round_number, clients, shared, {})
+
+    def _lasting(self, state: State) -> dict[str, Tensor]:
+        """What devices keep once they have it: public features and the graph's operators."""
+        graph = {name: value for name, value in state.items() if name.startswith("graph.")}
+        return {"features": state["features"], "projection": state["projection"], **graph}
 
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         if "net" in task.shared:
-            return self._gradient(task.shared["net"], shard, key), private
+            public = self._public(task.shared)
+            shard = replace(shard, text=shard.text @ task.shared["projection"])
+            return self.training.update(public, shard, key, self.history), private
         no_loss = torch.zeros(len(shard), device=shard.items.device)
         if self.graph is False or not self.everyone(task.round):
             return Update({}, no_loss, summed=True), private
-        return Update({**self.graph.contribution(shard)}, no_loss, summed=True), private
+        sums = self.graph.contribution(shard, task.round)
+        return Update({**sums}, no_loss, summed=True), private
 
-    def _gradient(self, net: Tensor, shard: Shard, key: Key) -> Update:
-        """The sum over clients of the gradient of their cross-entropy at every position."""
-        network = self.network(shard.catalogue, shard.text.shape[1])
-        targets = self._window(shard, key)
-        seen = targets[:, :-1]
-        masks = dropout_masks(
-            key.to(Purpose.DROPOUT),
-            shard.clients,
-            network.dropout_sites,
-            seen.shape[1] + 1,
-            self.dim,
-            self.dropout,
-        )
-        weights = net.detach().requires_grad_()
-        params = network.unpack(weights)
-        there = targets >= 0
-        states = network.states(params, seen, shard.text, masks)[there]
-        losses = F.cross_entropy(network.logits(params, states), targets[there], reduction="none")
-        length = there.sum(1)
-        owner = torch.arange(len(shard), device=net.device).repeat_interleave(length)
-        loss = losses.new_zeros(len(shard)).index_add(0, owner, losses) / length
-        by_client = self.weighting == "clients"
-        (gradient,) = torch.autograd.grad((loss.sum() if by_client else losses.sum()), weights)
-        count = torch.tensor([len(shard) if by_client else len(losses)], device=net.device)
-        return Update({"gradient": gradient, "count": count.float()}, loss.detach(), summed=True)
+    def _public(self, shared: dict[str, Tensor]) -> Public:
+        """What a device trains with."""
+        features, graph = shared["features"], self.graph
+        width = shared["projection"].shape[1]
+        network = self.network(len(features), width, features.shape[1])
+        absent = torch.zeros(len(features), dtype=torch.bool, device=features.device)
+        if graph is False:
+            return Public(network, shared["net"], features, absent, None)
 
-    def _window(self, shard: Shard, key: Key) -> Tensor:
-        """The stretch of each history to train on, int64 ``[clients, length]`` padded right."""
-        length = min(self.history + 1, int(shard.counts.max()))
-        if self.window == "recent":
-            return shard.last(length)[0]
-        spare = (shard.counts - length).clamp(min=0) + 1
-        start = key.to(Purpose.SHUFFLE).integers(shard.clients, 1, spare)[:, 0]
-        return shard.stretch(start, length)
+        def outside(seen: Tensor, shard: Shard) -> Tensor:
+            return standardised(graph.training_scores(shared, seen, shard))
 
-    def plausible(self, report: Report) -> bool:
+        absent = shared["graph.counts"] == 0
+        return Public(network, shared["net"], features, absent, outside if self.residual else None)
+
+    def plausible(self, report: Report, setting: Setting) -> bool:
         """See `Algorithm.plausible`: one history, and no more positions than it may have."""
         arrays = {name: v for name, v in report.arrays.items() if isinstance(v, Tensor)}
-        if self.graph is not False and "graph.pairs" in arrays:
-            return self.graph.plausible(arrays)
+        if self.graph is not False and SUMS[0] in arrays:
+            return self.graph.plausible(arrays, setting.items, report.round)
         count = arrays.get("count")
-        most = 1 if self.weighting == "clients" else self.history + 1
+        most = 1 if self.training.weighting == "clients" else self.history + 1
         return count is None or bool(((count >= 1) & (count <= most)).all())
 
     def unpacked(self, arrays: dict[str, Tensor], setting: Setting) -> dict[str, Tensor]:
@@ -193,7 +208,9 @@ class UFGraphFormer(Algorithm):
         packed = "net" if "net" in arrays else "gradient"
         if packed not in arrays:
             return arrays
-        shapes = self.network(setting.items, setting.text_width).shapes
+        columns = 0 if setting.features is None else setting.features.shape[1]
+        width = min(setting.text_width, self.text_dim)
+        shapes = self.network(setting.items, width, columns).shapes
         parts = arrays[packed].split([math.prod(shape) for shape in shapes.values()], dim=1)
         views = {
             f"gradient.{name}": part.view(len(part), *shape)
@@ -204,10 +221,23 @@ class UFGraphFormer(Algorithm):
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
         sums = {name: value for name, value in report.arrays.items() if isinstance(value, Tensor)}
-        if self.graph is not False and "graph.pairs" in sums:
-            return state | self.graph.operators(sums)
-        if "gradient" not in sums:
+        if self.graph is not False and SUMS[0] in sums:
+            state = self.graph.collected(state, sums, report.round)
+            complete = report.round == self.graph.rounds
+            return self._begun(state) if complete and self.transformer else state
+        return self._stepped(state, sums) if "gradient" in sums else state
+
+    def _begun(self, state: State) -> State:
+        """The Transformer's first weights, once there is a graph."""
+        if self.graph is False or not self.spectral:
             return state
+        generator = Key(int(state["seed"]), purpose=Purpose.INIT, part=4).generator()
+        vectors = self.graph.item_vectors(state, self.dim, generator)
+        net = with_item_vectors(state["net"], vectors)
+        return state | {"net": net, "net.mean": net}
+
+    def _stepped(self, state: State, sums: dict[str, Tensor]) -> State:
+        """One step of Adam on the cohort's mean."""
         mean = sums["gradient"] / sums["count"].clamp(min=1)
         moments = Moments(state["net.first"], state["net.second"], state["net.steps"])
         lr = self.lr * min(1.0, (int(moments.steps) + 1) / self.warmup)
@@ -222,33 +252,39 @@ class UFGraphFormer(Algorithm):
 
     def blends(self) -> Tensor:
         """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
-        names = self._parts
-        mixes = [mix for mix in product(SHARES, repeat=len(names)) if max(mix) == SHARES[-1]]
-        return torch.tensor(mixes)
+        others = len(self._parts) - 1
+        return torch.tensor([(*mix, 1.0) for mix in product(SHARES, repeat=others)])
 
     @property
     def _parts(self) -> tuple[str, ...]:
-        graph = () if self.graph is False else ("ridge", "next")
+        graph = () if self.graph is False else OPERATORS
         head = () if self.graph is False or self.head is False else ("head",)
         return (*graph, *head, "transformer") if self.transformer else (*graph, *head)
 
     def parts(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.parts`: each part's scores, standardised for each user."""
-        scores: list[Tensor] = []
+        shared, scores = task.shared, list[Tensor]()
         if self.graph is not False:
-            scores += self.graph.scores(task.shared, inputs)
+            scores += standardised(self.graph.scores(shared, inputs))
             if self.head is not False:
-                features, counts = task.shared["graph.features"], task.shared["graph.counts"]
-                scores.append(self.head.scores(features, counts, inputs))
+                head = self.head.scores(shared["features"], shared["graph.counts"], inputs)
+                scores.append(standardised(head))
         if self.transformer:
-            network = self.network(inputs.catalogue, inputs.text.shape[1])
-            params = network.unpack(task.shared["net"])
-            recent, length = inputs.last(self.history)
-            recent = recent[:, : int(length.max())]
-            states = network.states(params, recent, inputs.text)
-            clients = torch.arange(len(inputs), device=length.device)
-            scores.append(network.logits(params, states[clients, length]))
-        return torch.stack([standardised(part) for part in scores])
+            scores.append(standardised(self._next_item(shared, inputs, scores[: len(OPERATORS)])))
+        return torch.stack(scores)
+
+    def _next_item(self, shared: dict[str, Tensor], inputs: Shard, graph: list[Tensor]) -> Tensor:
+        """The Transformer's scores after each whole history, on top of the graph's."""
+        public = self._public(shared)
+        params = public.network.unpack(public.net, public.features)
+        recent, length = inputs.last(self.history)
+        recent = recent[:, : int(length.max())]
+        states = public.network.states(params, recent, inputs.text @ shared["projection"])
+        clients = torch.arange(len(inputs), device=length.device)
+        logits = public.network.logits(params, states[clients, length])
+        if public.outside is None:
+            return logits
+        return public.network.with_outside(params, logits, torch.stack(graph))
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`."""

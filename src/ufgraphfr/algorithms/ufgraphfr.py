@@ -2,7 +2,8 @@
 
 The server relates users by the cosine of what training changed in their joint embedding layers,
 S_uv = cos(W_u - W_0, W_v - W_0), keeps each user's nearest, A, and sends client u the item table
-``G + sum_v A_uv Delta_v``: the running global table plus its neighbors' changes of last round.
+``G + message * sum_v A_uv Delta_v``: the running global table plus its neighbors' changes of last
+round.
 docs/fidelity.md sets the paper, its published code and our readings side by side.
 """
 
@@ -12,7 +13,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change, pack, unpack
+from ufgraphfr.algorithms._changes import mean_change, pack, touched_mean, unpack
 from ufgraphfr.algorithms._client import TextClient
 from ufgraphfr.algorithms._user_graph import GraphRule, user_graph
 from ufgraphfr.algorithms.base import Setting, Update
@@ -24,6 +25,10 @@ from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.neighbors import Neighbors, as_sparse
 
 AS_CODED: dict[str, Any] = {
+    "row_scale": 80.0,
+    "scoring": "mlp",
+    "average": "cohort",
+    "message": 1.0,
     "relation": "distance",
     "threshold": "mean",
     "include_self": False,
@@ -58,6 +63,12 @@ class UFGraphFR(TextClient):
     """The server keeps a dense table for each user and averages those: users x items x d."""
     joint_upload: Literal["factors", "dense"] = "factors"
     """The joint layer's change as its two factors, or written out."""
+    average: Literal["touched", "cohort"] = "touched"
+    """An item moves by the mean change over the clients that touched it, or over the cohort, in
+    which few touch a rare item."""
+    message: float = Field(0.3, ge=0)
+    """Weight of the neighbors' changes in what a client receives; 0 leaves the user graph out.
+    Unused with personal tables."""
     as_coded: bool = False
     """Presets of the published code's behaviour for all keys that are not given."""
 
@@ -104,26 +115,28 @@ class UFGraphFR(TextClient):
         place[state["reporters"]] = torch.arange(len(state["reporters"]), device=place.device)
         here = place[index]
         # a neighbor of an older graph may have sat out the last round: it has no change
-        weight = torch.where(here >= 0, weight, 0)
+        weight = torch.where(here >= 0, weight * self.message, 0)
         return GraphTables(state["items"], unpack(state), here.clamp(min=0), weight)
 
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         after, change, loss = self.train_client(private, task.tables("items"), shard, key)
-        step = after["joint.step"]
+        step, text = after["joint.step"], self.profile(shard)
         if self.joint_upload == "dense":
-            written = (step[:, :, None] * shard.text[:, None, :]).flatten(1)
+            written = (step[:, :, None] * text[:, None, :]).flatten(1)
             return Update({"items": change, "joint": written}, loss), after
-        factors = {"joint.step": step, "joint.text": shard.text}
+        factors = {"joint.step": step, "joint.text": text}
         return Update({"items": change, **factors}, loss), after
 
     def aggregate(self, state: State, report: Report) -> State:
-        """See `Algorithm.aggregate`; G moves by the mean change of the cohort."""
+        """See `Algorithm.aggregate`; G moves by the mean change, see `average`."""
         change = report.arrays["items"]
         assert isinstance(change, Rows)
         who = report.clients
         new = dict(state)
-        new["items"] = state["items"] + mean_change(report)
+        new["items"] = state["items"] + (
+            touched_mean(change) if self.average == "touched" else mean_change(report)
+        )
         new["known"] = state["known"].index_fill(0, who, True)
         for name in self._factors:
             uploaded = report.arrays[name]

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.messages import Report, State
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.guarding import opened
 from ufgraphfr.experiment.prepare import Prepared
@@ -126,11 +125,11 @@ def dissect(report: Report, algorithm: Algorithm, prepared: Prepared) -> tuple[A
         prepared: knows how many items there are, and how wide a text vector is.
     """
     setting = prepared.setting
-    items, width = setting.items, setting.text_width
-    dense = {
-        name: value.dense() if isinstance(value, Rows) else value[None] if report.summed else value
-        for name, value in report.arrays.items()
-    }
+    items, width = setting.items, projection(algorithm, setting).shape[1]
+    dense: Arrays = {}
+    for name, value in report.arrays.items():
+        whole = value if isinstance(value, Tensor) else value.dense()
+        dense[name] = whole[None] if report.summed else whole
     tables: Arrays = {}
     texts: Arrays = {}
     for name, view in algorithm.unpacked(dense, setting).items():
@@ -142,6 +141,12 @@ def dissect(report: Report, algorithm: Algorithm, prepared: Prepared) -> tuple[A
         elif one.dim() == 1 and len(one) % width == 0 and len(one) > 0:
             texts[name] = one.view(-1, width)
     return tables, texts
+
+
+def projection(algorithm: Algorithm, setting: Setting) -> Tensor:
+    """From profile vectors to what a text layer reads, public, float ``[text_width, width]``."""
+    state = algorithm.init_server(setting)
+    return state.get("projection", torch.eye(setting.text_width))
 
 
 def nbytes(*parts: Arrays) -> int:

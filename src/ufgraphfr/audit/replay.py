@@ -140,8 +140,9 @@ def record(run: Finished, count: int, victims: int) -> Recording:
     accounted = run.mechanism().accounted
     start = run.initial() if accounted else run.checkpoint
     count = run.experiment.federation.rounds if accounted else count
+    first = sum(algorithm.everyone(n) for n in range(1, run.experiment.federation.rounds + 1))
     if not accounted and algorithm.everyone(1):
-        _go_on(run, run.initial(), 1, chosen, uploads, published)
+        _go_on(run, run.initial(), first, chosen, uploads, published)
     _go_on(run, start, count, chosen, uploads, published)
     if run.trust == "shard":
         uploads.clear()  # a single client's upload never leaves its data holder
@@ -180,7 +181,15 @@ def _go_on(
     store = MemoryStore({name: value.clone() for name, value in start.private.items()})
     chunk = experiment.federation.chunk
     mechanism = run.mechanism()
-    simulation = Simulation(algorithm, mechanism, run.prepared.shard, store, chunk)
+    upload = experiment.federation.upload
+    simulation = Simulation(
+        algorithm if upload is None else algorithm.apart(),
+        mechanism,
+        run.prepared.shard,
+        store,
+        chunk,
+        upload,
+    )
     recorder = Recorder(simulation, run.prepared, victims)
     for done in rounds(
         algorithm,

@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     TIES = 8
     SPLIT = 9
     BOOTSTRAP = 10
+    ROUNDING = 11
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> Tensor:
@@ -104,6 +105,11 @@ class Key:
     def uniform(self, clients: Tensor, count: int) -> Tensor:
         """Uniform float64 in ``(0, 1)``, ``[clients, count]``, on a grid of 2**-32."""
         return (self.words(clients, 0, count).double() + 0.5) / 2**32
+
+    def bytes(self, clients: Tensor, count: int) -> Tensor:
+        """Uniform float32 in ``(0, 1)``, ``[clients, count]``, on a grid of 2**-8: cheap ones."""
+        words = self.words(clients, 0, -(-count // 4)).int()
+        return (words.view(torch.uint8)[:, :count] + 0.5) / 2**8
 
     def generator(self) -> torch.Generator:
         """A sequential CPU generator for draws that belong to no client (initial weights)."""

@@ -5,10 +5,12 @@ arithmetic for all. A `Report` is the only thing that leaves the client function
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.quantised import Quantised
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.tables import Tables
 
@@ -17,6 +19,9 @@ Private = dict[str, Tensor]
 
 State = dict[str, Tensor]
 """The server's memory between rounds."""
+
+Uploaded: TypeAlias = Tensor | Rows | Quantised
+"""One array of an answer: dense, the changed rows of tables, or on a coarse grid."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Report:
 
     round: int
     clients: Tensor
-    arrays: dict[str, Tensor | Rows]
+    arrays: dict[str, Uploaded]
     summed: bool
     loss: Tensor
 
@@ -79,19 +84,13 @@ class Report:
         }
         return replace(self, clients=self.clients[places], arrays=picked, loss=self.loss[places])
 
-    def of_one(self) -> "Report":
-        """What one client alone would send, up to its values: for measuring its size."""
-        if self.summed:
-            return replace(self, clients=self.clients[:1], loss=self.loss[:1])
-        return self.select(self.clients.new_zeros(1))
-
     def apart(self) -> "Report":
         """The same answer as each client's own; a sum over one client is that client's."""
         if not self.summed:
             return self
         if len(self.clients) != 1:
             raise ValueError("a sum over clients cannot be taken apart")
-        own: dict[str, Tensor | Rows] = {
+        own: dict[str, Uploaded] = {
             name: value[None] for name, value in self.arrays.items() if isinstance(value, Tensor)
         }
         return replace(self, arrays=own, summed=False)
@@ -100,7 +99,7 @@ class Report:
         """The sums over clients; what an algorithm that needs no more than sums receives."""
         if self.summed:
             return self
-        sums: dict[str, Tensor | Rows] = {
+        sums: dict[str, Uploaded] = {
             name: value.sum(0) if isinstance(value, Tensor) else value.total()
             for name, value in self.arrays.items()
         }
@@ -125,13 +124,16 @@ def combine(reports: list[Report]) -> Report:
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
 
 
-def _join(parts: list[Tensor | Rows], place: tuple[Tensor, ...], summed: bool) -> Tensor | Rows:
+def _join(parts: list[Uploaded], place: tuple[Tensor, ...], summed: bool) -> Uploaded:
     """One array of many; part p's clients go to ``place[p]``."""
     rows = [part for part in parts if isinstance(part, Rows)]
+    coarse = [part for part in parts if isinstance(part, Quantised)]
     tensors = [part for part in parts if isinstance(part, Tensor)]
     parts.clear()
     if rows:
         return Rows.cat(rows, place)
+    if coarse:
+        return Quantised.cat(coarse).select(torch.cat(place).argsort())
     if summed:
         return torch.stack(tensors).sum(0)
     return torch.cat(tensors)[torch.cat(place).argsort()]

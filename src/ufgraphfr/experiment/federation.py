@@ -23,12 +23,14 @@ def simulated(
     device: torch.device,
 ) -> Clients:
     """The clients of an experiment, in this process."""
+    upload = experiment.federation.upload
     simulation = Simulation(
-        algorithm,
+        algorithm if upload is None else algorithm.apart(),
         mechanism,
         prepared.shard.to(device),
         store,
         experiment.federation.chunk,
+        upload,
     )
     adversary, aim = experiment.federation.adversary, aimed(experiment, algorithm, prepared)
     if adversary is None or aim is None:
@@ -60,4 +62,5 @@ def border(
         defence = DEFENCES.build(kind, {}, "[federation.defence]")
     if experiment.federation.adversary is None:
         defence = None
-    return Border(algorithm, mechanism, prepared.setting, defence)
+    upload = experiment.federation.upload
+    return Border(algorithm, mechanism, prepared.setting, defence, upload)

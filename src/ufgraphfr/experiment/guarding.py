@@ -36,6 +36,11 @@ def plan(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> Pl
     """
     spec, clients = experiment.federation, len(prepared.split.warm)
     releases = algorithm.releases(spec.rounds)
+    if spec.upload is not None and experiment.mechanism.budget(clients) is not None:
+        raise InputError(
+            f"[federation] upload goes with updates that nothing protects: with [privacy] kind = "
+            f"'{experiment.mechanism.kind}' clip there, and leave the table out"
+        )
     if releases[-1].last != spec.rounds:
         raise InputError(
             f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "

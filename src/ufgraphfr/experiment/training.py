@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, on
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.experiment.artifacts import (
@@ -84,6 +85,11 @@ def train(
     mechanism = opened(experiment, algorithm, prepared, ledger)
     accounted = mechanism.accounted
     last = _last(algorithm, prepared, folder, device)
+    if accounted and last.round > ledger.last_round:
+        raise InputError(
+            f"{folder.ledger} ends with round {ledger.last_round}, but {last.round} rounds were "
+            f"released: payments have been removed, and this run can promise nothing more"
+        )
     if accounted and not last.round:
         save_checkpoint(folder.best, last)
     store, best = MemoryStore(last.private), _Best(last.best_round, last.best_value)

@@ -5,14 +5,16 @@ form before content, and an error names the rule that was broken, never a value:
 person's, and an attacker learns nothing from an echo.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.messages import Report
+from ufgraphfr.core.quantised import BLOCK, Quantised
 from ufgraphfr.core.rows import Rows
 
 Reason = Literal[
@@ -69,16 +71,20 @@ class Form:
 
     Attributes:
         rows: whether it holds changed rows of an item table.
-        floating: float32; otherwise whole numbers of any width.
+        floating: floats; otherwise whole numbers of any width.
         shape: without a clients axis.
         signed: whether whole numbers may be negative, as clipped updates on a grid are; counts
             are not.
+        dtype: of floats.
+        bits: of a level, where floats travel on a coarse grid; 0 where they do not.
     """
 
     rows: bool
     floating: bool
     shape: tuple[int, ...]
     signed: bool = True
+    dtype: torch.dtype = torch.float32
+    bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ class Expected:
         loss: whether clients tell their loss; under a guarantee it is NaN.
         norm_cap: the largest norm of a client's array, or None.
         row_cap: the largest norm of a client's item row, or None.
-        algorithm: judges whether one client could have sent a reply.
+        algorithm, setting: judge whether one client could have sent a reply.
     """
 
     round: int
@@ -104,6 +110,7 @@ class Expected:
     norm_cap: float | None = None
     row_cap: float | None = None
     algorithm: Algorithm | None = None
+    setting: Setting | None = None
 
     def without(self, clients: Tensor) -> "Expected":
         """What is still to come when these have replied."""
@@ -134,6 +141,10 @@ def check(report: Report, expected: Expected) -> None:
         if isinstance(value, Rows):
             _check_rows(value, form, report)
             values = value.values
+        elif isinstance(value, Quantised):
+            _check_coarse(value, form, report)
+            values = value.scale
+            value = value.dense()
         elif isinstance(value, Tensor):
             _check_array(value, form, report)
             values = value
@@ -145,7 +156,8 @@ def check(report: Report, expected: Expected) -> None:
             raise RejectedReply("negative-count")
         _check_caps(value, report, expected)
     alone = len(report.clients) == 1
-    if alone and expected.algorithm and not expected.algorithm.plausible(report):
+    judge, setting = expected.algorithm, expected.setting
+    if alone and judge and setting and not judge.plausible(report, setting):
         raise RejectedReply("implausible")
 
 
@@ -179,11 +191,27 @@ def _check_frame(report: Report, expected: Expected) -> None:
 
 
 def _check_array(value: Tensor, form: Form, report: Report) -> None:
-    if form.rows:
+    if form.rows or form.bits:
         raise RejectedReply("arrays")
     _check_dtype(value, form)
     leading = () if report.summed else (len(report.clients),)
     if tuple(value.shape) != (*leading, *form.shape):
+        raise RejectedReply("shape")
+
+
+def _check_coarse(value: Quantised, form: Form, report: Report) -> None:
+    if not form.bits or report.summed:
+        raise RejectedReply("arrays")
+    levels, scale = value.levels, value.scale
+    if levels.dtype != torch.int8 or scale.dtype != torch.bfloat16:
+        raise RejectedReply("dtype")
+    count = math.prod(form.shape)
+    fits = (value.bits, tuple(value.shape)) == (form.bits, form.shape)
+    fits = fits and tuple(levels.shape) == (len(report.clients), count)
+    if not fits or tuple(scale.shape) != (len(report.clients), -(-count // BLOCK)):
+        raise RejectedReply("shape")
+    # compared as wider numbers: the absolute value of -128 does not fit a byte
+    if bool((levels.short().abs() > 2 ** (form.bits - 1) - 1).any()):
         raise RejectedReply("shape")
 
 
@@ -212,7 +240,7 @@ def _check_rows(value: Rows, form: Form, report: Report) -> None:
 
 def _check_dtype(value: Tensor, form: Form) -> None:
     whole = not value.is_floating_point() and not value.is_complex() and value.dtype != torch.bool
-    if (value.dtype != torch.float32) if form.floating else not whole:
+    if (value.dtype != form.dtype) if form.floating else not whole:
         raise RejectedReply("dtype")
 
 

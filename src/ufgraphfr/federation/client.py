@@ -12,6 +12,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
 from ufgraphfr.data.shards import Shard
+from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -22,6 +23,7 @@ def respond(
     shard: Shard,
     private: Private,
     key: Key,
+    upload: UploadSpec | None = None,
     apart: bool = False,
 ) -> tuple[Report, Private]:
     """Train locally and release what the mechanism lets through.
@@ -33,6 +35,7 @@ def respond(
         shard: their data, in the task's order.
         private: their weights, likewise; not modified.
         key: seed and round of all randomness.
+        upload: how each client's update is bounded and compressed; None leaves it as it is.
         apart: keep the clients' replies apart even if the algorithm needs no more than their
             sum; replies that an algorithm sums while it trains are apart for one client at a time.
 
@@ -44,7 +47,14 @@ def respond(
         back = order.argsort()
         mine = {name: value[order] for name, value in private.items()}
         report, after = respond(
-            algorithm, mechanism, task.select(order), shard.select(order), mine, key, apart
+            algorithm,
+            mechanism,
+            task.select(order),
+            shard.select(order),
+            mine,
+            key,
+            upload,
+            apart,
         )
         after = {name: value[back] for name, value in after.items()}
         if report.summed:
@@ -59,5 +69,9 @@ def respond(
     arrays = mechanism.privatize(update.arrays, task.clients, key)
     # a loss tells about its client's data, and no budget pays for it
     loss = torch.zeros_like(update.loss) if mechanism.accounted else update.loss
-    report = Report(task.round, task.clients, arrays, update.summed, loss)
+    if upload is not None and not update.summed:
+        ready = upload.prepared(arrays, task.clients, key)
+        # what travels are the clients' own updates: their sum is no longer on the grid
+        return Report(task.round, task.clients, ready, False, loss), after
+    report = Report(task.round, task.clients, {**arrays}, update.summed, loss)
     return report if apart or algorithm.release == "per-client" else report.total(), after

@@ -2,14 +2,19 @@
 
 Item tables and changed rows are written out dense: which rows a client touched is its history.
 The prefix of a name says what it was: ``shared/``, ``personal/``, ``tables/``, ``rows/``,
-``own/``.
+``own/``, ``coarse/`` (levels on a grid, their bits in the name), ``whole/`` (small whole
+numbers, likewise).
 """
+
+import math
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core import bits
+from ufgraphfr.core.messages import Report, Task, Uploaded
+from ufgraphfr.core.quantised import Quantised
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.tables import DenseTables, Tables
 
@@ -34,8 +39,14 @@ def decode_task(payload: bytes) -> Task:
     return Task(int(arrays["round"]), arrays["clients"], _under("shared/", arrays), personal)
 
 
-def encode_report(report: Report) -> bytes:
-    """A report as bytes."""
+def encode_report(report: Report, whole: dict[str, int] | None = None) -> bytes:
+    """A report as bytes.
+
+    Args:
+        report: what clients answer.
+        whole: names of whole numbers from 0, and the most that one client adds to each; they
+            take no more bits than that needs.
+    """
     arrays = {
         "round": torch.tensor(report.round),
         "clients": report.clients,
@@ -45,6 +56,16 @@ def encode_report(report: Report) -> bytes:
     for name, value in report.arrays.items():
         if isinstance(value, Rows):
             arrays[f"rows/{name}"] = value.dense()
+        elif isinstance(value, Quantised):
+            most = 2 ** (value.bits - 1) - 1
+            packed = bits.pack(value.levels.flatten() + most, value.bits)
+            arrays[f"coarse/{value.bits}/{name}"] = packed
+            arrays[f"scale/{name}"] = value.scale
+            arrays[f"shape/{name}"] = torch.tensor(value.shape)
+        elif whole is not None and name in whole:
+            width = bits.width(whole[name] * len(report.clients))
+            arrays[f"whole/{width}/{name}"] = bits.pack(value, width)
+            arrays[f"count/{name}"] = torch.tensor(len(value))
         else:
             arrays[f"own/{name}"] = value
     return _save(arrays)
@@ -53,11 +74,24 @@ def encode_report(report: Report) -> bytes:
 def decode_report(payload: bytes) -> Report:
     """A report from its bytes; rows that are zero throughout are dropped again."""
     arrays = load(payload)
-    values: dict[str, Tensor | Rows] = dict(_under("own/", arrays))
+    values: dict[str, Uploaded] = dict(_under("own/", arrays))
     values |= {name: Rows.of(value) for name, value in _under("rows/", arrays).items()}
+    for label, packed in _under("whole/", arrays).items():
+        width, name = label.split("/", 1)
+        values[name] = bits.unpack(packed, int(width), int(arrays[f"count/{name}"]))
+    for label, packed in _under("coarse/", arrays).items():
+        width, name = label.split("/", 1)
+        values[name] = _grid(packed, int(width), arrays[f"scale/{name}"], arrays[f"shape/{name}"])
     return Report(
         int(arrays["round"]), arrays["clients"], values, bool(arrays["summed"]), arrays["loss"]
     )
+
+
+def _grid(packed: Tensor, width: int, scale: Tensor, shape: Tensor) -> Quantised:
+    sizes = tuple(shape.tolist())
+    count = math.prod(sizes)
+    levels = bits.unpack(packed, width, len(scale) * count) - (2 ** (width - 1) - 1)
+    return Quantised(levels.to(torch.int8).view(len(scale), count), scale, width, sizes)
 
 
 def _save(arrays: dict[str, Tensor]) -> bytes:

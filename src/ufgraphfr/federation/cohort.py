@@ -13,6 +13,7 @@ from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.defences.base import Defence
+from ufgraphfr.federation.upload import UploadSpec
 
 REGISTRIES: dict[str, Registry[Any]] = {"adversary": ADVERSARIES, "defence": DEFENCES}
 
@@ -28,6 +29,11 @@ class FederationSpec(Spec):
     shuffles all clients into cohorts and starts again when everybody had a turn."""
     chunk: int = Field(128, ge=1)
     """Clients stacked at once: the one knob that bounds memory; results do not depend on it."""
+    upload: UploadSpec | None = None
+    """How updates are bounded and compressed."""
+    dropouts: float | None = Field(None, gt=0, lt=1)
+    """Share of each cohort that is asked and never answers, or None; who is asked because
+    everybody is, is asked until it answers."""
     transport: Literal["local", "loopback"] = "local"
     """``loopback`` sends every message through its bytes."""
     adversary: Adversary | None = None
@@ -79,6 +85,13 @@ class FederationSpec(Spec):
         return (last - 1) // turns - (first - 1) // turns + 1
 
 
+def answering(spec: FederationSpec, cohort: Tensor, key: Key) -> Tensor:
+    """Those of a cohort that answer, ascending: each but a share of ``dropouts``."""
+    if spec.dropouts is None:
+        return cohort
+    return cohort[key.to(Purpose.COHORT, 1).uniform(cohort, 1)[:, 0] >= spec.dropouts]
+
+
 def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key, secret: bool = False) -> Tensor:
     """The clients of a round, ascending.
 
@@ -92,7 +105,7 @@ def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key, secret: bool = 
     if spec.sampling == "rotation":
         turns = spec.turns(len(clients))
         lap, turn = divmod(key.round - 1, turns)
-        order = key.at(lap).to(Purpose.COHORT, 1).words(clients, 0, 1)[:, 0].argsort(stable=True)
+        order = key.at(lap).to(Purpose.COHORT, 2).words(clients, 0, 1)[:, 0].argsort(stable=True)
         return clients[torch.sort(order.tensor_split(turns)[turn]).values]
     words = key.to(Purpose.COHORT).words(clients, 0, 1)[:, 0]
     if spec.sampling == "poisson":

@@ -1,18 +1,20 @@
 """What the server expects of a round's clients: it asks one that it made up, and looks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Report, Task, Uploaded
+from ufgraphfr.core.quantised import Quantised
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation.border import Expected, Form
 from ufgraphfr.federation.client import respond
 from ufgraphfr.federation.defences.base import Defence
+from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -22,6 +24,7 @@ class Border:
 
     Attributes:
         algorithm, mechanism, setting: what the clients run.
+        upload: how clients compress.
         defence: bounds what few clients can do, where replies arrive one by one; None where
             they arrive summed.
         norm_cap, row_cap: as of `Expected`; only where clients clip themselves, or an honest
@@ -32,6 +35,7 @@ class Border:
     mechanism: Mechanism
     setting: Setting
     defence: Defence | None = None
+    upload: UploadSpec | None = None
     norm_cap: float | None = None
     row_cap: float | None = None
 
@@ -46,8 +50,10 @@ class Border:
         invented = _invented(task, self.setting)
         private = self.algorithm.init_private(self.setting, invented)
         key = Key(0, task.round)
+        alone = apart or self.upload is not None
+        algorithm = self.algorithm.apart() if alone else self.algorithm
         specimen, _ = respond(
-            self.algorithm, self.mechanism, task, invented, private, key, apart=apart
+            algorithm, self.mechanism, task, invented, private, key, self.upload, apart
         )
         specimen = specimen.apart() if apart else specimen
         return Expected(
@@ -59,25 +65,32 @@ class Border:
             norm_cap=self.norm_cap or self.mechanism.longest(task.round),
             row_cap=self.row_cap,
             algorithm=self.algorithm,
+            setting=self.setting,
         )
 
     def defended(self, report: Report) -> Report:
         """What the server makes of the replies it let in."""
         if self.defence is None or report.summed:
             return report
-        kept = self.defence.combine(report, self.algorithm, self.setting)
+        arrays: dict[str, Uploaded] = {
+            name: value.dense() if isinstance(value, Quantised) else value
+            for name, value in report.arrays.items()
+        }
+        kept = self.defence.combine(replace(report, arrays=arrays), self.algorithm, self.setting)
         return kept.total() if self.algorithm.release == "sum" else kept
 
 
-def _form(value: Tensor | Rows, summed: bool) -> Form:
+def _form(value: Uploaded, summed: bool) -> Form:
+    if isinstance(value, Quantised):
+        return Form(False, True, value.shape, bits=value.bits)
     values = value.values if isinstance(value, Rows) else value
     floating = values.is_floating_point()
     # counts of one client are sent in a byte or two, grids of clipped updates in eight
     signed = floating or values.dtype == torch.int64
     if isinstance(value, Rows):
-        return Form(True, floating, (value.height, values.shape[1]), signed)
+        return Form(True, floating, (value.height, values.shape[1]), signed, values.dtype)
     shape = values.shape if summed else values.shape[1:]
-    return Form(False, floating, tuple(shape), signed)
+    return Form(False, floating, tuple(shape), signed, values.dtype)
 
 
 def _invented(task: Task, setting: Setting) -> Shard:

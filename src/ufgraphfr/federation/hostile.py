@@ -1,11 +1,12 @@
 """A simulation in which some clients are malicious, and every reply arrives by itself."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
@@ -29,6 +30,15 @@ class Hostile:
     adversary: Adversary
     aim: Aim
 
+    @property
+    def algorithm(self) -> Algorithm:
+        """What every client runs."""
+        return self.simulation.algorithm
+
+    def bytes_up(self, task: Task, key: Key) -> float:
+        """See `Simulation.bytes_up`."""
+        return self.simulation.bytes_up(task, key)
+
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """The honest clients as always, then the malicious ones one by one."""
         malicious = torch.isin(cohort, self.aim.clients.to(cohort.device))
@@ -44,7 +54,13 @@ class Hostile:
         shard = self.adversary.history(self.simulation.shard.select(task.clients), self.aim)
         mine = self.simulation.store.gather(task.clients)
         algorithm, mechanism = self.simulation.algorithm, self.simulation.mechanism
-        report, after = respond(algorithm, mechanism, task, shard, mine, key, apart=True)
+        report, after = respond(algorithm.apart(), mechanism, task, shard, mine, key, apart=True)
         self.simulation.store.scatter(task.clients, after)
         forged = self.adversary.reply(report.apart(), task, self.aim)
-        return forged.total() if algorithm.everyone(task.round) else forged
+        if algorithm.everyone(task.round):
+            return forged.total()
+        upload = self.simulation.upload
+        if upload is None or not all(isinstance(v, Tensor) for v in forged.arrays.values()):
+            return forged
+        dense = {name: v for name, v in forged.arrays.items() if isinstance(v, Tensor)}
+        return replace(forged, arrays=upload.prepared({**dense}, task.clients, key))

@@ -12,7 +12,7 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task, combine
 from ufgraphfr.federation.border import RejectedReply, check
-from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
+from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
 from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.base import Mechanism
@@ -88,11 +88,12 @@ def rounds(
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
         everyone = algorithm.everyone(number)
-        cohort = clients if everyone else draw_cohort(spec, clients, now, mechanism.accounted)
+        drawn = clients if everyone else draw_cohort(spec, clients, now, mechanism.accounted)
+        cohort = drawn if everyone else answering(spec, drawn, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
         collected = _collect(transport, task_for, cohort, now, border)
         trained = time.perf_counter()
-        released = _release(mechanism, collected.reports, now, border)
+        released = _release(mechanism, collected.reports, now, border, algorithm.release == "sum")
         if released is not None:
             state = algorithm.aggregate(state, released)
         yield Round(
@@ -138,13 +139,14 @@ def _collect(
 
 
 def _release(
-    mechanism: Mechanism, reports: list[Report], key: Key, border: Border | None
+    mechanism: Mechanism, reports: list[Report], key: Key, border: Border | None, sums: bool
 ) -> Report | None:
     """What the server makes of a round's reports; nothing, if nobody answered."""
     if not reports:
         return None
     report = combine(reports)
-    return mechanism.finalize(report if border is None else border.defended(report), key)
+    report = report if border is None else border.defended(report)
+    return mechanism.finalize(report.total() if sums else report, key)
 
 
 def _mean(values: list[float]) -> float:

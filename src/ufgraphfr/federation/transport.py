@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Task, combine
+from ufgraphfr.core.messages import Private, Report, Task, combine
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import respond
 from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -53,11 +54,18 @@ class Transport(Protocol):
 class Clients(Protocol):
     """Simulated clients: who is asked together, and what they answer."""
 
+    @property
+    def algorithm(self) -> Algorithm:
+        """What every client runs."""
+
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """The cohort, int64 ``[clients]``, in groups."""
 
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train."""
+
+    def bytes_up(self, task: Task, key: Key) -> float:
+        """The encoded size of what the first client of a task would answer alone."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ class Simulation:
         shard: everybody's data; client u is at place u.
         store: everybody's private weights.
         chunk: clients stacked at once.
+        upload: how updates are bounded and compressed.
     """
 
     algorithm: Algorithm
@@ -76,6 +85,7 @@ class Simulation:
     shard: Shard
     store: MemoryStore
     chunk: int
+    upload: UploadSpec | None = None
 
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
@@ -85,29 +95,49 @@ class Simulation:
 
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train; their new weights are stored."""
-        return self._answer(task, key, apart=False)
+        return self._stored(task, key, self.algorithm, apart=False)
 
     def apart(self, task: Task, key: Key) -> Report:
         """The same with each client's own reply, also where the server needs only their sum.
 
-        Where training itself sums over clients, they are asked one by one.
+        Where training cannot but sum over clients, they are asked one by one.
         """
+        algorithm = self.algorithm.apart()
         places = torch.arange(len(task.clients), device=task.clients.device)
-        first = self._answer(task.select(places[:1]), key, apart=True)
+        first = self._stored(task.select(places[:1]), key, algorithm, apart=True)
         if len(places) == 1:
             return first.apart()
         if not first.summed:
-            return combine([first, self._answer(task.select(places[1:]), key, apart=True)])
-        alone = [self._answer(task.select(place), key, apart=True) for place in places[1:].split(1)]
+            rest = self._stored(task.select(places[1:]), key, algorithm, apart=True)
+            return combine([first, rest])
+        alone = [
+            self._stored(task.select(place), key, algorithm, apart=True)
+            for place in places[1:].split(1)
+        ]
         return combine([report.apart() for report in (first, *alone)])
 
-    def _answer(self, task: Task, key: Key, apart: bool) -> Report:
-        clients = task.clients
-        mine = self.store.gather(clients)
-        shard = self.shard.select(clients)
-        report, after = respond(self.algorithm, self.mechanism, task, shard, mine, key, apart)
-        self.store.scatter(clients, after)
+    def _stored(self, task: Task, key: Key, algorithm: Algorithm, apart: bool) -> Report:
+        report, after = self._respond(task, key, algorithm, apart)
+        self.store.scatter(task.clients, after)
         return report
+
+    def bytes_up(self, task: Task, key: Key) -> float:
+        """The encoded size of what the first client of a task would answer alone."""
+        first = task.select(task.clients.new_zeros(1))
+        return float(
+            len(
+                codec.encode_report(
+                    self._respond(first, key, self.algorithm)[0], self.algorithm.whole
+                )
+            )
+        )
+
+    def _respond(
+        self, task: Task, key: Key, algorithm: Algorithm, apart: bool = False
+    ) -> tuple[Report, Private]:
+        mine = self.store.gather(task.clients)
+        shard = self.shard.select(task.clients)
+        return respond(algorithm, self.mechanism, task, shard, mine, key, self.upload, apart)
 
 
 class Local:
@@ -124,12 +154,11 @@ class Local:
         down = up = 0.0
         for number, clients in enumerate(self.simulation.chunks(cohort)):
             task = task_for(clients)
-            report = self.simulation.answer(task, key)
             if number == 0:
                 one = torch.zeros(1, dtype=torch.int64, device=clients.device)
                 down = float(len(codec.encode_task(task.select(one))))
-                up = float(len(codec.encode_report(report.of_one())))
-            yield Answer(report, down, up)
+                up = self.simulation.bytes_up(task, key)
+            yield Answer(self.simulation.answer(task, key), down, up)
 
 
 class Loopback:
@@ -145,7 +174,8 @@ class Loopback:
         """See `Transport.exchange`."""
         for clients in self.simulation.chunks(cohort):
             down = codec.encode_task(task_for(clients))
-            up = codec.encode_report(self.simulation.answer(codec.decode_task(down), key))
+            answer = self.simulation.answer(codec.decode_task(down), key)
+            up = codec.encode_report(answer, self.simulation.algorithm.whole)
             report = codec.decode_report(up)
             share = 1 if report.summed else len(clients)
             yield Answer(report, len(down) / len(clients), len(up) / share)

@@ -6,12 +6,17 @@ item scores that item.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.models import scorer, sequence
 from ufgraphfr.models.stacked import Params, init_linear, linear
+
+Scoring = Literal["both", "mlp", "product"]
+"""What scores an item vector in a state: the MLP on both, their inner product, or the sum of the
+two (He et al., "Neural collaborative filtering", WWW 2017, section 3.4, without its weights)."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class PersonalNetwork:
         history: L, items the Transformer sees; 0 leaves only the user's own token.
         scorer: widths of the score MLP.
         slope: of the score MLP's leaky ReLU, see `scorer.logits`.
+        scoring: see `Scoring`.
     """
 
     dim: int
@@ -33,16 +39,19 @@ class PersonalNetwork:
     history: int
     scorer: tuple[int, ...]
     slope: float
+    scoring: Scoring
 
     def init(self, generator: torch.Generator) -> Params:
         """One client's initial weights, without the joint embedding layer."""
-        return (
+        params = (
             init_linear("user.0", self.dim, self.hidden, generator)
             | init_linear("user.1", self.hidden, self.dim, generator)
             | {"position": torch.randn(self.history + 1, self.dim, generator=generator) * 0.02}
             | sequence.init_block(self.dim, self.hidden, generator)
-            | scorer.init_scorer(self.scorer, generator)
         )
+        if self.scoring == "product":
+            return params
+        return params | scorer.init_scorer(self.scorer, generator)
 
     def states(
         self, params: Params, user: Tensor, history: Tensor, dropout: Tensor | None = None
@@ -77,12 +86,13 @@ class PersonalNetwork:
         Returns:
             float ``[clients, samples]``, before the sigmoid.
         """
-        projected = scorer.project_states(params, states)
-        clients, length, width = projected.shape
-        first = length * torch.arange(clients, device=place.device)
-        flat = (place + first[:, None]).flatten()
-        chosen = projected.view(-1, width).index_select(0, flat).view(clients, -1, width)
-        return scorer.logits(params, chosen, items, self.slope)
+        parts = []
+        if self.scoring != "product":
+            projected = scorer.project_states(params, states)
+            parts.append(scorer.logits(params, _at(projected, place), items, self.slope))
+        if self.scoring != "mlp":
+            parts.append((_at(states, place) * items).sum(-1))
+        return sum(parts[1:], parts[0])
 
     def rank(self, params: Params, state: Tensor, tables: Tensor) -> Tensor:
         """Scores of all items in one state for each client.
@@ -95,5 +105,18 @@ class PersonalNetwork:
         Returns:
             float ``[clients, items]``.
         """
-        projected = scorer.project_states(params, state[:, None])
-        return scorer.logits(params, projected, tables, self.slope)
+        parts = []
+        if self.scoring != "product":
+            projected = scorer.project_states(params, state[:, None])
+            parts.append(scorer.logits(params, projected, tables, self.slope))
+        if self.scoring != "mlp":
+            parts.append((tables @ state[..., None]).squeeze(-1))
+        return sum(parts[1:], parts[0])
+
+
+def _at(states: Tensor, place: Tensor) -> Tensor:
+    """The states at ``place``, float ``[clients, samples, width]``."""
+    clients, length, width = states.shape
+    first = length * torch.arange(clients, device=place.device)
+    flat = (place + first[:, None]).flatten()
+    return states.reshape(-1, width).index_select(0, flat).view(clients, -1, width)

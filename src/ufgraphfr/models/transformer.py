@@ -2,7 +2,9 @@
 
 Kang and McAuley, "Self-attentive sequential recommendation", ICDM 2018, with pre-norm blocks, GELU
 and a full-softmax output (Klenitskiy and Vasilev, RecSys 2023). Token 0 is the user's embedded
-profile, so a user without history is served too; the state after a token scores every item.
+profile, so a user without history is served too; the state after a token scores every item. An
+item's vector is its own plus a linear map of what is publicly known of it, so that a new item has
+one too. Scores from elsewhere (an item graph) can be added with weights of their own.
 
 All functions take any leading batch axes; `torch.func.vmap` over weights gives each client its own.
 """
@@ -17,6 +19,7 @@ from torch import Tensor
 Params = dict[str, Tensor]
 
 INIT_STD = 0.02
+LIFT = 10.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Transformer:
         blocks: how many blocks.
         history: L, items seen.
         text: whether token 0 carries the profile; otherwise it is the same for all.
+        columns: of the public item features; 0 for none.
+        outside: how many scores from elsewhere are added.
     """
 
     items: int
@@ -42,6 +47,8 @@ class Transformer:
     blocks: int
     history: int
     text: bool
+    columns: int = 0
+    outside: int = 0
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -55,6 +62,10 @@ class Transformer:
         }
         if self.text:
             shapes["joint.weight"] = (self.text_width, dim)
+        if self.columns:
+            shapes["item.map"] = (self.columns, dim)
+        if self.outside:
+            shapes["outside.lift"] = (self.outside,)
         for block in range(self.blocks):
             shapes |= {
                 f"{block}.attention.gain": (dim,),
@@ -83,7 +94,7 @@ class Transformer:
         return 1 + 2 * self.blocks
 
     def init(self, generator: torch.Generator) -> Tensor:
-        """Initial weights as one vector: N(0, 0.02^2), gains one, biases and shifts zero."""
+        """Initial weights as one vector: weights N(0, 0.02^2), gains one, the rest zero."""
         parts = []
         for name, shape in self.shapes.items():
             kind = name.rpartition(".")[2]
@@ -93,14 +104,25 @@ class Transformer:
                 parts.append(torch.full(shape, float(kind == "gain")))
         return torch.cat([part.flatten() for part in parts])
 
-    def unpack(self, vector: Tensor) -> Params:
-        """Views of one vector ``[size]`` as named weights."""
+    def unpack(self, vector: Tensor, features: Tensor | None = None) -> Params:
+        """One vector ``[size]`` as named weights.
+
+        Args:
+            vector: the weights.
+            features: float ``[items, columns]``, public; needed if there are columns.
+
+        Returns:
+            views by name, but for ``item.weight``, which has the features' part in it.
+        """
         sizes = [math.prod(shape) for shape in self.shapes.values()]
         parts = vector.split(sizes)
-        return {
+        params = {
             name: part.view(shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
+        if features is not None and self.columns:
+            params["item.weight"] = params["item.weight"] + features @ params["item.map"]
+        return params
 
     def states(
         self, params: Params, items: Tensor, text: Tensor, dropout: Tensor | None = None
@@ -152,6 +174,21 @@ class Transformer:
     def logits(self, params: Params, states: Tensor) -> Tensor:
         """Scores of every item, float ``[..., items]``."""
         return states @ params["item.weight"].T + params["item.bias"]
+
+    def with_outside(self, params: Params, logits: Tensor, outside: Tensor) -> Tensor:
+        """The scores with those from elsewhere, ``[outside, ..., items]``, added.
+
+        Their weights begin at 1 / ``outside`` and learn `LIFT` times as fast as the others.
+        """
+        weights = 1 / self.outside + LIFT * params["outside.lift"]
+        total: Tensor = torch.tensordot(weights, outside, dims=1)
+        return logits + total
+
+
+def with_item_vectors(weights: Tensor, vectors: Tensor) -> Tensor:
+    """The weights ``[size]`` with other item vectors, ``[items, dim]`` of unit variance."""
+    # they are laid out first
+    return torch.cat((vectors.flatten() * INIT_STD, weights[vectors.numel() :]))
 
 
 def _norm(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:

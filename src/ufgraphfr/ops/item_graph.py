@@ -1,6 +1,7 @@
 """Item-item counts: sums over clients of small contributions, and nothing else.
 
 Co-interactions: G = sum over clients of x x^T, x in {0, 1}^items the client's history.
+Nearness: N[i, j] = sum over clients of w(gap), where i and j lie ``gap`` places apart.
 Transitions: T[i, j] = sum over clients and gaps g of 1/g where j comes g places after i.
 """
 
@@ -11,28 +12,62 @@ from ufgraphfr.core.rows import owners
 
 _CHUNK = 1024
 """Clients written out dense at a time; bounds memory at ``_CHUNK * items`` floats."""
+_SPARE, _SWEEPS = 16, 8
+"""More directions than asked for, and sweeps, with which subspace iteration is accurate."""
 
 
-def co_interactions(ptr: Tensor, items: Tensor, catalogue: int) -> Tensor:
+def co_interactions(
+    ptr: Tensor, items: Tensor, catalogue: int, rows: range | None = None
+) -> Tensor:
     """How many clients have both items.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, distinct within a client.
         catalogue: how many items there are.
+        rows: only these rows of the matrix; None for all.
 
     Returns:
-        float32 ``[catalogue, catalogue]``, symmetric, exact below 2**24; the diagonal holds the
-        items' counts.
+        float32 ``[rows, catalogue]``, exact below 2**24; the whole matrix is symmetric, and its
+        diagonal holds the items' counts.
     """
-    gram = torch.zeros(catalogue, catalogue, device=items.device)
+    rows = range(catalogue) if rows is None else rows
+    gram = torch.zeros(len(rows), catalogue, device=items.device)
     for first in range(0, len(ptr) - 1, _CHUNK):
         bounds = ptr[first : first + _CHUNK + 1]
         own = items[int(bounds[0]) : int(bounds[-1])]
         dense = gram.new_zeros(len(bounds) - 1, catalogue)
         dense[owners(bounds, len(own)), own] = 1
-        gram.addmm_(dense.T, dense)
+        gram.addmm_(dense[:, rows.start : rows.stop].T, dense)
     return gram
+
+
+def nearness(
+    ptr: Tensor, items: Tensor, catalogue: int, weights: Tensor, rows: range | None = None
+) -> Tensor:
+    """How near to each other two items are in the clients' histories.
+
+    Args:
+        ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
+        items: int64 ``[rows]``, in time order, distinct within a client.
+        catalogue: how many items there are.
+        weights: float ``[reach]``, of two items 1, 2, ... places apart.
+        rows: only these rows of the matrix; None for all.
+
+    Returns:
+        float32 ``[rows, catalogue]``; the whole matrix is symmetric, zero on the diagonal.
+    """
+    rows = range(catalogue) if rows is None else rows
+    owner = owners(ptr, len(items))
+    counts = torch.zeros(len(rows) * catalogue, device=items.device)
+    for gap, weight in enumerate(weights.tolist(), start=1):
+        same = owner[:-gap] == owner[gap:]
+        before, after = items[:-gap][same], items[gap:][same]
+        for one, other in ((before, after), (after, before)):
+            ours = (one >= rows.start) & (one < rows.stop)
+            pair = (one[ours] - rows.start) * catalogue + other[ours]
+            counts.index_add_(0, pair, counts.new_full((len(pair),), weight))
+    return counts.view(len(rows), catalogue)
 
 
 def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor:
@@ -89,23 +124,84 @@ def ridge_operator(gram: Tensor, ridge: float) -> Tensor:
     Returns:
         float32 ``[items, items]``, from history item to candidate, zero on the diagonal.
     """
-    regular = gram.double()
-    regular.diagonal().add_(ridge)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(regular))
+    inverse = ridge_inverse(gram, ridge)
     return (-inverse / inverse.diagonal()).fill_diagonal_(0).float().contiguous()
 
 
-def transition_operator(counts: Tensor, total: Tensor, shrink: float) -> Tensor:
+def ridge_inverse(gram: Tensor, ridge: float) -> Tensor:
+    """(G + ridge I)^-1, float64 ``[items, items]``."""
+    regular = gram.double()
+    regular.diagonal().add_(ridge)
+    return torch.cholesky_inverse(torch.linalg.cholesky(regular))
+
+
+def normalised(counts: Tensor, total: Tensor, shrink: float) -> Tensor:
     """M_ij = T_ij / (sqrt(n_i n_j) + shrink).
 
     Args:
-        counts: float ``[items, items]``, T, the transitions.
+        counts: float ``[items, items]``, T, transitions or nearness.
         total: ``[items]``, n, how many clients have each item.
-        shrink: pulls transitions between rare items to zero.
+        shrink: pulls the links of rare items to zero.
 
     Returns:
         float32 ``[items, items]``, from history item to candidate.
     """
-    # an item nobody has has no transitions either
+    # an item nobody has has no links either
     root = total.clamp(min=1).float().sqrt()
     return counts.float() / (torch.outer(root, root) + shrink)
+
+
+def low_pass(gram: Tensor, power: float, rank: int) -> Tensor:
+    """The smoothest directions of the co-interactions: eigenvectors of G_ij / (n_i n_j)^power.
+
+    Shen et al., "How powerful is graph convolution for recommendation?", CIKM 2021: repeated
+    convolution over the item graph tends to the projection on these.
+
+    Args:
+        gram: float ``[items, items]``, the co-interactions.
+        power: in the paper one half; less lets popular items count for more.
+        rank: how many.
+
+    Returns:
+        float32 ``[items, rank]``, orthonormal columns (zero beyond ``items``).
+    """
+    scale = gram.diagonal().clamp(min=1) ** -power
+    generator = torch.Generator().manual_seed(0)
+    vectors, _ = _largest(gram * torch.outer(scale, scale), rank, generator)
+    return torch.nn.functional.pad(vectors, (0, rank - vectors.shape[1]))
+
+
+def spectral(operator: Tensor, dim: int, generator: torch.Generator) -> Tensor:
+    """Vectors whose inner products approximate a symmetric operator, turned at random.
+
+    The random rotation spreads the eigenvectors evenly over the coordinates.
+
+    Args:
+        operator: float ``[items, items]``, symmetric.
+        dim: length of the vectors; what exceeds ``items`` is zero before the rotation.
+        generator: of the start and the rotation, on the CPU.
+
+    Returns:
+        float32 ``[items, dim]``, V with V V^T the part of ``operator`` with the largest positive
+        eigenvalues.
+    """
+    vectors, value = _largest(operator, dim, generator)
+    best = torch.nn.functional.pad(vectors * value.clamp(min=0).sqrt(), (0, dim - len(value)))
+    rotation = torch.linalg.qr(torch.randn(dim, dim, generator=generator)).Q
+    turned: Tensor = best @ rotation.to(operator)
+    return turned
+
+
+def _largest(operator: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Eigenvectors ``[items, count]`` with the largest eigenvalues, and these.
+
+    Subspace iteration: Halko, Martinsson, Tropp, SIAM Review 53(2), 2011.
+    """
+    items = len(operator)
+    start = torch.randn(items, min(items, count + _SPARE), generator=generator)
+    basis = start.to(operator)
+    for _ in range(_SWEEPS):
+        basis = torch.linalg.qr(operator @ basis).Q
+    value, turn = torch.linalg.eigh(basis.T @ operator @ basis)
+    vectors: Tensor = basis @ turn[:, -count:]
+    return vectors, value[-count:]

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.ops.item_graph import transition_operator, transitions
+from ufgraphfr.ops.item_graph import normalised, transitions
 from ufgraphfr.ops.recency import propagate, recency
 from ufgraphfr.references.base import Reference
 
@@ -31,7 +31,7 @@ class Markov(Reference):
         """``operator``: float32 ``[items, items]``, from history item to candidate."""
         counts = transitions(training.ptr, training.items, training.catalogue, self.gaps)
         total = torch.bincount(training.items, minlength=training.catalogue)
-        return {"operator": transition_operator(counts, total, self.shrink)}
+        return {"operator": normalised(counts, total, self.shrink)}
 
     def score(self, fitted: dict[str, Tensor], inputs: Shard) -> Tensor:
         """The recency-weighted sum of transitions."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients
 from ufgraphfr.audit.bounds import measured_auc
-from ufgraphfr.audit.recording import Recording
+from ufgraphfr.audit.recording import Recording, projection
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.templates import person
 from ufgraphfr.text import embed
@@ -41,6 +41,7 @@ class Attributes(Attack):
         dataset = recording.prepared.dataset
         profiles, texts = dictionary(dataset)
         table = torch.from_numpy(embed(recording.experiment.encoder, texts))
+        table = table @ projection(recording.algorithm, recording.prepared.setting)
         found = (
             F.normalize(torch.stack(list(vectors.values())), dim=1) @ F.normalize(table, dim=1).T
         )

@@ -40,12 +40,12 @@ class Canary(Algorithm):
     seed: int = 0
     length: float = Field(1e6, gt=0)
     """Of an upload: far beyond any clip, but not beyond float32."""
-    whole: tuple[int, ...] = ()
+    full: tuple[int, ...] = ()
     """Rounds that ask everyone, as the run's."""
 
     def everyone(self, round_number: int) -> bool:
         """See `Algorithm.everyone`."""
-        return round_number in self.whole
+        return round_number in self.full
 
     def directions(self, clients: Tensor) -> Tensor:
         """Unit vectors, float ``[clients, cells]``."""
@@ -136,7 +136,7 @@ class Canaries(Attack):
         everyone = torch.arange(self.canaries)
         inside = Key(seed, part=7).words(everyone, 0, 1)[:, 0] % 2 == 0
         cells = -(-self.canaries * self.cells_each // WIDTH) * WIDTH
-        algorithm = Canary(cells=cells, seed=seed, whole=whole)
+        algorithm = Canary(cells=cells, seed=seed, full=whole)
         shard = _nobody(everyone)
         setting = Setting(WIDTH, self.canaries, 1, seed)
         store = MemoryStore(algorithm.init_private(setting, shard))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Report, Task, Uploaded
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
@@ -96,7 +96,7 @@ def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dic
         the copy; its arrays with a row for each item, ``[clients, items, ...]``; all others.
     """
     arrays = {
-        name: value.dense() if isinstance(value, Rows) else value.clone()
+        name: value.clone() if isinstance(value, Tensor) else value.dense()
         for name, value in report.arrays.items()
     }
     views = aim.algorithm.unpacked(arrays, aim.setting)
@@ -149,7 +149,7 @@ def put(table: Tensor, rows: dict[int, Tensor]) -> None:
 
 def with_rows(report: Report, like: Report) -> Report:
     """The same reply with tables as changed rows where ``like`` has changed rows."""
-    arrays = {
+    arrays: dict[str, Uploaded] = {
         name: Rows.of(value)
         if isinstance(like.arrays[name], Rows) and isinstance(value, Tensor)
         else value

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Report, Task, Uploaded
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
 
@@ -21,10 +21,10 @@ class Malformed(Adversary):
 
 
 def _every(report: Report, change: Callable[[Tensor], Tensor]) -> Report:
-    arrays: dict[str, Tensor | Rows] = {
+    arrays: dict[str, Uploaded] = {
         name: replace(value, values=change(value.values))
         if isinstance(value, Rows)
-        else change(value)
+        else change(value if isinstance(value, Tensor) else value.dense())
         for name, value in report.arrays.items()
     }
     return replace(report, arrays=arrays)

@@ -7,7 +7,6 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Report
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 
 
@@ -40,6 +39,6 @@ def dense_for_sum(report: Report, algorithm: Algorithm, kind: str) -> dict[str, 
             f"client's own reply: use row-cap or none"
         )
     return {
-        name: (value.dense() if isinstance(value, Rows) else value).float()
+        name: (value if isinstance(value, Tensor) else value.dense()).float()
         for name, value in report.arrays.items()
     }

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Report, Uploaded
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.federation.defences.base import Defence
 
@@ -27,13 +27,13 @@ class RowCap(Defence):
 
     def combine(self, report: Report, algorithm: Algorithm, setting: Setting) -> Report:
         """See `Defence.combine`."""
-        arrays: dict[str, Tensor | Rows] = {}
+        arrays: dict[str, Uploaded] = {}
         for name, value in report.arrays.items():
             if isinstance(value, Rows):
                 arrays[name] = self._capped_rows(value)
                 continue
             # counts become weights: a scaled history counts for less
-            copy = value.float().clone()
+            copy = (value if isinstance(value, Tensor) else value.dense()).float().clone()
             for view in algorithm.unpacked({name: copy}, setting).values():
                 self._cap(view, setting.items)
             arrays[name] = copy

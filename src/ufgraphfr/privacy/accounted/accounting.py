@@ -20,6 +20,7 @@ from ufgraphfr.core.errors import InputError
 LEAST_NOISE, MOST_NOISE = 1e-2, 1e4
 """Noise multipliers that are offered; a budget that needs others is refused."""
 LEAST_EPSILON, MOST_EPSILON = 1e-3, 100.0
+"""That are named as feasible: outside of them a promise is void or a burden."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def feasible(parts: Sequence[Gaussian], delta: float) -> tuple[float, float]:
     scale = [math.sqrt(part.participations * shares / part.share) for part in parts]
     least = epsilon_of(MOST_NOISE / max(scale), delta)
     most = epsilon_of(LEAST_NOISE / min(scale), delta)
-    return max(LEAST_EPSILON, least), min(MOST_EPSILON, most)
+    return max(LEAST_EPSILON, least), max(least, min(MOST_EPSILON, most))
 
 
 def spent(parts: Sequence[Gaussian], noise: Sequence[float], delta: float) -> float:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Report, Uploaded
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
@@ -194,8 +194,8 @@ class NoisedClients(NoisedSums):
         return replace(report, arrays={name: (v * step).float() for name, v in sums.items()})
 
 
-def _summed(value: Tensor | Rows, name: str) -> Tensor:
-    if isinstance(value, Rows) or value.is_floating_point():
+def _summed(value: Uploaded, name: str) -> Tensor:
+    if not isinstance(value, Tensor) or value.is_floating_point():
         raise TypeError(f"'{name}' is not a sum of clipped whole numbers")
     return value
 

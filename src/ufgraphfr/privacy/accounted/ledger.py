@@ -112,11 +112,21 @@ class Ledger:
         entry = {**entry, "previous": self._last}
         line = json.dumps(entry, sort_keys=True).encode()
         if self.path is not None:
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(handle, line + b"\n")
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            _write_through(self.path, line + b"\n")
         self.entries.append(json.loads(line))
         self._last = hashlib.sha256(line).hexdigest()
+
+
+def _write_through(path: Path, line: bytes) -> None:
+    """Append a line; file and folder are on the disk when this returns."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, line)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,189 @@
+"""How devices train a shared Transformer: one gradient, or several steps on weights of their own.
+
+A client's update is the mean gradient along its local steps, (start - end) / (steps * local_lr),
+which for one step is the gradient itself: McMahan et al., "Communication-efficient learning of
+deep networks from decentralized data", AISTATS 2017, and, for the server's optimiser, Reddi et
+al., "Adaptive federated optimization", ICLR 2021.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+
+from ufgraphfr.algorithms.base import Update
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.spec import Spec
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.models.dropout import dropout_masks
+from ufgraphfr.models.next_item import cross_entropy
+from ufgraphfr.models.transformer import Transformer
+
+GROUP = 16
+"""Clients trained at once: of like length, so that little is padding; results do not depend on
+it."""
+
+Outside = Callable[[Tensor, Shard], Tensor]
+"""From stretches ``[clients, length]`` and histories to scores ``[outside, clients, length,
+items]``."""
+
+
+@dataclass(frozen=True)
+class Public:
+    """What every device knows.
+
+    Attributes:
+        network: the shapes of the weights.
+        net: float ``[size]``, the shared weights.
+        features: float ``[items, columns]``.
+        absent: bool ``[items]``, items that nobody has.
+        outside: scores from elsewhere, or None.
+    """
+
+    network: Transformer
+    net: Tensor
+    features: Tensor
+    absent: Tensor
+    outside: Outside | None
+
+
+class SequenceTraining(Spec):
+    """Hyper-parameters of training on a device."""
+
+    local_steps: int = Field(1, ge=1)
+    """Steps of gradient descent, each on a stretch of the history and a dropout mask of its own."""
+    local_lr: float = Field(1.0, gt=0)
+    """Learning rate of these steps; one step alone does not depend on it."""
+    dropout: float = Field(0.4, ge=0, lt=1)
+    window: Literal["random", "recent"] = "random"
+    """Train on a random stretch of a long history, or on its end."""
+    weighting: Literal["positions", "clients"] = "positions"
+    """Whether each position of the cohort counts once, or each client."""
+    apart: bool = False
+    """Form each client's update, as a clip, a codec or a budget needs, and not the sum alone."""
+
+    def update(self, public: Public, shard: Shard, key: Key, history: int) -> Update:
+        """The clients' ``gradient`` and how much each ``count``s.
+
+        Args:
+            public: weights and shapes.
+            shard: the clients' data, most interactions first.
+            key: seed and round.
+            history: L, items the Transformer sees.
+        """
+        each = self.apart or self.local_steps > 1
+        groups = [
+            self._group(public, shard.select(places), key, history, each)
+            for places in torch.arange(len(shard), device=shard.items.device).split(GROUP)
+        ]
+        gradients, losses, lengths = zip(*groups, strict=True)
+        loss, length = torch.cat(losses), torch.cat(lengths)
+        count = length if self.weighting == "positions" else torch.ones_like(length)
+        if not each:
+            total = torch.stack(gradients).sum(0)
+            return Update({"gradient": total, "count": count.sum()[None]}, loss, summed=True)
+        mean = torch.cat(gradients)
+        return Update({"gradient": mean * count[:, None], "count": count[:, None]}, loss)
+
+    def _group(
+        self, public: Public, shard: Shard, key: Key, history: int, each: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradient (each client's mean, or the weighted sum), losses, and positions trained on."""
+        weights = public.net.detach()
+        if each:
+            weights = weights.expand(len(shard), -1)
+        start, losses = weights, []
+        for step in range(self.local_steps):
+            batch = self._batch(public, shard, key, history, step)
+            if not each:
+                return self._summed(public, batch)
+            gradient, loss = _each(public, weights, batch)
+            losses.append(loss)
+            if self.local_steps == 1:
+                return gradient, loss, batch.length
+            weights = weights - self.local_lr * gradient
+        mean = (start - weights) / (self.local_steps * self.local_lr)
+        return mean, torch.stack(losses).mean(0), batch.length
+
+    def _summed(self, public: Public, batch: "_Batch") -> tuple[Tensor, Tensor, Tensor]:
+        """The gradient of the group's summed loss, without forming each client's."""
+        weights = public.net.detach().requires_grad_()
+        params = public.network.unpack(weights, public.features)
+        places = cross_entropy(
+            public.network,
+            params,
+            batch.targets,
+            batch.text,
+            batch.dropout,
+            batch.outside,
+            public.absent,
+        )
+        loss = places.sum(1) / batch.length
+        total = places.sum() if self.weighting == "positions" else loss.sum()
+        (gradient,) = torch.autograd.grad(total, weights)
+        return gradient, loss.detach(), batch.length
+
+    def _batch(self, public: Public, shard: Shard, key: Key, history: int, step: int) -> "_Batch":
+        targets = self._stretch(shard, key.to(Purpose.SHUFFLE, step), history)
+        length = targets.shape[1]
+        masks = dropout_masks(
+            key.to(Purpose.DROPOUT, step),
+            shard.clients,
+            public.network.dropout_sites,
+            length,
+            public.network.dim,
+            self.dropout,
+        )
+        outside = None
+        if public.outside is not None:
+            scores = public.outside(targets[:, :-1], shard)
+            # before the first item there is nothing to go by
+            outside = torch.nn.functional.pad(scores, (0, 0, 1, 0))
+        return _Batch(targets, shard.text, masks, outside, (targets >= 0).sum(1).to(public.net))
+
+    def _stretch(self, shard: Shard, key: Key, history: int) -> Tensor:
+        """The part of each history to train on, int64 ``[clients, length]`` padded right."""
+        length = min(history + 1, int(shard.counts.max()))
+        if self.window == "recent":
+            return shard.last(length)[0]
+        spare = (shard.counts - length).clamp(min=0) + 1
+        return shard.stretch(key.integers(shard.clients, 1, spare)[:, 0], length)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What one step trains on; see `cross_entropy`."""
+
+    targets: Tensor
+    text: Tensor
+    dropout: Tensor | None
+    outside: Tensor | None
+    length: Tensor
+
+
+def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
+    """Each client's gradient of its mean loss, ``[clients, size]``, and that loss."""
+
+    def loss(
+        own: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None, outside: Tensor | None
+    ) -> Tensor:
+        params = public.network.unpack(own, public.features)
+        places = cross_entropy(
+            public.network, params, targets, text, dropout, outside, public.absent
+        )
+        return places.sum()
+
+    along = (0, 0, 0, _second(batch.dropout), _second(batch.outside))
+    gradient, total = vmap(grad_and_value(loss), in_dims=along)(
+        weights, batch.targets, batch.text, batch.dropout, batch.outside
+    )
+    return gradient / batch.length[:, None], total / batch.length
+
+
+def _second(value: Tensor | None) -> int | None:
+    """The axis of the clients."""
+    return None if value is None else 1

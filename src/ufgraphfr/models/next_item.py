@@ -1,0 +1,41 @@
+"""The loss of a sequence model: cross-entropy of the next item at every place of a stretch."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ufgraphfr.models.transformer import Params, Transformer
+
+_NEVER = -1e9
+"""The score of an item that is not on offer."""
+
+
+def cross_entropy(
+    network: Transformer,
+    params: Params,
+    targets: Tensor,
+    text: Tensor,
+    dropout: Tensor | None,
+    outside: Tensor | None,
+    absent: Tensor,
+) -> Tensor:
+    """Each place's cross-entropy over the catalogue.
+
+    Args:
+        network: the shapes.
+        params: the weights.
+        targets: int64 ``[..., length]``, a stretch of a history, -1 after its end.
+        text: float ``[..., text_width]``.
+        dropout: masks, see `Transformer.states`.
+        outside: float ``[outside, ..., length, items]``, scores from elsewhere, or None.
+        absent: bool ``[items]``, items that are not on offer.
+
+    Returns:
+        float ``[..., length]``, zero after the end.
+    """
+    states = network.states(params, targets[..., :-1], text, dropout)
+    logits = network.logits(params, states)
+    if outside is not None:
+        logits = network.with_outside(params, logits, outside)
+    logits = logits.masked_fill(absent, _NEVER).flatten(0, -2)
+    losses = F.cross_entropy(logits, targets.flatten(), ignore_index=-1, reduction="none")
+    return losses.view(targets.shape)

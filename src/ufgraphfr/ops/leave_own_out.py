@@ -1,0 +1,85 @@
+"""Item-graph scores at every place of a history, as if its owner had added nothing to the graph.
+
+A model trained beside a graph must not see its targets in it: the graph holds the very pairs that
+the model is asked for. Each device takes its own contribution out again, exactly: from the
+nearness operator (`ufgraphfr.ops.item_graph.normalised`) by subtraction, from ridge regression,
+where a history x adds x x^T to G, by the formula of Sherman and Morrison.
+"""
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.rows import owners
+
+
+def near_scores(
+    seen: Tensor, operator: Tensor, total: Tensor, shrink: float, weights: Tensor, decay: float
+) -> Tensor:
+    """Scores after each item by the nearness operator of everybody else.
+
+    Args:
+        seen: int64 ``[clients, length]``, a stretch of each history, -1 after its end.
+        operator: float ``[items, items]``, N_ij / (sqrt(n_i n_j) + shrink).
+        total: float ``[items]``, n; it stays as it is, own interactions included.
+        shrink: as in the operator.
+        weights: float ``[reach]``, that a client adds for items 1, 2, ... places apart.
+        decay: weight of a history item relative to the next one.
+
+    Returns:
+        float ``[clients, length, items]``; pairs with one item outside the stretch stay in.
+    """
+    items, past = _past(seen, decay, operator)
+    scores = past_sums(seen, operator, decay)
+    place = torch.arange(seen.shape[1], device=seen.device)
+    gap = (place[:, None] - place).abs()
+    by_gap = torch.cat((weights.new_zeros(1), weights, weights.new_zeros(seen.shape[1])))
+    root = total[items].clamp(min=1).sqrt()
+    there = (seen >= 0).to(operator.dtype)
+    own = by_gap[gap.clamp(max=len(by_gap) - 1)] * there[:, None, :]
+    own = own / (root[:, :, None] * root[:, None, :] + shrink)
+    return scores.scatter_add_(2, _at_each(items), -(past @ own))
+
+
+def ridge_scores(seen: Tensor, inverse: Tensor, ptr: Tensor, items: Tensor, decay: float) -> Tensor:
+    """Scores after each item by the ridge regression of everybody else.
+
+    Args:
+        seen: int64 ``[clients, length]``, a stretch of each history, -1 after its end.
+        inverse: float ``[items, items]``, P = (G + ridge I)^-1.
+        ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
+        items: int64 ``[rows]``, their whole histories, which they added to G.
+        decay: weight of a history item relative to the next one.
+
+    Returns:
+        float ``[clients, length, items]``.
+    """
+    picked, past = _past(seen, decay, inverse)
+    # P x for each client's x, and x^T P x
+    owner = owners(ptr, len(items))
+    image = inverse.new_zeros(len(seen), len(inverse)).index_add_(0, owner, inverse[items])
+    square = inverse.new_zeros(len(seen)).index_add_(0, owner, image[owner, items])
+    factor = 1 / (1 - square)
+    along = past @ image.gather(1, picked)[:, :, None]
+    moved = past @ inverse[picked] + (factor[:, None, None] * along) * image[:, None, :]
+    diagonal = inverse.diagonal() + factor[:, None] * image.square()
+    # the operator has no diagonal: what an item would add to itself is taken back
+    return (-moved / diagonal[:, None, :]).scatter_add_(2, _at_each(picked), past)
+
+
+def past_sums(seen: Tensor, operator: Tensor, decay: float) -> Tensor:
+    """Scores after each item by an operator as it is, float ``[clients, length, width]``."""
+    items, past = _past(seen, decay, operator)
+    return past @ operator[items]
+
+
+def _past(seen: Tensor, decay: float, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Items without padding marks, and each place's weights ``[clients, length, length]``."""
+    place = torch.arange(seen.shape[1], device=seen.device)
+    age = place[:, None] - place
+    weights = torch.where(age >= 0, decay ** age.clamp(min=0).to(like.dtype), 0.0)
+    return seen.clamp(min=0), weights * (seen >= 0).to(like.dtype)[:, None, :]
+
+
+def _at_each(items: Tensor) -> Tensor:
+    """The items as an index at each place, int64 ``[clients, length, length]``."""
+    return items[:, None, :].expand(-1, items.shape[1], -1)

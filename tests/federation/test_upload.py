@@ -1,0 +1,76 @@
+"""What travels of an update: bounded, rounded, and the same through memory and through bytes."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report
+from ufgraphfr.core.quantised import Quantised
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.federation.codec import decode_report, encode_report
+from ufgraphfr.federation.upload import UploadSpec
+
+CLIENTS = torch.tensor([5, 2, 9])
+KEY = Key(3, round=4)
+
+
+def update() -> dict[str, Tensor]:
+    weights = torch.randn(3, 40, 10, generator=torch.Generator().manual_seed(0))
+    return {"weights": weights, "count": torch.tensor([[3.0], [1.0], [2.0]])}
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1e-4, 1e4))
+def test_no_update_is_longer_than_the_clip(clip: float, size: float) -> None:
+    exact = update()["weights"] * size
+    sent = UploadSpec(clip=clip).prepared({"weights": exact}, CLIENTS, KEY)["weights"]
+    lengths, before = sent.flatten(1).norm(dim=1), exact.flatten(1).norm(dim=1)
+    torch.testing.assert_close(lengths, before.clamp(max=clip))
+
+
+def test_short_updates_and_small_arrays_pass_as_they_are() -> None:
+    sent = UploadSpec(codec="int4", clip=1e6).prepared(update(), CLIENTS, KEY)
+    assert torch.equal(sent["count"], update()["count"])
+    plain = UploadSpec(clip=1e6).prepared(update(), CLIENTS, KEY)
+    assert torch.equal(plain["weights"], update()["weights"])
+
+
+@pytest.mark.parametrize(("codec", "bytes_each"), [("float16", 2), ("int8", 1), ("int4", 0.5)])
+def test_codecs_save_bytes_and_survive_them(codec: str, bytes_each: float) -> None:
+    sent = UploadSpec(codec=codec).prepared(update(), CLIENTS, KEY)
+    report = Report(1, CLIENTS, sent, False, torch.zeros(3))
+    payload = encode_report(report)
+    numbers = update()["weights"].numel()
+    assert len(payload) < numbers * bytes_each + numbers / 128 * 2 + 1000
+    back, total = decode_report(payload).total(), report.total()
+    for name, value in total.arrays.items():
+        assert torch.equal(back.arrays[name], value)
+    assert torch.allclose(total.arrays["weights"].float(), update()["weights"].sum(0), atol=1.5)
+
+
+def test_a_client_is_rounded_the_same_whoever_it_is_stacked_with() -> None:
+    spec = UploadSpec(codec="int8")
+    together = spec.prepared(update(), CLIENTS, KEY)["weights"]
+    alone = spec.prepared({k: v[1:2] for k, v in update().items()}, CLIENTS[1:2], KEY)["weights"]
+    assert isinstance(together, Quantised)
+    assert torch.equal(together.levels[1:2], alone.levels)
+    other = spec.prepared(update(), CLIENTS, KEY.at(5))["weights"]
+    assert not torch.equal(together.levels, other.levels)
+
+
+def test_changed_rows_are_refused() -> None:
+    rows = Rows.of(update()["weights"])
+    with pytest.raises(InputError, match="'items' is uploaded as changed rows"):
+        UploadSpec(clip=1.0).prepared({"items": rows}, CLIENTS, KEY)
+
+
+def test_whole_numbers_take_the_bits_they_need() -> None:
+    counts = torch.arange(1000) % 8
+    report = Report(1, CLIENTS[:1], {"near": counts.to(torch.uint8)}, True, torch.zeros(1))
+    payload = encode_report(report, {"near": 7})
+    assert len(payload) < 1000 * 3 / 8 + 600
+    back = decode_report(payload).arrays["near"]
+    assert torch.equal(back.long(), counts)
