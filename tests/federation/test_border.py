@@ -58,6 +58,15 @@ def federation(kind, shard, defence=None):
     return simulation, Border(algorithm, NoMechanism(), setting, defence), setting
 
 
+def with_graph(simulation, setting):
+    """The flagship's server once everybody has contributed to the item graph."""
+    algorithm, state = simulation.algorithm, simulation.algorithm.init_server(setting)
+    for number in range(1, 9):
+        task = algorithm.broadcast(state, simulation.shard.clients, number)
+        state = algorithm.aggregate(state, simulation.answer(task, Key(0, number)))
+    return state
+
+
 @pytest.mark.parametrize("kind", ALGORITHMS.kinds)
 @pytest.mark.parametrize("apart", [False, True])
 def test_honest_replies_pass(kind, apart, shard):
@@ -280,7 +289,9 @@ def test_a_bad_reply_is_counted_and_the_round_goes_on(shard):
 def test_a_graph_contribution_must_be_of_one_history(forge, shard):
     simulation, border, setting = federation("ufgraphformer", shard)
     state = simulation.algorithm.init_server(setting)
-    one = torch.tensor([4])
+    # somebody who has an item among the rows that are asked for first
+    place = (shard.items < 2).nonzero()[0]
+    one = torch.searchsorted(shard.ptr, place, right=True) - 1
     task = simulation.algorithm.broadcast(state, one, 1)
     report = simulation.answer(task, Key(0, 1))
     expected = border.expected(task, one)
@@ -293,7 +304,7 @@ def test_a_graph_contribution_must_be_of_one_history(forge, shard):
 @pytest.mark.parametrize("count", [0.0, -1.0, 1e6])
 def test_a_client_cannot_claim_any_number_of_positions(count, shard):
     simulation, border, setting = federation("ufgraphformer", shard, NoDefence())
-    state = simulation.algorithm.init_server(setting)
+    state = with_graph(simulation, setting)
     one = torch.tensor([4])
     task = simulation.algorithm.broadcast(state, one, 9)
     report = simulation.apart(task, Key(0, 9))
@@ -310,7 +321,7 @@ def test_compressed_replies_pass_and_broken_ones_do_not(codec, shard):
     simulation, border, setting = federation("ufgraphformer", shard)
     simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
     border = replace(border, upload=upload)
-    state = simulation.algorithm.init_server(setting)
+    state = with_graph(simulation, setting)
     task = simulation.algorithm.broadcast(state, shard.clients, 9)
     expected = border.expected(task.select(torch.tensor([0])), shard.clients)
     report = simulation.answer(task, Key(0, 9))

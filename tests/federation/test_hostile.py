@@ -49,6 +49,12 @@ class Network:
         self.hostile = Hostile(self.honest, found, self.aim)
         self.border = Border(self.algorithm, NoMechanism(), setting, RowCap())
         self.everyone = shard.clients
+        number = 1
+        while self.algorithm.everyone(number):
+            task = self.algorithm.broadcast(self.state, shard.clients, number)
+            answer = self.honest.answer(task, Key(0, number))
+            self.state = self.algorithm.aggregate(self.state, answer)
+            number += 1
 
     def ask(self, number=10):
         def task_for(clients):
