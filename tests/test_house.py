@@ -43,6 +43,7 @@ def written_files() -> list[Path]:
         and path.suffix in TEXT
         and "egg-info" not in str(path)
         and path != Path(__file__)
+        and path.name != ".git"  # a file in a linked work tree
         # what coverage leaves behind while these tests run
         and not path.name.startswith(".coverage")
         # in a work tree beside the clone, a file that names the clone

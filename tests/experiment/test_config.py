@@ -56,7 +56,7 @@ def written(tmp_path, text):
         ("evaluation.every=0", ["[evaluation] every = 0", "greater than or equal to 1"]),
         ("federation.rounds=0", ["[federation] rounds = 0", "greater than or equal to 1"]),
         ("federation.cohort=2.5", ["cohort = 2.5", "must be whole"]),
-        ("federation.sampling=coin", ["sampling = 'coin'", "'fixed' or 'poisson'"]),
+        ("federation.sampling=coin", ["sampling = 'coin'", "'fixed', 'poisson' or 'rotation'"]),
         ("protocol.negatives=leaky", ["negatives = 'leaky'", "'honest' or 'legacy-leaky'"]),
         ("protocol.cold_users=1", ["cold_users = 1", "less than 1"]),
         ("protocol.split=by-date", ["split = 'by-date'", "'leave-one-out' or 'global-time'"]),

@@ -11,13 +11,17 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
+from ufgraphfr.core.releases import Release
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation.client import respond
 from ufgraphfr.privacy import MECHANISMS
-from ufgraphfr.privacy.base import Mechanism
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.noise import grid_step
+from ufgraphfr.privacy.base import Exposure, Mechanism, Plan
 
 COUNTS = [3, 17, 9, 9, 0, 26, 1]
 ITEMS, KEY = 40, Key(2).at(5)
@@ -134,3 +138,20 @@ def test_a_shard_of_nobody_with_data_answers_too() -> None:
     assert report.loss.tolist() == [0]
     assert not dense(report.arrays["items"]).any()
     assert torch.equal(after["user"], private["user"])
+
+
+def test_under_a_budget_no_loss_leaves_and_no_unclipped_sum() -> None:
+    ledger = Ledger(None)
+    spec = MECHANISMS.build("central-jdp", {"epsilon": 1, "clip": 0.01}, "[privacy]")
+    exposure = Exposure(Release("update", 1, 9), 9, None, 40)
+    mechanism = spec.opened(Plan((exposure,), 40, True, "fedmf"), ledger)
+    report, _ = ask(lambda: (fedmf()[0], mechanism), [0, 1, 2])
+    assert not report.loss.any()
+    assert report.summed
+    total = report.arrays["items"]
+    assert isinstance(total, Tensor)
+    assert total.dtype == torch.int64
+    assert float(total.double().norm()) * grid_step(0.01) <= 3 * 0.01
+    transformer = ALGORITHMS.build("ufgraphformer", {"graph": False, "head": False}, "[algorithm]")
+    with pytest.raises(InputError, match="it has no private form"):
+        ask(lambda: (transformer, mechanism), [0, 1])

@@ -99,3 +99,44 @@ def test_a_clients_coin_depends_on_nobody_else() -> None:
 def test_a_size_that_means_nothing_is_refused(cohort: float, rule: str) -> None:
     with pytest.raises(InputError, match=rule):
         spec(cohort)
+
+
+@given(
+    clients=st.integers(1, 60),
+    cohort=st.one_of(st.floats(0.01, 1), st.integers(2, 70)),
+    first=st.integers(1, 30),
+    more=st.integers(0, 30),
+)
+def test_a_rotation_asks_nobody_more_often_than_it_says(
+    clients: int, cohort: float, first: int, more: int
+) -> None:
+    chosen = spec(cohort, "rotation")
+    times = torch.zeros(clients)
+    for number in range(first, first + more + 1):
+        drawn = draw_cohort(chosen, torch.arange(clients), KEY.at(number))
+        assert len(drawn) >= 1
+        assert torch.equal(drawn, drawn.unique())
+        times[drawn] += 1
+    assert int(times.max()) <= chosen.participations(first, first + more, clients)
+
+
+def test_a_rotation_asks_everybody_once_a_lap_in_another_order() -> None:
+    chosen = spec(0.25, "rotation")
+    assert chosen.turns(200) == 4
+    laps = [
+        [draw_cohort(chosen, CLIENTS, KEY.at(4 * lap + n)) for n in range(1, 5)] for lap in (0, 1)
+    ]
+    for lap in laps:
+        assert torch.equal(torch.cat(lap).sort().values, CLIENTS)
+    assert not torch.equal(laps[0][0], laps[1][0])
+    assert spec(0.25).participations(1, 8, 200) == 8
+    assert chosen.participations(1, 8, 200) == 2
+    assert chosen.participations(4, 5, 200) == 2
+
+
+def test_coins_that_a_guarantee_rests_on_depend_on_no_seed() -> None:
+    chosen = spec(0.5, "poisson")
+    drawn = [draw_cohort(chosen, CLIENTS, KEY, secret=True) for _ in range(2)]
+    assert not torch.equal(*drawn)
+    sizes = [len(draw_cohort(chosen, CLIENTS, KEY, secret=True)) for _ in range(300)]
+    assert sum(sizes) / 300 == pytest.approx(100, abs=5 * (50 / 300) ** 0.5)

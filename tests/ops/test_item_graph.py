@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.ops import item_graph
-from ufgraphfr.ops.item_graph import co_interactions, nearness, spectral, transitions
+from ufgraphfr.ops.item_graph import co_interactions, followed, nearness, spectral, transitions
 
 CATALOGUE = 9
 
@@ -58,6 +58,27 @@ def test_both_are_sums_over_clients(histories: list[list[int]]) -> None:
     steps = sum((transitions(*one, CATALOGUE, 3) for one in alone), start=torch.zeros(()))
     torch.testing.assert_close(co_interactions(*together, CATALOGUE), gram)
     torch.testing.assert_close(transitions(*together, CATALOGUE, 3), steps)
+
+
+@pytest.mark.parametrize("gaps", [1, 3, 40])
+def test_transitions_one_by_one_sum_to_the_transitions(
+    histories: list[list[int]], gaps: int
+) -> None:
+    recent = torch.full((len(histories), CATALOGUE), -1)
+    for client, own in enumerate(histories):
+        recent[client, : len(own)] = torch.tensor(own, dtype=torch.int64)
+    owner, before, after, weight = followed(recent, gaps)
+    assert bool((owner.diff() >= 0).all())
+    counts = torch.zeros(CATALOGUE, CATALOGUE)
+    counts.index_put_((before, after), weight, accumulate=True)
+    torch.testing.assert_close(counts, slow_transitions(histories, gaps))
+
+
+def test_items_that_are_left_out_keep_their_place_in_time() -> None:
+    owner, before, after, weight = followed(torch.tensor([[4, -1, 2, 7]]), 2)
+    found = sorted(zip(before.tolist(), after.tolist(), weight.tolist(), strict=True))
+    assert found == [(2, 7, 1.0), (4, 2, 0.5)]
+    assert owner.tolist() == [0, 0]
 
 
 WEIGHTS = torch.tensor([7.0, 5.0, 2.0])

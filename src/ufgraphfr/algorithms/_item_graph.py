@@ -86,6 +86,23 @@ class ItemGraph(Spec):
             for name, block in zip(SUMS, blocks, strict=True)
         }
 
+    def plausible(self, arrays: dict[str, Tensor], items: int, round_number: int) -> bool:
+        """Whether one client could have contributed these: pairs and nearness of one history."""
+        pairs, near = (arrays[name].flatten().long() for name in SUMS)
+        rows = self._rows(items, round_number)
+        upper = _upper(rows, items, pairs.device)
+        block = torch.zeros(upper.shape, dtype=torch.int64, device=pairs.device)
+        block[upper] = pairs
+        has = block.diagonal(rows.start)
+        # a row of the history holds the same items as any other, from its own place on
+        others = block.amax(0)
+        possible = torch.outer(has, others).where(upper, torch.zeros_like(block))
+        return bool(
+            (pairs <= 1).all()
+            and torch.equal(block, possible)
+            and (near <= self.levels * pairs).all()
+        )
+
     def empty(self, items: int) -> State:
         """Sums and operators before anybody has contributed.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
@@ -28,6 +29,7 @@ class Setting:
         text_width: E, of the embedded profiles.
         seed: of the initial weights, known to server and clients.
         features: float ``[items, columns]``, what is publicly known of each item, or None.
+        item_text: float ``[items, width]``, the embedded titles, for models that ask for them.
     """
 
     items: int
@@ -35,6 +37,7 @@ class Setting:
     text_width: int
     seed: int
     features: Tensor | None = None
+    item_text: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,37 @@ class Algorithm(Spec, ABC):
             private: their weights.
         """
 
+    def plausible(self, report: Report, setting: Setting) -> bool:
+        """Whether an honest client could have sent this, beyond its form; asked of one client."""
+        return True
+
+    def unpacked(self, arrays: dict[str, Tensor], setting: Setting) -> dict[str, Tensor]:
+        """Views of each client's arrays by what they are, so that item rows can be told.
+
+        Args:
+            arrays: each ``[clients, ...]``.
+            setting: the federation.
+
+        Returns:
+            views ``[clients, ...]``; one whose second axis is ``items`` holds a row for each item.
+        """
+        return arrays
+
     def everyone(self, round_number: int) -> bool:
         """Whether this round asks every client once, whatever the size of a cohort."""
         return False
+
+    def releases(self, rounds: int) -> tuple[Release, ...]:
+        """What clients upload in which of the rounds; by default one update a round."""
+        return (Release("update", 1, rounds),)
+
+    def under(self, budget: Budget, setting: Setting) -> "Algorithm":
+        """The form of this model for a privacy budget; by default the same model."""
+        return self
+
+    def explained(self) -> tuple[str, ...]:
+        """Why this form was chosen for its budget, a line for each part of the model."""
+        return ()
 
     def apart(self) -> "Algorithm":
         """The same model, whose updates are each client's own and not yet sums over clients.

@@ -9,6 +9,7 @@ operators, the Transformer and a head of its own on public item features (`_loca
 standardised over the catalogue, and adds them with weights that validation picked.
 """
 
+import math
 from dataclasses import replace
 from itertools import product
 from typing import ClassVar, Literal
@@ -19,10 +20,12 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._item_graph import SUMS, ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
+from ufgraphfr.algorithms._private_form import PrivateForm
 from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.transformer import Transformer, with_item_vectors
 from ufgraphfr.ops.adam import Moments, adam, step_scale
@@ -73,6 +76,8 @@ class UFGraphFormer(Algorithm):
     betas: tuple[float, float] = (0.9, 0.98)
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is evaluated."""
+    private: PrivateForm | None = None
+    """What this model becomes under a privacy budget, where its defaults do not fit."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "UFGraphFormer":
@@ -96,6 +101,10 @@ class UFGraphFormer(Algorithm):
             columns if self.features else 0,
             len(OPERATORS) if self.residual and self.graph is not False else 0,
         )
+
+    def under(self, budget: Budget, setting: Setting) -> Algorithm:
+        """See `Algorithm.under`: sums that are worth their noise, the rest on the device."""
+        return (self.private or PrivateForm()).chosen(budget, setting)
 
     def apart(self) -> "UFGraphFormer":
         """See `Algorithm.apart`."""
@@ -190,6 +199,30 @@ class UFGraphFormer(Algorithm):
         absent = shared["graph.counts"] == 0
         beneath = outside if self.residual else None
         return Public(network, shared["net"], features, absent, beneath, shared.get("net.scale"))
+
+    def plausible(self, report: Report, setting: Setting) -> bool:
+        """See `Algorithm.plausible`: one history, and no more positions than it may have."""
+        arrays = {name: v for name, v in report.arrays.items() if isinstance(v, Tensor)}
+        if self.graph is not False and SUMS[0] in arrays:
+            return self.graph.plausible(arrays, setting.items, report.round)
+        count = arrays.get("count")
+        most = 1 if self.training.weighting == "clients" else self.history + 1
+        return count is None or bool(((count >= 1) & (count <= most)).all())
+
+    def unpacked(self, arrays: dict[str, Tensor], setting: Setting) -> dict[str, Tensor]:
+        """See `Algorithm.unpacked`."""
+        packed = "net" if "net" in arrays else "gradient"
+        if packed not in arrays:
+            return arrays
+        columns = 0 if setting.features is None else setting.features.shape[1]
+        width = min(setting.text_width, self.text_dim)
+        shapes = self.network(setting.items, width, columns).shapes
+        parts = arrays[packed].split([math.prod(shape) for shape in shapes.values()], dim=1)
+        views = {
+            f"gradient.{name}": part.view(len(part), *shape)
+            for (name, shape), part in zip(shapes.items(), parts, strict=True)
+        }
+        return views | {name: value for name, value in arrays.items() if name != packed}
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 import ufgraphfr
-from ufgraphfr.cli import compare, data, doctor, recommend, run
+from ufgraphfr.cli import audit, compare, data, doctor, privacy, recommend, run
 from ufgraphfr.core.errors import InputError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command("run", epilog=run.kinds_help())(run.run)
 app.command("compare")(compare.compare)
 app.command("recommend")(recommend.recommend)
+app.command("audit")(audit.audit)
+app.command("privacy")(privacy.privacy)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.doctor)
 

@@ -1,6 +1,7 @@
 """What a run shows while it works: a live line on a terminal, plain lines elsewhere."""
 
 import datetime
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,10 +45,15 @@ def lines(steps: Iterator[Progress]) -> Iterator[Line]:
             round=step.round,
             rounds=step.rounds,
             evaluated=step.validation is not None,
-            text=f"round {step.round:{width}}/{step.rounds}  loss {step.loss:.4f}  "
+            text=f"round {step.round:{width}}/{step.rounds}  loss {_shown(step.loss)}  "
             f"val NDCG@10 {validation}  {rate:{',.1f' if rate < 10 else ',.0f'}} clients/s  "
             f"ETA {left}",
         )
+
+
+def _shown(loss: float) -> str:
+    """A loss that stayed on the devices is no number."""
+    return "-" if math.isnan(loss) else f"{loss:.4f}"
 
 
 def watch(console: Console, steps: Iterator[Progress]) -> None:

@@ -92,7 +92,8 @@ def _facts(result: dict[str, Any]) -> list[str]:
         facts.append("yardsticks are centralised: they see everybody's training rows")
     if result["rounds"]:
         facts.append(
-            f"round {result['best_round']} of {result['rounds']}, picked on validation; "
+            f"round {result['best_round']} of {result['rounds']}, "
+            f"{'picked on validation' if result['privacy'] is None else 'the last'}; "
             f"{result['cpu_seconds_per_round']:.2g} CPU s a round; "
             f"{_size(result['bytes_down_per_client_round'])} down, "
             f"{_size(result['bytes_up_per_client_round'])} up a client and round"

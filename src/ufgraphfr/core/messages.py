@@ -84,6 +84,17 @@ class Report:
         }
         return replace(self, clients=self.clients[places], arrays=picked, loss=self.loss[places])
 
+    def apart(self) -> "Report":
+        """The same answer as each client's own; a sum over one client is that client's."""
+        if not self.summed:
+            return self
+        if len(self.clients) != 1:
+            raise ValueError("a sum over clients cannot be taken apart")
+        own: dict[str, Uploaded] = {
+            name: value[None] for name, value in self.arrays.items() if isinstance(value, Tensor)
+        }
+        return replace(self, arrays=own, summed=False)
+
     def total(self) -> "Report":
         """The sums over clients; what an algorithm that needs no more than sums receives."""
         if self.summed:

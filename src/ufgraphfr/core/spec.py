@@ -63,7 +63,7 @@ class Registry(Generic[S]):
     def kinds(self) -> tuple[str, ...]:
         """The kinds this package ships, sorted; nothing is imported to list them."""
         path = importlib.import_module(self.package).__path__
-        names = (m.name for m in pkgutil.iter_modules(path))
+        names = (m.name for m in pkgutil.iter_modules(path) if not m.ispkg)
         skipped = {"base", "registry"}
         return tuple(sorted(n.replace("_", "-") for n in names if n not in skipped and n[0] != "_"))
 

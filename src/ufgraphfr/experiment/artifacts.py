@@ -93,6 +93,16 @@ class RunFolder:
         return self.path / "checkpoint" / "best.safetensors"
 
     @property
+    def ledger(self) -> Path:
+        """What a run with a guarantee has spent; never cut back."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def statement(self) -> Path:
+        """The guarantee on one page."""
+        return self.path / "privacy.md"
+
+    @property
     def ranks(self) -> Path:
         """Per-user test ranks."""
         return self.path / "ranks.parquet"

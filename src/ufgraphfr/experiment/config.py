@@ -18,7 +18,7 @@ from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
-from ufgraphfr.privacy.base import Mechanism
+from ufgraphfr.privacy.base import PrivacySpec
 from ufgraphfr.references import REFERENCES
 from ufgraphfr.references.base import Reference
 from ufgraphfr.text import ENCODERS
@@ -101,7 +101,7 @@ class Experiment:
     encoder: Encoder
     model: Algorithm | Reference
     federation: FederationSpec
-    mechanism: Mechanism
+    mechanism: PrivacySpec
     evaluation: EvaluationSpec
     yardsticks: tuple[Reference, ...]
 

@@ -58,8 +58,21 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
             text_width=text.shape[1],
             seed=experiment.seed,
             features=item_features(dataset),
+            item_text=_item_text(experiment, dataset),
         ),
     )
+
+
+def _item_text(experiment: Experiment, dataset: Dataset) -> torch.Tensor | None:
+    """Embedded titles and genres, where a budget makes public knowledge the larger part."""
+    if experiment.mechanism.budget(len(dataset.users)) is None:
+        return None
+    genres = dataset.features.get("genre", ((),) * len(dataset.items))
+    texts = [
+        f"{title}. {', '.join(own)}" if own else title
+        for title, own in zip(dataset.titles, genres, strict=True)
+    ]
+    return torch.from_numpy(embed(experiment.encoder, texts))
 
 
 def _split(dataset: Dataset, protocol: ProtocolSpec) -> Split:

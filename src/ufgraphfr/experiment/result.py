@@ -6,14 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.evaluation.protocol import Outcome, Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder
 from ufgraphfr.experiment.assess import Metrics, assess, assess_cold, assess_yardsticks
+from ufgraphfr.experiment.attack import assess_attack
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
 
 SCHEMA = "ufgraphfr-result-1"
 
@@ -41,9 +45,11 @@ def write_result(
     validation = _validation(lines, best, score, prepared, chunk)
     cold = assess_cold(score, prepared, chunk)
     yardsticks, outcomes = assess_yardsticks(experiment.yardsticks, prepared, chunk)
+    ledger = Ledger(folder.ledger)
+    if ledger.claim is not None:
+        write_atomically(folder.statement, statement(ledger).encode())
     write_parquet(folder.ranks, _ranks(prepared.dataset, test, outcomes))
     folder.promote_best()
-    seconds = _seconds(lines, time.perf_counter() - started)
     result = {
         "schema": SCHEMA,
         "name": experiment.name,
@@ -59,14 +65,15 @@ def write_result(
         "test": test.metrics,
         "cold": cold,
         "yardsticks": yardsticks,
-        "seconds": seconds,
+        "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
         "peak_rss_bytes": peak_rss_bytes(),
-        "privacy": None,
-        "guarantee": experiment.mechanism.guarantee,
+        "privacy": guarantee(ledger.claim),
+        "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
         "config_digest": experiment.digest,
     }
-    folder.write_json(folder.result, result)
+    attack = assess_attack(experiment, prepared, score, test, lines)
+    folder.write_json(folder.result, result | ({"attack": attack} if attack else {}))
 
 
 def _validation(

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 
-from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import environment
+from ufgraphfr.experiment.guarding import model_in_use
 from ufgraphfr.experiment.prepare import Prepared, prepare
 from ufgraphfr.experiment.result import write_result
 from ufgraphfr.experiment.training import Progress, train
@@ -73,12 +74,14 @@ def execute(
         facts = environment(target) | {"data_sha256": prepared.dataset.sha256}
         folder.write_json(folder.environment, facts)
         if isinstance(experiment.model, Algorithm):
-            yield from train(experiment, experiment.model, prepared, folder, target)
+            model = model_in_use(experiment, prepared.setting)
+            yield from train(experiment, model, prepared, folder, target)
             best = load_checkpoint(folder.best_or_model, target)
         else:
             best = Checkpoint(0, 0, 0.0, experiment.model.fit(prepared.shard), {})
             save_checkpoint(folder.best, best)
-        write_result(experiment, prepared, folder, best, restored_score(experiment, best))
+        score = restored_score(experiment, best, prepared.setting)
+        write_result(experiment, prepared, folder, best, score)
 
 
 def _check_data(folder: RunFolder, prepared: Prepared) -> None:
@@ -93,9 +96,10 @@ def _check_data(folder: RunFolder, prepared: Prepared) -> None:
             )
 
 
-def restored_score(experiment: Experiment, checkpoint: Checkpoint) -> Score:
+def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Setting) -> Score:
     """The scores of a checkpoint: of an algorithm's devices, or of a fitted reference."""
     model, server = experiment.model, checkpoint.server
     if isinstance(model, Algorithm):
-        return device_score(model, server, MemoryStore(checkpoint.private), checkpoint.round)
+        used = model_in_use(experiment, setting)
+        return device_score(used, server, MemoryStore(checkpoint.private), checkpoint.round)
     return lambda clients: model.score(server, clients)

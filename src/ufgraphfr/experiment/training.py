@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, on
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.experiment.artifacts import (
@@ -21,11 +22,15 @@ from ufgraphfr.experiment.artifacts import (
 from ufgraphfr.experiment.assess import Metrics, assess
 from ufgraphfr.experiment.blending import with_best_blend
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.federation import border, simulated
+from ufgraphfr.experiment.guarding import opened
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.scoring import device_score
 from ufgraphfr.federation.store import MemoryStore
-from ufgraphfr.federation.transport import TRANSPORTS, Simulation
+from ufgraphfr.federation.transport import TRANSPORTS
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import Mechanism
 
 logger = logging.getLogger(__name__)
 
@@ -71,28 +76,45 @@ def train(
     Rounds are evaluated on validation every ``[evaluation] every``; the best one is kept in
     ``folder.best``. A round's line is written before its checkpoint, so that a kill between the
     two leaves a line too many, which resuming cuts off, and never one too few.
+
+    Under a privacy budget every round is kept, and the last one is the best: choosing a round or
+    a blend on validation would be a release that nobody has paid for. A round that was paid for
+    is never released again; if a kill came before its checkpoint, it is lost.
     """
+    ledger = Ledger(folder.ledger)
+    mechanism = opened(experiment, algorithm, prepared, ledger)
+    accounted = mechanism.accounted
     last = _last(algorithm, prepared, folder, device)
+    if accounted and last.round > ledger.last_round:
+        raise InputError(
+            f"{folder.ledger} ends with round {ledger.last_round}, but {last.round} rounds were "
+            f"released: payments have been removed, and this run can promise nothing more"
+        )
+    if accounted and not last.round:
+        save_checkpoint(folder.best, last)
     store, best = MemoryStore(last.private), _Best(last.best_round, last.best_value)
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
     if last.round:
         logger.info("going on after round %d of %d", last.round, total)
-    steps = _rounds(experiment, algorithm, prepared, store, last, device)
+    first = max(last.round, ledger.last_round) + 1
+    steps = _rounds(experiment, algorithm, mechanism, prepared, store, last, first, device)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
-    for done in _warned(steps):
+    for done in steps if accounted else _warned(steps):
         started = time.perf_counter()
         state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
             chunk = experiment.evaluation.chunk
-            state = with_best_blend(algorithm, state, store, prepared, done.number, chunk)
+            if not accounted:
+                state = with_best_blend(algorithm, state, store, prepared, done.number, chunk)
             score = device_score(algorithm, state, store, done.number)
             validation = assess(score, prepared, "validation", chunk).metrics
         evaluated = time.perf_counter() - started
         folder.append_metrics(_line(done, evaluated, validation))
-        if validation is not None:
-            best = _keep(replace(done, state=state), store, validation, best, folder)
+        if accounted or validation is not None:
+            value = done.number if accounted else _selected(validation)
+            best = _keep(replace(done, state=state), store, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
 
@@ -100,30 +122,25 @@ def train(
 def _rounds(
     experiment: Experiment,
     algorithm: Algorithm,
+    mechanism: Mechanism,
     prepared: Prepared,
     store: MemoryStore,
     last: Checkpoint,
+    first: int,
     device: torch.device,
 ) -> Iterator[Round]:
-    """The rounds after a checkpoint."""
-    upload = experiment.federation.upload
-    simulation = Simulation(
-        algorithm if upload is None else algorithm.apart(),
-        experiment.mechanism,
-        prepared.shard.to(device),
-        store,
-        experiment.federation.chunk,
-        upload,
-    )
+    """The rounds from ``first`` on, which come after a checkpoint."""
+    clients = simulated(experiment, algorithm, mechanism, prepared, store, device)
     return rounds(
         algorithm,
-        experiment.mechanism,
-        TRANSPORTS[experiment.federation.transport](simulation),
+        mechanism,
+        TRANSPORTS[experiment.federation.transport](clients),
         experiment.federation,
         torch.from_numpy(prepared.split.warm).to(device),
         last.server,
         Key(experiment.seed),
-        first=last.round + 1,
+        first=first,
+        border=border(experiment, algorithm, mechanism, prepared),
     )
 
 
@@ -148,11 +165,12 @@ def _last(
     return Checkpoint(0, 0, -math.inf, server, private)
 
 
-def _keep(
-    done: Round, store: MemoryStore, validation: Metrics, best: _Best, folder: RunFolder
-) -> _Best:
+def _selected(validation: Metrics | None) -> float:
+    return validation["full"][SELECTED_BY] if validation else -math.inf
+
+
+def _keep(done: Round, store: MemoryStore, value: float, best: _Best, folder: RunFolder) -> _Best:
     """Write the checkpoint, and before it the best one if this is it."""
-    value = validation["full"][SELECTED_BY]
     better = value > best.value
     if better:
         best = _Best(done.number, value)
@@ -174,5 +192,6 @@ def _line(done: Round, evaluate_seconds: float, validation: Metrics | None) -> d
         "cpu_seconds": done.cpu_seconds,
         "bytes_down": done.bytes_down,
         "bytes_up": done.bytes_up,
+        "rejected": done.rejected,
         "validation": validation,
     }

@@ -5,7 +5,10 @@ Simulation calls it with a chunk of clients, a phone with one, a silo with its u
 
 from dataclasses import replace
 
+import torch
+
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
 from ufgraphfr.data.shards import Shard
@@ -21,6 +24,7 @@ def respond(
     private: Private,
     key: Key,
     upload: UploadSpec | None = None,
+    apart: bool = False,
 ) -> tuple[Report, Private]:
     """Train locally and release what the mechanism lets through.
 
@@ -32,6 +36,8 @@ def respond(
         private: their weights, likewise; not modified.
         key: seed and round of all randomness.
         upload: how each client's update is bounded and compressed; None leaves it as it is.
+        apart: keep the clients' replies apart even if the algorithm needs no more than their
+            sum; replies that an algorithm sums while it trains are apart for one client at a time.
 
     Returns:
         The report, and the new private weights, both in the order of ``task.clients``.
@@ -41,17 +47,31 @@ def respond(
         back = order.argsort()
         mine = {name: value[order] for name, value in private.items()}
         report, after = respond(
-            algorithm, mechanism, task.select(order), shard.select(order), mine, key, upload
+            algorithm,
+            mechanism,
+            task.select(order),
+            shard.select(order),
+            mine,
+            key,
+            upload,
+            apart,
         )
         after = {name: value[back] for name, value in after.items()}
         if report.summed:
             return replace(report, clients=task.clients, loss=report.loss[back]), after
         return report.select(back), after
     update, after = algorithm.local(task, shard, private, key)
+    if mechanism.accounted and update.summed:
+        raise InputError(
+            f"{algorithm.kind} adds up its clients' updates before any of them is clipped: it has "
+            f"no private form; choose another algorithm, or [privacy] kind = 'none'"
+        )
     arrays = mechanism.privatize(update.arrays, task.clients, key)
+    # a loss tells about its client's data, and no budget pays for it
+    loss = torch.zeros_like(update.loss) if mechanism.accounted else update.loss
     if upload is not None and not update.summed:
         ready = upload.prepared(arrays, task.clients, key)
         # what travels are the clients' own updates: their sum is no longer on the grid
-        return Report(task.round, task.clients, ready, False, update.loss), after
-    report = Report(task.round, task.clients, {**arrays}, update.summed, update.loss)
-    return report.total() if algorithm.release == "sum" else report, after
+        return Report(task.round, task.clients, ready, False, loss), after
+    report = Report(task.round, task.clients, {**arrays}, update.summed, loss)
+    return report if apart or algorithm.release == "per-client" else report.total(), after

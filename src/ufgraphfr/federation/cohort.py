@@ -1,14 +1,21 @@
 """Who takes part in a round: keyed draws, so a resumed run draws the same cohorts."""
 
-from typing import Literal
+import os
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_serializer, field_validator, model_validator
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.spec import Spec
+from ufgraphfr.core.spec import Registry, Spec
+from ufgraphfr.federation.adversaries import ADVERSARIES
+from ufgraphfr.federation.adversaries.base import Adversary
+from ufgraphfr.federation.defences import DEFENCES
+from ufgraphfr.federation.defences.base import Defence
 from ufgraphfr.federation.upload import UploadSpec
+
+REGISTRIES: dict[str, Registry[Any]] = {"adversary": ADVERSARIES, "defence": DEFENCES}
 
 
 class FederationSpec(Spec):
@@ -17,8 +24,9 @@ class FederationSpec(Spec):
     rounds: int = Field(100, ge=1)
     cohort: float = Field(1.0, gt=0)
     """Clients of a round: a share up to 1, or a number above 1."""
-    sampling: Literal["fixed", "poisson"] = "fixed"
-    """``fixed`` draws exactly that many, ``poisson`` each client by its own coin."""
+    sampling: Literal["fixed", "poisson", "rotation"] = "fixed"
+    """``fixed`` draws exactly that many, ``poisson`` each client by its own coin, ``rotation``
+    shuffles all clients into cohorts and starts again when everybody had a turn."""
     chunk: int = Field(128, ge=1)
     """Clients stacked at once: the one knob that bounds memory; results do not depend on it."""
     upload: UploadSpec | None = None
@@ -28,6 +36,30 @@ class FederationSpec(Spec):
     everybody is, is asked until it answers."""
     transport: Literal["local", "loopback"] = "local"
     """``loopback`` sends every message through its bytes."""
+    adversary: Adversary | None = None
+    """Malicious clients to simulate; a table with a ``kind``."""
+    defence: Defence | None = None
+    """What bounds a few clients' say, a table with a ``kind``; ``row-cap`` against an adversary.
+    A simulation of honest clients alone sums before anything looks at a single reply."""
+
+    @field_validator("adversary", "defence", mode="before")
+    @classmethod
+    def _built(cls, value: Any, info: ValidationInfo) -> Any:
+        """The part that a table names."""
+        if not isinstance(value, dict):
+            return value
+        given = dict(value)
+        registry = REGISTRIES[str(info.field_name)]
+        if "kind" not in given:
+            raise ValueError(f"needs a kind: {', '.join(registry.kinds)}")
+        where = f"[federation.{info.field_name}]"
+        return registry.build(str(given.pop("kind")), given, where)
+
+    @field_serializer("adversary", "defence")
+    def _named(self, part: Spec | None) -> dict[str, Any] | None:
+        if part is None:
+            return None
+        return {"kind": part.kind, **part.model_dump(mode="json", exclude_none=True)}
 
     @model_validator(mode="after")
     def _whole(self) -> "FederationSpec":
@@ -41,6 +73,17 @@ class FederationSpec(Spec):
         """The expected size of a cohort."""
         return min(clients, self.cohort if self.cohort > 1 else self.cohort * clients)
 
+    def turns(self, clients: int) -> int:
+        """``rotation``: rounds until everybody had a turn."""
+        return min(clients, max(1, round(clients / self.expected(clients))))
+
+    def participations(self, first: int, last: int, clients: int) -> int:
+        """Rounds from ``first`` to ``last`` that one client takes part in, at most."""
+        if self.sampling != "rotation":
+            return last - first + 1
+        turns = self.turns(clients)
+        return (last - 1) // turns - (first - 1) // turns + 1
+
 
 def answering(spec: FederationSpec, cohort: Tensor, key: Key) -> Tensor:
     """Those of a cohort that answer, ascending: each but a share of ``dropouts``."""
@@ -49,17 +92,31 @@ def answering(spec: FederationSpec, cohort: Tensor, key: Key) -> Tensor:
     return cohort[key.to(Purpose.COHORT, 1).uniform(cohort, 1)[:, 0] >= spec.dropouts]
 
 
-def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key) -> Tensor:
+def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key, secret: bool = False) -> Tensor:
     """The clients of a round, ascending.
 
     Args:
         spec: size and sampling.
         clients: int64 ``[clients]``, who may be drawn.
         key: seed and round.
+        secret: whether a guarantee rests on Poisson coins, which no seed may then give away.
     """
     size = spec.expected(len(clients))
+    if spec.sampling == "rotation":
+        turns = spec.turns(len(clients))
+        lap, turn = divmod(key.round - 1, turns)
+        order = key.at(lap).to(Purpose.COHORT, 2).words(clients, 0, 1)[:, 0].argsort(stable=True)
+        return clients[torch.sort(order.tensor_split(turns)[turn]).values]
     words = key.to(Purpose.COHORT).words(clients, 0, 1)[:, 0]
     if spec.sampling == "poisson":
+        if secret:
+            words = _coins(len(clients)).to(clients.device)
         return clients[words < round(size / len(clients) * 2**32)]
     chosen = words.argsort(stable=True)[: max(1, round(size))]
     return clients[torch.sort(chosen).values]
+
+
+def _coins(count: int) -> Tensor:
+    """Uniform 32-bit words from the operating system, int64 ``[count]``."""
+    drawn = torch.frombuffer(bytearray(os.urandom(8 * count)), dtype=torch.int64)
+    return drawn & 0xFFFFFFFF

@@ -1,7 +1,8 @@
 """The loop: a generator of rounds; evaluation, checkpoints and progress consume it."""
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, State, combine
+from ufgraphfr.core.messages import Report, State, Task, combine
+from ufgraphfr.federation.border import RejectedReply, check
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
+from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.base import Mechanism
 
@@ -23,12 +26,15 @@ class Round:
         number: from 1.
         state: the server's memory after it.
         clients: how many took part.
-        loss: their mean training loss; NaN if none took part.
+        loss: their mean training loss; NaN if none took part, or if no loss may leave a device.
         train_seconds: wall time of the clients' work.
         aggregate_seconds: wall time of the server's work.
         cpu_seconds: CPU time of both, all threads.
         bytes_down: encoded bytes to one client.
         bytes_up: encoded bytes from one client.
+        rejected: replies that the border refused, by reason.
+        released: what the algorithm was given, of which all that is broadcast is made; None if
+            nobody answered.
     """
 
     number: int
@@ -40,6 +46,18 @@ class Round:
     cpu_seconds: float
     bytes_down: float
     bytes_up: float
+    rejected: dict[str, int]
+    released: Report | None
+
+
+@dataclass(frozen=True)
+class _Collected:
+    """What came back in a round."""
+
+    reports: list[Report]
+    bytes_down: list[float]
+    bytes_up: list[float]
+    rejected: dict[str, int]
 
 
 def rounds(
@@ -51,6 +69,7 @@ def rounds(
     state: State,
     key: Key,
     first: int = 1,
+    border: Border | None = None,
 ) -> Iterator[Round]:
     """Run the rounds ``first`` to ``spec.rounds``.
 
@@ -63,44 +82,71 @@ def rounds(
         state: the server's memory before the first of these rounds.
         key: the seed.
         first: number of the first round.
+        border: what the server lets in; None takes every reply as it comes.
     """
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
         everyone = algorithm.everyone(number)
-        cohort = clients if everyone else answering(spec, draw_cohort(spec, clients, now), now)
+        drawn = clients if everyone else draw_cohort(spec, clients, now, mechanism.accounted)
+        cohort = drawn if everyone else answering(spec, drawn, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
-        reports, down, up = [], [], []
-        for answer in transport.exchange(task_for, cohort, now):
-            reports.append(answer.report)
-            down.append(answer.bytes_down)
-            up.append(answer.bytes_up)
+        collected = _collect(transport, task_for, cohort, now, border)
         trained = time.perf_counter()
-        state, loss = _release(algorithm, mechanism, state, reports, now)
+        released = _release(mechanism, collected.reports, now, border, algorithm.release == "sum")
+        if released is not None:
+            state = algorithm.aggregate(state, released)
         yield Round(
             number=number,
             state=state,
             clients=len(cohort),
-            loss=loss,
+            loss=math.nan if released is None else float(released.loss.mean()),
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
             cpu_seconds=time.process_time() - cpu,
-            bytes_down=_mean(down),
-            bytes_up=_mean(up),
+            bytes_down=_mean(collected.bytes_down),
+            bytes_up=_mean(collected.bytes_up),
+            rejected=collected.rejected,
+            released=released,
         )
 
 
+def _collect(
+    transport: Transport,
+    task_for: Callable[[Tensor], Task],
+    cohort: Tensor,
+    key: Key,
+    border: Border | None,
+) -> _Collected:
+    """Ask a cohort; replies that do not fit are counted and dropped."""
+    collected = _Collected([], [], [], {})
+    expected = None
+    if border is not None and len(cohort):
+        expected = border.expected(task_for(cohort[:1]), cohort)
+    for answer in transport.exchange(task_for, cohort, key):
+        if expected is not None:
+            try:
+                check(answer.report, expected)
+            except RejectedReply as refused:
+                found = collected.rejected
+                found[refused.reason] = found.get(refused.reason, 0) + 1
+                continue
+            expected = expected.without(answer.report.clients)
+        collected.reports.append(answer.report)
+        collected.bytes_down.append(answer.bytes_down)
+        collected.bytes_up.append(answer.bytes_up)
+    return collected
+
+
 def _release(
-    algorithm: Algorithm, mechanism: Mechanism, state: State, reports: list[Report], key: Key
-) -> tuple[State, float]:
+    mechanism: Mechanism, reports: list[Report], key: Key, border: Border | None, sums: bool
+) -> Report | None:
     """What the server makes of a round's reports; nothing, if nobody answered."""
     if not reports:
-        return state, float("nan")
+        return None
     report = combine(reports)
-    if algorithm.release == "sum":
-        report = report.total()
-    report = mechanism.finalize(report, key)
-    return algorithm.aggregate(state, report), float(report.loss.mean())
+    report = report if border is None else border.defended(report)
+    return mechanism.finalize(report.total() if sums else report, key)
 
 
 def _mean(values: list[float]) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, Task
+from ufgraphfr.core.messages import Private, Report, Task, combine
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import respond
@@ -51,6 +51,23 @@ class Transport(Protocol):
         """
 
 
+class Clients(Protocol):
+    """Simulated clients: who is asked together, and what they answer."""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What every client runs."""
+
+    def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
+        """The cohort, int64 ``[clients]``, in groups."""
+
+    def answer(self, task: Task, key: Key) -> Report:
+        """Let the clients of a task train."""
+
+    def bytes_up(self, task: Task, key: Key) -> float:
+        """The encoded size of what the first client of a task would answer alone."""
+
+
 @dataclass(frozen=True)
 class Simulation:
     """All clients, in this process.
@@ -78,25 +95,55 @@ class Simulation:
 
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train; their new weights are stored."""
-        report, after = self._respond(task, key)
+        return self._stored(task, key, self.algorithm, apart=False)
+
+    def apart(self, task: Task, key: Key) -> Report:
+        """The same with each client's own reply, also where the server needs only their sum.
+
+        Where training cannot but sum over clients, they are asked one by one.
+        """
+        algorithm = self.algorithm.apart()
+        places = torch.arange(len(task.clients), device=task.clients.device)
+        first = self._stored(task.select(places[:1]), key, algorithm, apart=True)
+        if len(places) == 1:
+            return first.apart()
+        if not first.summed:
+            rest = self._stored(task.select(places[1:]), key, algorithm, apart=True)
+            return combine([first, rest])
+        alone = [
+            self._stored(task.select(place), key, algorithm, apart=True)
+            for place in places[1:].split(1)
+        ]
+        return combine([report.apart() for report in (first, *alone)])
+
+    def _stored(self, task: Task, key: Key, algorithm: Algorithm, apart: bool) -> Report:
+        report, after = self._respond(task, key, algorithm, apart)
         self.store.scatter(task.clients, after)
         return report
 
     def bytes_up(self, task: Task, key: Key) -> float:
         """The encoded size of what the first client of a task would answer alone."""
         first = task.select(task.clients.new_zeros(1))
-        return float(len(codec.encode_report(self._respond(first, key)[0], self.algorithm.whole)))
+        return float(
+            len(
+                codec.encode_report(
+                    self._respond(first, key, self.algorithm)[0], self.algorithm.whole
+                )
+            )
+        )
 
-    def _respond(self, task: Task, key: Key) -> tuple[Report, Private]:
+    def _respond(
+        self, task: Task, key: Key, algorithm: Algorithm, apart: bool = False
+    ) -> tuple[Report, Private]:
         mine = self.store.gather(task.clients)
         shard = self.shard.select(task.clients)
-        return respond(self.algorithm, self.mechanism, task, shard, mine, key, self.upload)
+        return respond(algorithm, self.mechanism, task, shard, mine, key, self.upload, apart)
 
 
 class Local:
     """Messages stay tensors; one client's bytes are measured on the first chunk of a round."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Clients) -> None:
         """Carries messages to the clients of ``simulation``."""
         self.simulation = simulation
 
@@ -117,7 +164,7 @@ class Local:
 class Loopback:
     """Every message goes through its bytes, as it would over a network."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Clients) -> None:
         """Carries messages to the clients of ``simulation``."""
         self.simulation = simulation
 
@@ -134,4 +181,4 @@ class Loopback:
             yield Answer(report, len(down) / len(clients), len(up) / share)
 
 
-TRANSPORTS: dict[str, Callable[[Simulation], Transport]] = {"local": Local, "loopback": Loopback}
+TRANSPORTS: dict[str, Callable[[Clients], Transport]] = {"local": Local, "loopback": Loopback}

@@ -91,6 +91,29 @@ def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor
     return counts.view(catalogue, catalogue)
 
 
+def followed(recent: Tensor, gaps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Each client's own transitions, one by one.
+
+    Args:
+        recent: int64 ``[clients, length]``, in time order, distinct within a client; negative
+            where there is none.
+        gaps: the farthest distance counted.
+
+    Returns:
+        Client, item before, item after (int64) and weight 1 / distance (float), each
+        ``[transitions]``, client after client.
+    """
+    found = []
+    for gap in range(1, min(gaps, recent.shape[1] - 1) + 1):
+        before, after = recent[:, :-gap], recent[:, gap:]
+        owner, place = ((before >= 0) & (after >= 0)).nonzero(as_tuple=True)
+        weight = torch.full((len(owner),), 1 / gap, device=recent.device)
+        found.append((owner, before[owner, place], after[owner, place], weight))
+    owner, before, after, weight = (torch.cat(column) for column in zip(*found, strict=True))
+    order = owner.argsort(stable=True)
+    return owner[order], before[order], after[order], weight[order]
+
+
 def ridge_operator(gram: Tensor, ridge: float) -> Tensor:
     """EASE (Steck, WWW 2019): with P = (G + ridge I)^-1, B_ij = -P_ij / P_jj off the diagonal.
 

@@ -1,23 +1,26 @@
 """What a privacy mechanism must offer: a half on the device and a half on the server."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
+from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
+from ufgraphfr.privacy.accounted.ledger import Ledger
 
 Arrays = dict[str, Tensor | Rows]
 
 
-class Mechanism(Spec, ABC):
-    """A mechanism; fields are the keys of its ``[privacy]`` table."""
+class Mechanism(ABC):
+    """What stands between a client's update and its release."""
 
-    guarantee: ClassVar[str]
-    """What a run may claim, in words."""
+    accounted: ClassVar[bool] = False
+    """Whether everything it releases is paid for from a budget; nothing else may leave then."""
 
     @abstractmethod
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
@@ -26,3 +29,63 @@ class Mechanism(Spec, ABC):
     @abstractmethod
     def finalize(self, report: Report, key: Key) -> Report:
         """On the server: the combined report of a round, before the algorithm sees it."""
+
+    def longest(self, round_number: int) -> float | None:
+        """L2 length that no array of an honest client exceeds on the wire; None if unbounded."""
+        return None
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How often one client's data go into a release.
+
+    Attributes:
+        release: what is released.
+        participations: rounds of it that one client takes part in, at most.
+        rate: probability of each client's own coin in each round (Poisson cohorts), or None if
+            who takes part is not secret.
+        expected: clients of a round, on average; the fixed denominator of means.
+    """
+
+    release: Release
+    participations: int
+    rate: float | None
+    expected: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run will release.
+
+    Attributes:
+        exposures: one for each part of the model.
+        clients: whose data are protected.
+        sums: whether the server needs no more than sums over clients.
+        algorithm: its kind, for messages.
+        why: one line for each part that the budget affords, or does not, and the reason.
+    """
+
+    exposures: tuple[Exposure, ...]
+    clients: int
+    sums: bool
+    algorithm: str
+    why: tuple[str, ...] = ()
+
+
+class PrivacySpec(Spec, ABC):
+    """The ``[privacy]`` table: fields are its keys."""
+
+    guarantee: ClassVar[str]
+    """What a run may claim, in words, where no accountant says more."""
+
+    def budget(self, clients: int) -> Budget | None:
+        """What a model may spend; None if nothing is accounted."""
+        return None
+
+    @abstractmethod
+    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
+        """The mechanism for a plan, its noise calibrated before anything is released.
+
+        Raises:
+            InputError: the plan cannot keep to the budget.
+        """

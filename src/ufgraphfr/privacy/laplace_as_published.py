@@ -12,10 +12,11 @@ from torch import Tensor
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report
-from ufgraphfr.privacy.base import Arrays, Mechanism
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import Arrays, Mechanism, Plan, PrivacySpec
 
 
-class LaplaceAsPublished(Mechanism):
+class LaplaceAsPublished(PrivacySpec, Mechanism):
     """Noise of one scale on some of the arrays a client uploads."""
 
     guarantee: ClassVar[str] = "no privacy guarantee (Laplace noise without clipping)"
@@ -24,6 +25,10 @@ class LaplaceAsPublished(Mechanism):
     """b of the Laplace distribution; its standard deviation is b * sqrt(2)."""
     arrays: tuple[str, ...] = ("joint",)
     """Which arrays are noised; the published code noises the joint layer alone."""
+
+    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
+        """See `PrivacySpec.opened`; there is nothing to account for."""
+        return self
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`.

@@ -6,13 +6,18 @@ from torch import Tensor
 
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
-from ufgraphfr.privacy.base import Arrays, Mechanism
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import Arrays, Mechanism, Plan, PrivacySpec
 
 
-class NoMechanism(Mechanism):
+class NoMechanism(PrivacySpec, Mechanism):
     """The identity."""
 
     guarantee: ClassVar[str] = "no privacy guarantee"
+
+    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
+        """See `PrivacySpec.opened`; there is nothing to account for."""
+        return self
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`."""

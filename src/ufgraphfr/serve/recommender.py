@@ -63,7 +63,7 @@ class Recommender:
                 f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
             )
         checkpoint = load_checkpoint(run.model, torch.device("cpu"))
-        return cls(prepared, restored_score(experiment, checkpoint))
+        return cls(prepared, restored_score(experiment, checkpoint, prepared.setting))
 
     def history(self, user: str) -> list[str]:
         """Titles of everything the user interacted with, oldest first.

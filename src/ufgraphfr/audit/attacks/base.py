@@ -1,0 +1,73 @@
+"""What an attack must offer: one question, answered by figures with what chance would give."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.audit.bounds import ONE_SIDED, Measured
+from ufgraphfr.audit.recording import Recording
+from ufgraphfr.core.spec import Spec
+
+View = Literal["upload", "broadcast", "clients"]
+"""Who attacks: a server that reads each client's uploads, anybody who reads the broadcast, or
+malicious clients."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One figure of an attack.
+
+    Attributes:
+        view: what the attacker reads.
+        measure: what was measured, in words.
+        value: the figure; NaN if there was nothing to measure.
+        low: its one-sided lower bound, or the value where none is known.
+        chance: what guessing gives, or None.
+        bounded: whether it is a membership AUC, which a guarantee bounds from above.
+        note: what a reader should know.
+        points: for a plot: true and false ones' scores, by name.
+    """
+
+    view: View
+    measure: str
+    value: float
+    low: float
+    chance: float | None
+    bounded: bool = False
+    note: str = ""
+    points: dict[str, tuple[float, ...]] | None = None
+
+
+class Attack(Spec, ABC):
+    """An attack; it reads a recording and never changes it."""
+
+    question: ClassVar[str]
+    """What it tries to find out."""
+    otherwise: ClassVar[str] = "no item table was uploaded"
+    """Why there may be nothing to attack."""
+
+    @abstractmethod
+    def run(self, recording: Recording) -> list[Finding]:
+        """Attack; an empty list if there is nothing to attack."""
+
+
+def over_clients(values: list[float]) -> Measured:
+    """The mean over clients and its lower bound; NaN without clients."""
+    found = torch.tensor([value for value in values if value == value], dtype=torch.float64)
+    if len(found) == 0:
+        return Measured(float("nan"), float("nan"))
+    spread = float(found.std()) / len(found) ** 0.5 if len(found) > 1 else 0.0
+    return Measured(float(found.mean()), float(found.mean()) - ONE_SIDED * spread)
+
+
+def precision_recall(guessed: Tensor, truth: Tensor) -> tuple[float, float]:
+    """Of a set of guesses, bool ``[n]``; precision is NaN if nothing was guessed."""
+    hits = float((guessed & truth).sum())
+    guesses, wanted = int(guessed.sum()), int(truth.sum())
+    return (
+        hits / guesses if guesses else float("nan"),
+        hits / wanted if wanted else float("nan"),
+    )

@@ -1,0 +1,37 @@
+"""A client's next items, from the rows it never moves.
+
+Where training negatives are drawn outside a client's history and its held-out items, exactly the
+held-out items never move. With honest negatives they move like any other.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.audit.attacks._rows import by_table, moved, upload_findings
+from ufgraphfr.audit.attacks.base import Attack, Finding
+from ufgraphfr.audit.recording import Recording
+
+
+class HeldOut(Attack):
+    """Looks for validation and test items among the rows that moved least often."""
+
+    question: ClassVar[str] = "a client's held-out items, over several rounds"
+
+    def run(self, recording: Recording) -> list[Finding]:
+        """See `Attack.run`."""
+        items = recording.prepared.setting.items
+        measured: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
+        for name in by_table(recording):
+            for client, uploads in recording.by_client().items():
+                own = [u.tables[name] for u in uploads if name in u.tables]
+                if len(own) < 2 or own[0].shape[1] == items:
+                    continue
+                often = torch.stack([moved(table)[1] for table in own]).double().mean(0)
+                others = ~recording.history(client)
+                truth = recording.held_out(client)[others]
+                if bool(truth.any()):
+                    case = (-often[others], often[others] == 0, truth)
+                    measured.setdefault(name, []).append(case)
+        return upload_findings(measured, "held-out items from rows that never move")

@@ -1,0 +1,108 @@
+"""Interaction membership: which of the touched items a client has, learnt from shadow clients.
+
+After Yuan et al., "Interaction-level membership inference attack against federated recommender
+systems", WWW 2023: the server lets clients that it made up run the same client function on its own
+broadcast, learns from their uploads how rows of own items differ from rows of negatives, and
+classifies a victim's rows.
+"""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.audit.attacks._rows import moved, side
+from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients, precision_recall
+from ufgraphfr.audit.recording import Recording, Upload, dissect
+from ufgraphfr.core.keys import Key
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.federation.client import respond
+from ufgraphfr.ops.logistic import fit_logistic
+
+
+class IMIA(Attack):
+    """A logistic regression on each row's length and direction."""
+
+    question: ClassVar[str] = "which of the touched items a client has, by shadow clients"
+
+    shadows: int = Field(30, ge=1)
+    """Made-up clients to learn from."""
+
+    def run(self, recording: Recording) -> list[Finding]:
+        """See `Attack.run`."""
+        known = [self._shadow(recording, number) for number in range(self.shadows)]
+        names = known[0][0].tables.keys()
+        uploads = {u.client: u for u in recording.uploads if names and u.tables.keys() == names}
+        if not uploads:
+            return []
+        examples = [features(upload) for upload, _ in known]
+        there = [rows for _, rows in examples]
+        labels = torch.cat([own[rows] for (_, own), rows in zip(known, there, strict=True)])
+        weights = fit_logistic(torch.cat([x for x, _ in examples]), labels.double())
+        scores: list[float] = []
+        random: list[float] = []
+        share = float(labels.double().mean())
+        for client, upload in uploads.items():
+            x, rows = features(upload)
+            truth = recording.history(client)[rows]
+            guessed = x @ weights[:-1] + weights[-1] > 0
+            scores.append(f1(guessed, truth))
+            # guessing each row with the shadows' share of own items
+            base = float(truth.double().mean())
+            random.append(2 * share * base / (share + base) if share + base else 0.0)
+        value, chance = over_clients(scores), over_clients(random)
+        note = f"{self.shadows} shadow clients, {len(uploads)} victims"
+        what = "own items among moved rows: F1"
+        return [Finding("upload", what, value.value, value.low, chance.value, note=note)]
+
+    def _shadow(self, recording: Recording, number: int) -> tuple[Upload, Tensor]:
+        """A made-up client's upload, and its items, bool ``[items]``."""
+        algorithm, prepared = recording.algorithm, recording.prepared
+        shard, setting = prepared.shard, prepared.setting
+        # as many items as somebody has, drawn by public popularity; text of nobody
+        generator = Key(setting.seed, part=1000 + number).generator()
+        place = int(torch.randint(len(shard), (1,), generator=generator))
+        counts = torch.bincount(shard.items, minlength=setting.items).double() + 1e-9
+        length = max(2, int(shard.counts[place]))
+        items = torch.multinomial(counts, length, generator=generator)
+        client = recording.victims[:1]
+        own = Shard(
+            clients=client,
+            ptr=torch.tensor([0, length]),
+            items=items,
+            barred_ptr=torch.tensor([0, length]),
+            barred=items.sort().values,
+            text=shard.text.mean(0, keepdim=True),
+            catalogue=setting.items,
+        )
+        task = algorithm.broadcast(recording.state, client, recording.round + 1)
+        private = algorithm.init_private(setting, own)
+        key = Key(setting.seed + 1 + number, recording.round + 1)
+        mechanism = recording.mechanism
+        report, _ = respond(algorithm, mechanism, task, own, private, key, apart=True)
+        tables, texts = dissect(report.apart(), algorithm, prepared)
+        has = torch.zeros(setting.items, dtype=torch.bool).index_fill(0, items, True)
+        return Upload(task.round, -1, tables, texts), has
+
+
+def features(upload: Upload) -> tuple[Tensor, Tensor]:
+    """What a row shows, float64 ``[rows, features]``, and which rows moved, bool ``[items]``.
+
+    For each table the length and the side of a row, standardised within the upload, so that
+    clients compare; the side also cubed, for a soft threshold.
+    """
+    there = torch.stack([moved(table)[1] for table in upload.tables.values()]).any(0)
+    columns = []
+    for table in upload.tables.values():
+        norms, along = moved(table)[0][there], side(table)[there]
+        scale = norms.mean().clamp(min=1e-300)
+        columns += [norms / scale, along / scale, (along / scale).tanh(), (along > 0).double()]
+    return torch.stack(columns, dim=1).clamp(-20, 20), there
+
+
+def f1(guessed: Tensor, truth: Tensor) -> float:
+    """2 P R / (P + R); 0 if nothing was guessed right."""
+    precision, recall = precision_recall(guessed, truth)
+    both = precision + recall
+    return 2 * precision * recall / both if both > 0 else 0.0

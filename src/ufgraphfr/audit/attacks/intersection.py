@@ -1,0 +1,63 @@
+"""Which items a client has, from all its uploads: its items move each time, negatives by chance.
+
+On the broadcast the same idea compares rounds with a client to rounds without it.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.audit.attacks._rows import by_table, moved, upload_findings
+from ufgraphfr.audit.attacks.base import Attack, Finding
+from ufgraphfr.audit.bounds import measured_auc
+from ufgraphfr.audit.recording import Recording
+
+
+class Intersection(Attack):
+    """Keeps what moved in every round of a client."""
+
+    question: ClassVar[str] = "which items a client has, over several rounds"
+
+    def run(self, recording: Recording) -> list[Finding]:
+        """See `Attack.run`."""
+        measured: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
+        for name in by_table(recording):
+            for client, uploads in recording.by_client().items():
+                own = [moved(u.tables[name]) for u in uploads if name in u.tables]
+                if len(own) < 2:
+                    continue
+                share = torch.stack([there for _, there in own]).double().mean(0)
+                # ties are broken by how far rows moved
+                lengths = torch.stack([norms / norms.max().clamp(min=1e-300) for norms, _ in own])
+                scores = share + 1e-3 * lengths.mean(0)
+                case = (scores, share == 1, recording.history(client))
+                measured.setdefault(name, []).append(case)
+        found = upload_findings(measured, "own items from rows moved each time")
+        return [*found, *self._from_broadcast(recording)]
+
+    @staticmethod
+    def _from_broadcast(recording: Recording) -> list[Finding]:
+        """Rows that move more in rounds with a client than in rounds without it."""
+        names = sorted({name for public in recording.published for name in public.tables})
+        items = recording.prepared.setting.items
+        found = []
+        for name in names:
+            held = [r for r in recording.published if name in r.tables]
+            if len(held) < 2 or held[0].tables[name].shape[1] == items:
+                continue
+            lengths = torch.stack([moved(r.tables[name])[0] for r in held])
+            lengths = lengths / lengths.mean(1, keepdim=True).clamp(min=1e-300)
+            scores, truth = [], []
+            for client in recording.victims.tolist():
+                there = torch.tensor([client in r.cohort.tolist() for r in held])
+                if not bool(there.any()) or bool(there.all()):
+                    continue  # always or never there: nothing to compare
+                scores.append(lengths[there].mean(0) - lengths[~there].mean(0))
+                truth.append(recording.history(client))
+            if scores:
+                value = measured_auc(torch.cat(scores), torch.cat(truth))
+                note = f"table '{name}', {len(scores)} clients, {len(held)} rounds"
+                what = "own items from rows that move more with the client: AUC"
+                found.append(Finding("broadcast", what, value.value, value.low, 0.5, True, note))
+        return found

@@ -1,0 +1,95 @@
+"""Can a few malicious clients make the model recommend a cold item, or spoil it?
+
+The run goes on for the recorded rounds with some clients replaced by malicious ones, once behind
+the default defence and once without any; see `ufgraphfr.federation.adversaries`.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from ufgraphfr.audit.attacks.base import Attack, Finding
+from ufgraphfr.audit.recording import Recording
+from ufgraphfr.core.keys import Key
+from ufgraphfr.evaluation.exposure import exposure
+from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.federation.adversaries import ADVERSARIES
+from ufgraphfr.federation.adversaries.base import Adversary, Aim
+from ufgraphfr.federation.defences import DEFENCES
+from ufgraphfr.federation.expecting import Border
+from ufgraphfr.federation.hostile import Hostile
+from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.scoring import device_score
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import Local, Simulation
+
+
+class Poisoning(Attack):
+    """Pushes a cold item, on one row and spread over rows, and reverses what others learn."""
+
+    question: ClassVar[str] = "whether a few malicious clients move what everybody is shown"
+    otherwise: ClassVar[str] = "a guarantee's rounds are not run again with other clients"
+
+    share: float = Field(0.05, gt=0, lt=0.5)
+    """Of the clients that are malicious."""
+
+    def run(self, recording: Recording) -> list[Finding]:
+        """See `Attack.run`."""
+        found: list[Finding] = []
+        if recording.mechanism.accounted:
+            return found
+        for kind in ADVERSARIES.kinds:
+            if kind == "malformed":
+                continue  # the border refuses those, whatever the run
+            adversary = ADVERSARIES.build(kind, {"share": self.share}, "poisoning")
+            for defence in ("row-cap", "none"):
+                found += self._played(recording, adversary, defence)
+        return found
+
+    def _played(self, recording: Recording, adversary: Adversary, defence: str) -> list[Finding]:
+        """Exposure of the target and accuracy, before and after."""
+        algorithm, prepared = recording.algorithm, recording.prepared
+        mechanism = recording.mechanism
+        store = MemoryStore({name: v.clone() for name, v in recording.store.weights.items()})
+        federation = recording.experiment.federation
+        who = torch.from_numpy(prepared.split.warm)
+        aim = adversary.aim(algorithm, prepared.setting, prepared.shard, who)
+        simulation = Simulation(algorithm, mechanism, prepared.shard, store, federation.chunk)
+        shown, hits = _measured(recording, recording.state, store, recording.round, aim)
+        last, state = recording.round + recording.rounds, recording.state
+        for done in rounds(
+            algorithm,
+            mechanism,
+            Local(Hostile(simulation, adversary, aim)),
+            federation.model_copy(update={"rounds": last}),
+            who,
+            state,
+            Key(recording.experiment.seed),
+            recording.round + 1,
+            Border(algorithm, mechanism, prepared.setting, DEFENCES.build(defence, {}, defence)),
+        ):
+            state = done.state
+        after, left = _measured(recording, state, store, last, aim)
+        what = f"{adversary.kind} against {defence}"
+        note = f"{len(aim.clients)} malicious clients, {recording.rounds} rounds, validation"
+        return [
+            Finding("clients", f"{what}: ER@10", after, after, shown, note=note),
+            Finding("clients", f"{what}: HR@10 lost", hits - left, hits - left, 0.0, note=note),
+        ]
+
+
+def _measured(
+    recording: Recording, state: dict[str, torch.Tensor], store: MemoryStore, last: int, aim: Aim
+) -> tuple[float, float]:
+    """ER@10 of the target among honest users, and their HR@10 on validation."""
+    prepared = recording.prepared
+    chunk = recording.experiment.evaluation.chunk
+    score = device_score(recording.algorithm, state, store, last)
+    clients = inputs(prepared.shard, prepared.split, "validation")
+    outcome = evaluate(scored(score, clients, chunk), prepared.split, "validation")
+    honest = ~np.isin(outcome.users, aim.clients.numpy())
+    kept = clients.select(torch.from_numpy(honest.nonzero()[0]))
+    hits = float((outcome.full[honest] <= 10).mean())
+    return exposure(score, kept, aim.target, chunk=chunk), hits

@@ -1,0 +1,180 @@
+"""What attacks prove about a guarantee, and what a guarantee allows attacks to reach.
+
+One run: Steinke, Nasr, Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023.
+Gaussian estimate: Andrew et al., "One-shot empirical privacy estimation for federated learning",
+ICLR 2024. Gaussian curve: Balle and Wang, ICML 2018; Dong, Roth, Su, "Gaussian differential
+privacy", 2019.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from torch import Tensor
+
+SIGNIFICANCE = 0.05
+"""Chance with which the one-run bound may be too high, at most."""
+ALARM = 0.001
+"""The same for bounds that come near the truth: a mechanism that spends exactly what it may would
+otherwise fail one audit in twenty."""
+ONE_SIDED = NormalDist().inv_cdf(1 - ALARM)
+LARGEST_EPSILON = 60.0
+_PHI = NormalDist().cdf
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An estimate with its one-sided 99.9 % lower bound."""
+
+    value: float
+    low: float
+
+
+def auc(scores: Tensor, truth: Tensor) -> float:
+    """Chance that a true one scores above a false one, ties counting half; NaN without both."""
+    scores, truth = scores.double(), truth.bool()
+    positives, total = int(truth.sum()), len(truth)
+    if positives in (0, total):
+        return math.nan
+    distinct, place, counts = scores.unique(return_inverse=True, return_counts=True)
+    del distinct
+    # the mean rank of equal scores
+    rank = (counts.cumsum(0) - (counts - 1) / 2)[place]
+    above = float(rank[truth].sum()) - positives * (positives + 1) / 2
+    return above / (positives * (total - positives))
+
+
+def measured_auc(scores: Tensor, truth: Tensor) -> Measured:
+    """An AUC with its lower bound (Hanley and McNeil, Radiology 1982)."""
+    value = auc(scores, truth)
+    ins = int(truth.bool().sum())
+    outs = len(truth) - ins
+    both_in, both_out = value / (2 - value), 2 * value**2 / (1 + value)
+    spread = value * (1 - value)
+    spread += (ins - 1) * (both_in - value**2) + (outs - 1) * (both_out - value**2)
+    error = math.sqrt(max(0.0, spread) / (ins * outs))
+    return Measured(value, value - ONE_SIDED * error)
+
+
+def gaussian_delta(epsilon: float, mu: float) -> float:
+    """Delta of a Gaussian mechanism whose outputs lie mu standard deviations apart."""
+    if mu == 0:
+        return 0.0
+    near, far = _PHI(mu / 2 - epsilon / mu), _PHI(-mu / 2 - epsilon / mu)
+    # exp(epsilon) overflows where its factor has long underflowed
+    return near - (math.exp(epsilon + math.log(far)) if far > 0 else 0.0)
+
+
+def gaussian_epsilon(mu: float, delta: float) -> float:
+    """The epsilon of mu-Gaussian differential privacy at a delta; 0 for mu <= 0."""
+    if mu <= 0 or gaussian_delta(0.0, mu) <= delta:
+        return 0.0
+    return _bisect(lambda epsilon: gaussian_delta(epsilon, mu) > delta, LARGEST_EPSILON * 50)
+
+
+def gaussian_mu(epsilon: float, delta: float) -> float:
+    """The mu of the Gaussian mechanism that is just (epsilon, delta)-private."""
+    return _bisect(lambda mu: gaussian_delta(epsilon, mu) < delta, 100.0)
+
+
+def gaussian_ceiling(mu: float) -> float:
+    """The largest AUC of any membership attack on a mu-Gaussian mechanism: Phi(mu / sqrt 2)."""
+    return _PHI(mu / math.sqrt(2))
+
+
+def pure_ceiling(epsilon: float, delta: float) -> float:
+    """The largest AUC that (epsilon, delta) alone allows, whatever the mechanism.
+
+    The area over the trade-off curve max(0, 1 - delta - e^eps a, e^-eps (1 - delta - a)).
+    """
+    ratio = math.exp(epsilon)
+    # both lines meet at a = (1 - delta) / (1 + e^eps)
+    corner = (1 - delta) / (1 + ratio)
+    steep = (1 - delta) * corner - ratio * corner**2 / 2
+    flat = (1 - delta - corner) ** 2 / (2 * ratio)
+    return 1 - (steep + flat)
+
+
+def gaussian_estimate(scores: Tensor, inside: Tensor, delta: float) -> tuple[Measured, Measured]:
+    """How far apart canaries that took part lie from those that did not.
+
+    Args:
+        scores: float ``[canaries]``.
+        inside: bool ``[canaries]``, who took part.
+        delta: of the guarantee.
+
+    Returns:
+        mu in pooled standard deviations, and the epsilon it means; each with its lower bound.
+    """
+    scores = scores.double()
+    ins, outs = scores[inside], scores[~inside]
+    freedom = len(scores) - 2
+    pooled = (ins.var() * (len(ins) - 1) + outs.var() * (len(outs) - 1)) / freedom
+    mu = float((ins.mean() - outs.mean()) / pooled.sqrt().clamp(min=1e-300))
+    error = math.sqrt(1 / len(ins) + 1 / len(outs) + mu**2 / (2 * freedom))
+    low = mu - ONE_SIDED * error
+    epsilon = Measured(gaussian_epsilon(mu, delta), gaussian_epsilon(low, delta))
+    return Measured(mu, low), epsilon
+
+
+def one_run_p_value(
+    correct: int, guesses: int, canaries: int, epsilon: float, delta: float
+) -> float:
+    """The chance of so many correct guesses under (epsilon, delta), at most.
+
+    P[Bin >= v] + 2 m delta max_i P[v > Bin >= v - i] / i, Bin of r tries at e^eps / (1 + e^eps).
+    """
+    tail = _upper_tails(guesses, 1 / (1 + math.exp(-epsilon)))
+    worst = max(
+        ((tail[correct - i] - tail[correct]) / i for i in range(1, correct + 1)), default=0.0
+    )
+    return min(1.0, tail[correct] + 2 * canaries * delta * worst)
+
+
+def one_run_epsilon(
+    scores: Tensor, inside: Tensor, delta: float, shares: tuple[float, ...] = (0.1, 0.3, 1.0)
+) -> float:
+    """The largest epsilon that one run refutes at 95 %, over some numbers of guesses.
+
+    The highest scores are guessed to have taken part, as many of the lowest not to have.
+
+    Args:
+        scores: float ``[canaries]``.
+        inside: bool ``[canaries]``, the fair coins.
+        delta: of the guarantee.
+        shares: of the canaries to guess about; each is one try, and 5 % is shared among them.
+    """
+    order = scores.argsort(descending=True)
+    level, best = SIGNIFICANCE / len(shares), 0.0
+    for share in shares:
+        half = max(1, int(share * len(scores) / 2))
+        correct = int(inside[order[:half]].sum()) + int((~inside[order[-half:]]).sum())
+
+        def refuted(epsilon: float, half: int = half, correct: int = correct) -> bool:
+            return one_run_p_value(correct, 2 * half, len(scores), epsilon, delta) < level
+
+        if refuted(0.0):
+            best = max(best, _bisect(refuted, LARGEST_EPSILON))
+    return best
+
+
+def _upper_tails(tries: int, chance: float) -> list[float]:
+    """P[Bin(tries, chance) >= k] for k = 0 to tries + 1."""
+    yes, no = math.log(chance), math.log1p(-chance) if chance < 1 else -math.inf
+    whole = math.lgamma(tries + 1)
+    tails = [0.0] * (tries + 2)
+    for k in range(tries, -1, -1):
+        ways = whole - math.lgamma(k + 1) - math.lgamma(tries - k + 1)
+        missed = (tries - k) * no if k < tries else 0.0
+        tails[k] = min(1.0, tails[k + 1] + math.exp(ways + k * yes + missed))
+    return tails
+
+
+def _bisect(holds: Callable[[float], bool], high: float) -> float:
+    """The largest value up to ``high`` at which a condition that holds at 0 still holds."""
+    low = 0.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

@@ -1,0 +1,211 @@
+"""Let a finished run go on for some rounds, through the real client and server, and record it.
+
+Rounds that ask everyone once (an item graph's) are run first, from the initial weights, as they
+were in the run; then the rounds after the checkpoint. A run under a privacy budget has no rounds
+left, so it is played again from its start, with noise and a ledger of its own. Nothing is written
+to the run's checkpoint or ledger, and nothing is released: figures about a simulation are.
+"""
+
+import json
+import logging
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.audit.recording import Published, Recording, Upload, dissect, nbytes
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint
+from ufgraphfr.experiment.config import Experiment, build
+from ufgraphfr.experiment.guarding import model_in_use, opened
+from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import Answer, Local, Simulation
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import Mechanism
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BYTES = 2**30
+"""Of recorded uploads; later ones are not kept."""
+FEW = 16
+"""Victims asked together."""
+
+
+@dataclass
+class Recorder:
+    """A transport that asks the victims one by one and keeps what they send."""
+
+    simulation: Simulation
+    prepared: Prepared
+    victims: Tensor
+    uploads: list[Upload] = field(default_factory=list)
+    bytes: int = 0
+
+    def exchange(
+        self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
+    ) -> Iterator[Answer]:
+        """See `Transport.exchange`."""
+        watched = torch.isin(cohort, self.victims)
+        algorithm = self.simulation.algorithm
+        # few at a time: a contribution to an item graph is large
+        for clients in cohort[watched].split(FEW) if bool(watched.any()) else ():
+            report = self.simulation.apart(task_for(clients), key)
+            for place in torch.arange(len(report.clients)).split(1):
+                self._keep(report.select(place))
+            yield Answer(report.total() if algorithm.release == "sum" else report, 0.0, 0.0)
+        if not bool(watched.all()):
+            yield from Local(self.simulation).exchange(task_for, cohort[~watched], key)
+
+    def _keep(self, report: Report) -> None:
+        """What one client sent."""
+        if self.bytes > LARGEST_BYTES:
+            return
+        tables, texts = dissect(report, self.simulation.algorithm, self.prepared)
+        self.bytes += nbytes(tables, texts)
+        self.uploads.append(Upload(report.round, int(report.clients), tables, texts))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run, read again."""
+
+    experiment: Experiment
+    algorithm: Algorithm
+    prepared: Prepared
+    checkpoint: Checkpoint
+
+    @property
+    def trust(self) -> str:
+        """Who sees single clients' uploads: under ``shard`` nobody but their own data holder."""
+        return str(getattr(self.experiment.mechanism, "trust", "server"))
+
+    def mechanism(self) -> Mechanism:
+        """The run's mechanism, as before its first release."""
+        return opened(self.experiment, self.algorithm, self.prepared, Ledger(None))
+
+    def initial(self) -> Checkpoint:
+        """The weights before the first round."""
+        setting, algorithm = self.prepared.setting, self.algorithm
+        private = algorithm.init_private(setting, self.prepared.shard)
+        return Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
+
+    @classmethod
+    def open(cls, folder: Path, data_dir: Path | None = None) -> "Finished":
+        """Read a run folder.
+
+        Raises:
+            InputError: not a finished federated run, or its data cannot be found or have changed.
+        """
+        run = RunFolder(folder)
+        if not run.result.exists():
+            raise InputError(f"{folder} holds no finished run: train it with ufgraphfr run")
+        experiment = build(tomllib.loads(run.config.read_text(encoding="utf-8")))
+        if not isinstance(experiment.model, Algorithm):
+            raise InputError(
+                f"{folder} is a run of {experiment.model.kind}, a centralised yardstick: nothing "
+                f"leaves a client that could be attacked; audit a federated algorithm"
+            )
+        prepared = prepare(experiment, data_dir)
+        trained_on = json.loads(run.result.read_text(encoding="utf-8"))["data"]["sha256"]
+        if trained_on != prepared.dataset.sha256:
+            raise InputError(
+                f"{folder} was trained on other data (sha256 {trained_on[:12]}... there, "
+                f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
+            )
+        checkpoint = load_checkpoint(run.model, torch.device("cpu"))
+        algorithm = model_in_use(experiment, prepared.setting)
+        return cls(experiment, algorithm, prepared, checkpoint)
+
+
+def record(run: Finished, count: int, victims: int) -> Recording:
+    """Run on and record.
+
+    Args:
+        run: the finished run.
+        count: rounds after the checkpoint.
+        victims: clients whose uploads are kept, drawn by the run's seed.
+    """
+    algorithm, seed = run.algorithm, run.prepared.setting.seed
+    chosen = _draw(torch.from_numpy(run.prepared.split.warm), victims, seed)
+    uploads: list[Upload] = []
+    published: list[Published] = []
+    accounted = run.mechanism().accounted
+    start = run.initial() if accounted else run.checkpoint
+    count = run.experiment.federation.rounds if accounted else count
+    first = sum(algorithm.everyone(n) for n in range(1, run.experiment.federation.rounds + 1))
+    if not accounted and algorithm.everyone(1):
+        _go_on(run, run.initial(), first, chosen, uploads, published)
+    _go_on(run, start, count, chosen, uploads, published)
+    if run.trust == "shard":
+        uploads.clear()  # a single client's upload never leaves its data holder
+    return Recording(
+        experiment=run.experiment,
+        algorithm=algorithm,
+        mechanism=run.mechanism(),
+        trust=run.trust,
+        prepared=run.prepared,
+        state=start.server,
+        store=MemoryStore(start.private),
+        round=start.round,
+        rounds=count,
+        victims=chosen,
+        uploads=tuple(uploads),
+        published=tuple(published),
+    )
+
+
+def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
+    words = Key(seed, purpose=Purpose.COHORT, part=2).words(clients, 0, 1)[:, 0]
+    return clients[words.argsort(stable=True)[:count]].sort().values
+
+
+def _go_on(
+    run: Finished,
+    start: Checkpoint,
+    count: int,
+    victims: Tensor,
+    uploads: list[Upload],
+    published: list[Published],
+) -> None:
+    """Run ``count`` rounds after a checkpoint and add what they let out."""
+    experiment, algorithm = run.experiment, run.algorithm
+    # copies: rounds change the clients' weights in place
+    store = MemoryStore({name: value.clone() for name, value in start.private.items()})
+    chunk = experiment.federation.chunk
+    mechanism = run.mechanism()
+    upload = experiment.federation.upload
+    simulation = Simulation(
+        algorithm if upload is None else algorithm.apart(),
+        mechanism,
+        run.prepared.shard,
+        store,
+        chunk,
+        upload,
+    )
+    recorder = Recorder(simulation, run.prepared, victims)
+    for done in rounds(
+        algorithm,
+        mechanism,
+        recorder,
+        experiment.federation.model_copy(update={"rounds": start.round + count}),
+        torch.from_numpy(run.prepared.split.warm),
+        start.server,
+        Key(experiment.seed),
+        first=start.round + 1,
+    ):
+        logger.info("replayed round %d: %d clients", done.number, done.clients)
+        if done.released is None:
+            continue
+        parts = (
+            dissect(done.released, algorithm, run.prepared) if done.released.summed else ({}, {})
+        )
+        published.append(Published(done.number, done.released.clients, *parts))
+    uploads += recorder.uploads

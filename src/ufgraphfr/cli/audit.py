@@ -1,0 +1,80 @@
+"""``ufgraphfr audit``: attack a finished run, and show what was found beside what was promised."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ufgraphfr.audit.attacks import ATTACKS
+from ufgraphfr.audit.report import Audit, number
+from ufgraphfr.audit.run import audit as run_audit
+
+EXIT_FAILED = 1
+STYLES = {"FAIL": "bold red", "recovered": "red", "partly": "yellow", "pass": "green"}
+
+
+def audit(
+    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One of {', '.join(ATTACKS.kinds)}; repeatable; default all."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds to replay after the checkpoint.")] = 20,
+    victims: Annotated[int, typer.Option(help="Clients whose uploads are watched.")] = 50,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Attack what a run lets out; exit code 1 if more is found than its promise allows.
+
+    The run goes on for some rounds through the real client and server; its weights are not
+    changed. Figures are written to audit.json and audit.md in the run folder.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if quiet:
+        logging.getLogger("ufgraphfr").setLevel(logging.ERROR)
+    done = run_audit(folder, tuple(attack or ()), data_dir, rounds, victims)
+    console = Console(quiet=quiet, highlight=False)
+    console.print(_table(done))
+    for sentence in (*done.summary(), *done.silent):
+        console.print(sentence, markup=False, soft_wrap=True)
+    console.print(f"written to {folder / 'audit.md'}", markup=False, soft_wrap=True)
+    if done.failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _table(done: Audit) -> Table:
+    table = Table(
+        title=f"[bold]{escape(done.name)}[/]: {escape(done.algorithm)}, privacy {done.mechanism}",
+        title_justify="left",
+        title_style="",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("attack, on", no_wrap=True)
+    table.add_column("measure", overflow="fold")
+    for heading in ("value", "chance", "ceiling"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    before = ""
+    for line in done.lines:
+        found = line.finding
+        name = f"{line.attack}, {found.view}"
+        table.add_row(
+            name if name != before else "",
+            found.measure,
+            number(found.value),
+            number(found.chance),
+            number(line.ceiling),
+            f"[{STYLES.get(line.verdict, 'dim')}]{line.verdict}[/]",
+        )
+        before = name
+    return table

@@ -1,0 +1,45 @@
+"""Exposure of one item: the share of users who would see it among their best, ER@k.
+
+ER@k = share of the users who have not interacted with the item in whose top k it is (Rong et al.,
+"FedRecAttack", ICDE 2022): what an adversary that pushes the item is after.
+"""
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.rows import owners
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.ops.ranking import top
+
+
+def exposure(score: Score, clients: Shard, item: int, k: int = 10, chunk: int = 256) -> float:
+    """ER@k of an item.
+
+    Args:
+        score: the model.
+        clients: the users to ask, with their input; their history is not recommended again.
+        item: whose exposure.
+        k: length of a list.
+        chunk: clients at a time.
+
+    Returns:
+        a share; NaN if every user has the item.
+    """
+    shown, asked = 0, 0
+    for places in torch.arange(len(clients)).split(chunk):
+        part = clients.select(places)
+        scores = score(part)
+        own = part.to(scores.device)
+        free = ~has(own, item)
+        best = top(scores.detach(), k, own.ptr, own.items)
+        shown += int(((best == item).any(1) & free).sum())
+        asked += int(free.sum())
+    return shown / asked if asked else float("nan")
+
+
+def has(clients: Shard, item: int) -> Tensor:
+    """Who has an item in its history, bool ``[clients]``."""
+    owner = owners(clients.ptr, len(clients.items))
+    found = torch.zeros(len(clients), dtype=torch.bool, device=clients.items.device)
+    return found.index_fill(0, owner[clients.items == item], True)

@@ -1,0 +1,55 @@
+"""What malicious clients achieved: exposure of their target, and accuracy for honest users."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.evaluation.exposure import exposure
+from ufgraphfr.evaluation.metrics import summary
+from ufgraphfr.evaluation.protocol import Outcome, Score, inputs
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.federation import aimed
+from ufgraphfr.experiment.prepare import Prepared
+
+
+def assess_attack(
+    experiment: Experiment,
+    prepared: Prepared,
+    score: Score,
+    test: Outcome,
+    lines: list[dict[str, Any]],
+) -> dict[str, Any] | None:
+    """ER@10 of the target among honest users, their test metrics, and what the border refused.
+
+    Args:
+        experiment: with an adversary.
+        prepared: data and split.
+        score: the model at the evaluated round.
+        test: its test outcome, of all users.
+        lines: of ``metrics.jsonl``.
+    """
+    model, adversary = experiment.model, experiment.federation.adversary
+    if adversary is None or not isinstance(model, Algorithm):
+        return None
+    aim = aimed(experiment, model, prepared)
+    assert aim is not None
+    clients = inputs(prepared.shard, prepared.split, "test")
+    honest = ~np.isin(test.users, aim.clients.numpy())
+    places = torch.from_numpy(honest.nonzero()[0])
+    rejected: Counter[str] = Counter()
+    for line in lines:
+        rejected.update(line["rejected"])
+    return {
+        "kind": adversary.kind,
+        "clients": len(aim.clients),
+        "target": prepared.dataset.items[aim.target],
+        "er@10": exposure(score, clients.select(places), aim.target),
+        "honest": {
+            "full": summary(test.full[honest]),
+            "sampled99": summary(test.sampled[honest]),
+        },
+        "rejected": dict(rejected),
+    }

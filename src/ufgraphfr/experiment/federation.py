@@ -1,0 +1,66 @@
+"""The federation of an experiment: simulated clients, some malicious if asked, and the border."""
+
+import torch
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.federation.adversaries.base import Aim
+from ufgraphfr.federation.defences import DEFENCES
+from ufgraphfr.federation.expecting import Border
+from ufgraphfr.federation.hostile import Hostile
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import Clients, Simulation
+from ufgraphfr.privacy.base import Mechanism
+
+
+def simulated(
+    experiment: Experiment,
+    algorithm: Algorithm,
+    mechanism: Mechanism,
+    prepared: Prepared,
+    store: MemoryStore,
+    device: torch.device,
+) -> Clients:
+    """The clients of an experiment, in this process."""
+    upload = experiment.federation.upload
+    simulation = Simulation(
+        algorithm if upload is None else algorithm.apart(),
+        mechanism,
+        prepared.shard.to(device),
+        store,
+        experiment.federation.chunk,
+        upload,
+    )
+    adversary, aim = experiment.federation.adversary, aimed(experiment, algorithm, prepared)
+    if adversary is None or aim is None:
+        return simulation
+    return Hostile(simulation, adversary, aim)
+
+
+def aimed(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> Aim | None:
+    """Who is malicious, and what for; None if nobody is."""
+    adversary = experiment.federation.adversary
+    if adversary is None:
+        return None
+    who = torch.from_numpy(prepared.split.warm)
+    return adversary.aim(algorithm, prepared.setting, prepared.shard, who)
+
+
+def border(
+    experiment: Experiment, algorithm: Algorithm, mechanism: Mechanism, prepared: Prepared
+) -> Border:
+    """What the server lets in.
+
+    Honest simulated clients are summed before the server looks, as with secure sums; malicious
+    ones meet a defence, the row cap unless another is named.
+    """
+    defence = experiment.federation.defence
+    if defence is None and experiment.federation.adversary is not None:
+        # under a guarantee every client is clipped, and the sum has no room for another rule
+        kind = "none" if mechanism.accounted else "row-cap"
+        defence = DEFENCES.build(kind, {}, "[federation.defence]")
+    if experiment.federation.adversary is None:
+        defence = None
+    upload = experiment.federation.upload
+    return Border(algorithm, mechanism, prepared.setting, defence, upload)

@@ -1,0 +1,70 @@
+"""From an experiment's budget to the mechanism of its run: what will be released, and how often."""
+
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import Exposure, Mechanism, Plan
+
+
+def model_in_use(experiment: Experiment, setting: Setting) -> Algorithm:
+    """The experiment's algorithm, in the form that its budget affords."""
+    model = experiment.model
+    if not isinstance(model, Algorithm):
+        raise TypeError(f"{model.kind} is fitted centrally, it is no algorithm")
+    budget = experiment.mechanism.budget(setting.clients)
+    return model if budget is None else model.under(budget, setting)
+
+
+def opened(
+    experiment: Experiment, algorithm: Algorithm, prepared: Prepared, ledger: Ledger
+) -> Mechanism:
+    """The mechanism, calibrated for all that a run will release; the promise is in the ledger.
+
+    Raises:
+        InputError: the budget cannot be kept.
+    """
+    return experiment.mechanism.opened(plan(experiment, algorithm, prepared), ledger)
+
+
+def plan(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> Plan:
+    """What an experiment releases, by part of the model.
+
+    Raises:
+        InputError: the experiment has more rounds or fewer than the model's private form.
+    """
+    spec, clients = experiment.federation, len(prepared.split.warm)
+    releases = algorithm.releases(spec.rounds)
+    if spec.upload is not None and experiment.mechanism.budget(clients) is not None:
+        raise InputError(
+            f"[federation] upload goes with updates that nothing protects: with [privacy] kind = "
+            f"'{experiment.mechanism.kind}' clip there, and leave the table out"
+        )
+    if releases[-1].last != spec.rounds:
+        raise InputError(
+            f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "
+            f"{', '.join(release.part for release in releases)}, one a round: set rounds = "
+            f"{releases[-1].last}"
+        )
+    exposures = []
+    for release in releases:
+        everyone = algorithm.everyone(release.first) or spec.expected(clients) >= clients
+        secret = spec.sampling == "poisson" and not everyone
+        exposures.append(
+            Exposure(
+                release,
+                release.rounds
+                if everyone
+                else spec.participations(release.first, release.last, clients),
+                spec.expected(clients) / clients if secret else None,
+                clients if everyone else spec.expected(clients),
+            )
+        )
+    return Plan(
+        tuple(exposures),
+        clients,
+        algorithm.release == "sum",
+        algorithm.kind,
+        algorithm.explained(),
+    )

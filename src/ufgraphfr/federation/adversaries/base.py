@@ -1,0 +1,158 @@
+"""What an adversary must offer: the history its clients make up, and what they reply instead.
+
+Some of the clients are malicious from the first round. They run the real client function on a
+made-up history, so they know all that a client knows, and then reply what they like.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.messages import Report, Task, Uploaded
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.spec import Spec
+from ufgraphfr.data.shards import Shard
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the malicious clients know.
+
+    Attributes:
+        algorithm, setting: what all clients run.
+        clients: int64 ``[malicious]``, who they are, ascending.
+        target: the item to push.
+        popular: int64 ``[fillers]``, the items most clients have, the most popular first.
+    """
+
+    algorithm: Algorithm
+    setting: Setting
+    clients: Tensor
+    target: int
+    popular: Tensor
+
+
+class Adversary(Spec, ABC):
+    """Malicious clients; fields are keys of the ``[federation.adversary]`` table."""
+
+    share: float = Field(0.05, ge=0, lt=0.5)
+    """Of the clients."""
+    target: int | None = Field(None, ge=0)
+    """Number of the item to push; None takes one that the fewest clients have."""
+    fillers: int = Field(50, ge=1)
+    """Popular items in a made-up history."""
+
+    def aim(self, algorithm: Algorithm, setting: Setting, shard: Shard, who: Tensor) -> Aim:
+        """Choose the malicious clients and the target.
+
+        Args:
+            algorithm: what all clients run.
+            setting: the federation.
+            shard: everybody's data, which say what is popular.
+            who: int64, the clients that take part.
+        """
+        words = Key(setting.seed, purpose=Purpose.COHORT, part=1).words(who, 0, 1)[:, 0]
+        drawn = who[words.argsort(stable=True)[: round(self.share * len(who))]]
+        counts = torch.bincount(shard.items, minlength=setting.items)
+        order = counts.argsort(stable=True)
+        target = int(order[0]) if self.target is None else self.target
+        popular = order.flip(0)[: self.fillers + 1]
+        popular = popular[popular != target][: self.fillers]
+        return Aim(algorithm, setting, drawn.sort().values, target, popular)
+
+    def history(self, shard: Shard, aim: Aim) -> Shard:
+        """The malicious clients' data: the target amid popular items, in an order of their own."""
+        own = []
+        for client in shard.clients:
+            shift = int(client) % len(aim.popular)
+            items = aim.popular.roll(shift)
+            middle = len(items) // 2
+            own.append(torch.cat((items[:middle], items.new_tensor([aim.target]), items[middle:])))
+        items = torch.cat(own)
+        ptr = torch.arange(len(shard) + 1, device=items.device) * (len(aim.popular) + 1)
+        barred = torch.cat([each.sort().values for each in own])
+        return replace(shard, ptr=ptr, items=items, barred_ptr=ptr, barred=barred)
+
+    @abstractmethod
+    def reply(self, report: Report, task: Task, aim: Aim) -> Report:
+        """What a malicious client replies.
+
+        Args:
+            report: one client's own, from the made-up history.
+            task: what the server sent.
+            aim: what it knows.
+        """
+
+
+def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dict[str, Tensor]]:
+    """A copy of a reply to change in place, with changed rows written out.
+
+    Returns:
+        the copy; its arrays with a row for each item, ``[clients, items, ...]``; all others.
+    """
+    arrays = {
+        name: value.clone() if isinstance(value, Tensor) else value.dense()
+        for name, value in report.arrays.items()
+    }
+    views = aim.algorithm.unpacked(arrays, aim.setting)
+    items = (aim.setting.items,)
+    tables = {name: view for name, view in views.items() if view.shape[1:2] == items}
+    others = {name: view for name, view in views.items() if view.shape[1:2] != items}
+    return replace(report, arrays={**arrays}), tables, others
+
+
+def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
+    """Where a reply's rows must move for everybody to like them more, float ``[...]`` of norm one.
+
+    Away from the mean item and towards the popular ones, in the table that was broadcast: users
+    have in common what popular items have in common. None if the table was not broadcast.
+    """
+    sent = {
+        key: value[:1] if isinstance(value, Tensor) else value.dense()[:1]
+        for key, value in task.personal.items()
+    }
+    sent |= {key: value[None] for key, value in task.shared.items()}
+    table = aim.algorithm.unpacked(sent, aim.setting).get(name)
+    if table is None:
+        return None
+    towards = table[0, aim.popular].mean(0) - table[0].mean(0)
+    # a gradient is subtracted, a change is added
+    sign = -1.0 if "gradient" in name else 1.0
+    unit: Tensor = towards / towards.norm().clamp(min=1e-12)
+    return sign * unit
+
+
+def longest_row(table: Tensor) -> Tensor:
+    """Length of a client's longest row, float64; of one number, its size."""
+    rows = table.double()
+    return rows.flatten(2).norm(dim=2).amax() if table.dim() > 2 else rows.abs().amax()
+
+
+def put(table: Tensor, rows: dict[int, Tensor]) -> None:
+    """Write rows into a table ``[1, items, ...]`` that is zero elsewhere.
+
+    Whole numbers are clipped updates on a grid: they stay as long as they were, or the border
+    would know.
+    """
+    forged = torch.zeros_like(table, dtype=torch.float64)
+    for item, row in rows.items():
+        forged[:, item] = row
+    if not table.is_floating_point():
+        forged = (forged * (table.double().norm() / forged.norm().clamp(min=1e-12))).trunc()
+    table.copy_(forged)
+
+
+def with_rows(report: Report, like: Report) -> Report:
+    """The same reply with tables as changed rows where ``like`` has changed rows."""
+    arrays: dict[str, Uploaded] = {
+        name: Rows.of(value)
+        if isinstance(like.arrays[name], Rows) and isinstance(value, Tensor)
+        else value
+        for name, value in report.arrays.items()
+    }
+    return replace(report, arrays=arrays)

@@ -1,0 +1,102 @@
+"""What the server expects of a round's clients: it asks one that it made up, and looks."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report, Task, Uploaded
+from ufgraphfr.core.quantised import Quantised
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.federation.border import Expected, Form
+from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.defences.base import Defence
+from ufgraphfr.federation.upload import UploadSpec
+from ufgraphfr.privacy.base import Mechanism
+
+
+@dataclass(frozen=True)
+class Border:
+    """Knows what to expect of a client by asking itself.
+
+    Attributes:
+        algorithm, mechanism, setting: what the clients run.
+        upload: how clients compress.
+        defence: bounds what few clients can do, where replies arrive one by one; None where
+            they arrive summed.
+        norm_cap, row_cap: as of `Expected`; only where clients clip themselves, or an honest
+            reply could be refused.
+    """
+
+    algorithm: Algorithm
+    mechanism: Mechanism
+    setting: Setting
+    defence: Defence | None = None
+    upload: UploadSpec | None = None
+    norm_cap: float | None = None
+    row_cap: float | None = None
+
+    def expected(self, task: Task, clients: Tensor) -> Expected:
+        """What clients who are sent tasks like this one must reply.
+
+        Args:
+            task: of one client, the first of ``clients``.
+            clients: int64 ``[clients]``, everybody who is asked.
+        """
+        apart = self.defence is not None and not self.algorithm.everyone(task.round)
+        invented = _invented(task, self.setting)
+        private = self.algorithm.init_private(self.setting, invented)
+        key = Key(0, task.round)
+        alone = apart or self.upload is not None
+        algorithm = self.algorithm.apart() if alone else self.algorithm
+        specimen, _ = respond(
+            algorithm, self.mechanism, task, invented, private, key, self.upload, apart
+        )
+        specimen = specimen.apart() if apart else specimen
+        return Expected(
+            round=task.round,
+            clients=clients,
+            summed=specimen.summed,
+            arrays={name: _form(value, specimen.summed) for name, value in specimen.arrays.items()},
+            loss=bool(specimen.loss.isfinite().all()),
+            norm_cap=self.norm_cap or self.mechanism.longest(task.round),
+            row_cap=self.row_cap,
+            algorithm=self.algorithm,
+            setting=self.setting,
+        )
+
+    def defended(self, report: Report) -> Report:
+        """What the server makes of the replies it let in."""
+        if self.defence is None or report.summed:
+            return report
+        arrays: dict[str, Uploaded] = {
+            name: value.dense() if isinstance(value, Quantised) else value
+            for name, value in report.arrays.items()
+        }
+        kept = self.defence.combine(replace(report, arrays=arrays), self.algorithm, self.setting)
+        return kept.total() if self.algorithm.release == "sum" else kept
+
+
+def _form(value: Uploaded, summed: bool) -> Form:
+    if isinstance(value, Quantised):
+        return Form(False, True, value.shape, bits=value.bits)
+    values = value.values if isinstance(value, Rows) else value
+    floating = values.is_floating_point()
+    # counts of one client are sent in a byte or two, grids of clipped updates in eight
+    signed = floating or values.dtype == torch.int64
+    if isinstance(value, Rows):
+        return Form(True, floating, (value.height, values.shape[1]), signed, values.dtype)
+    shape = values.shape if summed else values.shape[1:]
+    return Form(False, floating, tuple(shape), signed, values.dtype)
+
+
+def _invented(task: Task, setting: Setting) -> Shard:
+    """A client that does not exist, with three items; its data are nobody's."""
+    items = torch.arange(min(3, setting.items), device=task.clients.device)
+    ptr = torch.tensor([0, len(items)], device=items.device)
+    text = torch.full((1, setting.text_width), 1.0, device=items.device)
+    text /= max(1, setting.text_width) ** 0.5
+    return Shard(task.clients, ptr, items, ptr, items, text, setting.items)

@@ -1,0 +1,1 @@
+"""What a guarantee rests on: clipping, noise, accounting, the ledger and the statement."""

@@ -1,0 +1,213 @@
+"""Clipped, summed, noised: the mechanism behind every guarantee here.
+
+``S = sum_u clip(x_u, C) + N(0, (z C)^2)`` in whole multiples of a public grid's step. The ledger is
+charged after the sum is formed and before noise is drawn; noise never depends on how many answered.
+With the noise of ``shards`` data holders, each of whom adds all of it, the server sees noised sums
+only.
+
+Adaptive clipping (Andrew, Thakkar, McMahan, Ramaswamy, "Differentially private learning with
+adaptive clipping", NeurIPS 2021): one more number says how many updates were within the clip, which
+moves towards their median. It is part of the same Gaussian release, whose noise pays for it.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report, Uploaded
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.privacy.accounted.clipping import clip, lengths
+from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
+from ufgraphfr.privacy.accounted.noise import grid_step
+from ufgraphfr.privacy.base import Arrays, Exposure, Mechanism
+
+WITHIN = "within the clip"
+"""The array that counts updates shorter than the clip, a half up or down for each client."""
+QUANTILE, RATE = 0.5, 0.2
+FIRST_CLIP = 0.1
+
+Normal = Callable[[int, Key, int], Tensor]
+"""Standard normal numbers: how many, for which round, and for which array."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the model and the noise it pays with.
+
+    Attributes:
+        exposure: what is released, and how often one client is in it.
+        noise: z, the standard deviation of the noise on the sum, in units of the clip.
+        clip: C; None adapts it.
+        row_cap: bound on the length of each item row, or None.
+    """
+
+    exposure: Exposure
+    noise: float
+    clip: float | None
+    row_cap: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        return self.exposure.release.part
+
+    @property
+    def count_noise(self) -> float:
+        """Standard deviation of the noise on the count within the clip, as published."""
+        return self.exposure.expected / 20
+
+    @property
+    def value_noise(self) -> float:
+        """z of the update itself, if the count within the clip is paid from the same release."""
+        if self.clip is not None:
+            return self.noise
+        return 1 / math.sqrt(self.noise**-2 - (2 * self.count_noise) ** -2)
+
+
+class NoisedSums(Mechanism):
+    """Sums with noise, one part of the model at a time."""
+
+    accounted: ClassVar[bool] = True
+
+    def __init__(
+        self, parts: tuple[Part, ...], ledger: Ledger, holders: int, normal: Normal
+    ) -> None:
+        """A calibrated mechanism.
+
+        Args:
+            parts: what may be released.
+            ledger: what it is charged to; its promise has been written.
+            holders: how many data holders add the full noise, 1 for a trusted server.
+            normal: where noise comes from.
+        """
+        self.parts, self.ledger, self.holders, self._normal = parts, ledger, holders, normal
+        self._clips = {spend["part"]: spend["clip"] for spend in ledger.spends}
+
+    def part(self, round_number: int) -> Part:
+        """The part that a round belongs to.
+
+        Raises:
+            BudgetSpent: no part does.
+        """
+        for part in self.parts:
+            release = part.exposure.release
+            if release.first <= round_number <= release.last:
+                return part
+        raise BudgetSpent(f"round {round_number} is not in the plan, so nothing may leave in it")
+
+    def clip_of(self, part: Part) -> float:
+        """C at this moment."""
+        return self._clips.get(part.name, FIRST_CLIP) if part.clip is None else part.clip
+
+    def longest(self, round_number: int) -> float | None:
+        """See `Mechanism.longest`: the clip, in steps of the grid."""
+        bound = self.clip_of(self.part(round_number))
+        return bound / grid_step(bound)
+
+    def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
+        """See `Mechanism.privatize`: each client's whole upload, clipped, on the grid."""
+        part = self.part(key.round)
+        bound = self.clip_of(part)
+        clipped = clip(arrays, bound, grid_step(bound), part.row_cap)
+        if part.clip is None:
+            within = (lengths(arrays) <= bound).long() * 2 - 1
+            clipped[WITHIN] = within[:, None]
+        return clipped
+
+    def finalize(self, report: Report, key: Key) -> Report:
+        """See `Mechanism.finalize`: pay, then noise.
+
+        Raises:
+            BudgetSpent: the ledger refuses.
+        """
+        part = self.part(key.round)
+        bound = self.clip_of(part)
+        self.ledger.spend(part.name, key.round, clip=bound, noise=part.noise)
+        sums = {name: _summed(value, name) for name, value in report.arrays.items()}
+        within = sums.pop(WITHIN, None)
+        step = grid_step(bound)
+        std = part.value_noise * bound / step * math.sqrt(self.holders)
+        # a Poisson cohort's size is secret: the algorithm's mean gets the expected one
+        fixed = len(report.clients) / part.exposure.expected if part.exposure.rate else 1.0
+        noised = {
+            name: ((value + self._noise(value, std, key, place)) * (step * fixed)).float()
+            for place, (name, value) in enumerate(sums.items())
+        }
+        if within is not None:
+            self._adapt(part, bound, within, key)
+        return replace(report, arrays={**noised})
+
+    def _noise(self, like: Tensor, std: float, key: Key, place: int) -> Tensor:
+        drawn = self._normal(like.numel(), key, place)
+        return (drawn * std).round().long().view(like.shape).to(like.device)
+
+    def _adapt(self, part: Part, bound: float, within: Tensor, key: Key) -> None:
+        std = part.count_noise * math.sqrt(self.holders)
+        noise = float(self._normal(1, key, 2**10)[0]) * std
+        expected = part.exposure.expected
+        share = (float(within.sum()) / 2 + noise) / expected + 0.5
+        self._clips[part.name] = bound * math.exp(RATE * (QUANTILE - min(1.0, max(0.0, share))) * 2)
+
+
+class NoisedClients(NoisedSums):
+    """The same noise on each client's own numbers, before anything leaves the device."""
+
+    def __init__(
+        self, parts: tuple[Part, ...], ledger: Ledger, holders: int, normal: Normal, most: int
+    ) -> None:
+        """See `NoisedSums`; a client may release ``most`` numbers."""
+        super().__init__(parts, ledger, holders, normal)
+        self.most = most
+
+    def longest(self, round_number: int) -> float | None:
+        """See `Mechanism.longest`: noise has no bound."""
+        return None
+
+    def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
+        """See `Mechanism.privatize`: pay, clip, then noise on the device."""
+        numbers = sum(_width(value) for value in arrays.values())
+        if numbers > self.most:
+            raise InputError(
+                f"a client would release {numbers:,} numbers under local differential privacy, "
+                f"more than {self.most}: their noise would leave nothing"
+            )
+        part = self.part(key.round)
+        bound = self.clip_of(part)
+        if self.ledger.last_round < key.round:
+            self.ledger.spend(part.name, key.round, clip=bound, noise=part.noise)
+        step = grid_step(bound)
+        clipped = clip(arrays, bound, step, part.row_cap)
+        return {
+            name: value + self._noise(value, part.noise * bound / step, key, place)
+            for place, (name, value) in enumerate(_dense(clipped).items())
+        }
+
+    def finalize(self, report: Report, key: Key) -> Report:
+        """See `Mechanism.finalize`: what arrives is private already."""
+        step = grid_step(self.clip_of(self.part(key.round)))
+        sums = {name: _summed(value, name) for name, value in report.arrays.items()}
+        return replace(report, arrays={name: (v * step).float() for name, v in sums.items()})
+
+
+def _summed(value: Uploaded, name: str) -> Tensor:
+    if not isinstance(value, Tensor) or value.is_floating_point():
+        raise TypeError(f"'{name}' is not a sum of clipped whole numbers")
+    return value
+
+
+def _width(value: Tensor | Rows) -> int:
+    """Numbers that one client's array has."""
+    if isinstance(value, Rows):
+        return value.height * value.values.shape[1]
+    return value[0].numel() if len(value) else 0
+
+
+def _dense(arrays: Mapping[str, Tensor | Rows]) -> dict[str, Tensor]:
+    return {
+        name: value.dense() if isinstance(value, Rows) else value for name, value in arrays.items()
+    }

@@ -1,0 +1,132 @@
+"""The ledger: what a run has spent, written down before it is spent.
+
+One line of JSON for each entry, each with the digest of the line before it, so that a line that is
+changed or removed later shows. Lines are on the disk before anything is released; a line that a
+kill cut short was never followed by a release and is dropped.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ufgraphfr.core.errors import InputError
+
+START = "0" * 64
+Entry = dict[str, Any]
+
+
+class BudgetSpent(InputError):
+    """The ledger refuses a release."""
+
+
+class Ledger:
+    """The append-only record of one run, or of one device."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Reads what is there.
+
+        Args:
+            path: the file; None keeps it in memory, for a run that promises nothing.
+
+        Raises:
+            InputError: a line was changed, removed or added by somebody else.
+        """
+        self.path = path
+        self.entries: list[Entry] = []
+        self._last = START
+        if path is not None and path.exists():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        text = path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]
+        if len(whole) < len(text):
+            with path.open("r+b") as file:
+                file.truncate(len(whole))
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                fits = entry["previous"] == self._last
+            except (ValueError, KeyError, TypeError):
+                fits = False
+            if not fits:
+                raise InputError(
+                    f"{path} line {number} does not follow from the line before it: the record of "
+                    f"what was spent has been altered, and this run can promise nothing more"
+                )
+            self.entries.append(entry)
+            self._last = hashlib.sha256(line).hexdigest()
+
+    @property
+    def claim(self) -> Entry | None:
+        """What was promised before the first release, or None if nothing was."""
+        return self.entries[0]["claim"] if self.entries else None
+
+    @property
+    def spends(self) -> list[Entry]:
+        """One entry for each release, in order."""
+        return [entry["spend"] for entry in self.entries if "spend" in entry]
+
+    @property
+    def last_round(self) -> int:
+        """The last round that something was spent on; 0 before the first."""
+        return max((int(spend["round"]) for spend in self.spends), default=0)
+
+    def promise(self, claim: Entry) -> None:
+        """Write down the promise, once.
+
+        Raises:
+            InputError: another one stands there already.
+        """
+        if self.claim is None:
+            self._append({"claim": claim})
+        elif self.claim != json.loads(json.dumps(claim)):
+            changed = sorted(k for k in claim if self.claim.get(k) != claim[k])
+            raise InputError(
+                f"{self.path} promises something else ({', '.join(changed) or 'more'}): a promise "
+                f"cannot be changed after a release; name another folder with --out"
+            )
+
+    def spend(self, part: str, round_number: int, **facts: float) -> None:
+        """Pay for one release; it may happen after this has returned.
+
+        Raises:
+            BudgetSpent: the part has no rounds left, or this round has been paid for before.
+        """
+        claim = self.claim
+        if claim is None:
+            raise BudgetSpent("nothing was promised, so nothing can be spent")
+        allowed = claim["parts"].get(part, {"releases": 0})["releases"]
+        if round_number <= self.last_round:
+            raise BudgetSpent(f"round {round_number} has been paid for and is never released twice")
+        if sum(spend["part"] == part for spend in self.spends) >= allowed:
+            raise BudgetSpent(
+                f"the budget of '{part}' is spent: {allowed} release(s) were promised, and there "
+                f"will be no more"
+            )
+        self._append({"spend": {"part": part, "round": round_number, **facts}})
+
+    def _append(self, entry: Entry) -> None:
+        entry = {**entry, "previous": self._last}
+        line = json.dumps(entry, sort_keys=True).encode()
+        if self.path is not None:
+            _write_through(self.path, line + b"\n")
+        self.entries.append(json.loads(line))
+        self._last = hashlib.sha256(line).hexdigest()
+
+
+def _write_through(path: Path, line: bytes) -> None:
+    """Append a line; file and folder are on the disk when this returns."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, line)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

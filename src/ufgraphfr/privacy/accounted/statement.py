@@ -1,0 +1,153 @@
+"""The promise of a run on one page, made from its ledger alone, for somebody who has to sign it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ufgraphfr.privacy.accounted.ledger import Ledger
+
+Claim = dict[str, Any]
+
+WHO = {
+    "server": (
+        "whoever sees only what the server broadcasts: other users, however many join forces, and "
+        "anybody to whom the model is given. Not against the server itself: it is trusted to clip, "
+        "add up, add the noise and forget each user's own update, which it sees un-noised."
+    ),
+    "shard": (
+        "whoever sees what data holders send, the server included, and what it broadcasts. Each "
+        "data holder is trusted with its own users, as it is already, and adds the full noise to "
+        "the sum over them before anything leaves it."
+    ),
+    "device": "everybody: each device noises its own numbers before they leave it.",
+}
+
+
+def guarantee(claim: Claim | None) -> Claim | None:
+    """The guarantee as numbers; None without one."""
+    if claim is None or claim["epsilon"] is None:
+        return None
+    return claim
+
+
+def in_words(claim: Claim | None) -> str | None:
+    """The guarantee in one line; None if nothing was accounted for."""
+    if claim is None:
+        return None
+    if claim["epsilon"] is None:
+        return "no privacy guarantee (noise from a seed, for tests)"
+    trust = {"server": "trusted server", "device": "nobody trusted"}
+    holders = f"untrusted server, {claim['shards']} trusted data holders"
+    return (
+        f"user-level ({claim['epsilon']:.3g}, {claim['delta']:.0e})-{claim['promise']}; "
+        f"{trust.get(claim['trust'], holders)}"
+    )
+
+
+def statement(ledger: Ledger) -> str:
+    """The page, Markdown. Without a promise in the ledger it says so."""
+    claim = ledger.claim
+    if claim is None:
+        return "# Privacy\n\nNo privacy guarantee: nothing was clipped, noised or accounted for.\n"
+    if claim["epsilon"] is None:
+        return (
+            "# Privacy\n\nNo privacy guarantee: the noise came from a seed, for tests, and can be "
+            "taken off again by whoever knows it.\n"
+        )
+    sections = (_promise(claim), _parts(claim, ledger), _assumptions(claim), _uncovered(claim))
+    return "\n".join(("# Privacy statement of this run", "", *(x for s in sections for x in s)))
+
+
+def _promise(claim: Claim) -> Iterator[str]:
+    yield "## What is promised"
+    yield ""
+    yield (
+        f"**epsilon = {claim['epsilon']:.3g}, delta = {claim['delta']:.0e}: {claim['promise']}.**"
+    )
+    yield ""
+    yield f"- Unit: {claim['unit']}, over the whole run, of each of {claim['clients']:,} users."
+    yield f"- Adjacency: {claim['adjacency']}."
+    if claim.get("epsilon_replace_one") is not None:
+        yield (
+            f"- If a user's data were replaced by any others instead: epsilon = "
+            f"{claim['epsilon_replace_one']:.3g} at the same delta."
+        )
+    yield f"- Trust: {claim['trust']}. It protects against {WHO[claim['trust']]}"
+    yield (
+        f"- In words: whatever others learn of a user from this run, they would have come to "
+        f"believe at most e^{claim['epsilon']:.3g} times as firmly or as doubtfully had the user "
+        f"sent nothing, but for an event of probability {claim['delta']:.0e}."
+    )
+    yield ""
+
+
+def _parts(claim: Claim, ledger: Ledger) -> Iterator[str]:
+    yield "## What was released, and what it cost"
+    yield ""
+    yield "| part | rounds | a user takes part in | noise multiplier z | clip C | released |"
+    yield "|---|---|---|---|---|---|"
+    for name, part in claim["parts"].items():
+        done = sum(spend["part"] == name for spend in ledger.spends)
+        clip = part["clip"] if isinstance(part["clip"], str) else f"{part['clip']:.4g}"
+        yield (
+            f"| {name} | {part['releases']} | {_cohorts(part)} | {part['noise_multiplier']:.4g} | "
+            f"{clip} | {done} |"
+        )
+    yield ""
+    yield (
+        f"The noise of a release is Gaussian with standard deviation z C on the sum over the "
+        f"cohort{_holders(claim)}. Accountant: {claim['accountant']}. The ledger was charged "
+        f"before each release and refuses any beyond these."
+    )
+    yield ""
+    if claim["why"]:
+        yield "Why these parts:"
+        yield ""
+        yield from (f"- {line}" for line in claim["why"])
+        yield ""
+
+
+def _cohorts(part: Claim) -> str:
+    if part["rate"] is not None:
+        return f"each by a secret coin of {part['rate']:.3g}"
+    return f"at most {part['participations']}"
+
+
+def _holders(claim: Claim) -> str:
+    return f", once for each of {claim['shards']} data holders" if claim["shards"] > 1 else ""
+
+
+def _assumptions(claim: Claim) -> Iterator[str]:
+    yield "## What it assumes"
+    yield ""
+    if any(part["rate"] is not None for part in claim["parts"].values()):
+        yield (
+            "- Each user's coin in each round is secret: amplification by sampling does not hold "
+            "against whoever learns who took part (a server that asks them, for one)."
+        )
+    else:
+        yield "- Nothing is claimed from sampling: who takes part may be known to everybody."
+    yield "- The catalogue, its public features and the number of users were public before the run."
+    yield "- Clipping and noise ran as written; the operating system's generator is unpredictable."
+    yield "- The rounds were fixed beforehand and the last one is the model: none was picked."
+    yield ""
+
+
+def _uncovered(claim: Claim) -> Iterator[str]:
+    yield "## What is not covered"
+    yield ""
+    yield (
+        "- Scores, private weights and histories on a user's own device: they never leave it here. "
+        "Whoever holds the device or sees its recommendations learns from them."
+    )
+    yield (
+        "- Metrics and ranks in this folder: simulation computes them from held-out items for "
+        "research. In a deployment they stay off, or come from users who agree."
+    )
+    yield (
+        "- Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
+    )
+    yield "- Facts about groups: what the model says of many people holds without any one of them."
+    if claim["trust"] == "server":
+        yield "- The server, and whoever breaks into it during a round."
+    yield "- Empirical lower bound: not measured by the run itself (`ufgraphfr audit`)."
+    yield ""

@@ -1,0 +1,123 @@
+"""User-level joint differential privacy: what is broadcast is private in each user's data.
+
+Kearns, Pai, Roth, Ullman, "Mechanism design in large games: incentives and privacy", ITCS 2014
+(billboard model: Hsu et al., STOC 2014; for recommenders: Chien et al., ICML 2021). What stays on a
+device (private weights, scores) costs nothing.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.releases import Budget
+from ufgraphfr.privacy.accounted import accounting
+from ufgraphfr.privacy.accounted.accounting import Gaussian
+from ufgraphfr.privacy.accounted.claim import Terms, central_claim
+from ufgraphfr.privacy.accounted.gaussian import NoisedSums, Part
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.noise import secure_normal, seeded_normal
+from ufgraphfr.privacy.base import Exposure, Mechanism, Plan, PrivacySpec
+
+
+class CentralJDP(PrivacySpec):
+    """Clip, sum, noise, with the noise that a budget asks for."""
+
+    guarantee: ClassVar[str] = "user-level joint differential privacy"
+
+    epsilon: float = Field(gt=0)
+    """Of the whole run; zero-out adjacency."""
+    delta: float = Field(1e-5, gt=0, lt=1)
+    """At most 1 / (10 clients)."""
+    trust: Literal["server", "shard"] = "server"
+    """Who adds the noise: the server, or each data holder all of it, so that the server is not
+    trusted."""
+    shards: int = Field(1, ge=1)
+    """``trust = "shard"``: how many data holders there are."""
+    clip: Annotated[float, Field(gt=0)] | Literal["adaptive"] = "adaptive"
+    """L2 bound on all that a client uploads in a round; uploads that are bounded by construction
+    keep their own."""
+    row_cap: float | None = Field(None, gt=0)
+    """L2 bound on what a client adds to one item's row."""
+    participation_cap: int | None = Field(None, ge=1)
+    """Rounds of one part that a client may take part in, at most."""
+    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Of the budget, by part of the model, instead of the model's own choice."""
+    seeded_noise: bool = False
+    """For tests: noise from the run's seed. It hides nothing, and nothing is promised."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CentralJDP":
+        if self.shards > 1 and self.trust == "server":
+            raise ValueError(f"shards = {self.shards} goes with trust = 'shard'")
+        return self
+
+    def budget(self, clients: int) -> Budget:
+        """See `PrivacySpec.budget`."""
+        noise = accounting.noise_of(self.epsilon, self.delta)
+        return Budget(clients, noise * self.shards**0.5, shares=self.shares)
+
+    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
+        """See `PrivacySpec.opened`."""
+        self._check(plan)
+        gaussians = tuple(self._gaussian(exposure) for exposure in plan.exposures)
+        noise = accounting.multipliers(gaussians, self.epsilon, self.delta)
+        parts = tuple(
+            self._part(exposure, z) for exposure, z in zip(plan.exposures, noise, strict=True)
+        )
+        terms = Terms(self.epsilon, self.delta, self.trust, self.shards, self.seeded_noise)
+        ledger.promise(central_claim(terms, plan, parts, gaussians))
+        normal = seeded_normal if self.seeded_noise else secure_normal
+        return NoisedSums(parts, ledger, self.shards, normal)
+
+    def _gaussian(self, exposure: Exposure) -> Gaussian:
+        release = exposure.release
+        return Gaussian(exposure.participations, exposure.rate, release.share)
+
+    def _part(self, exposure: Exposure, noise: float) -> Part:
+        norm = exposure.release.norm
+        clip = norm if norm is not None else None if self.clip == "adaptive" else self.clip
+        part = Part(exposure, noise, clip, self.row_cap)
+        if clip is None and part.noise >= 2 * part.count_noise:
+            raise InputError(
+                f"[privacy] clip = 'adaptive' needs larger cohorts: its count is noised by "
+                f"{part.count_noise:.2g}, which must be above half the noise multiplier "
+                f"{noise:.3g}; set clip to a number, or a cohort above {10 * noise:.0f}"
+            )
+        return part
+
+    def _check(self, plan: Plan) -> None:
+        most = 1 / (10 * plan.clients)
+        if self.delta > most:
+            raise InputError(
+                f"[privacy] delta = {self.delta:g} must be at most 1 / (10 clients) = {most:.2g}, "
+                f"or it would allow to publish somebody whole"
+            )
+        if not plan.sums:
+            raise InputError(
+                f"[privacy] kind = 'central-jdp' protects sums over clients, but {plan.algorithm} "
+                f"needs each client's own update: choose an algorithm that releases sums"
+            )
+        names = [exposure.release.part for exposure in plan.exposures]
+        for name in self.shares:
+            if name not in names:
+                raise InputError(
+                    f"[privacy] shares names '{name}', but the parts of this model are "
+                    f"{', '.join(names)}"
+                )
+        for exposure in plan.exposures:
+            self._check_cohorts(exposure, plan.clients)
+
+    def _check_cohorts(self, exposure: Exposure, clients: int) -> None:
+        cap, part = self.participation_cap, exposure.release.part
+        if exposure.rate is None and cap is not None and exposure.participations > cap:
+            raise InputError(
+                f"[privacy] participation_cap = {cap}, but a client may be asked "
+                f"{exposure.participations} times for '{part}': lower rounds or cohort"
+            )
+        empty = (1 - (exposure.rate or 1.0)) ** clients * exposure.release.rounds
+        if empty > self.delta / 100:
+            raise InputError(
+                f"[federation] cohort: with {exposure.expected:.3g} expected clients a round may "
+                f"come out empty, which would show; ask for more"
+            )

@@ -1,0 +1,167 @@
+"""A run with a guarantee: promised, paid, resumed without paying twice, and told in words."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.guarding import model_in_use, plan
+from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.privacy.accounted.ledger import Ledger
+
+PRIVATE = {"kind": "central-jdp", "epsilon": 4, "delta": 1e-4, "clip": 0.5}
+FLAGSHIP = {"kind": "ufgraphformer", "private": {"graph_items": 10, "graph_share": 0.5}}
+
+
+def result(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_the_result_and_the_page_hold_the_guarantee(toy, run) -> None:
+    folder = run(toy(privacy=PRIVATE))
+    found = result(folder)
+    assert found["privacy"]["epsilon"] == pytest.approx(4)
+    assert found["privacy"]["parts"]["update"]["releases"] == 4
+    assert found["guarantee"].startswith("user-level (4, 1e-04)-joint differential privacy")
+    assert "epsilon = 4" in (folder / "privacy.md").read_text()
+    assert [spend["round"] for spend in Ledger(folder / "ledger.jsonl").spends] == [1, 2, 3, 4]
+
+
+def test_the_last_round_is_the_model_and_no_loss_is_told(toy, run) -> None:
+    folder = run(toy(privacy=PRIVATE, evaluation={"every": 1}))
+    assert result(folder)["best_round"] == 4
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in lines] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [
+        {"kind": "none"},
+        {"kind": "central-jdp", "epsilon": 4, "delta": 1e-4, "clip": 0.5, "seeded_noise": True},
+    ],
+)
+def test_without_a_guarantee_there_is_no_epsilon(toy, run, privacy) -> None:
+    folder = run(toy(privacy=privacy))
+    found = result(folder)
+    assert found["privacy"] is None
+    assert found["guarantee"].startswith("no privacy guarantee")
+    page = folder / "privacy.md"
+    assert not page.exists() or "epsilon" not in page.read_text()
+
+
+def test_seeded_noise_is_the_same_again_and_the_systems_is_not(toy, run) -> None:
+    seeded = PRIVATE | {"seeded_noise": True}
+    weights = [
+        (run(toy(privacy=privacy), str(number)) / "model.safetensors").read_bytes()
+        for number, privacy in enumerate((seeded, seeded, PRIVATE, PRIVATE))
+    ]
+    assert weights[0] == weights[1]
+    assert weights[2] != weights[3]
+
+
+def test_the_flagship_takes_the_form_that_its_budget_affords(toy, run) -> None:
+    folder = run(toy(algorithm=FLAGSHIP, privacy=PRIVATE, federation={"rounds": 2}))
+    found = result(folder)
+    assert list(found["privacy"]["parts"]) == ["graph", "popularity"]
+    assert any("Transformer: left out" in line for line in found["privacy"]["why"])
+    assert found["privacy"]["epsilon"] == pytest.approx(4)
+
+
+def test_local_privacy_from_end_to_end(toy, run) -> None:
+    privacy = {"kind": "ldp", "epsilon": 4, "delta": 1e-4}
+    folder = run(
+        toy(algorithm={"kind": "ufgraphformer"}, privacy=privacy, federation={"rounds": 1})
+    )
+    assert result(folder)["privacy"]["trust"] == "device"
+
+
+@pytest.mark.parametrize("moment", ["after paying", "after the round"])
+def test_a_killed_run_goes_on_and_pays_for_no_round_twice(
+    toy, tmp_path, monkeypatch, moment
+) -> None:
+    values = toy(privacy=PRIVATE, evaluation={"every": 1})
+    steps = execute(build(values), tmp_path / "run", device="cpu")
+    next(steps)
+    if moment == "after paying":
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("ufgraphfr.privacy.accounted.gaussian.NoisedSums._noise", killed)
+            with pytest.raises(KeyboardInterrupt):
+                next(steps)
+    steps.close()
+    lost = {"after paying": [2], "after the round": []}[moment]
+    for _ in execute(build(values), tmp_path / "run", resume=True, device="cpu"):
+        pass
+    spends = Ledger(tmp_path / "run" / "ledger.jsonl").spends
+    assert [spend["round"] for spend in spends] == [1, 2, 3, 4]
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    rounds = [json.loads(line)["round"] for line in lines]
+    assert rounds == [number for number in (1, 2, 3, 4) if number not in lost]
+    assert result(tmp_path / "run")["best_round"] == 4
+
+
+def test_a_ledger_without_its_checkpoint_is_not_spent_again(toy, tmp_path) -> None:
+    values = toy(privacy=PRIVATE)
+    steps = execute(build(values), tmp_path / "run", device="cpu")
+    next(steps)
+    next(steps)
+    steps.close()
+    for path in (tmp_path / "run" / "checkpoint").iterdir():
+        path.unlink()
+    rounds = [step.round for step in execute(build(values), tmp_path / "run", resume=True)]
+    assert rounds == [3, 4]
+
+
+def test_payments_that_were_removed_are_missed(toy, tmp_path) -> None:
+    values = toy(privacy=PRIVATE)
+    steps = execute(build(values), tmp_path / "run", device="cpu")
+    next(steps)
+    next(steps)
+    steps.close()
+    ledger = tmp_path / "run" / "ledger.jsonl"
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(InputError, match="ends with round 1, but 2 rounds were released"):
+        list(execute(build(values), tmp_path / "run", resume=True, device="cpu"))
+
+
+def test_a_private_form_says_how_many_rounds_it_takes(toy, run) -> None:
+    with pytest.raises(InputError, match="popularity, graph, one a round: set rounds = 2"):
+        run(toy(algorithm=FLAGSHIP, privacy=PRIVATE))
+
+
+def test_upload_codecs_have_no_place_after_clipping(toy, run) -> None:
+    federation = {"upload": {"codec": "int8"}}
+    with pytest.raises(InputError, match="upload goes with updates that nothing protects"):
+        run(toy(privacy=PRIVATE, federation=federation))
+
+
+def test_an_algorithm_that_sums_before_clipping_is_refused(toy, run, monkeypatch) -> None:
+    from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+
+    monkeypatch.setattr(UFGraphFormer, "under", lambda self, *_: self)
+    with pytest.raises(InputError, match="adds up its clients' updates before any of them is"):
+        run(toy(algorithm={"kind": "ufgraphformer"}, privacy=PRIVATE, federation={"rounds": 2}))
+
+
+@pytest.mark.parametrize(
+    ("federation", "participations", "rate"),
+    [
+        ({"cohort": 1.0}, 4, None),
+        ({"cohort": 0.5}, 4, None),
+        ({"cohort": 0.5, "sampling": "rotation"}, 2, None),
+        ({"cohort": 0.5, "sampling": "poisson"}, 4, 0.5),
+        ({"cohort": 1.0, "sampling": "poisson"}, 4, None),
+    ],
+)
+def test_cohorts_decide_how_often_a_client_is_in(toy, federation, participations, rate) -> None:
+    experiment = build(toy(privacy=PRIVATE, federation={"rounds": 4} | federation))
+    prepared = prepare(experiment)
+    model = model_in_use(experiment, prepared.setting)
+    (exposure,) = plan(experiment, model, prepared).exposures
+    assert (exposure.participations, exposure.rate) == (participations, rate)

@@ -1,0 +1,43 @@
+"""Columns of public item knowledge."""
+
+import pytest
+import torch
+
+from ufgraphfr.ops.public_items import closeness, item_columns, narrowed
+
+
+def test_features_and_text_stand_side_by_side() -> None:
+    features = torch.nn.functional.normalize(torch.rand(50, 4), dim=1)
+    text = torch.randn(50, 64)
+    columns = item_columns(50, features, text)
+    assert columns.shape == (50, 4 + 32)
+    assert torch.equal(columns[:, :4], features)
+    assert float(columns[:, 4:].norm(dim=1).mean()) == pytest.approx(0.7, rel=1e-5)
+    assert item_columns(50, None, None).shape == (50, 0)
+    assert item_columns(50, None, text[:, :3]).shape == (50, 3)
+
+
+def test_principal_components_keep_what_tells_items_apart() -> None:
+    text = torch.randn(60, 2) @ torch.randn(2, 20) + torch.randn(20)
+    kept = item_columns(60, None, text)
+    centred = text - text.mean(0)
+    ratio = torch.cdist(kept, kept) / torch.cdist(centred, centred).clamp(min=1e-9)
+    off = ~torch.eye(60, dtype=torch.bool)
+    assert float(ratio[off].std() / ratio[off].mean()) < 1e-2
+
+
+@pytest.mark.parametrize("width", [2, 16])
+def test_narrowed_rows_are_no_longer_than_one(width: int) -> None:
+    rows = narrowed(torch.randn(30, 7) * 5, width)
+    assert rows.shape == (30, width)
+    assert float(rows.norm(dim=1).max()) == pytest.approx(1)
+
+
+def test_items_are_close_to_their_own_level_of_popularity() -> None:
+    levels = closeness(torch.linspace(0, 8, 101))
+    assert levels.shape == (101, 10)
+    torch.testing.assert_close(levels.norm(dim=1), torch.full((101,), 0.7))
+    places = levels.argmax(1)
+    assert bool((places.diff() >= 0).all())
+    assert len(places.unique()) >= 7
+    assert bool(closeness(torch.zeros(5)).isfinite().all())

@@ -1,0 +1,70 @@
+"""The bound holds for any input, exactly, in the whole numbers that are summed."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ufgraphfr.core.rows import Rows
+from ufgraphfr.privacy.accounted.clipping import clip, lengths
+from ufgraphfr.privacy.accounted.noise import grid_step
+
+ANY = st.floats(width=32)
+
+
+def made(data: st.DataObject, *shape: int) -> Tensor:
+    count = int(torch.tensor(shape).prod())
+    values = data.draw(st.lists(ANY, min_size=count, max_size=count))
+    return torch.tensor(values).view(shape)
+
+
+def dense(value: Tensor | Rows) -> Tensor:
+    return value.dense() if isinstance(value, Rows) else value
+
+
+@given(data=st.data(), bound=st.floats(1e-3, 1e3), cap=st.none() | st.floats(1e-3, 1e3))
+def test_no_client_and_no_row_exceeds_its_bound(
+    data: st.DataObject, bound: float, cap: float | None
+) -> None:
+    arrays = {"items": made(data, 2, 3, 2), "other": made(data, 2, 4)}
+    step = grid_step(bound)
+    clipped = clip(arrays, bound, step, cap)
+    assert all(dense(value).dtype == torch.int64 for value in clipped.values())
+    assert bool((lengths(clipped) * step <= bound).all())
+    if cap is not None:
+        rows = dense(clipped["items"]).double().norm(dim=2) * step
+        assert bool((rows <= cap * (1 + 1e-12)).all())
+
+
+@given(seed=st.integers(0, 1000), bound=st.floats(0.1, 10))
+def test_changed_rows_are_clipped_as_the_tables_they_stand_for(seed: int, bound: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    tables = torch.randn(3, 5, 2, generator=generator)
+    tables *= torch.rand(3, 5, 1, generator=generator) < 0.5
+    step = grid_step(bound)
+    sparse = clip({"items": Rows.of(tables)}, bound, step, 0.7)["items"]
+    whole = clip({"items": tables}, bound, step, 0.7)["items"]
+    # float32 may measure the two apart by its last bits
+    assert int((dense(sparse) - dense(whole)).abs().max()) <= 8
+
+
+def test_what_is_short_enough_is_kept_to_a_step() -> None:
+    values = torch.randn(4, 6)
+    step = grid_step(100.0)
+    kept = dense(clip({"all": values}, 100.0, step)["all"]).double() * step
+    torch.testing.assert_close(kept, values.double(), atol=step, rtol=0)
+
+
+def test_what_is_long_keeps_its_direction_at_the_bound() -> None:
+    values = torch.randn(4, 60) * 50
+    clipped = dense(clip({"all": values}, 1.0, grid_step(1.0))["all"]).double() * grid_step(1.0)
+    torch.testing.assert_close(clipped.norm(dim=1), torch.ones(4).double(), atol=2e-5, rtol=0)
+    cosine = torch.nn.functional.cosine_similarity(clipped, values.double())
+    torch.testing.assert_close(cosine, torch.ones(4).double())
+
+
+def test_nothing_comes_of_nobody_and_of_what_is_not_finite() -> None:
+    nobody = clip({"all": torch.zeros(0, 3)}, 1.0, grid_step(1.0))["all"]
+    assert dense(nobody).shape == (0, 3)
+    bad = torch.tensor([[torch.nan, torch.inf, -torch.inf]])
+    assert dense(clip({"all": bad}, 1.0, grid_step(1.0))["all"]).tolist() == [[0, 0, 0]]

@@ -1,0 +1,63 @@
+"""The page says what was promised, to whom, and what is not covered; never an epsilon without."""
+
+import pytest
+
+from ufgraphfr.core.releases import Release
+from ufgraphfr.privacy import MECHANISMS
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
+from ufgraphfr.privacy.base import Exposure, Plan
+
+
+def ledger_of(rate: float | None = None, kind: str = "central-jdp", **values) -> Ledger:
+    exposure = Exposure(Release("popularity", 1, 1, norm=2.0), 1, rate, 100)
+    ledger = Ledger(None)
+    mechanism = MECHANISMS.build(kind, {"epsilon": 2} | values, "[privacy]")
+    mechanism.opened(Plan((exposure,), 1000, True, "ufgraphformer", ("it is enough",)), ledger)
+    return ledger
+
+
+def test_it_holds_every_fact_of_the_promise() -> None:
+    ledger = ledger_of()
+    ledger.spend("popularity", 1)
+    page = statement(ledger)
+    for fact in (
+        "epsilon = 2, delta = 1e-05: joint differential privacy, billboard model",
+        "all data of one user",
+        "each of 1,000 users",
+        "zero-out",
+        "epsilon = 4.39",
+        "it is trusted to clip",
+        "| popularity | 1 | at most 1 | 1.994 | 2 | 1 |",
+        "dp-accounting 0.6",
+        "it is enough",
+        "Nothing is claimed from sampling",
+        "Empirical lower bound",
+    ):
+        assert fact in page
+    assert in_words(ledger.claim) == (
+        "user-level (2, 1e-05)-joint differential privacy, billboard model; trusted server"
+    )
+    assert guarantee(ledger.claim) == ledger.claim
+
+
+def test_each_trust_model_is_named() -> None:
+    shard = ledger_of(trust="shard", shards=4)
+    assert "the server included" in statement(shard)
+    assert "once for each of 4 data holders" in statement(shard)
+    assert "untrusted server, 4 trusted data holders" in str(in_words(shard.claim))
+    local = ledger_of(kind="ldp")
+    assert "nobody trusted" in str(in_words(local.claim))
+    assert "each device noises its own numbers" in statement(local)
+
+
+def test_amplification_is_an_assumption() -> None:
+    assert "Each user's coin in each round is secret" in statement(ledger_of(rate=0.1))
+
+
+@pytest.mark.parametrize("ledger", [Ledger(None), ledger_of(seeded_noise=True)])
+def test_no_guarantee_no_epsilon(ledger: Ledger) -> None:
+    assert "epsilon" not in statement(ledger)
+    assert statement(ledger).startswith("# Privacy\n\nNo privacy guarantee")
+    assert guarantee(ledger.claim) is None
+    assert "epsilon" not in (in_words(ledger.claim) or "")
