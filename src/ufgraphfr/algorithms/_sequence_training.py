@@ -28,6 +28,10 @@ GROUP = 16
 """Clients trained at once: of like length, so that little is padding; results do not depend on
 it."""
 
+FARTHEST = 5.0
+"""No weight moves by more than this times ``local_lr`` in a local step: a weight whose gradients
+the server has hardly seen (a late position) has next to no scale."""
+
 Outside = Callable[[Tensor, Shard], Tensor]
 """From stretches ``[clients, length]`` and histories to scores ``[outside, clients, length,
 items]``."""
@@ -108,7 +112,8 @@ class SequenceTraining(Spec):
             total = total + gradient
             losses.append(loss)
             if public.scale is not None:
-                weights = weights - self.local_lr * public.scale * gradient
+                moved = (public.scale * gradient).clamp(-FARTHEST, FARTHEST)
+                weights = weights - self.local_lr * moved
         return total / self.local_steps, torch.stack(losses).mean(0), batch.length
 
     def _summed(self, public: Public, batch: "_Batch") -> tuple[Tensor, Tensor, Tensor]:
