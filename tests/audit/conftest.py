@@ -25,7 +25,13 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         "protocol": {"negatives": "legacy-leaky"},
     },
     "ufgraphformer": {
-        "algorithm": {"kind": "ufgraphformer", "dim": 8, "hidden": 8, "head": False},
+        "algorithm": {
+            "kind": "ufgraphformer",
+            "dim": 8,
+            "hidden": 8,
+            "head": False,
+            "graph": {"rounds": 1},
+        },
     },
 }
 

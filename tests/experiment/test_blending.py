@@ -17,10 +17,11 @@ DATA = {"kind": "synthetic", "users": 60, "items": 40, "groups": 4, "interaction
 def test_the_best_of_all_choices_is_taken() -> None:
     experiment = build({"data": DATA, "text": {"kind": "hashing", "width": 8}})
     prepared = prepare(experiment)
-    model = UFGraphFormer(dim=8, hidden=8, history=5)
+    model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 1})
     store = MemoryStore(model.init_private(prepared.setting, prepared.shard))
     state = model.init_server(prepared.setting)
-    state |= model.graph.operators(model.graph.contribution(prepared.shard))
+    sums = model.graph.contribution(prepared.shard, 1)
+    state = model.graph.collected(state, sums, 1)
     chosen = with_best_blend(model, state, store, prepared, 1, chunk=7)
     assert {k: v for k, v in chosen.items() if k != "blend"}.keys() == state.keys() - {"blend"}
 

@@ -20,7 +20,11 @@ KINDS = [
     *(("algorithm", kind) for kind in (*ALGORITHMS.kinds, *REFERENCES.kinds)),
     *(("privacy", kind) for kind in MECHANISMS.kinds),
 ]
-NEEDED = {"table": {"interactions": "likes.csv"}}
+NEEDED = {
+    "table": {"interactions": "likes.csv"},
+    "central-jdp": {"epsilon": 1},
+    "ldp": {"epsilon": 1},
+}
 
 
 def written(tmp_path, text):

@@ -74,14 +74,14 @@ def test_rows_of_a_packed_gradient_are_capped_too():
     algorithm = UFGraphFormer(dim=4, hidden=4, heads=1, blocks=1, history=3)
     size = algorithm.network(ITEMS, 4, 0).size
     own = torch.randn(5, size, generator=torch.manual_seed(2))
-    views = algorithm.unpacked({"gradient": own}, SETTING)
+    views = algorithm.unpacked({"gradient": own}, SETTING, 9)
     views["gradient.item.weight"][0, 2] *= 1e6
     views["gradient.item.bias"][0, 2] *= 1e6
     views["gradient.last.gain"][0] *= 1e6
     before = own.clone()
     found = combined(RowCap(factor=1.0), {"gradient": own}, algorithm).arrays["gradient"]
     assert torch.equal(own, before)
-    after = algorithm.unpacked({"gradient": found}, SETTING)
+    after = algorithm.unpacked({"gradient": found}, SETTING, 9)
     for name in ("gradient.item.weight", "gradient.item.bias", "gradient.last.gain"):
         assert float(after[name].abs().max()) < 10
     # a row below the cap is not touched

@@ -38,7 +38,7 @@ def shard():
 class Network:
     """Clients of one algorithm, some malicious."""
 
-    def __init__(self, kind, adversary, shard, **values):
+    def __init__(self, kind, adversary, shard, number=10, **values):
         self.algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
         setting = Setting(ITEMS, USERS, 6, seed=1)
         self.state = self.algorithm.init_server(setting)
@@ -49,12 +49,11 @@ class Network:
         self.hostile = Hostile(self.honest, found, self.aim)
         self.border = Border(self.algorithm, NoMechanism(), setting, RowCap())
         self.everyone = shard.clients
-        number = 1
-        while self.algorithm.everyone(number):
-            task = self.algorithm.broadcast(self.state, shard.clients, number)
-            answer = self.honest.answer(task, Key(0, number))
-            self.state = self.algorithm.aggregate(self.state, answer)
-            number += 1
+        for done in range(1, number):
+            if self.algorithm.everyone(done):
+                task = self.algorithm.broadcast(self.state, shard.clients, done)
+                answer = self.honest.answer(task, Key(0, done))
+                self.state = self.algorithm.aggregate(self.state, answer)
 
     def ask(self, number=10):
         def task_for(clients):
@@ -71,7 +70,7 @@ class Network:
 def test_forged_replies_keep_to_the_form_so_the_border_alone_does_not_stop_them(
     kind, adversary, number, shard
 ):
-    network = Network(kind, adversary, shard)
+    network = Network(kind, adversary, shard, number)
     replies = []
     for report, expected in network.ask(number):
         check(report, expected)

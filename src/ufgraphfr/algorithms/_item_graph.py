@@ -86,6 +86,17 @@ class ItemGraph(Spec):
             for name, block in zip(SUMS, blocks, strict=True)
         }
 
+    def by_item(self, sums: Tensor, items: int, round_number: int) -> Tensor:
+        """The largest entry of each item in clients' parts, ``[clients, items, 1]``."""
+        rows = self._rows(items, round_number)
+        upper = _upper(rows, items, sums.device)
+        block = sums.new_zeros(len(sums), *upper.shape)
+        block[:, upper] = sums
+        largest = block.amax(1) if len(rows) else sums.new_zeros(len(sums), items)
+        own = largest[:, rows.start : rows.stop]
+        largest[:, rows.start : rows.stop] = torch.maximum(own, block.amax(2))
+        return largest[..., None]
+
     def plausible(self, arrays: dict[str, Tensor], items: int, round_number: int) -> bool:
         """Whether one client could have contributed these: pairs and nearness of one history."""
         pairs, near = (arrays[name].flatten().long() for name in SUMS)

@@ -106,15 +106,19 @@ class Algorithm(Spec, ABC):
         """Whether an honest client could have sent this, beyond its form; asked of one client."""
         return True
 
-    def unpacked(self, arrays: dict[str, Tensor], setting: Setting) -> dict[str, Tensor]:
+    def unpacked(
+        self, arrays: dict[str, Tensor], setting: Setting, round_number: int
+    ) -> dict[str, Tensor]:
         """Views of each client's arrays by what they are, so that item rows can be told.
 
         Args:
             arrays: each ``[clients, ...]``.
             setting: the federation.
+            round_number: in which they were sent.
 
         Returns:
-            views ``[clients, ...]``; one whose second axis is ``items`` holds a row for each item.
+            ``[clients, ...]``; one whose second axis is ``items`` holds a row for each item. All
+            are views but what has no rows to view.
         """
         return arrays
 

@@ -9,7 +9,6 @@ operators, the Transformer and a head of its own on public item features (`_loca
 standardised over the catalogue, and adds them with weights that validation picked.
 """
 
-import math
 from dataclasses import replace
 from itertools import product
 from typing import ClassVar, Literal
@@ -22,13 +21,13 @@ from ufgraphfr.algorithms._item_graph import SUMS, ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
 from ufgraphfr.algorithms._private_form import PrivateForm
 from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
+from ufgraphfr.algorithms._server_adam import begun, local_scale, stepped
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.transformer import Transformer, with_item_vectors
-from ufgraphfr.ops.adam import Moments, adam, step_scale
 from ufgraphfr.ops.blend import standardised
 
 OPERATORS = ("ridge", "near", "smooth")
@@ -108,8 +107,9 @@ class UFGraphFormer(Algorithm):
 
     def apart(self) -> "UFGraphFormer":
         """See `Algorithm.apart`."""
-        training = self.training.model_copy(update={"apart": True})
-        return self.model_copy(update={"training": training})
+        return self.model_copy(
+            update={"training": self.training.model_copy(update={"apart": True})}
+        )
 
     @property
     def whole(self) -> dict[str, int]:
@@ -122,20 +122,17 @@ class UFGraphFormer(Algorithm):
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
-        nothing = torch.zeros(setting.items, 0)
-        features = nothing if setting.features is None else setting.features
-        state: State = {"blend": self.blends()[-1], "features": features}
-        state["projection"] = self._projection(setting.text_width, setting.seed)
+        given = setting.features
+        features = torch.zeros(setting.items, 0) if given is None else given
+        projection = self._projection(setting.text_width, setting.seed)
+        state: State = {"blend": self.blends()[-1], "features": features, "projection": projection}
         if self.graph is not False:
             state |= self.graph.empty(setting.items)
         if self.transformer:
             generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
-            width = state["projection"].shape[1]
+            width = projection.shape[1]
             net = self.network(setting.items, width, features.shape[1]).init(generator)
-            zero = torch.zeros_like(net)
-            state |= {"net": net, "net.mean": net, "net.first": zero, "net.second": zero}
-            state["net.steps"] = torch.zeros(1, dtype=torch.int64)
-            state["seed"] = torch.tensor([setting.seed])
+            state |= {**begun(net), "seed": torch.tensor([setting.seed])}
         return state
 
     def _projection(self, text_width: int, seed: int) -> Tensor:
@@ -155,9 +152,7 @@ class UFGraphFormer(Algorithm):
             return Task(round_number, clients, {}, {})
         shared = {"net": state["net"], **self._lasting(state)}
         if self.training.local_steps > 1:
-            # until Adam has seen a gradient there is no scale to step on
-            scale = step_scale(self._moments(state), self.betas)
-            shared["net.scale"] = torch.zeros_like(state["net"]) if scale is None else scale
+            shared["net.scale"] = local_scale(state, self.betas)
         return Task(round_number, clients, shared, {})
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
@@ -209,20 +204,21 @@ class UFGraphFormer(Algorithm):
         most = 1 if self.training.weighting == "clients" else self.history + 1
         return count is None or bool(((count >= 1) & (count <= most)).all())
 
-    def unpacked(self, arrays: dict[str, Tensor], setting: Setting) -> dict[str, Tensor]:
+    def unpacked(
+        self, arrays: dict[str, Tensor], setting: Setting, round_number: int
+    ) -> dict[str, Tensor]:
         """See `Algorithm.unpacked`."""
         packed = "net" if "net" in arrays else "gradient"
         if packed not in arrays:
-            return arrays
+            if self.graph is False or not self.everyone(round_number):
+                return arrays
+            shown = self.graph.by_item
+            return {k: shown(v, setting.items, round_number) for k, v in arrays.items()}
         columns = 0 if setting.features is None else setting.features.shape[1]
-        width = min(setting.text_width, self.text_dim)
-        shapes = self.network(setting.items, width, columns).shapes
-        parts = arrays[packed].split([math.prod(shape) for shape in shapes.values()], dim=1)
-        views = {
-            f"gradient.{name}": part.view(len(part), *shape)
-            for (name, shape), part in zip(shapes.items(), parts, strict=True)
-        }
-        return views | {name: value for name, value in arrays.items() if name != packed}
+        network = self.network(setting.items, min(setting.text_width, self.text_dim), columns)
+        rest = {name: value for name, value in arrays.items() if name != packed}
+        named = network.named(arrays[packed])
+        return rest | {f"gradient.{name}": view for name, view in named.items()}
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
@@ -231,7 +227,10 @@ class UFGraphFormer(Algorithm):
             state = self.graph.collected(state, sums, report.round)
             complete = report.round == self.graph.rounds
             return self._begun(state) if complete and self.transformer else state
-        return self._stepped(state, sums) if "gradient" in sums else state
+        if "gradient" not in sums:
+            return state
+        mean = sums["gradient"] / sums["count"].clamp(min=1)
+        return stepped(state, mean, self.lr, self.warmup, self.betas, self.average)
 
     def _begun(self, state: State) -> State:
         """The Transformer's first weights, once there is a graph."""
@@ -241,24 +240,6 @@ class UFGraphFormer(Algorithm):
         vectors = self.graph.item_vectors(state, self.dim, generator)
         net = with_item_vectors(state["net"], vectors)
         return state | {"net": net, "net.mean": net}
-
-    def _stepped(self, state: State, sums: dict[str, Tensor]) -> State:
-        """One step of Adam on the cohort's mean."""
-        mean = sums["gradient"] / sums["count"].clamp(min=1)
-        moments = self._moments(state)
-        lr = self.lr * min(1.0, (int(moments.steps) + 1) / self.warmup)
-        net, moments = adam(state["net"], mean, moments, lr, self.betas)
-        return state | {
-            "net": net,
-            "net.mean": state["net.mean"].lerp(net, 1 - self.average),
-            "net.first": moments.first,
-            "net.second": moments.second,
-            "net.steps": moments.steps,
-        }
-
-    @staticmethod
-    def _moments(state: State) -> Moments:
-        return Moments(state["net.first"], state["net.second"], state["net.steps"])
 
     def blends(self) -> Tensor:
         """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""

@@ -132,7 +132,7 @@ def dissect(report: Report, algorithm: Algorithm, prepared: Prepared) -> tuple[A
         dense[name] = whole[None] if report.summed else whole
     tables: Arrays = {}
     texts: Arrays = {}
-    for name, view in algorithm.unpacked(dense, setting).items():
+    for name, view in algorithm.unpacked(dense, setting, report.round).items():
         one = view[0].detach().float().cpu()
         if one.shape[:1] == (items,):
             tables[name] = one.flatten(1) if one.dim() > 1 else one[:, None]

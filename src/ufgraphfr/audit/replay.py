@@ -23,6 +23,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint
 from ufgraphfr.experiment.config import Experiment, build
+from ufgraphfr.experiment.federation import honest
 from ufgraphfr.experiment.guarding import model_in_use, opened
 from ufgraphfr.experiment.prepare import Prepared, prepare
 from ufgraphfr.federation.loop import rounds
@@ -179,17 +180,9 @@ def _go_on(
     experiment, algorithm = run.experiment, run.algorithm
     # copies: rounds change the clients' weights in place
     store = MemoryStore({name: value.clone() for name, value in start.private.items()})
-    chunk = experiment.federation.chunk
     mechanism = run.mechanism()
-    upload = experiment.federation.upload
-    simulation = Simulation(
-        algorithm if upload is None else algorithm.apart(),
-        mechanism,
-        run.prepared.shard,
-        store,
-        chunk,
-        upload,
-    )
+    device = run.prepared.shard.items.device
+    simulation = honest(experiment, algorithm, mechanism, run.prepared, store, device)
     recorder = Recorder(simulation, run.prepared, victims)
     for done in rounds(
         algorithm,

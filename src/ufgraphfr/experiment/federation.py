@@ -23,8 +23,24 @@ def simulated(
     device: torch.device,
 ) -> Clients:
     """The clients of an experiment, in this process."""
+    simulation = honest(experiment, algorithm, mechanism, prepared, store, device)
+    adversary, aim = experiment.federation.adversary, aimed(experiment, algorithm, prepared)
+    if adversary is None or aim is None:
+        return simulation
+    return Hostile(simulation, adversary, aim)
+
+
+def honest(
+    experiment: Experiment,
+    algorithm: Algorithm,
+    mechanism: Mechanism,
+    prepared: Prepared,
+    store: MemoryStore,
+    device: torch.device,
+) -> Simulation:
+    """The same clients, none of them malicious."""
     upload = experiment.federation.upload
-    simulation = Simulation(
+    return Simulation(
         algorithm if upload is None else algorithm.apart(),
         mechanism,
         prepared.shard.to(device),
@@ -32,10 +48,6 @@ def simulated(
         experiment.federation.chunk,
         upload,
     )
-    adversary, aim = experiment.federation.adversary, aimed(experiment, algorithm, prepared)
-    if adversary is None or aim is None:
-        return simulation
-    return Hostile(simulation, adversary, aim)
 
 
 def aimed(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> Aim | None:

@@ -51,14 +51,7 @@ def write_result(
     write_parquet(folder.ranks, _ranks(prepared.dataset, test, outcomes))
     folder.promote_best()
     result = {
-        "schema": SCHEMA,
-        "name": experiment.name,
-        "algorithm": experiment.model.kind,
-        "data": _data(prepared.dataset),
-        "protocol": experiment.protocol.negatives,
-        "split": experiment.protocol.split,
-        "sequential": prepared.dataset.card.sequential,
-        "seed": experiment.seed,
+        **_setting(experiment, prepared.dataset),
         "rounds": len(lines),
         "best_round": best.best_round,
         "validation": validation,
@@ -85,6 +78,19 @@ def _validation(
             metrics: Metrics = line["validation"]
             return metrics
     return assess(score, prepared, "validation", chunk).metrics
+
+
+def _setting(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "name": experiment.name,
+        "algorithm": experiment.model.kind,
+        "data": _data(dataset),
+        "protocol": experiment.protocol.negatives,
+        "split": experiment.protocol.split,
+        "sequential": dataset.card.sequential,
+        "seed": experiment.seed,
+    }
 
 
 def _data(dataset: Dataset) -> dict[str, Any]:

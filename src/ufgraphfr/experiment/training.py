@@ -85,11 +85,8 @@ def train(
     mechanism = opened(experiment, algorithm, prepared, ledger)
     accounted = mechanism.accounted
     last = _last(algorithm, prepared, folder, device)
-    if accounted and last.round > ledger.last_round:
-        raise InputError(
-            f"{folder.ledger} ends with round {ledger.last_round}, but {last.round} rounds were "
-            f"released: payments have been removed, and this run can promise nothing more"
-        )
+    if accounted:
+        _check_paid(ledger, last.round)
     if accounted and not last.round:
         save_checkpoint(folder.best, last)
     store, best = MemoryStore(last.private), _Best(last.best_round, last.best_value)
@@ -117,6 +114,19 @@ def train(
             best = _keep(replace(done, state=state), store, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
+
+
+def _check_paid(ledger: Ledger, released: int) -> None:
+    """All that was released is in the ledger.
+
+    Raises:
+        InputError: it is not.
+    """
+    if released > ledger.last_round:
+        raise InputError(
+            f"{ledger.path} ends with round {ledger.last_round}, but {released} rounds were "
+            f"released: payments have been removed, and this run can promise nothing more"
+        )
 
 
 def _rounds(

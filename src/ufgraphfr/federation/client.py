@@ -43,23 +43,7 @@ def respond(
         The report, and the new private weights, both in the order of ``task.clients``.
     """
     if bool((shard.counts.diff() > 0).any()):
-        order = shard.counts.argsort(descending=True, stable=True)
-        back = order.argsort()
-        mine = {name: value[order] for name, value in private.items()}
-        report, after = respond(
-            algorithm,
-            mechanism,
-            task.select(order),
-            shard.select(order),
-            mine,
-            key,
-            upload,
-            apart,
-        )
-        after = {name: value[back] for name, value in after.items()}
-        if report.summed:
-            return replace(report, clients=task.clients, loss=report.loss[back]), after
-        return report.select(back), after
+        return _sorted(algorithm, mechanism, task, shard, private, key, upload, apart)
     update, after = algorithm.local(task, shard, private, key)
     if mechanism.accounted and update.summed:
         raise InputError(
@@ -75,3 +59,25 @@ def respond(
         return Report(task.round, task.clients, ready, False, loss), after
     report = Report(task.round, task.clients, {**arrays}, update.summed, loss)
     return report if apart or algorithm.release == "per-client" else report.total(), after
+
+
+def _sorted(
+    algorithm: Algorithm,
+    mechanism: Mechanism,
+    task: Task,
+    shard: Shard,
+    private: Private,
+    key: Key,
+    upload: UploadSpec | None,
+    apart: bool,
+) -> tuple[Report, Private]:
+    """`respond` with the clients that have most interactions first, and back in their order."""
+    order = shard.counts.argsort(descending=True, stable=True)
+    back = order.argsort()
+    mine = {name: value[order] for name, value in private.items()}
+    ordered = task.select(order), shard.select(order), mine
+    report, after = respond(algorithm, mechanism, *ordered, key, upload, apart)
+    after = {name: value[back] for name, value in after.items()}
+    if report.summed:
+        return replace(report, clients=task.clients, loss=report.loss[back]), after
+    return report.select(back), after

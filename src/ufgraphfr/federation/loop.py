@@ -100,7 +100,7 @@ def rounds(
             number=number,
             state=state,
             clients=len(cohort),
-            loss=math.nan if released is None else float(released.loss.mean()),
+            loss=_told(released, mechanism),
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
             cpu_seconds=time.process_time() - cpu,
@@ -147,6 +147,13 @@ def _release(
     report = combine(reports)
     report = report if border is None else border.defended(report)
     return mechanism.finalize(report.total() if sums else report, key)
+
+
+def _told(released: Report | None, mechanism: Mechanism) -> float:
+    """The clients' mean loss; NaN if nobody answered, or if no loss may leave a device."""
+    if released is None or mechanism.accounted:
+        return math.nan
+    return float(released.loss.mean())
 
 
 def _mean(values: list[float]) -> float:

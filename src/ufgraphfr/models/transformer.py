@@ -104,6 +104,15 @@ class Transformer:
                 parts.append(torch.full(shape, float(kind == "gain")))
         return torch.cat([part.flatten() for part in parts])
 
+    def named(self, vectors: Tensor) -> Params:
+        """Views of ``[..., size]`` by the weights' names, ``[..., *shape]``."""
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        parts = vectors.split(sizes, dim=-1)
+        return {
+            name: part.unflatten(-1, shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+
     def unpack(self, vector: Tensor, features: Tensor | None = None) -> Params:
         """One vector ``[size]`` as named weights.
 
@@ -114,12 +123,7 @@ class Transformer:
         Returns:
             views by name, but for ``item.weight``, which has the features' part in it.
         """
-        sizes = [math.prod(shape) for shape in self.shapes.values()]
-        parts = vector.split(sizes)
-        params = {
-            name: part.view(shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
+        params = self.named(vector)
         if features is not None and self.columns:
             params["item.weight"] = params["item.weight"] + features @ params["item.map"]
         return params

@@ -99,7 +99,7 @@ def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dic
         name: value.clone() if isinstance(value, Tensor) else value.dense()
         for name, value in report.arrays.items()
     }
-    views = aim.algorithm.unpacked(arrays, aim.setting)
+    views = aim.algorithm.unpacked(arrays, aim.setting, report.round)
     items = (aim.setting.items,)
     tables = {name: view for name, view in views.items() if view.shape[1:2] == items}
     others = {name: view for name, view in views.items() if view.shape[1:2] != items}
@@ -117,7 +117,7 @@ def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
         for key, value in task.personal.items()
     }
     sent |= {key: value[None] for key, value in task.shared.items()}
-    table = aim.algorithm.unpacked(sent, aim.setting).get(name)
+    table = aim.algorithm.unpacked(sent, aim.setting, task.round).get(name)
     if table is None:
         return None
     towards = table[0, aim.popular].mean(0) - table[0].mean(0)

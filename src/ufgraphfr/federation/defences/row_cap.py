@@ -34,7 +34,7 @@ class RowCap(Defence):
                 continue
             # counts become weights: a scaled history counts for less
             copy = (value if isinstance(value, Tensor) else value.dense()).float().clone()
-            for view in algorithm.unpacked({name: copy}, setting).values():
+            for view in algorithm.unpacked({name: copy}, setting, report.round).values():
                 self._cap(view, setting.items)
             arrays[name] = copy
         return replace(report, arrays=arrays)
