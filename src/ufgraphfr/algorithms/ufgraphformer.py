@@ -10,6 +10,7 @@ standardised over the catalogue, and adds them with weights that validation pick
 """
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import ClassVar, Literal
 
@@ -17,9 +18,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ufgraphfr.algorithms._item_graph import SUMS, ItemGraph
+from ufgraphfr.algorithms._beneath import beneath
+from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
+from ufgraphfr.algorithms._personal_blend import PersonalBlend
 from ufgraphfr.algorithms._private_form import PrivateForm
+from ufgraphfr.algorithms._projection import projection_of
 from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
 from ufgraphfr.algorithms._server_adam import begun, local_scale, stepped
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
@@ -77,6 +81,8 @@ class UFGraphFormer(Algorithm):
     """Decay of the running mean of the weights, which is what is evaluated."""
     private: PrivateForm | None = None
     """What this model becomes under a privacy budget, where its defaults do not fit."""
+    personal: PersonalBlend | Literal[False] = False
+    """Whether each device fits weights of its own for the parts."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "UFGraphFormer":
@@ -84,6 +90,8 @@ class UFGraphFormer(Algorithm):
             raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
+        if self.personal and self.personal.last > self.history:
+            raise ValueError(f"personal.last must be at most history = {self.history}")
         return self
 
     def network(self, items: int, text_width: int, columns: int) -> Transformer:
@@ -124,7 +132,7 @@ class UFGraphFormer(Algorithm):
         """See `Algorithm.init_server`."""
         given = setting.features
         features = torch.zeros(setting.items, 0) if given is None else given
-        projection = self._projection(setting.text_width, setting.seed)
+        projection = projection_of(setting.text_width, self.text_dim, setting.seed)
         state: State = {"blend": self.blends()[-1], "features": features, "projection": projection}
         if self.graph is not False:
             state |= self.graph.empty(setting.items)
@@ -134,13 +142,6 @@ class UFGraphFormer(Algorithm):
             net = self.network(setting.items, width, features.shape[1]).init(generator)
             state |= {**begun(net), "seed": torch.tensor([setting.seed])}
         return state
-
-    def _projection(self, text_width: int, seed: int) -> Tensor:
-        """From profile vectors to what token 0 sees, float ``[text_width, width]``."""
-        if text_width <= self.text_dim:
-            return torch.eye(text_width)
-        generator = Key(seed, purpose=Purpose.INIT, part=5).generator()
-        return torch.randn(text_width, self.text_dim, generator=generator).div(self.text_dim**0.5)
 
     def init_private(self, setting: Setting, shard: Shard) -> Private:
         """See `Algorithm.init_private`; all weights are shared."""
@@ -170,7 +171,7 @@ class UFGraphFormer(Algorithm):
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         if "net" in task.shared:
-            public = self._public(task.shared)
+            public = self._public(task.shared, self.training.sample(shard.catalogue, key))
             shard = replace(shard, text=shard.text @ task.shared["projection"])
             return self.training.update(public, shard, key, self.history), private
         no_loss = torch.zeros(len(shard), device=shard.items.device)
@@ -179,26 +180,23 @@ class UFGraphFormer(Algorithm):
         sums = self.graph.contribution(shard, task.round)
         return Update({**sums}, no_loss, summed=True), private
 
-    def _public(self, shared: dict[str, Tensor]) -> Public:
+    def _public(self, shared: dict[str, Tensor], sample: Tensor | None = None) -> Public:
         """What a device trains with."""
         features, graph = shared["features"], self.graph
         width = shared["projection"].shape[1]
         network = self.network(len(features), width, features.shape[1])
         absent = torch.zeros(len(features), dtype=torch.bool, device=features.device)
-        if graph is False:
-            return Public(network, shared["net"], features, absent, None, shared.get("net.scale"))
-
-        def outside(seen: Tensor, shard: Shard) -> Tensor:
-            return standardised(graph.training_scores(shared, seen, shard))
-
-        absent = shared["graph.counts"] == 0
-        beneath = outside if self.residual else None
-        return Public(network, shared["net"], features, absent, beneath, shared.get("net.scale"))
+        sample, outside = None if sample is None else sample.to(features.device), None
+        if graph is not False:
+            absent = shared["graph.counts"] == 0
+            outside = beneath(graph, shared, sample) if self.residual else None
+        own = shared["net"], features, absent, outside
+        return Public(network, *own, shared.get("net.scale"), sample)
 
     def plausible(self, report: Report, setting: Setting) -> bool:
         """See `Algorithm.plausible`: one history, and no more positions than it may have."""
         arrays = {name: v for name, v in report.arrays.items() if isinstance(v, Tensor)}
-        if self.graph is not False and SUMS[0] in arrays:
+        if self.graph is not False and self.graph.collecting(arrays):
             return self.graph.plausible(arrays, setting.items, report.round)
         count = arrays.get("count")
         most = 1 if self.training.weighting == "clients" else self.history + 1
@@ -212,8 +210,7 @@ class UFGraphFormer(Algorithm):
         if packed not in arrays:
             if self.graph is False or not self.everyone(round_number):
                 return arrays
-            shown = self.graph.by_item
-            return {k: shown(v, setting.items, round_number) for k, v in arrays.items()}
+            return self.graph.by_item(arrays, setting.items, round_number)
         columns = 0 if setting.features is None else setting.features.shape[1]
         network = self.network(setting.items, min(setting.text_width, self.text_dim), columns)
         rest = {name: value for name, value in arrays.items() if name != packed}
@@ -223,7 +220,7 @@ class UFGraphFormer(Algorithm):
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
         sums = {name: value for name, value in report.arrays.items() if isinstance(value, Tensor)}
-        if self.graph is not False and SUMS[0] in sums:
+        if self.graph is not False and self.graph.collecting(sums):
             state = self.graph.collected(state, sums, report.round)
             complete = report.round == self.graph.rounds
             return self._begun(state) if complete and self.transformer else state
@@ -238,19 +235,13 @@ class UFGraphFormer(Algorithm):
             return state
         generator = Key(int(state["seed"]), purpose=Purpose.INIT, part=4).generator()
         vectors = self.graph.item_vectors(state, self.dim, generator)
-        net = with_item_vectors(state["net"], vectors)
-        return state | {"net": net, "net.mean": net}
+        return state | begun(with_item_vectors(state["net"], vectors))
 
     def blends(self) -> Tensor:
         """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
-        others = len(self._parts) - 1
+        graph = len(OPERATORS) + (self.head is not False) if self.graph is not False else 0
+        others = graph + self.transformer - 1
         return torch.tensor([(*mix, 1.0) for mix in product(SHARES, repeat=others)])
-
-    @property
-    def _parts(self) -> tuple[str, ...]:
-        graph = () if self.graph is False else OPERATORS
-        head = () if self.graph is False or self.head is False else ("head",)
-        return (*graph, *head, "transformer") if self.transformer else (*graph, *head)
 
     def parts(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.parts`: each part's scores, standardised for each user."""
@@ -261,22 +252,49 @@ class UFGraphFormer(Algorithm):
                 head = self.head.scores(shared["features"], shared["graph.counts"], inputs)
                 scores.append(standardised(head))
         if self.transformer:
-            scores.append(standardised(self._next_item(shared, inputs, scores[: len(OPERATORS)])))
+            recent, length = inputs.last(self.history)
+            own = recent[:, : int(length.max())], inputs.text, length
+            scores.append(standardised(self._next_item(shared, *own, scores[: len(OPERATORS)])))
         return torch.stack(scores)
 
-    def _next_item(self, shared: dict[str, Tensor], inputs: Shard, graph: list[Tensor]) -> Tensor:
-        """The Transformer's scores after each whole history, on top of the graph's."""
+    def _next_item(
+        self,
+        shared: dict[str, Tensor],
+        recent: Tensor,
+        text: Tensor,
+        place: Tensor,
+        graph: list[Tensor],
+    ) -> Tensor:
+        """The Transformer's scores after ``place`` items of a stretch, on top of the graph's."""
         public = self._public(shared)
         params = public.network.unpack(public.net, public.features)
-        recent, length = inputs.last(self.history)
-        recent = recent[:, : int(length.max())]
-        states = public.network.states(params, recent, inputs.text @ shared["projection"])
-        clients = torch.arange(len(inputs), device=length.device)
-        logits = public.network.logits(params, states[clients, length])
+        states = public.network.states(params, recent, text @ shared["projection"])
+        clients = torch.arange(len(text), device=place.device).view(-1, *[1] * (place.dim() - 1))
+        logits = public.network.logits(params, states[clients, place])
         if public.outside is None:
             return logits
         return public.network.with_outside(params, logits, torch.stack(graph))
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        return torch.einsum("p,pci->ci", task.shared["blend"], self.parts(task, inputs, private))
+        parts, shared = self.parts(task, inputs, private), task.shared
+        if self.personal is False:
+            return torch.einsum("p,pci->ci", shared["blend"], parts)
+        weights = self.personal.weights(partial(self._before, shared), shared["blend"], inputs)
+        return torch.einsum("cp,pci->ci", weights, parts)
+
+    def _before(self, shared: dict[str, Tensor], own: Shard, place: Tensor) -> Tensor:
+        """The parts' scores before some training items, see `Before`."""
+        stretch, length = own.last(self.history + 1)
+        here = place - (own.counts - length)[:, None]
+        clients, scores = torch.arange(len(own), device=place.device)[:, None], list[Tensor]()
+        if self.graph is not False:
+            after = beneath(self.graph, shared, None)(stretch, own)
+            scores += after[:, clients, (here - 1).clamp(min=0)]
+            if self.head is not False:
+                head = self.head.before(shared["features"], shared["graph.counts"], own, place)
+                scores.append(standardised(head))
+        if self.transformer:
+            seen = stretch[:, :-1], own.text, here.clamp(min=0)
+            scores.append(standardised(self._next_item(shared, *seen, scores[: len(OPERATORS)])))
+        return torch.stack(scores)
