@@ -128,3 +128,12 @@ def test_to_moves_every_tensor(shard: Shard) -> None:
     for name, value in vars(moved).items():
         assert name == "catalogue" or value.device.type == "meta"
     assert moved.catalogue == ITEMS
+
+
+def test_until_keeps_the_oldest(shard: Shard) -> None:
+    count = torch.arange(len(shard)) % 4
+    some = shard.until(count)
+    assert torch.equal(some.counts, torch.minimum(count, shard.counts))
+    for user in range(len(shard)):
+        own = some.items[some.ptr[user] : some.ptr[user + 1]]
+        assert torch.equal(own, shard.items[shard.ptr[user] :][: len(own)])

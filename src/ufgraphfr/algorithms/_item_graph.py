@@ -11,13 +11,12 @@ it in ``rounds`` parts of about equal size, each a public block of the matrix's 
 """
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.algorithms._graph_spec import GraphSpec
+from ufgraphfr.algorithms._sparse_graph import SPARSE_SUMS, SparseGraph, narrow, smooth_factors
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.rows import owners
-from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.item_graph import (
     co_interactions,
@@ -30,44 +29,24 @@ from ufgraphfr.ops.item_graph import (
 from ufgraphfr.ops.leave_own_out import near_scores, past_sums, ridge_scores
 from ufgraphfr.ops.recency import propagate, recency
 
-LARGEST = 30_000
-"""Items up to which the operators are held densely (3.6 GB each)."""
 SUMS = ("graph.pairs", "graph.near")
 
 
-class ItemGraph(Spec):
-    """Hyper-parameters of the item graph."""
+class ItemGraph(GraphSpec):
+    """The item graph of a catalogue; beyond ``dense_items`` items see `_sparse_graph`."""
 
-    rounds: int = Field(8, ge=1)
-    """Rounds over which the contributions are spread."""
-    ridge: float = Field(1000.0, gt=0)
-    """Regulariser of the ridge operator."""
-    reach: int = Field(20, ge=1)
-    """The farthest distance between two items that are near each other."""
-    near: float = Field(0.9, gt=0, le=1)
-    """Nearness of two items relative to two that lie one place nearer."""
-    levels: int = Field(7, ge=1)
-    """Nearness is rounded to whole numbers up to this."""
-    shrink: float = Field(5.0, ge=0)
-    """Pulls the links of rare items to zero."""
-    decay: float = Field(0.8, gt=0, le=1)
-    """Weight of a history item relative to the next one."""
-    rank: int = Field(64, ge=1)
-    """Smoothest directions that are kept."""
-    power: float = Field(0.2, ge=0, le=0.5)
-    """How far they discount popular items."""
-    smooth_decay: float = Field(1.0, gt=0, le=1)
-    """As ``decay``, for the smooth part: lasting taste."""
-
-    @property
-    def weights(self) -> Tensor:
-        """What a client adds for two items 1, 2, ... places apart, whole, float ``[reach]``."""
-        return (self.levels * self.near ** torch.arange(self.reach)).round()
+    def sparse(self, items: int) -> SparseGraph | None:
+        """The sparse form, for a large catalogue."""
+        return SparseGraph(self) if items > self.dense_items else None
 
     @property
     def whole(self) -> dict[str, int]:
         """The most that one client adds to an entry of each sum."""
-        return dict(zip(SUMS, (1, self.levels), strict=True))
+        return dict(zip(SUMS, (1, self.levels), strict=True)) | SparseGraph(self).whole
+
+    def collecting(self, sums: State) -> bool:
+        """Whether these are sums for the graph."""
+        return SUMS[0] in sums or SPARSE_SUMS[0] in sums
 
     def contribution(self, shard: Shard, round_number: int) -> dict[str, Tensor]:
         """What these clients add, whole numbers ``[entries]``, summed over them.
@@ -76,27 +55,22 @@ class ItemGraph(Spec):
             shard: the clients' data.
             round_number: from 1 to ``rounds``: which rows.
         """
+        if sparse := self.sparse(shard.catalogue):
+            return sparse.contribution(shard, round_number)
         rows = self._rows(shard.catalogue, round_number)
         own = (shard.ptr, shard.items, shard.catalogue)
         weights = self.weights.to(shard.items.device)
         blocks = co_interactions(*own, rows), nearness(*own, weights, rows)
         upper = _upper(rows, shard.catalogue, shard.items.device)
         return {
-            name: _narrow(block[upper], len(shard) * self.whole[name])
+            name: narrow(block[upper], len(shard) * self.whole[name])
             for name, block in zip(SUMS, blocks, strict=True)
         }
 
     def empty(self, items: int) -> State:
-        """Sums and operators before anybody has contributed.
-
-        Raises:
-            InputError: the catalogue is too large for dense operators.
-        """
-        if items > LARGEST:
-            raise InputError(
-                f"the item graph holds items^2 numbers, too many for {items:,} items (at most "
-                f"{LARGEST:,}): set graph = false under [algorithm]"
-            )
+        """Sums and operators before anybody has contributed."""
+        if sparse := self.sparse(items):
+            return sparse.empty(items)
         nothing: State = {name: torch.zeros(items, items) for name in (*SUMS, "graph.inverse")}
         few = {"graph.smooth": torch.zeros(items, self.rank), "graph.counts": torch.zeros(items)}
         return nothing | few
@@ -104,6 +78,8 @@ class ItemGraph(Spec):
     def collected(self, state: State, sums: dict[str, Tensor], round_number: int) -> State:
         """The server's memory with one more part of the sums, and at last the operators."""
         items = len(state["graph.counts"])
+        if sparse := self.sparse(items):
+            return sparse.collected(state, sums, round_number)
         rows = self._rows(items, round_number)
         upper = _upper(rows, items, state["graph.counts"].device)
         kept = {name: state[name].clone() for name in SUMS}
@@ -131,6 +107,8 @@ class ItemGraph(Spec):
 
     def scores(self, shared: dict[str, Tensor], inputs: Shard) -> Tensor:
         """Each operator's scores of the whole history, float ``[3, clients, items]``."""
+        if sparse := self.sparse(inputs.catalogue):
+            return sparse.scores(shared, inputs)
         weights = recency(inputs.ptr, self.decay)
         own = inputs.ptr, inputs.items, weights
         inverse = shared["graph.inverse"]
@@ -139,7 +117,7 @@ class ItemGraph(Spec):
         owner = owners(inputs.ptr, len(inputs.items))
         together.index_put_((owner, inputs.items), weights.to(together.dtype), accumulate=True)
         near = propagate(*own, shared["graph.near"])
-        into, out = self._smooth(shared)
+        into, out = smooth_factors(shared, self.power)
         lasting = recency(inputs.ptr, self.smooth_decay)
         smooth = propagate(inputs.ptr, inputs.items, lasting, into) @ out
         return torch.stack((together, near, smooth))
@@ -157,9 +135,11 @@ class ItemGraph(Spec):
         Returns:
             float ``[3, clients, length, items]``.
         """
+        if sparse := self.sparse(shard.catalogue):
+            return sparse.training_scores(shared, seen, shard)
         weights = self.weights.to(seen.device) / self.levels
         counts, near = shared["graph.counts"], shared["graph.near"]
-        into, out = self._smooth(shared)
+        into, out = smooth_factors(shared, self.power)
         own = seen, shared["graph.inverse"], shard.ptr, shard.items
         return torch.stack(
             (
@@ -169,14 +149,10 @@ class ItemGraph(Spec):
             )
         )
 
-    def _smooth(self, shared: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The smooth operator as factors ``[items, rank]`` and ``[rank, items]``."""
-        scale = shared["graph.counts"].clamp(min=1)[:, None] ** self.power
-        vectors = shared["graph.smooth"]
-        return vectors / scale, (vectors * scale).T
-
     def item_vectors(self, state: State, dim: int, generator: torch.Generator) -> Tensor:
         """Item vectors ``[items, dim]`` whose products approximate nearness, of unit variance."""
+        if sparse := self.sparse(len(state["graph.counts"])):
+            return sparse.item_vectors(state, dim, generator)
         # an item is as near to itself as can be
         total = state["graph.counts"]
         operator = state["graph.near"] + torch.diag(total / (total + self.shrink))
@@ -192,9 +168,3 @@ def _upper(rows: range, items: int, device: torch.device) -> Tensor:
     """Which entries of a block of rows lie on or above the diagonal, bool ``[rows, items]``."""
     row = torch.arange(rows.start, rows.stop, device=device)
     return torch.arange(items, device=device) >= row[:, None]
-
-
-def _narrow(counts: Tensor, bound: int) -> Tensor:
-    """The same whole numbers, at most ``bound``, in the fewest bytes."""
-    kinds = (torch.uint8, torch.int16, torch.int32, torch.int64)
-    return counts.to(next(kind for kind in kinds if bound <= torch.iinfo(kind).max))

@@ -22,7 +22,8 @@ from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.next_item import cross_entropy
-from ufgraphfr.models.transformer import Transformer
+from ufgraphfr.models.sampled_softmax import sampled_cross_entropy
+from ufgraphfr.models.transformer import Params, Transformer
 
 GROUP = 16
 """Clients trained at once: of like length, so that little is padding; results do not depend on
@@ -33,8 +34,9 @@ FARTHEST = 5.0
 the server has hardly seen (a late position) has next to no scale."""
 
 Outside = Callable[[Tensor, Shard], Tensor]
-"""From stretches ``[clients, length]`` and histories to scores ``[outside, clients, length,
-items]``."""
+"""From stretches ``[clients, length]`` and histories to scores after each item but the last,
+``[outside, clients, length - 1, items]``; of a sample of items, ``sample + 1`` columns, the next
+item's last."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Public:
         absent: bool ``[items]``, items that nobody has.
         outside: scores from elsewhere, or None.
         scale: float ``[size]``, of each weight's local steps.
+        sample: int64 ``[sample]``, the items of this round's denominators, or None for all.
     """
 
     network: Transformer
@@ -56,6 +59,7 @@ class Public:
     absent: Tensor
     outside: Outside | None
     scale: Tensor | None = None
+    sample: Tensor | None = None
 
 
 class SequenceTraining(Spec):
@@ -72,6 +76,16 @@ class SequenceTraining(Spec):
     """Whether each position of the cohort counts once, or each client."""
     apart: bool = False
     """Form each client's update, as a clip, a codec or a budget needs, and not the sum alone."""
+    candidates: int | None = Field(None, ge=2)
+    """Items, drawn anew for each round and public, from which the softmax's denominator is
+    estimated; None computes it over the whole catalogue."""
+
+    def sample(self, items: int, key: Key) -> Tensor | None:
+        """This round's candidates, int64 ``[candidates]`` on the CPU, the same for all clients."""
+        if self.candidates is None:
+            return None
+        generator = key.to(Purpose.NEGATIVES).generator()
+        return torch.randperm(items, generator=generator)[: self.candidates]
 
     def update(self, public: Public, shard: Shard, key: Key, history: int) -> Update:
         """The clients' ``gradient`` and how much each ``count``s.
@@ -120,15 +134,7 @@ class SequenceTraining(Spec):
         """The gradient of the group's summed loss, without forming each client's."""
         weights = public.net.detach().requires_grad_()
         params = public.network.unpack(weights, public.features)
-        places = cross_entropy(
-            public.network,
-            params,
-            batch.targets,
-            batch.text,
-            batch.dropout,
-            batch.outside,
-            public.absent,
-        )
+        places = _losses(public, params, batch.targets, batch.text, batch.dropout, batch.outside)
         loss = places.sum(1) / batch.length
         total = places.sum() if self.weighting == "positions" else loss.sum()
         (gradient,) = torch.autograd.grad(total, weights)
@@ -147,7 +153,7 @@ class SequenceTraining(Spec):
         )
         outside = None
         if public.outside is not None:
-            scores = public.outside(targets[:, :-1], shard)
+            scores = public.outside(targets, shard)
             # before the first item there is nothing to go by
             outside = torch.nn.functional.pad(scores, (0, 0, 1, 0))
         return _Batch(targets, shard.text, masks, outside, (targets >= 0).sum(1).to(public.net))
@@ -179,16 +185,28 @@ def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tenso
         own: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None, outside: Tensor | None
     ) -> Tensor:
         params = public.network.unpack(own, public.features)
-        places = cross_entropy(
-            public.network, params, targets, text, dropout, outside, public.absent
-        )
-        return places.sum()
+        return _losses(public, params, targets, text, dropout, outside).sum()
 
     along = (0, 0, 0, _second(batch.dropout), _second(batch.outside))
     gradient, total = vmap(grad_and_value(loss), in_dims=along)(
         weights, batch.targets, batch.text, batch.dropout, batch.outside
     )
     return gradient / batch.length[:, None], total / batch.length
+
+
+def _losses(
+    public: Public,
+    params: Params,
+    targets: Tensor,
+    text: Tensor,
+    dropout: Tensor | None,
+    outside: Tensor | None,
+) -> Tensor:
+    """Each place's loss, see `cross_entropy` and `sampled_cross_entropy`."""
+    own = public.network, params, targets, text, dropout, outside, public.absent
+    if public.sample is None:
+        return cross_entropy(*own)
+    return sampled_cross_entropy(*own, public.sample)
 
 
 def _second(value: Tensor | None) -> int | None:

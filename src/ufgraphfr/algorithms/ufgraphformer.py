@@ -10,6 +10,7 @@ standardised over the catalogue, and adds them with weights that validation pick
 """
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import ClassVar, Literal
 
@@ -17,8 +18,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ufgraphfr.algorithms._item_graph import SUMS, ItemGraph
+from ufgraphfr.algorithms._beneath import beneath
+from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
+from ufgraphfr.algorithms._personal_blend import PersonalBlend
 from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
@@ -74,12 +77,19 @@ class UFGraphFormer(Algorithm):
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is evaluated."""
 
+    personal: PersonalBlend | Literal[False] = False
+    """Whether each device fits weights of its own for the parts."""
+
     @model_validator(mode="after")
     def _consistent(self) -> "UFGraphFormer":
         if self.dim % self.heads:
             raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
+        if self.personal and self.personal.last > self.history:
+            raise ValueError(
+                f"personal.last = {self.personal.last} must be at most history = {self.history}"
+            )
         return self
 
     def network(self, items: int, text_width: int, columns: int) -> Transformer:
@@ -166,7 +176,8 @@ class UFGraphFormer(Algorithm):
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         if "net" in task.shared:
-            public = self._public(task.shared)
+            sample = self.training.sample(shard.catalogue, key)
+            public = self._public(task.shared, sample)
             shard = replace(shard, text=shard.text @ task.shared["projection"])
             return self.training.update(public, shard, key, self.history), private
         no_loss = torch.zeros(len(shard), device=shard.items.device)
@@ -175,26 +186,23 @@ class UFGraphFormer(Algorithm):
         sums = self.graph.contribution(shard, task.round)
         return Update({**sums}, no_loss, summed=True), private
 
-    def _public(self, shared: dict[str, Tensor]) -> Public:
+    def _public(self, shared: dict[str, Tensor], sample: Tensor | None = None) -> Public:
         """What a device trains with."""
         features, graph = shared["features"], self.graph
         width = shared["projection"].shape[1]
         network = self.network(len(features), width, features.shape[1])
         absent = torch.zeros(len(features), dtype=torch.bool, device=features.device)
-        if graph is False:
-            return Public(network, shared["net"], features, absent, None, shared.get("net.scale"))
-
-        def outside(seen: Tensor, shard: Shard) -> Tensor:
-            return standardised(graph.training_scores(shared, seen, shard))
-
-        absent = shared["graph.counts"] == 0
-        beneath = outside if self.residual else None
-        return Public(network, shared["net"], features, absent, beneath, shared.get("net.scale"))
+        sample, outside = None if sample is None else sample.to(features.device), None
+        if graph is not False:
+            absent = shared["graph.counts"] == 0
+            outside = beneath(graph, shared, sample) if self.residual else None
+        scale = shared.get("net.scale")
+        return Public(network, shared["net"], features, absent, outside, scale, sample)
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
         sums = {name: value for name, value in report.arrays.items() if isinstance(value, Tensor)}
-        if self.graph is not False and SUMS[0] in sums:
+        if self.graph is not False and self.graph.collecting(sums):
             state = self.graph.collected(state, sums, report.round)
             complete = report.round == self.graph.rounds
             return self._begun(state) if complete and self.transformer else state
@@ -247,22 +255,51 @@ class UFGraphFormer(Algorithm):
                 head = self.head.scores(shared["features"], shared["graph.counts"], inputs)
                 scores.append(standardised(head))
         if self.transformer:
-            scores.append(standardised(self._next_item(shared, inputs, scores[: len(OPERATORS)])))
+            recent, length = inputs.last(self.history)
+            recent = recent[:, : int(length.max())]
+            own = recent, inputs.text, length
+            scores.append(standardised(self._next_item(shared, *own, scores[: len(OPERATORS)])))
         return torch.stack(scores)
 
-    def _next_item(self, shared: dict[str, Tensor], inputs: Shard, graph: list[Tensor]) -> Tensor:
-        """The Transformer's scores after each whole history, on top of the graph's."""
+    def _next_item(
+        self,
+        shared: dict[str, Tensor],
+        recent: Tensor,
+        text: Tensor,
+        place: Tensor,
+        graph: list[Tensor],
+    ) -> Tensor:
+        """The Transformer's scores after ``place`` items of a stretch, on top of the graph's."""
         public = self._public(shared)
         params = public.network.unpack(public.net, public.features)
-        recent, length = inputs.last(self.history)
-        recent = recent[:, : int(length.max())]
-        states = public.network.states(params, recent, inputs.text @ shared["projection"])
-        clients = torch.arange(len(inputs), device=length.device)
-        logits = public.network.logits(params, states[clients, length])
+        states = public.network.states(params, recent, text @ shared["projection"])
+        clients = torch.arange(len(text), device=place.device).view(-1, *[1] * (place.dim() - 1))
+        logits = public.network.logits(params, states[clients, place])
         if public.outside is None:
             return logits
         return public.network.with_outside(params, logits, torch.stack(graph))
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        return torch.einsum("p,pci->ci", task.shared["blend"], self.parts(task, inputs, private))
+        parts, shared = self.parts(task, inputs, private), task.shared
+        if self.personal is False:
+            return torch.einsum("p,pci->ci", shared["blend"], parts)
+        before = partial(self._before, shared)
+        weights = self.personal.weights(before, shared["blend"], inputs)
+        return torch.einsum("cp,pci->ci", weights, parts)
+
+    def _before(self, shared: dict[str, Tensor], own: Shard, place: Tensor) -> Tensor:
+        """The parts' scores before some training items, see `Before`."""
+        stretch, length = own.last(self.history + 1)
+        here = place - (own.counts - length)[:, None]
+        clients, scores = torch.arange(len(own), device=place.device)[:, None], list[Tensor]()
+        if self.graph is not False:
+            after = beneath(self.graph, shared, None)(stretch, own)
+            scores += after[:, clients, (here - 1).clamp(min=0)]
+            if self.head is not False:
+                head = self.head.before(shared["features"], shared["graph.counts"], own, place)
+                scores.append(standardised(head))
+        if self.transformer:
+            seen = stretch[:, :-1], own.text, here.clamp(min=0)
+            scores.append(standardised(self._next_item(shared, *seen, scores[: len(OPERATORS)])))
+        return torch.stack(scores)

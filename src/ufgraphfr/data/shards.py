@@ -81,6 +81,12 @@ class Shard:
         kept = (self.counts - start).clamp(max=length)
         return self._padded(self.ptr[:-1] + start, kept, length)
 
+    def until(self, count: Tensor) -> "Shard":
+        """The same clients with the oldest ``count`` items of their histories."""
+        kept = torch.minimum(count, self.counts)
+        ptr = torch.cat((kept.new_zeros(1), kept.cumsum(0)))
+        return self.with_history(ptr, self.items[ranges(self.ptr[:-1], kept)])
+
     def _padded(self, starts: Tensor, kept: Tensor, length: int) -> Tensor:
         padded = torch.full((len(self), length), -1, device=self.items.device)
         owner = torch.repeat_interleave(torch.arange(len(self), device=kept.device), kept)

@@ -6,17 +6,19 @@ import torch
 from torch import Tensor
 
 
-def standardised(scores: Tensor) -> Tensor:
+def standardised(scores: Tensor, among: int | None = None) -> Tensor:
     """z-scores over all items, for each user.
 
     Args:
         scores: float ``[..., items]``.
+        among: mean and deviation are those of so many first columns; None for all.
 
     Returns:
         float of the same shape; zero where a user has the same score everywhere.
     """
-    centred = scores - scores.mean(-1, keepdim=True)
+    among = scores.shape[-1] if among is None else among
+    centred = scores - scores[..., :among].mean(-1, keepdim=True)
     # several times as fast as torch.std
-    length = torch.linalg.vector_norm(centred, dim=-1, keepdim=True)
-    std = length / math.sqrt(max(1, scores.shape[-1] - 1))
+    length = torch.linalg.vector_norm(centred[..., :among], dim=-1, keepdim=True)
+    std = length / math.sqrt(max(1, among - 1))
     return centred.div_(std.clamp_(min=torch.finfo(scores.dtype).tiny))

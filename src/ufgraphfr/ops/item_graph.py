@@ -43,7 +43,12 @@ def co_interactions(
 
 
 def nearness(
-    ptr: Tensor, items: Tensor, catalogue: int, weights: Tensor, rows: range | None = None
+    ptr: Tensor,
+    items: Tensor,
+    catalogue: int,
+    weights: Tensor,
+    rows: range | None = None,
+    bucket: Tensor | None = None,
 ) -> Tensor:
     """How near to each other two items are in the clients' histories.
 
@@ -53,21 +58,24 @@ def nearness(
         catalogue: how many items there are.
         weights: float ``[reach]``, of two items 1, 2, ... places apart.
         rows: only these rows of the matrix; None for all.
+        bucket: int64 ``[catalogue]``, which column each item counts in; None for its own.
 
     Returns:
-        float32 ``[rows, catalogue]``; the whole matrix is symmetric, zero on the diagonal.
+        float32 ``[rows, columns]``; the whole matrix is symmetric, zero on the diagonal.
     """
     rows = range(catalogue) if rows is None else rows
-    owner = owners(ptr, len(items))
-    counts = torch.zeros(len(rows) * catalogue, device=items.device)
+    width = catalogue if bucket is None else int(bucket.max()) + 1
+    column = items if bucket is None else bucket[items]
+    owner, counts = owners(ptr, len(items)), torch.zeros(len(rows) * width, device=items.device)
     for gap, weight in enumerate(weights.tolist(), start=1):
         same = owner[:-gap] == owner[gap:]
-        before, after = items[:-gap][same], items[gap:][same]
+        before, after = slice(None, -gap), slice(gap, None)
         for one, other in ((before, after), (after, before)):
-            ours = (one >= rows.start) & (one < rows.stop)
-            pair = (one[ours] - rows.start) * catalogue + other[ours]
+            row = items[one] - rows.start
+            ours = same & (row >= 0) & (row < len(rows))
+            pair = row[ours] * width + column[other][ours]
             counts.index_add_(0, pair, counts.new_full((len(pair),), weight))
-    return counts.view(len(rows), catalogue)
+    return counts.view(len(rows), width)
 
 
 def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor:
@@ -144,7 +152,7 @@ def low_pass(gram: Tensor, power: float, rank: int) -> Tensor:
     """
     scale = gram.diagonal().clamp(min=1) ** -power
     generator = torch.Generator().manual_seed(0)
-    vectors, _ = _largest(gram * torch.outer(scale, scale), rank, generator)
+    vectors, _ = largest(gram * torch.outer(scale, scale), rank, generator)
     return torch.nn.functional.pad(vectors, (0, rank - vectors.shape[1]))
 
 
@@ -162,14 +170,14 @@ def spectral(operator: Tensor, dim: int, generator: torch.Generator) -> Tensor:
         float32 ``[items, dim]``, V with V V^T the part of ``operator`` with the largest positive
         eigenvalues.
     """
-    vectors, value = _largest(operator, dim, generator)
+    vectors, value = largest(operator, dim, generator)
     best = torch.nn.functional.pad(vectors * value.clamp(min=0).sqrt(), (0, dim - len(value)))
     rotation = torch.linalg.qr(torch.randn(dim, dim, generator=generator)).Q
     turned: Tensor = best @ rotation.to(operator)
     return turned
 
 
-def _largest(operator: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def largest(operator: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Eigenvectors ``[items, count]`` with the largest eigenvalues, and these.
 
     Subspace iteration: Halko, Martinsson, Tropp, SIAM Review 53(2), 2011.

@@ -30,13 +30,8 @@ def near_scores(
     """
     items = seen.clamp(min=0)
     scores = past_sums(seen, operator, decay)
-    place = torch.arange(seen.shape[1], device=seen.device)
-    gap = (place[:, None] - place).abs()
-    by_gap = torch.cat((weights.new_zeros(1), weights, weights.new_zeros(seen.shape[1])))
-    root = total[items].clamp(min=1).sqrt()
-    own = by_gap[gap.clamp(max=len(by_gap) - 1)] * (seen >= 0)[:, None, :]
-    own = own / (root[:, :, None] * root[:, None, :] + shrink)
-    return scores.scatter_add_(2, _at_each(items), -(_past(seen, decay, operator) @ own))
+    own = own_links(seen, total, shrink, weights)
+    return scores.scatter_add_(2, _at_each(items), -(past_weights(seen, decay, operator) @ own))
 
 
 def ridge_scores(seen: Tensor, inverse: Tensor, ptr: Tensor, items: Tensor, decay: float) -> Tensor:
@@ -52,7 +47,7 @@ def ridge_scores(seen: Tensor, inverse: Tensor, ptr: Tensor, items: Tensor, deca
     Returns:
         float ``[clients, length, items]``.
     """
-    picked, past = seen.clamp(min=0), _past(seen, decay, inverse)
+    picked, past = seen.clamp(min=0), past_weights(seen, decay, inverse)
     # P x for each client's x, and x^T P x
     history = inverse.new_zeros(len(seen), len(inverse))
     history[owners(ptr, len(items)), items] = 1
@@ -76,7 +71,24 @@ def past_sums(seen: Tensor, operator: Tensor, decay: float) -> Tensor:
     return sums
 
 
-def _past(seen: Tensor, decay: float, like: Tensor) -> Tensor:
+def own_links(stretch: Tensor, total: Tensor, shrink: float, weights: Tensor) -> Tensor:
+    """What clients added to the nearness operator, place by place ``[clients, length, length]``.
+
+    Args:
+        stretch: the histories.
+        total: float ``[items]``, how many clients have each item.
+        shrink: as in the operator.
+        weights: float ``[reach]``.
+    """
+    place = torch.arange(stretch.shape[1], device=stretch.device)
+    gap = (place[:, None] - place).abs()
+    by_gap = torch.cat((weights.new_zeros(1), weights, weights.new_zeros(1)))
+    root = total[stretch.clamp(min=0)].clamp(min=1).sqrt()
+    own = by_gap[gap.clamp(max=len(by_gap) - 1)] * (stretch >= 0)[:, None, :]
+    return own / (root[:, :, None] * root[:, None, :] + shrink)
+
+
+def past_weights(seen: Tensor, decay: float, like: Tensor) -> Tensor:
     """Each place's weights of the items up to it, float ``[clients, length, length]``."""
     place = torch.arange(seen.shape[1], device=seen.device)
     age = place[:, None] - place

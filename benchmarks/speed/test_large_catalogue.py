@@ -1,0 +1,85 @@
+"""The sparse item graph on a generated federation: 100,000 items, 10,000 clients of 40 items each.
+
+Collecting everybody's contributions, reading the links out of them, one round of 64 clients with
+1,000 candidates, and the scores of 64 clients; CPU time, and the memory of the operators.
+"""
+
+import time
+
+import pytest
+import torch
+
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import State
+from ufgraphfr.data.shards import Shard
+
+CLIENTS, ITEMS, EACH, COHORT = 10_000, 100_000, 40, 64
+MODEL = UFGraphFormer(text=False, head=False, training={"candidates": 1000})  # type: ignore[arg-type]
+SETTING = Setting(items=ITEMS, clients=CLIENTS, text_width=1, seed=0)
+
+measured = pytest.mark.benchmark(group="100,000 items", timer=time.process_time)
+
+
+@pytest.fixture(scope="module")
+def shard() -> Shard:
+    """Each client walks among items of like number, whose popularity falls with it."""
+    generator = torch.Generator().manual_seed(0)
+    start = (ITEMS - 200) * torch.rand(CLIENTS, 1, generator=generator) ** 3
+    step = torch.rand(CLIENTS, 150, generator=generator).argsort(1)[:, :EACH]
+    items = (start.long() + step).flatten()
+    ptr = torch.arange(CLIENTS + 1) * EACH
+    barred = items.view(CLIENTS, EACH).sort(1).values.flatten()
+    return Shard(torch.arange(CLIENTS), ptr, items, ptr, barred, torch.ones(CLIENTS, 1), ITEMS)
+
+
+@pytest.fixture(scope="module")
+def sums(shard: Shard) -> list[State]:
+    assert MODEL.graph
+    rounds = range(1, MODEL.graph.rounds + 1)
+    return [MODEL.graph.contribution(shard, number) for number in rounds]
+
+
+@pytest.fixture(scope="module")
+def state(sums: list[State]) -> State:
+    return collected(sums)
+
+
+def collected(sums: list[State]) -> State:
+    assert MODEL.graph
+    state = MODEL.init_server(SETTING)
+    for number, part in enumerate(sums, start=1):
+        state = MODEL.graph.collected(state, part, number)
+    return state
+
+
+@measured
+def test_collect(benchmark, shard: Shard) -> None:
+    benchmark.pedantic(MODEL.graph.contribution, args=(shard, 1), rounds=1)
+
+
+@measured
+def test_operators(benchmark, sums: list[State]) -> None:
+    state = benchmark.pedantic(collected, args=(sums,), rounds=1)
+    graph = [value for name, value in state.items() if name.startswith("graph.")]
+    size = sum(value.numel() * value.element_size() for value in graph)
+    benchmark.extra_info["megabytes"] = size / 1e6
+    # a dense operator alone has 40 GB
+    assert size < 250e6
+
+
+@measured
+def test_train(benchmark, shard: Shard, state: State) -> None:
+    some = shard.select(torch.arange(COHORT))
+    task = MODEL.broadcast(state, some.clients, 9)
+    update, _ = benchmark.pedantic(MODEL.local, args=(task, some, {}, Key(0, 9)), rounds=2)
+    assert update.loss.isfinite().all()
+
+
+@measured
+def test_score(benchmark, shard: Shard, state: State) -> None:
+    some = shard.select(torch.arange(COHORT))
+    task = MODEL.evaluated(state, some.clients, 9)
+    scores = benchmark.pedantic(MODEL.score, args=(task, some, {}), rounds=2)
+    assert scores.isfinite().all()

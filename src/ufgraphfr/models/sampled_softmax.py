@@ -1,0 +1,59 @@
+"""Cross-entropy of the next item whose denominator is estimated from a sample of the catalogue.
+
+Bengio and Senécal, "Adaptive importance sampling to accelerate training of a neural probabilistic
+language model", IEEE Trans. Neural Networks 19(4), 2008; for sequences of items Klenitskiy and
+Vasilev, RecSys 2023. With C' sampled items besides the target t, drawn uniformly from the other
+``items - 1``, the denominator ``exp(s_t) + sum of exp(s_j + log((items - 1) / C'))`` is unbiased,
+and with everything sampled it is the softmax itself.
+"""
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.models.transformer import Params, Transformer
+
+_NEVER = -1e9
+"""The score of an item that is not on offer."""
+
+
+def sampled_cross_entropy(
+    network: Transformer,
+    params: Params,
+    targets: Tensor,
+    text: Tensor,
+    dropout: Tensor | None,
+    outside: Tensor | None,
+    absent: Tensor,
+    sample: Tensor,
+) -> Tensor:
+    """Each place's cross-entropy, estimated.
+
+    Args:
+        network: the shapes.
+        params: the weights.
+        targets: int64 ``[..., length]``, a stretch of a history, -1 after its end.
+        text: float ``[..., text_width]``.
+        dropout: masks, see `Transformer.states`.
+        outside: float ``[outside, ..., length, sample + 1]``, scores from elsewhere of the sampled
+            items and, last, of the target; or None.
+        absent: bool ``[items]``, items that are not on offer.
+        sample: int64 ``[sample]``, distinct items, uniformly drawn, for everybody the same.
+
+    Returns:
+        float ``[..., length]``, zero after the end.
+    """
+    states, wanted = network.states(params, targets[..., :-1], text, dropout), targets.clamp(min=0)
+    weight, bias = params["item.weight"], params["item.bias"]
+    target = (states * weight[wanted]).sum(-1) + bias[wanted]
+    others = states @ weight[sample].T + bias[sample]
+    logits = torch.cat((others, target[..., None]), -1)
+    if outside is not None:
+        logits = network.with_outside(params, logits, outside)
+    others, target = logits[..., :-1], logits[..., -1:]
+    # the target counts once, as itself
+    hit = wanted[..., None] == sample
+    left = (len(sample) - hit.sum(-1, keepdim=True)).clamp(min=1)
+    others = others + ((network.items - 1) / left).log()
+    others = others.masked_fill(hit | absent[sample], _NEVER)
+    total = torch.logsumexp(torch.cat((target, others), -1), -1)
+    return (total - target[..., 0]).masked_fill(targets < 0, 0.0)

@@ -1,0 +1,57 @@
+"""The sampled softmax against the full one: the same if all is sampled, unbiased if not."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.models.next_item import cross_entropy
+from ufgraphfr.models.sampled_softmax import sampled_cross_entropy
+from ufgraphfr.models.transformer import Params, Transformer
+
+NET = Transformer(
+    items=11, text_width=5, dim=8, hidden=12, heads=2, blocks=2, history=6, text=True, outside=2
+)
+STRETCH = torch.tensor([[3, 1, 4, 7, 5], [9, 2, 6, -1, -1]])
+ABSENT = torch.arange(11) == 8
+
+
+@pytest.fixture
+def params() -> Params:
+    generator = torch.Generator().manual_seed(0)
+    return NET.unpack(NET.init(generator) + 0.3 * torch.randn(NET.size, generator=generator))
+
+
+@pytest.fixture
+def outside() -> Tensor:
+    return torch.randn(2, *STRETCH.shape, NET.items, generator=torch.Generator().manual_seed(1))
+
+
+def sampled(params: Params, outside: Tensor | None, sample: Tensor) -> Tensor:
+    text = torch.ones(2, NET.text_width)
+    if outside is not None:
+        wanted = STRETCH.clamp(min=0)[None, :, :, None].expand(2, -1, -1, 1)
+        outside = torch.cat((outside[..., sample], outside.gather(-1, wanted)), -1)
+    return sampled_cross_entropy(NET, params, STRETCH, text, None, outside, ABSENT, sample)
+
+
+@pytest.mark.parametrize("beneath", [True, False])
+def test_with_everything_sampled_it_is_the_full_softmax(
+    params: Params, outside: Tensor, beneath: bool
+) -> None:
+    scores = outside if beneath else None
+    text = torch.ones(2, NET.text_width)
+    full = cross_entropy(NET, params, STRETCH, text, None, scores, ABSENT)
+    sample = torch.randperm(NET.items, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(sampled(params, scores, sample), full)
+
+
+def test_the_denominator_is_unbiased(params: Params, outside: Tensor) -> None:
+    """Averaged over every sample of three, exp(loss) is that of the full softmax."""
+    full = cross_entropy(NET, params, STRETCH, torch.ones(2, 5), None, outside, ABSENT).exp()
+    every = torch.combinations(torch.arange(NET.items), 3)
+    means = torch.stack([sampled(params, outside, sample).exp() for sample in every])
+    among = (every[:, :, None, None] == STRETCH).any(1)
+    for hit in (True, False):
+        chosen = (among == hit) & (STRETCH >= 0)
+        mean = (means * chosen).sum(0) / chosen.sum(0)
+        torch.testing.assert_close(mean[STRETCH >= 0], full[STRETCH >= 0])
