@@ -81,5 +81,5 @@ def test_no_history_is_served_with_the_shared_weights(checkerboard: Shard, feder
 
 
 def test_more_items_than_the_transformer_sees_are_refused() -> None:
-    with pytest.raises(InputError, match=r"personal\.last = 21"):
+    with pytest.raises(InputError, match="at most history = 20"):
         ALGORITHMS.build("ufgraphformer", SMALL | {"personal": {"last": 21}}, "[algorithm]")

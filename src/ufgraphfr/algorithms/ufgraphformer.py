@@ -87,9 +87,7 @@ class UFGraphFormer(Algorithm):
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
         if self.personal and self.personal.last > self.history:
-            raise ValueError(
-                f"personal.last = {self.personal.last} must be at most history = {self.history}"
-            )
+            raise ValueError(f"personal.last must be at most history = {self.history}")
         return self
 
     def network(self, items: int, text_width: int, columns: int) -> Transformer:
@@ -176,8 +174,7 @@ class UFGraphFormer(Algorithm):
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         if "net" in task.shared:
-            sample = self.training.sample(shard.catalogue, key)
-            public = self._public(task.shared, sample)
+            public = self._public(task.shared, self.training.sample(shard.catalogue, key))
             shard = replace(shard, text=shard.text @ task.shared["projection"])
             return self.training.update(public, shard, key, self.history), private
         no_loss = torch.zeros(len(shard), device=shard.items.device)
@@ -196,8 +193,8 @@ class UFGraphFormer(Algorithm):
         if graph is not False:
             absent = shared["graph.counts"] == 0
             outside = beneath(graph, shared, sample) if self.residual else None
-        scale = shared.get("net.scale")
-        return Public(network, shared["net"], features, absent, outside, scale, sample)
+        own = shared["net"], features, absent, outside
+        return Public(network, *own, shared.get("net.scale"), sample)
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
@@ -256,8 +253,7 @@ class UFGraphFormer(Algorithm):
                 scores.append(standardised(head))
         if self.transformer:
             recent, length = inputs.last(self.history)
-            recent = recent[:, : int(length.max())]
-            own = recent, inputs.text, length
+            own = recent[:, : int(length.max())], inputs.text, length
             scores.append(standardised(self._next_item(shared, *own, scores[: len(OPERATORS)])))
         return torch.stack(scores)
 
@@ -284,8 +280,7 @@ class UFGraphFormer(Algorithm):
         parts, shared = self.parts(task, inputs, private), task.shared
         if self.personal is False:
             return torch.einsum("p,pci->ci", shared["blend"], parts)
-        before = partial(self._before, shared)
-        weights = self.personal.weights(before, shared["blend"], inputs)
+        weights = self.personal.weights(partial(self._before, shared), shared["blend"], inputs)
         return torch.einsum("cp,pci->ci", weights, parts)
 
     def _before(self, shared: dict[str, Tensor], own: Shard, place: Tensor) -> Tensor:
