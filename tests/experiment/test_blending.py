@@ -20,7 +20,9 @@ def test_the_best_of_all_choices_is_taken() -> None:
     model = UFGraphFormer(dim=8, hidden=8, history=5)
     store = MemoryStore(model.init_private(prepared.setting, prepared.shard))
     state = model.init_server(prepared.setting)
-    state |= model.graph.operators(model.graph.contribution(prepared.shard))
+    for number in range(1, model.graph.rounds + 1):
+        sums = model.graph.contribution(prepared.shard, number)
+        state = model.graph.collected(state, sums, number)
     chosen = with_best_blend(model, state, store, prepared, 1, chunk=7)
     assert {k: v for k, v in chosen.items() if k != "blend"}.keys() == state.keys() - {"blend"}
 
