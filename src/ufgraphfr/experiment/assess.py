@@ -1,10 +1,11 @@
-"""Validation, test, cold users and yardsticks of one model, all through the same protocol."""
+"""Validation, test, new users, new items and yardsticks of one model, all through one protocol."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from ufgraphfr.data.split import Part
 from ufgraphfr.evaluation.cold import evaluate_cold
+from ufgraphfr.evaluation.new_items import evaluate_new_items
 from ufgraphfr.evaluation.protocol import Outcome, Score, evaluate, inputs, scored
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.references.base import Reference
@@ -32,6 +33,13 @@ def assess_cold(score: Score, prepared: Prepared, chunk: int) -> dict[str, float
     return evaluate_cold(score, prepared.shard, prepared.split, chunk).metrics
 
 
+def assess_new_items(score: Score, prepared: Prepared, chunk: int) -> dict[str, float] | None:
+    """NDCG@10 of new items, and that of chance, or None if no item is kept out of training."""
+    if len(prepared.split.new) == 0:
+        return None
+    return evaluate_new_items(score, prepared.shard, prepared.split, chunk).metrics
+
+
 def fitted_score(reference: Reference, prepared: Prepared) -> Score:
     """A reference, fitted to everybody's training rows."""
     fitted = reference.fit(prepared.shard)
@@ -44,8 +52,8 @@ def assess_yardsticks(
     """Every reference through the protocol.
 
     Returns:
-        ``validation``, ``test`` and, with cold users, ``cold`` metrics by kind; and the test
-        outcomes.
+        ``validation``, ``test`` and, where some are kept out, ``cold`` and ``new_items`` metrics
+        by kind; and the test outcomes.
     """
     metrics: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, Outcome] = {}
@@ -56,5 +64,6 @@ def assess_yardsticks(
             "validation": assess(score, prepared, "validation", chunk).metrics,
             "test": outcomes[reference.kind].metrics,
             "cold": assess_cold(score, prepared, chunk),
+            "new_items": assess_new_items(score, prepared, chunk),
         }
     return metrics, outcomes

@@ -65,7 +65,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
 def _split(dataset: Dataset, protocol: ProtocolSpec) -> Split:
     # the two shares are given if and only if the split is global-time
     if protocol.train_until is None or protocol.validate_until is None:
-        return leave_one_out(dataset, protocol.cold_users)
+        return leave_one_out(dataset, protocol.cold_users, protocol.cold_items or 0)
     split = global_time(dataset, protocol.train_until, protocol.validate_until)
     logger.info(
         "global-time: %s of %s users train; %s are asked for the validation, %s for the test",
