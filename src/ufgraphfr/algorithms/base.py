@@ -28,6 +28,7 @@ class Setting:
         text_width: E, of the embedded profiles.
         seed: of the initial weights, known to server and clients.
         features: float ``[items, columns]``, what is publicly known of each item, or None.
+        item_text: float ``[items, width]``, the embedded titles, for models that ask for them.
     """
 
     items: int
@@ -35,6 +36,7 @@ class Setting:
     text_width: int
     seed: int
     features: Tensor | None = None
+    item_text: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,11 @@ class Algorithm(Spec, ABC):
 
     def everyone(self, round_number: int) -> bool:
         """Whether this round asks every client once, whatever the size of a cohort."""
+        return False
+
+    @property
+    def asks_for_item_text(self) -> bool:
+        """Whether `Setting.item_text` is needed; embedding all titles takes a while."""
         return False
 
     def apart(self) -> "Algorithm":

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._item_graph import SUMS, ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
+from ufgraphfr.algorithms._new_items import NewItems
 from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
@@ -74,12 +75,18 @@ class UFGraphFormer(Algorithm):
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is evaluated."""
 
+    new_items: NewItems | None = None
+    """How items that nobody has are scored from what is public of them; without it they are last,
+    or ranked by what little the head and the features' part of the item vectors say."""
+
     @model_validator(mode="after")
     def _consistent(self) -> "UFGraphFormer":
         if self.dim % self.heads:
             raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
+        if self.new_items is not None and self.graph is False:
+            raise ValueError("new_items needs the graph's item counts to know which items are new")
         return self
 
     def network(self, items: int, text_width: int, columns: int) -> Transformer:
@@ -96,6 +103,11 @@ class UFGraphFormer(Algorithm):
             columns if self.features else 0,
             len(OPERATORS) if self.residual and self.graph is not False else 0,
         )
+
+    @property
+    def asks_for_item_text(self) -> bool:
+        """See `Algorithm.asks_for_item_text`."""
+        return self.new_items is not None and self.new_items.titles
 
     def apart(self) -> "UFGraphFormer":
         """See `Algorithm.apart`."""
@@ -119,6 +131,8 @@ class UFGraphFormer(Algorithm):
         state["projection"] = self._projection(setting.text_width, setting.seed)
         if self.graph is not False:
             state |= self.graph.empty(setting.items)
+        if self.new_items is not None:
+            state["public"] = self.new_items.public(state["features"], setting.item_text)
         if self.transformer:
             generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
             width = state["projection"].shape[1]
@@ -156,6 +170,8 @@ class UFGraphFormer(Algorithm):
         shared = {"blend": state["blend"], **self._lasting(state)}
         if self.transformer:
             shared["net"] = state["net.mean"]
+        if self.new_items is not None:
+            shared["public"] = state["public"]
         return Task(round_number, clients, shared, {})
 
     def _lasting(self, state: State) -> dict[str, Tensor]:
@@ -265,4 +281,8 @@ class UFGraphFormer(Algorithm):
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        return torch.einsum("p,pci->ci", task.shared["blend"], self.parts(task, inputs, private))
+        shared = task.shared
+        scores = torch.einsum("p,pci->ci", shared["blend"], self.parts(task, inputs, private))
+        if self.new_items is None:
+            return scores
+        return self.new_items.filled(scores, shared["public"], shared["graph.counts"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.data.dataset import Cleaning, Dataset
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.shards import Shard, build
@@ -58,8 +58,22 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
             text_width=text.shape[1],
             seed=experiment.seed,
             features=item_features(dataset),
+            item_text=_item_text(experiment, dataset),
         ),
     )
+
+
+def _item_text(experiment: Experiment, dataset: Dataset) -> torch.Tensor | None:
+    """Embedded titles and genres, if the algorithm asks for them."""
+    model = experiment.model
+    if not isinstance(model, Algorithm) or not model.asks_for_item_text:
+        return None
+    genres = dataset.features.get("genre", ((),) * len(dataset.items))
+    texts = [
+        f"{title}. {', '.join(own)}" if own else title
+        for title, own in zip(dataset.titles, genres, strict=True)
+    ]
+    return torch.from_numpy(embed(experiment.encoder, texts))
 
 
 def _split(dataset: Dataset, protocol: ProtocolSpec) -> Split:

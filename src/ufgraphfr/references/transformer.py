@@ -21,6 +21,9 @@ from ufgraphfr.models.transformer import Transformer
 from ufgraphfr.ops.adam import Moments, adam
 from ufgraphfr.references.base import Reference
 
+_GROUP = 16
+"""Clients computed at once: of like length, so that little is padding."""
+
 
 @final
 class CentralTransformer(Reference):
@@ -96,23 +99,24 @@ class CentralTransformer(Reference):
         self, network: Transformer, weights: Tensor, batch: Shard, key: Key, absent: Tensor
     ) -> Tensor:
         """Of the mean loss over all places of the batch, float ``[size]``."""
-        length = min(self.history + 1, int(batch.counts.max()))
-        spare = (batch.counts - length).clamp(min=0) + 1
-        start = key.to(Purpose.SHUFFLE).integers(batch.clients, 1, spare)[:, 0]
-        targets = batch.stretch(start, length)
-        masks = dropout_masks(
-            key.to(Purpose.DROPOUT),
-            batch.clients,
-            network.dropout_sites,
-            length,
-            self.dim,
-            self.dropout,
-        )
-        own = weights.detach().requires_grad_()
-        params = network.unpack(own)
-        losses = cross_entropy(network, params, targets, batch.text, masks, None, absent)
-        (gradient,) = torch.autograd.grad(losses.sum() / (targets >= 0).sum(), own)
-        return gradient
+        total, places = torch.zeros_like(weights), 0
+        by_length = batch.counts.argsort(descending=True, stable=True)
+        for group in by_length.split(_GROUP):
+            clients = batch.select(group)
+            length = min(self.history + 1, int(clients.counts.max()))
+            spare = (clients.counts - length).clamp(min=0) + 1
+            start = key.to(Purpose.SHUFFLE).integers(clients.clients, 1, spare)[:, 0]
+            targets = clients.stretch(start, length)
+            sites = (network.dropout_sites, length, self.dim)
+            masks = dropout_masks(
+                key.to(Purpose.DROPOUT), clients.clients, *sites, rate=self.dropout
+            )
+            own = weights.detach().requires_grad_()
+            params = network.unpack(own)
+            losses = cross_entropy(network, params, targets, clients.text, masks, None, absent)
+            total += torch.autograd.grad(losses.sum(), own)[0]
+            places += int((targets >= 0).sum())
+        return total / places
 
     def score(self, fitted: dict[str, Tensor], inputs: Shard) -> Tensor:
         """Every item's score after the whole history."""
