@@ -32,7 +32,7 @@ def test_agrees_with_scikit_learn() -> None:
     assert torch.equal(filled[:, :-4], scores[:, :-4])
     oracle = Ridge(alpha=0.7, fit_intercept=False).fit(public[:-4], scores[:, :-4].T)
     torch.testing.assert_close(
-        filled[:, -4:], torch.as_tensor(oracle.predict(public[-4:]).T), atol=1e-4, rtol=1e-4
+        filled[:, -4:], torch.as_tensor(oracle.predict(public[-4:]).T).float(), atol=1e-4, rtol=1e-4
     )
 
 
