@@ -2,8 +2,8 @@
 
 The intervals are several times what rounding does, and narrower than what is done to the flagship
 by its own contribution left in the graph (loss 2.66 and 2.89), an operator of the wrong sign (3.26
-and 3.09), gradients that pile up (3.07), no dropout in training (2.91), or dropout in scoring
-(validation .630). After a change that is meant to move them, set them anew and say why.
+and 3.09), gradients that pile up (3.065), no dropout in training (2.91), or dropout in scoring
+(validation .629). After a change that is meant to move them, set them anew and say why.
 """
 
 import json
@@ -36,7 +36,7 @@ FLAGSHIP = {
 @pytest.mark.parametrize(
     ("algorithm", "federation", "loss", "validation", "test"),
     [
-        (FLAGSHIP, {"rounds": 42, "cohort": 48}, 3.031, 0.6345, 0.647),
+        (FLAGSHIP, {"rounds": 42, "cohort": 48}, 3.027, 0.6355, 0.643),
         ({"kind": "fedmf", "dim": 8}, {"rounds": 30}, 0.3015, 0.386, 0.352),
     ],
     ids=["ufgraphformer", "fedmf"],
