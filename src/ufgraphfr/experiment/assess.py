@@ -26,18 +26,15 @@ def assess(score: Score, prepared: Prepared, part: Part, chunk: int) -> Outcome:
     return evaluate(scored(score, clients, chunk), prepared.split, part)
 
 
-def assess_cold(score: Score, prepared: Prepared, chunk: int) -> dict[str, float] | None:
-    """NDCG@10 of cold users by known items, or None if nobody is kept out of training."""
-    if len(prepared.split.cold) == 0:
-        return None
-    return evaluate_cold(score, prepared.shard, prepared.split, chunk).metrics
-
-
-def assess_new_items(score: Score, prepared: Prepared, chunk: int) -> dict[str, float] | None:
-    """NDCG@10 of new items, and that of chance, or None if no item is kept out of training."""
-    if len(prepared.split.new) == 0:
-        return None
-    return evaluate_new_items(score, prepared.shard, prepared.split, chunk).metrics
+def assess_kept_out(
+    score: Score, prepared: Prepared, chunk: int
+) -> dict[str, dict[str, float] | None]:
+    """NDCG@10 of ``cold`` users and of ``new_items``; None where nobody or nothing is kept out."""
+    split, asked = prepared.split, (score, prepared.shard, prepared.split, chunk)
+    return {
+        "cold": evaluate_cold(*asked).metrics if len(split.cold) else None,
+        "new_items": evaluate_new_items(*asked).metrics if len(split.new) else None,
+    }
 
 
 def fitted_score(reference: Reference, prepared: Prepared) -> Score:
@@ -63,7 +60,6 @@ def assess_yardsticks(
         metrics[reference.kind] = {
             "validation": assess(score, prepared, "validation", chunk).metrics,
             "test": outcomes[reference.kind].metrics,
-            "cold": assess_cold(score, prepared, chunk),
-            "new_items": assess_new_items(score, prepared, chunk),
+            **assess_kept_out(score, prepared, chunk),
         }
     return metrics, outcomes

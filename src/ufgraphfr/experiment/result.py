@@ -10,13 +10,7 @@ from ufgraphfr.data.columns import write_parquet
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.evaluation.protocol import Outcome, Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder
-from ufgraphfr.experiment.assess import (
-    Metrics,
-    assess,
-    assess_cold,
-    assess_new_items,
-    assess_yardsticks,
-)
+from ufgraphfr.experiment.assess import Metrics, assess, assess_kept_out, assess_yardsticks
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.prepare import Prepared
@@ -45,8 +39,7 @@ def write_result(
     lines = folder.read_metrics()
     test = assess(score, prepared, "test", chunk)
     validation = _validation(lines, best, score, prepared, chunk)
-    cold = assess_cold(score, prepared, chunk)
-    new_items = assess_new_items(score, prepared, chunk)
+    kept_out = assess_kept_out(score, prepared, chunk)
     yardsticks, outcomes = assess_yardsticks(experiment.yardsticks, prepared, chunk)
     write_parquet(folder.ranks, _ranks(prepared.dataset, test, outcomes))
     folder.promote_best()
@@ -64,8 +57,7 @@ def write_result(
         "best_round": best.best_round,
         "validation": validation,
         "test": test.metrics,
-        "cold": cold,
-        "new_items": new_items,
+        **kept_out,
         "yardsticks": yardsticks,
         "seconds": seconds,
         **_costs(lines),
