@@ -38,6 +38,11 @@ little about recommending. They stand here beside the published ones, which are 
 never beside honest figures. 1 of 100 each; the published 99 differ from ours.
 """
 
+NEW_ITEMS = """Items that no history in training holds, ranked among themselves for every user who
+has some of them, given its training and validation items; all its new items are targets. Chance is
+measured with scores at random; who has no opinion on new items is near it.
+"""
+
 PUBLISHED = {
     "ml-100k": {
         "FedMF": (0.662, 0.387),
@@ -63,11 +68,15 @@ def metric(ranking: str, name: str) -> Callable[[Row], str]:
     """A cell with a mean and its spread over seeds."""
 
     def cell(row: Row) -> str:
-        value = row["test"][ranking][name]
-        mean = share(value["mean"])
-        return mean if value["spread"] is None else f"{mean} ± {share(value['spread'])}"
+        return mean_and_spread(row["test"][ranking][name])
 
     return cell
+
+
+def mean_and_spread(value: dict[str, float | None]) -> str:
+    """Over seeds, if there are several."""
+    mean, spread = value["mean"], value["spread"]
+    return share(mean) if spread is None else f"{share(mean)} ± {share(spread)}"
 
 
 def share(value: float) -> str:
@@ -127,6 +136,13 @@ LEAKY_COLUMNS: tuple[Column, ...] = (
 )
 
 
+NEW_ITEMS_COLUMNS: tuple[Column, ...] = (
+    ("model", model),
+    ("new items: NDCG@10", lambda row: mean_and_spread(row["new_items"]["ndcg@10"])),
+    *RERUN,
+)
+
+
 def table(columns: Iterable[Column], lines: Iterable[list[str]]) -> str:
     """A Markdown table."""
     heads = [head for head, _ in columns]
@@ -148,6 +164,8 @@ def split(row: Row) -> str:
         words.append("at {:.0%} and {:.0%} of all interactions".format(*dates))
     if protocol["cold_users"]:
         words.append(f"{protocol['cold_users']:.0%} of users never trained")
+    if protocol.get("cold_items"):
+        words.append(f"{protocol['cold_items']:.0%} of items never trained")
     return ", ".join(words)
 
 
@@ -169,6 +187,18 @@ def honest_section(data: str, name: str, rows: list[Row]) -> str:
         f"interactions (digest `{facts['sha256'][:7]}`){order}. Asked: {rows[0]['test_users']:,} "
         f"users; the standard error of NDCG@10 (all items) over them is up to {share(error)}.\n\n"
         + table(COLUMNS, (cells(COLUMNS, row) for row in ranked))
+    )
+
+
+def new_items_section(data: str, name: str, rows: list[Row]) -> str:
+    """New items of one data set under one protocol, the best first, chance last."""
+    rows = [row for row in rows if row.get("new_items")]
+    if not rows:
+        return ""
+    ranked = sorted(rows, key=lambda row: -row["new_items"]["ndcg@10"]["mean"])
+    chance = ["chance", share(rows[0]["new_items"]["ndcg@10 of chance"]["mean"]), "", "", ""]
+    return f"\n### New items: {data}, {name}\n\n{NEW_ITEMS}\n" + table(
+        NEW_ITEMS_COLUMNS, [*(cells(NEW_ITEMS_COLUMNS, row) for row in ranked), chance]
     )
 
 
@@ -207,7 +237,8 @@ def leaderboard(results: Path = RESULTS) -> str:
         own = [row for row in rows if row["data"]["sha256"] == digest]
         honest = [row for row in own if row["protocol"]["negatives"] == "honest"]
         for name in sorted({split(row) for row in honest}, reverse=True):
-            page += honest_section(data, name, [row for row in honest if split(row) == name])
+            alike = [row for row in honest if split(row) == name]
+            page += honest_section(data, name, alike) + new_items_section(data, name, alike)
     for data in sorted({row["data"]["name"] for row in rows}):
         own = [row for row in rows if row["data"]["name"] == data]
         page += leaky_section(data, [r for r in own if r["protocol"]["negatives"] != "honest"])

@@ -78,6 +78,12 @@ def metrics(runs: list[Run], part: str) -> dict[str, dict[str, dict[str, float |
     }
 
 
+def kept_out(runs: list[Run], part: str) -> dict[str, dict[str, float | None]] | None:
+    """Metrics of the users or items that were kept out of training, if any were."""
+    found = [run.result.get(part) for run in runs]
+    return found[0] and {n: over_seeds([one[n] for one in found]) for n in found[0]}
+
+
 def standard_error(runs: list[Run]) -> float:
     """Of NDCG@10, full ranking, over users: what other users would have changed."""
     gains = np.mean([values("ndcg@10", run.ranks) for run in runs], axis=0)
@@ -152,9 +158,8 @@ def row(runs: list[Run], experiments: Path, overrides: tuple[str, ...]) -> dict[
         "test": metrics(runs, "test"),
         "standard_error": standard_error(runs),
         "validation": metrics(runs, "validation"),
-        "cold": None
-        if result["cold"] is None
-        else {n: over_seeds([run.result["cold"][n] for run in runs]) for n in result["cold"]},
+        "cold": kept_out(runs, "cold"),
+        "new_items": kept_out(runs, "new_items"),
         "costs": costs(runs),
         "date": max(fact["started"] for fact in facts)[:10],
         "commits": sorted({str(fact["commit"]) for fact in facts}),

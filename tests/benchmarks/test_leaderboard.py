@@ -33,6 +33,9 @@ cohort = 10
 LEAKY = '[protocol]\nnegatives = "legacy-leaky"\n'
 
 
+NEW_ITEMS = ("protocol.cold_items=0.3",)
+
+
 def script(name: str) -> ModuleType:
     path = ROOT / "benchmarks" / "accuracy" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -70,6 +73,7 @@ def runs(experiments: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         ("popularity", 1, ("protocol.cold_users=0.2", "data.interactions=10", "data.users=90")),
     ]
     found = {}
+    wanted += [("fedmf", 7, NEW_ITEMS), ("popularity", 7, NEW_ITEMS)]
     for name, seed, overrides in wanted:
         folder = base / f"{name}{seed}"
         experiment = read(experiments / "toy" / f"{name}.toml", overrides, seed)
@@ -138,6 +142,25 @@ def test_overrides_belong_to_the_row(
     page = leaderboard.leaderboard(tmp_path)
     assert "## synthetic, leave-one-out, 20% of users never trained" in page
     assert "`--set protocol.cold_users=0.2`" in page
+
+
+def test_new_items_have_a_table_with_chance_below(
+    runs: dict[str, Path], experiments: Path, tmp_path: Path
+) -> None:
+    folders = [runs["fedmf7"], runs["popularity7"]]
+    first, _ = record.record(folders, NEW_ITEMS, experiments, tmp_path)
+    page = leaderboard.leaderboard(tmp_path)
+    _, section = page.split("\n### New items: synthetic, leave-one-out, 30% of items never trained")
+    lines = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("| ")][2:]
+    assert len(lines) == 3
+    assert lines[-1].startswith("| chance |")
+    found = json.loads(first.read_text())["new_items"]
+    measured = json.loads((runs["fedmf7"] / "result.json").read_text())["new_items"]
+    assert found["ndcg@10"]["mean"] == pytest.approx(measured["ndcg@10"], abs=1e-6)
+    assert f"| **fedmf** | {leaderboard.share(measured['ndcg@10'])} |" in section
+    (plain,) = record.record([runs["fedmf4"]], (), experiments, tmp_path / "plain")
+    assert json.loads(plain.read_text())["new_items"] is None
+    assert "New items" not in leaderboard.leaderboard(tmp_path / "plain")
 
 
 def test_the_same_seed_twice_and_unfinished_runs_are_refused(

@@ -317,3 +317,36 @@ def test_global_time_needs_users_who_come_back() -> None:
     rows = [(user, item, 10 * user + item) for user in range(8) for item in range(3)]
     with pytest.raises(InputError, match=r"no user of 'made' .* time of the validation .*choose"):
         global_time(dataset(rows, 8, 200), 0.5, 0.75)
+
+
+def test_new_items_are_in_no_history() -> None:
+    data = generated()
+    split = leave_one_out(data, 0.25, cold_items=0.6)
+    assert len(split.new) == 180
+    assert split.new.tolist() == sorted(set(split.new.tolist()))
+    new = set(split.new.tolist())
+    short = 0
+    for user in range(60):
+        kept = [item for item in history(data, user) if item not in new]
+        taken = [item for item in history(data, user) if item in new]
+        assert train_of(split.history_ptr, split.history, user) == kept
+        assert train_of(split.new_ptr, split.new_history, user) == taken
+        trained = train_of(split.ptr, split.train, user)
+        if user in split.cold:
+            assert trained == []
+        elif len(kept) < 3:
+            short += 1
+            assert (trained, split.test[user], split.validation[user]) == ([], -1, -1)
+        else:
+            assert [*trained, split.validation[user], split.test[user]] == kept
+            # what the user has of them is no candidate
+            assert not set(split.sampled_test[user].tolist()) & set(taken)
+    assert short > 0
+
+
+def test_new_items_are_pinned_and_others_keep_theirs() -> None:
+    whole, part = leave_one_out(generated()), leave_one_out(generated(), cold_items=0.02)
+    assert part.new.tolist() == [83, 126, 203, 208, 252, 289]
+    both = np.flatnonzero((whole.test == part.test) & (part.test >= 0))
+    assert len(both) > 40
+    assert np.array_equal(whole.sampled_test[both], part.sampled_test[both])

@@ -69,6 +69,15 @@ def test_only_like_is_compared_with_like(trained):
     assert [row.not_compared for row in rows] == reasons
 
 
+def test_new_items_are_a_part_of_the_row(trained, outcome):
+    folders = [trained(str(seed), seed, protocol={"cold_items": 0.3}) for seed in (1, 2)]
+    (row,) = compare(folders)
+    found = [outcome(folder)["new_items"]["ndcg@10"] for folder in folders]
+    assert row.mean["new items"]["ndcg@10"] == pytest.approx(np.mean(found))
+    (plain,) = compare([trained("plain", 1)])
+    assert plain.mean["new items"] == {}
+
+
 def test_two_leaky_runs_may_be_compared(trained):
     leaky = {"negatives": "legacy-leaky"}
     one = trained("one", 1, protocol=leaky)

@@ -63,6 +63,7 @@ def written(tmp_path, text):
         ("federation.sampling=coin", ["sampling = 'coin'", "'fixed', 'poisson' or 'rotation'"]),
         ("protocol.negatives=leaky", ["negatives = 'leaky'", "'honest' or 'legacy-leaky'"]),
         ("protocol.cold_users=1", ["cold_users = 1", "less than 1"]),
+        ("protocol.cold_items=0", ["cold_items = 0", "greater than 0"]),
         ("protocol.split=by-date", ["split = 'by-date'", "'leave-one-out' or 'global-time'"]),
         ("protocol.train_until=0.7", ["train_until", "go with split = 'global-time'"]),
         ("protocol.validate_until=1", ["validate_until = 1", "less than 1"]),
@@ -147,6 +148,7 @@ def test_only_global_time_has_dates(toy):
     [
         ({"train_until": 0.95}, "train_until = 0.95 must be below validate_until = 0.9"),
         ({"cold_users": 0.1}, "cold_users = 0.1 goes with split = 'leave-one-out'"),
+        ({"cold_items": 0.1}, "cold_items = 0.1 goes with split = 'leave-one-out'"),
     ],
 )
 def test_settings_that_do_not_go_with_global_time(toy, protocol, said):

@@ -40,7 +40,8 @@ def same_weights(one, two):
 
 
 def test_a_finished_run_is_complete(toy, run):
-    folder = run(toy(protocol={"cold_users": 0.2}, data={"interactions": 20, "items": 120}))
+    protocol = {"cold_users": 0.2, "cold_items": 0.1}
+    folder = run(toy(protocol=protocol, data={"interactions": 25, "items": 120}))
     assert {path.name for path in folder.iterdir()} == FILES
     result = json.loads((folder / "result.json").read_text())
     assert result["schema"] == "ufgraphfr-result-1"
@@ -49,7 +50,7 @@ def test_a_finished_run_is_complete(toy, run):
         "name": "synthetic",
         "users": 30,
         "items": 120,
-        "interactions": 600,
+        "interactions": 750,
         "sha256": "",
     }
     assert len(result["data"]["sha256"]) == len(result["config_digest"]) == 64
@@ -69,6 +70,8 @@ def test_a_finished_run_is_complete(toy, run):
         assert 120 * 4 * 4 < result[cost] < 120 * 4 * 4 + 600
     assert result["privacy"] is None
     assert set(result["cold"]) == {f"ndcg@10 known={known}" for known in (0, 1, 3, 10)}
+    for found in (result, result["yardsticks"]["popularity"]):
+        assert set(found["new_items"]) == {"ndcg@10", "ndcg@10 of chance"}
 
 
 def test_ranks_of_every_user_explain_the_metrics(toy, run):

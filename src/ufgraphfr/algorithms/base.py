@@ -138,6 +138,11 @@ class Algorithm(Spec, ABC):
         """Why this form was chosen for its budget, a line for each part of the model."""
         return ()
 
+    @property
+    def asks_for_item_text(self) -> bool:
+        """Whether `Setting.item_text` is needed; embedding all titles takes a while."""
+        return False
+
     def apart(self) -> "Algorithm":
         """The same model, whose updates are each client's own and not yet sums over clients.
 

@@ -11,122 +11,27 @@ standardised over the catalogue, and adds them with weights that validation pick
 
 from dataclasses import replace
 from functools import partial
-from itertools import product
-from typing import ClassVar, Literal
+from typing import final
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms._beneath import beneath
-from ufgraphfr.algorithms._item_graph import ItemGraph
-from ufgraphfr.algorithms._local_head import LocalHead
-from ufgraphfr.algorithms._personal_blend import PersonalBlend
-from ufgraphfr.algorithms._private_form import PrivateForm
+from ufgraphfr.algorithms._former_spec import OPERATORS, FormerSpec
 from ufgraphfr.algorithms._projection import projection_of
-from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
+from ufgraphfr.algorithms._sequence_training import Public
 from ufgraphfr.algorithms._server_adam import begun, local_scale, stepped
-from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.models.transformer import Transformer, with_item_vectors
+from ufgraphfr.models.transformer import with_item_vectors
 from ufgraphfr.ops.blend import standardised
 
-OPERATORS = ("ridge", "near", "smooth")
-SHARES = (0.0, 0.125, 0.25)
-"""Weights of a part, relative to the last one, that validation chooses from."""
 
-
-class UFGraphFormer(Algorithm):
-    """Hyper-parameters of UFGraphFormer; each part has a switch."""
-
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
-
-    graph: ItemGraph | Literal[False] = ItemGraph()
-    """Part A, the item graph."""
-    transformer: bool = True
-    """Part B, the sequence Transformer."""
-    text: bool = True
-    """Part C, the embedded profile as token 0."""
-    text_dim: int = Field(64, ge=1)
-    """Wider profile vectors are projected to this width, at random and publicly, so that there
-    are fewer weights to send."""
-    head: LocalHead | Literal[False] = LocalHead()
-    """Part D, the device's own taste in public item features; it needs the graph's item counts,
-    and a data set with item features."""
-    features: bool = True
-    """Whether an item's vector has a part from its public features, if there are any."""
-    spectral: bool = True
-    """Whether the first item vectors come from the graph."""
-    residual: bool = True
-    """Whether the Transformer learns what the graph of everybody else leaves unexplained."""
-    dim: int = Field(64, ge=2)
-    """d, of item vectors and states."""
-    hidden: int = Field(128, ge=1)
-    """Width of the feed-forward layers."""
-    heads: int = Field(2, ge=1)
-    blocks: int = Field(2, ge=1)
-    history: int = Field(100, ge=1)
-    """L, the recent items the Transformer sees."""
-    training: SequenceTraining = SequenceTraining()
-    """How devices train the Transformer."""
-    lr: float = Field(5e-4, gt=0)
-    """Adam's learning rate on the server."""
-    warmup: int = Field(20, ge=1)
-    """Steps over which the learning rate grows to its value."""
-    betas: tuple[float, float] = (0.9, 0.98)
-    average: float = Field(0.99, ge=0, lt=1)
-    """Decay of the running mean of the weights, which is what is evaluated."""
-    private: PrivateForm | None = None
-    """What this model becomes under a privacy budget, where its defaults do not fit."""
-    personal: PersonalBlend | Literal[False] = False
-    """Whether each device fits weights of its own for the parts."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "UFGraphFormer":
-        if self.dim % self.heads:
-            raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
-        if not self.transformer and self.graph is False:
-            raise ValueError("graph = false and transformer = false leave nothing: keep one part")
-        if self.personal and self.personal.last > self.history:
-            raise ValueError(f"personal.last must be at most history = {self.history}")
-        return self
-
-    def network(self, items: int, text_width: int, columns: int) -> Transformer:
-        """The Transformer for a catalogue with some columns of public features."""
-        return Transformer(
-            items,
-            text_width,
-            self.dim,
-            self.hidden,
-            self.heads,
-            self.blocks,
-            self.history,
-            self.text,
-            columns if self.features else 0,
-            len(OPERATORS) if self.residual and self.graph is not False else 0,
-        )
-
-    def under(self, budget: Budget, setting: Setting) -> Algorithm:
-        """See `Algorithm.under`: sums that are worth their noise, the rest on the device."""
-        return (self.private or PrivateForm()).chosen(budget, setting)
-
-    def apart(self) -> "UFGraphFormer":
-        """See `Algorithm.apart`."""
-        return self.model_copy(
-            update={"training": self.training.model_copy(update={"apart": True})}
-        )
-
-    @property
-    def whole(self) -> dict[str, int]:
-        """See `Algorithm.whole`."""
-        return {} if self.graph is False else self.graph.whole
-
-    def everyone(self, round_number: int) -> bool:
-        """See `Algorithm.everyone`: all clients contribute to the item graph, once."""
-        return self.graph is not False and round_number <= self.graph.rounds
+@final
+class UFGraphFormer(FormerSpec):
+    """The model; its hyper-parameters are those of `FormerSpec`."""
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
@@ -136,6 +41,8 @@ class UFGraphFormer(Algorithm):
         state: State = {"blend": self.blends()[-1], "features": features, "projection": projection}
         if self.graph is not False:
             state |= self.graph.empty(setting.items)
+        if self.new_items is not None:
+            state["public"] = self.new_items.public(state["features"], setting.item_text)
         if self.transformer:
             generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
             width = projection.shape[1]
@@ -161,6 +68,8 @@ class UFGraphFormer(Algorithm):
         shared = {"blend": state["blend"], **self._lasting(state)}
         if self.transformer:
             shared["net"] = state["net.mean"]
+        if self.new_items is not None:
+            shared["public"] = state["public"]
         return Task(round_number, clients, shared, {})
 
     def _lasting(self, state: State) -> dict[str, Tensor]:
@@ -237,12 +146,6 @@ class UFGraphFormer(Algorithm):
         vectors = self.graph.item_vectors(state, self.dim, generator)
         return state | begun(with_item_vectors(state["net"], vectors))
 
-    def blends(self) -> Tensor:
-        """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
-        graph = len(OPERATORS) + (self.head is not False) if self.graph is not False else 0
-        others = graph + self.transformer - 1
-        return torch.tensor([(*mix, 1.0) for mix in product(SHARES, repeat=others)])
-
     def parts(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.parts`: each part's scores, standardised for each user."""
         shared, scores = task.shared, list[Tensor]()
@@ -279,9 +182,14 @@ class UFGraphFormer(Algorithm):
         """See `Algorithm.score`."""
         parts, shared = self.parts(task, inputs, private), task.shared
         if self.personal is False:
-            return torch.einsum("p,pci->ci", shared["blend"], parts)
-        weights = self.personal.weights(partial(self._before, shared), shared["blend"], inputs)
-        return torch.einsum("cp,pci->ci", weights, parts)
+            scores = torch.einsum("p,pci->ci", shared["blend"], parts)
+        else:
+            before = partial(self._before, shared)
+            weights = self.personal.weights(before, shared["blend"], inputs)
+            scores = torch.einsum("cp,pci->ci", weights, parts)
+        if self.new_items is None:
+            return scores
+        return self.new_items.filled(scores, shared["public"], shared["graph.counts"])
 
     def _before(self, shared: dict[str, Tensor], own: Shard, place: Tensor) -> Tensor:
         """The parts' scores before some training items, see `Before`."""

@@ -31,9 +31,13 @@ def compare(
 
 
 def _metrics(rows: list[Row]) -> Table:
-    table = metrics_table("[bold]test[/]: mean over seeds, ± standard deviation", "run (seeds)")
+    columns = COLUMNS
+    if any(row.mean["new items"] for row in rows):
+        columns = (*COLUMNS, ("new items", "ndcg@10", "new items\nNDCG@10"))
+    title = "[bold]test[/]: mean over seeds, ± standard deviation"
+    table = metrics_table(title, "run (seeds)", columns)
     for row in rows:
-        cells = [_cell(row, ranking, name) for ranking, name, _ in COLUMNS]
+        cells = [_cell(row, ranking, name) for ranking, name, _ in columns]
         table.add_row(f"{_name(row, rows)} ({len(row.seeds)})", *cells)
     return table
 
@@ -53,6 +57,8 @@ def _short(row: Row, rows: list[Row]) -> str:
 
 
 def _cell(row: Row, ranking: str, name: str) -> str:
+    if name not in row.mean[ranking]:
+        return "-"
     spread = row.spread[ranking][name]
     shown = "" if math.isnan(spread) else f"\n±{spread:.3f}"
     return f"{row.mean[ranking][name]:.3f}{shown}"

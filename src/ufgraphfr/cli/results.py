@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-COLUMNS = (
+Columns = tuple[tuple[str, str, str], ...]
+COLUMNS: Columns = (
     ("full", "hr@10", "all items\nHR@10"),
     ("full", "ndcg@10", "\nNDCG@10"),
     ("full", "mrr", "\nMRR"),
@@ -20,8 +21,15 @@ COLUMNS = (
 """Ranking, metric and heading: two rows of headings fit a terminal of 80 columns."""
 
 
-def metrics_table(title: str, first: str) -> Table:
-    """An empty table with a column for each of `COLUMNS` after the first."""
+KEPT_OUT = {
+    "users that never trained: NDCG@10 of their next ten items": "cold",
+    "items that never trained, among themselves": "new_items",
+}
+"""Titles and parts of a result."""
+
+
+def metrics_table(title: str, first: str, columns: Columns = COLUMNS) -> Table:
+    """An empty table with a column for each of these after the first."""
     table = Table(
         title=title,
         title_justify="left",
@@ -31,7 +39,7 @@ def metrics_table(title: str, first: str) -> Table:
         collapse_padding=True,
     )
     table.add_column(f"\n{first}", overflow="fold")
-    for _, _, heading in COLUMNS:
+    for _, _, heading in columns:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
@@ -40,8 +48,10 @@ def show_result(console: Console, path: Path) -> None:
     """Print a ``result.json``."""
     result = json.loads(path.read_text(encoding="utf-8"))
     console.print(_test_table(result))
-    if result["cold"] is not None:
-        console.print(_cold_table(result))
+    for title, part in KEPT_OUT.items():
+        # results of before there were new items say nothing of them
+        if result.get(part) is not None:
+            console.print(_kept_out_table(result, title, part))
     for line in _facts(result):
         console.print(line, highlight=False, markup=False)
 
@@ -65,22 +75,22 @@ def _cells(metrics: dict[str, dict[str, float]]) -> list[str]:
     return [f"{metrics[ranking][name]:.3f}" for ranking, name, _ in COLUMNS]
 
 
-def _cold_table(result: dict[str, Any]) -> Table:
-    """NDCG@10 of users that never trained, by how many of their items are known."""
+def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
+    """Metrics of what was kept out of training, e.g. of users by how many items are known."""
     table = Table(
-        title="users that never trained: NDCG@10 of their next ten items",
+        title=title,
         title_justify="left",
         title_style="",
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
     table.add_column("model", overflow="fold")
-    for name in result["cold"]:
+    for name in result[part]:
         table.add_column(name.replace("ndcg@10 ", ""), justify="right")
-    rows = {kind: yardstick["cold"] for kind, yardstick in result["yardsticks"].items()}
-    for kind, cold in rows.items():
-        table.add_row(kind, *(f"{value:.3f}" for value in cold.values()), style="dim")
-    own = (f"{value:.3f}" for value in result["cold"].values())
+    rows = {kind: yardstick[part] for kind, yardstick in result["yardsticks"].items()}
+    for kind, found in rows.items():
+        table.add_row(kind, *(f"{value:.3f}" for value in found.values()), style="dim")
+    own = (f"{value:.3f}" for value in result[part].values())
     table.add_row(escape(result["algorithm"]), *own, style="bold")
     return table
 

@@ -1,4 +1,4 @@
-"""Leave-one-out, global time, cold users, and the 99 sampled candidates of the secondary ranking.
+"""Leave-one-out, global time, new users, new items, and the 99 candidates of the secondary ranking.
 
 A user's rows are sorted by time, file order breaking ties. Leave-one-out: the last is the test
 item, the one before it the validation item; data whose order means nothing breaks ties by a seeded
@@ -8,8 +8,8 @@ So nobody trains on rows later than another's target (Ji, Sun, Zhang, Li, "A cri
 leakage in recommender system offline evaluation", ACM TOIS 41(3), 2023).
 """
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ PROTOCOL_SEED = 20250114
 """Fixed: every run of every algorithm ranks against the same sampled candidates."""
 
 SAMPLED = 99
+SHORTEST = 3
+"""Interactions of a user under leave-one-out: one to train on, one to validate, one to test."""
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
 
@@ -43,7 +45,7 @@ class Split:
         ptr: int64 ``[users + 1]``; user u trains on ``train[ptr[u]:ptr[u + 1]]``.
         train: int64 ``[rows]``, items in time order.
         history_ptr: int64 ``[users + 1]``, places in ``history``.
-        history: int64 ``[interactions]``, everything of every user, in time order.
+        history: int64 ``[interactions]``, everything of every user but new items, in time order.
         known: int64 ``[users]``, how many items of its history a user's test input holds.
         validation: int64 ``[users]``, -1 for users that are not asked.
         test: int64 ``[users]``, -1 for users that are not asked.
@@ -51,6 +53,9 @@ class Split:
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
         cold: users kept out of training on purpose, int64 ``[cold]``, ascending.
         cold_items: int64 ``[cold, 20]``, each one's first items in time order.
+        new: items kept out of all histories on purpose, int64 ``[new]``, ascending.
+        new_ptr: int64 ``[users + 1]``, places in ``new_history``.
+        new_history: int64, what each user has of the new items, in time order.
     """
 
     items: int
@@ -65,6 +70,9 @@ class Split:
     sampled_test: NDArray[np.int64]
     cold: NDArray[np.int64]
     cold_items: NDArray[np.int64]
+    new: NDArray[np.int64]
+    new_ptr: NDArray[np.int64]
+    new_history: NDArray[np.int64]
 
     @property
     def users(self) -> int:
@@ -81,24 +89,31 @@ class Split:
         return np.flatnonzero((self.validation if part == "validation" else self.test) >= 0)
 
 
-def leave_one_out(data: Dataset, cold_users: float = 0.0) -> Split:
+def leave_one_out(data: Dataset, cold_users: float = 0.0, cold_items: float = 0.0) -> Split:
     """Split by time within each user.
 
     Args:
         data: the interactions.
         cold_users: the share of users, among those with at least 20 interactions, that are
             kept out of training altogether.
+        cold_items: the share of items that are kept out of all histories. Whoever has fewer than
+            three others neither trains nor is asked.
 
     Returns:
-        The split; a fixed seed draws cold users and candidates.
+        The split; a fixed seed draws cold users, new items and candidates.
     """
     ptr, history = _by_time(data)
+    new = _drawn(np.arange(len(data.items)), cold_items, stream=1)
+    is_new = np.isin(history, new)
+    new_ptr, new_history = _kept(ptr, history, is_new)
+    ptr, history = _kept(ptr, history, ~is_new)
     counts = np.diff(ptr)
-    cold = _draw_cold(counts, cold_users)
-    warm = np.ones(len(counts), dtype=bool)
+    cold = _drawn(np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS), cold_users, stream=0)
+    warm = counts >= SHORTEST
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
-    return _split(data, ptr, history, trained, known, warm, warm, cold)
+    split = _split(data, ptr, history, trained, known, warm, warm, cold)
+    return replace(split, new=new, new_ptr=new_ptr, new_history=new_history)
 
 
 def global_time(data: Dataset, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
@@ -172,8 +187,9 @@ def _split(
     """The split in which users train on their first ``trained`` items."""
     counts = np.diff(ptr)
     place = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
-    touched = _sorted_within(ptr, history)
     items = len(data.items)
+    touched = data.item[np.lexsort((data.item, data.user))]
+    touched_ptr = _bounds(np.bincount(data.user, minlength=len(counts)))
 
     def target(before: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:
         found = np.full(len(counts), -1)
@@ -182,17 +198,20 @@ def _split(
 
     return Split(
         items=items,
-        ptr=np.concatenate(([0], np.cumsum(trained))),
+        ptr=_bounds(trained),
         train=history[place < np.repeat(trained, counts)],
         history_ptr=ptr,
         history=history,
         known=known,
         validation=target(trained, asked_validation),
         test=target(known, asked_test),
-        sampled_validation=_candidates(1, items, ptr, touched, asked_validation),
-        sampled_test=_candidates(2, items, ptr, touched, asked_test),
+        sampled_validation=_candidates(1, items, touched_ptr, touched, asked_validation),
+        sampled_test=_candidates(2, items, touched_ptr, touched, asked_test),
         cold=cold,
         cold_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
+        new=np.empty(0, np.int64),
+        new_ptr=np.zeros_like(ptr),
+        new_history=np.empty(0, np.int64),
     )
 
 
@@ -206,20 +225,27 @@ def _by_time(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         pair = torch.from_numpy(data.user * len(data.items) + data.item)
         tie = key.words(pair, 0, 1)[:, 0].numpy()
     order = np.lexsort((tie, stamp, data.user))
-    counts = np.bincount(data.user, minlength=len(data.users))
-    return np.concatenate(([0], np.cumsum(counts))), data.item[order]
+    return _bounds(np.bincount(data.user, minlength=len(data.users))), data.item[order]
 
 
-def _draw_cold(counts: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
-    draws = Key(PROTOCOL_SEED, purpose=Purpose.SPLIT).words(torch.from_numpy(eligible), 0, 1)
+def _drawn(eligible: NDArray[np.int64], share: float, stream: int) -> NDArray[np.int64]:
+    """A share of these users or items, ascending."""
+    key = Key(PROTOCOL_SEED, round=stream, purpose=Purpose.SPLIT)
+    draws = key.words(torch.from_numpy(eligible), 0, 1)
     order = np.argsort(draws[:, 0].numpy(), kind="stable")
     return np.sort(eligible[order[: round(share * len(eligible))]])
 
 
-def _sorted_within(ptr: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
-    owner = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
-    return values[np.lexsort((values, owner))]
+def _kept(
+    ptr: NDArray[np.int64], values: NDArray[np.int64], mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The CSR of the values under a mask."""
+    return _bounds(mask)[ptr], values[mask]
+
+
+def _bounds(counts: NDArray[Any]) -> NDArray[np.int64]:
+    """From counts to the places where each begins and ends, int64 ``[n + 1]``."""
+    return np.concatenate(([0], np.cumsum(counts)))
 
 
 def _candidates(

@@ -1,10 +1,11 @@
-"""Validation, test, cold users and yardsticks of one model, all through the same protocol."""
+"""Validation, test, new users, new items and yardsticks of one model, all through one protocol."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from ufgraphfr.data.split import Part
 from ufgraphfr.evaluation.cold import evaluate_cold
+from ufgraphfr.evaluation.new_items import evaluate_new_items
 from ufgraphfr.evaluation.protocol import Outcome, Score, evaluate, inputs, scored
 from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.references.base import Reference
@@ -25,11 +26,15 @@ def assess(score: Score, prepared: Prepared, part: Part, chunk: int) -> Outcome:
     return evaluate(scored(score, clients, chunk), prepared.split, part)
 
 
-def assess_cold(score: Score, prepared: Prepared, chunk: int) -> dict[str, float] | None:
-    """NDCG@10 of cold users by known items, or None if nobody is kept out of training."""
-    if len(prepared.split.cold) == 0:
-        return None
-    return evaluate_cold(score, prepared.shard, prepared.split, chunk).metrics
+def assess_kept_out(
+    score: Score, prepared: Prepared, chunk: int
+) -> dict[str, dict[str, float] | None]:
+    """NDCG@10 of ``cold`` users and of ``new_items``; None where nobody or nothing is kept out."""
+    split, asked = prepared.split, (score, prepared.shard, prepared.split, chunk)
+    return {
+        "cold": evaluate_cold(*asked).metrics if len(split.cold) else None,
+        "new_items": evaluate_new_items(*asked).metrics if len(split.new) else None,
+    }
 
 
 def fitted_score(reference: Reference, prepared: Prepared) -> Score:
@@ -44,8 +49,8 @@ def assess_yardsticks(
     """Every reference through the protocol.
 
     Returns:
-        ``validation``, ``test`` and, with cold users, ``cold`` metrics by kind; and the test
-        outcomes.
+        ``validation``, ``test`` and, where some are kept out, ``cold`` and ``new_items`` metrics
+        by kind; and the test outcomes.
     """
     metrics: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, Outcome] = {}
@@ -55,6 +60,6 @@ def assess_yardsticks(
         metrics[reference.kind] = {
             "validation": assess(score, prepared, "validation", chunk).metrics,
             "test": outcomes[reference.kind].metrics,
-            "cold": assess_cold(score, prepared, chunk),
+            **assess_kept_out(score, prepared, chunk),
         }
     return metrics, outcomes

@@ -47,7 +47,8 @@ class Row:
         data: name of the data set.
         protocol: ``honest`` or ``legacy-leaky``.
         seeds: their seeds.
-        mean: test metrics averaged over seeds, e.g. ``mean["full"]["ndcg@10"]``.
+        mean: test metrics averaged over seeds, e.g. ``mean["full"]["ndcg@10"]``, and
+            ``mean["new items"]["ndcg@10"]`` where some were kept out.
         spread: standard deviations over seeds; NaN for one seed.
         against_first: difference to the first row in NDCG@10; None if there is no comparing.
         not_compared: why not; empty if compared.
@@ -117,7 +118,8 @@ def compare(folders: Sequence[Path]) -> list[Row]:
 
 def _row(runs: list[Run], first: list[Run] | None) -> Row:
     lead = runs[0]
-    tests = [run.result["test"] for run in runs]
+    # runs of before there were new items say nothing of them
+    tests = [run.result["test"] | {"new items": run.result.get("new_items") or {}} for run in runs]
     stacked = {
         ranking: {
             name: np.array([test[ranking][name] for test in tests]) for name in tests[0][ranking]

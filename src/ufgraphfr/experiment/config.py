@@ -42,11 +42,13 @@ class ProtocolSpec(Spec):
     """``legacy-leaky`` spares held-out items as training negatives, which marks them."""
     cold_users: float = Field(0.0, ge=0, lt=1)
     """Share of users, among those with 20 interactions, that never train; leave-one-out only."""
+    cold_items: float | None = Field(None, gt=0, lt=1)
+    """Share of items that are kept out of all training histories; leave-one-out only."""
 
     @model_validator(mode="before")
     @classmethod
     def _dated(cls, values: Any) -> Any:
-        """Only a split at dates has shares; without them a configuration keeps its digest."""
+        """Only a split at dates has shares; what is None leaves a configuration its digest."""
         if isinstance(values, dict) and values.get("split") == "global-time":
             return {"train_until": 0.8, "validate_until": 0.9, **values}
         return values
@@ -66,6 +68,10 @@ class ProtocolSpec(Spec):
             raise ValueError(
                 f"cold_users = {self.cold_users} goes with split = 'leave-one-out': "
                 f"under global-time new users come by themselves; leave it out"
+            )
+        elif self.cold_items:
+            raise ValueError(
+                f"cold_items = {self.cold_items} goes with split = 'leave-one-out': leave it out"
             )
         return self
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.data.dataset import Cleaning, Dataset
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.shards import Shard, build
@@ -64,8 +64,10 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
 
 
 def _item_text(experiment: Experiment, dataset: Dataset) -> torch.Tensor | None:
-    """Embedded titles and genres, where a budget makes public knowledge the larger part."""
-    if experiment.mechanism.budget(len(dataset.users)) is None:
+    """Embedded titles and genres, where the model asks for them or a budget makes them matter."""
+    model = experiment.model
+    asked = isinstance(model, Algorithm) and model.asks_for_item_text
+    if not asked and experiment.mechanism.budget(len(dataset.users)) is None:
         return None
     genres = dataset.features.get("genre", ((),) * len(dataset.items))
     texts = [
@@ -78,7 +80,7 @@ def _item_text(experiment: Experiment, dataset: Dataset) -> torch.Tensor | None:
 def _split(dataset: Dataset, protocol: ProtocolSpec) -> Split:
     # the two shares are given if and only if the split is global-time
     if protocol.train_until is None or protocol.validate_until is None:
-        return leave_one_out(dataset, protocol.cold_users)
+        return leave_one_out(dataset, protocol.cold_users, protocol.cold_items or 0)
     split = global_time(dataset, protocol.train_until, protocol.validate_until)
     logger.info(
         "global-time: %s of %s users train; %s are asked for the validation, %s for the test",

@@ -11,7 +11,7 @@ from ufgraphfr.data.columns import write_parquet
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.evaluation.protocol import Outcome, Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder
-from ufgraphfr.experiment.assess import Metrics, assess, assess_cold, assess_yardsticks
+from ufgraphfr.experiment.assess import Metrics, assess, assess_kept_out, assess_yardsticks
 from ufgraphfr.experiment.attack import assess_attack
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
@@ -43,7 +43,7 @@ def write_result(
     lines = folder.read_metrics()
     test = assess(score, prepared, "test", chunk)
     validation = _validation(lines, best, score, prepared, chunk)
-    cold = assess_cold(score, prepared, chunk)
+    kept_out = assess_kept_out(score, prepared, chunk)
     yardsticks, outcomes = assess_yardsticks(experiment.yardsticks, prepared, chunk)
     ledger = Ledger(folder.ledger)
     if ledger.claim is not None:
@@ -56,7 +56,7 @@ def write_result(
         "best_round": best.best_round,
         "validation": validation,
         "test": test.metrics,
-        "cold": cold,
+        **kept_out,
         "yardsticks": yardsticks,
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),

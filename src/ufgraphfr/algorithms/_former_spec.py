@@ -1,0 +1,130 @@
+"""What UFGraphFormer is made of: its hyper-parameters, and what follows from them alone."""
+
+from abc import ABC
+from itertools import product
+from typing import ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from ufgraphfr.algorithms._item_graph import ItemGraph
+from ufgraphfr.algorithms._local_head import LocalHead
+from ufgraphfr.algorithms._new_items import NewItems
+from ufgraphfr.algorithms._personal_blend import PersonalBlend
+from ufgraphfr.algorithms._private_form import PrivateForm
+from ufgraphfr.algorithms._sequence_training import SequenceTraining
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.releases import Budget
+from ufgraphfr.models.transformer import Transformer
+
+OPERATORS = ("ridge", "near", "smooth")
+SHARES = (0.0, 0.125, 0.25)
+"""Weights of a part, relative to the last one, that validation chooses from."""
+
+
+class FormerSpec(Algorithm, ABC):
+    """Hyper-parameters of UFGraphFormer; each part has a switch."""
+
+    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+
+    graph: ItemGraph | Literal[False] = ItemGraph()
+    """Part A, the item graph."""
+    transformer: bool = True
+    """Part B, the sequence Transformer."""
+    text: bool = True
+    """Part C, the embedded profile as token 0."""
+    text_dim: int = Field(64, ge=1)
+    """Wider profile vectors are projected to this width, at random and publicly, so that there
+    are fewer weights to send."""
+    head: LocalHead | Literal[False] = LocalHead()
+    """Part D, the device's own taste in public item features; it needs the graph's item counts,
+    and a data set with item features."""
+    features: bool = True
+    """Whether an item's vector has a part from its public features, if there are any."""
+    spectral: bool = True
+    """Whether the first item vectors come from the graph."""
+    residual: bool = True
+    """Whether the Transformer learns what the graph of everybody else leaves unexplained."""
+    dim: int = Field(64, ge=2)
+    """d, of item vectors and states."""
+    hidden: int = Field(128, ge=1)
+    """Width of the feed-forward layers."""
+    heads: int = Field(2, ge=1)
+    blocks: int = Field(2, ge=1)
+    history: int = Field(100, ge=1)
+    """L, the recent items the Transformer sees."""
+    training: SequenceTraining = SequenceTraining()
+    """How devices train the Transformer."""
+    lr: float = Field(5e-4, gt=0)
+    """Adam's learning rate on the server."""
+    warmup: int = Field(20, ge=1)
+    """Steps over which the learning rate grows to its value."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    average: float = Field(0.99, ge=0, lt=1)
+    """Decay of the running mean of the weights, which is what is evaluated."""
+    private: PrivateForm | None = None
+    """What this model becomes under a privacy budget, where its defaults do not fit."""
+    personal: PersonalBlend | Literal[False] = False
+    """Whether each device fits weights of its own for the parts."""
+
+    new_items: NewItems | None = None
+    """How items that nobody has are scored from what is public of them; without it they are last,
+    or ranked by what little the head and the features' part of the item vectors say."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.dim % self.heads:
+            raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
+        if not self.transformer and self.graph is False:
+            raise ValueError("graph = false and transformer = false leave nothing: keep one part")
+        if self.personal and self.personal.last > self.history:
+            raise ValueError(f"personal.last must be at most history = {self.history}")
+        if self.new_items is not None and self.graph is False:
+            raise ValueError("new_items needs the graph's item counts to know which items are new")
+        return self
+
+    def network(self, items: int, text_width: int, columns: int) -> Transformer:
+        """The Transformer for a catalogue with some columns of public features."""
+        return Transformer(
+            items,
+            text_width,
+            self.dim,
+            self.hidden,
+            self.heads,
+            self.blocks,
+            self.history,
+            self.text,
+            columns if self.features else 0,
+            len(OPERATORS) if self.residual and self.graph is not False else 0,
+        )
+
+    def under(self, budget: Budget, setting: Setting) -> Algorithm:
+        """See `Algorithm.under`: sums that are worth their noise, the rest on the device."""
+        return (self.private or PrivateForm()).chosen(budget, setting)
+
+    @property
+    def asks_for_item_text(self) -> bool:
+        """See `Algorithm.asks_for_item_text`."""
+        return self.new_items is not None and self.new_items.titles
+
+    def apart(self) -> Self:
+        """See `Algorithm.apart`."""
+        return self.model_copy(
+            update={"training": self.training.model_copy(update={"apart": True})}
+        )
+
+    @property
+    def whole(self) -> dict[str, int]:
+        """See `Algorithm.whole`."""
+        return {} if self.graph is False else self.graph.whole
+
+    def everyone(self, round_number: int) -> bool:
+        """See `Algorithm.everyone`: all clients contribute to the item graph, once."""
+        return self.graph is not False and round_number <= self.graph.rounds
+
+    def blends(self) -> Tensor:
+        """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
+        graph = len(OPERATORS) + (self.head is not False) if self.graph is not False else 0
+        others = graph + self.transformer - 1
+        return torch.tensor([(*mix, 1.0) for mix in product(SHARES, repeat=others)])

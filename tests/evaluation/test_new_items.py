@@ -1,0 +1,101 @@
+"""New items: who is asked with which input, and NDCG@10 of all targets against scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import ndcg_score
+from torch import Tensor
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.shards import Shard, build
+from ufgraphfr.data.split import Split, leave_one_out
+from ufgraphfr.evaluation.new_items import evaluate_new_items
+
+USERS, ITEMS = 50, 200
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """50 users with 3 to 40 of 200 items each; a fifth of the items is new, some users are cold."""
+    rng = np.random.default_rng(0)
+    histories = [rng.permutation(ITEMS)[: rng.integers(3, 41)] for _ in range(USERS)]
+    data = Dataset(
+        card=Card(name="made", title="Made up"),
+        user=np.repeat(np.arange(USERS), [len(own) for own in histories]),
+        item=np.concatenate(histories),
+        timestamp=None,
+        users=tuple(map(str, range(USERS))),
+        items=tuple(map(str, range(ITEMS))),
+        profiles=({},) * USERS,
+        texts=("",) * USERS,
+        titles=tuple(map(str, range(ITEMS))),
+    )
+    return leave_one_out(data, cold_users=0.2, cold_items=0.2)
+
+
+@pytest.fixture(scope="module")
+def shard(split: Split) -> Shard:
+    return build(split, torch.zeros(USERS, 1))
+
+
+def random_scores(clients: Shard) -> Tensor:
+    """The same for a client in any chunk, without ties."""
+    rows = [np.random.default_rng(client).normal(size=ITEMS) for client in clients.clients.tolist()]
+    return torch.from_numpy(np.stack(rows))
+
+
+def taken(split: Split, user: int) -> list[int]:
+    found: list[int] = split.new_history[split.new_ptr[user] : split.new_ptr[user + 1]].tolist()
+    return found
+
+
+def test_agrees_with_scikit_learn(shard: Shard, split: Split) -> None:
+    outcome = evaluate_new_items(random_scores, shard, split, chunk=7)
+    assert outcome.users.tolist() == [u for u in split.asked("test").tolist() if taken(split, u)]
+    assert 20 < len(outcome.users) < 45
+    for user, found in zip(outcome.users.tolist(), outcome.ndcg, strict=True):
+        scores = random_scores(shard.select(torch.tensor([user])))[0, split.new].numpy()
+        relevant = np.isin(split.new, taken(split, user))
+        assert found == pytest.approx(ndcg_score([relevant], [scores], k=10))
+    assert outcome.metrics["ndcg@10"] == pytest.approx(outcome.ndcg.mean())
+
+
+def test_the_input_is_that_of_the_test(shard: Shard, split: Split) -> None:
+    def score(clients: Shard) -> Tensor:
+        for place, user in enumerate(clients.clients.tolist()):
+            own = clients.items[clients.ptr[place] : clients.ptr[place + 1]].tolist()
+            trained = split.train[split.ptr[user] : split.ptr[user + 1]].tolist()
+            assert own == [*trained, split.validation[user]]
+        return torch.zeros(len(clients), clients.catalogue)
+
+    evaluate_new_items(score, shard, split, chunk=4)
+
+
+def test_who_knows_the_answer_is_perfect_and_old_items_do_not_count(
+    shard: Shard, split: Split
+) -> None:
+    def score(clients: Shard) -> Tensor:
+        scores = torch.ones(len(clients), ITEMS)
+        scores[:, split.new] = 0
+        for place, user in enumerate(clients.clients.tolist()):
+            own = taken(split, user)
+            scores[place, own] = torch.arange(1, len(own) + 1) / 1000
+        return scores
+
+    outcome = evaluate_new_items(score, shard, split)
+    np.testing.assert_allclose(outcome.ndcg, 1.0)
+
+
+def test_chance_is_what_random_scores_reach(shard: Shard, split: Split) -> None:
+    outcome = evaluate_new_items(random_scores, shard, split)
+    assert outcome.chance.mean() == pytest.approx(outcome.ndcg.mean(), abs=0.08)
+    again = evaluate_new_items(lambda c: torch.zeros(len(c), ITEMS), shard, split, chunk=3)
+    np.testing.assert_array_equal(outcome.chance, again.chance)
+    assert (again.ndcg == 0).all(), "a constant is in the middle, beyond the tenth place"
+
+
+def test_without_new_items_the_mend_is_named(shard: Shard, split: Split) -> None:
+    nothing = type(split)(**{**vars(split), "new_ptr": np.zeros_like(split.new_ptr)})
+    with pytest.raises(InputError, match="cold_items"):
+        evaluate_new_items(random_scores, shard, nothing)
