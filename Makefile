@@ -14,8 +14,13 @@ DOCS_ENV := $(VENV)/.installed-docs
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(RUN_ENV) ## train and evaluate the quickstart, then recommend
+run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend
 	$(BIN)/ufgraphfr run experiments/quickstart.toml --resume
+	$(BIN)/ufgraphfr run experiments/private/ml100k_eps8.toml --resume
+	$(BIN)/ufgraphfr run experiments/private/ml100k_eps1.toml --resume
+	$(BIN)/ufgraphfr run experiments/ml100k/ufgraphfr.toml --resume
+	$(BIN)/ufgraphfr compare runs/quickstart runs/private-ml100k-eps8 \
+		runs/private-ml100k-eps1 runs/ml100k-ufgraphfr
 	$(BIN)/ufgraphfr recommend runs/quickstart --user 1
 
 test: $(DEV_ENV) ## all tests but the slow ones, with the coverage gate
