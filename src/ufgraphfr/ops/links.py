@@ -45,7 +45,7 @@ def strongest(
     across = clean.T.contiguous()
     root, parts = total.clamp(min=1).sqrt(), []
     for rows in torch.arange(items, device=sketch.device).split(_ROWS):
-        there = clean[rows][:, bucket]
+        there = clean[rows].index_select(1, bucket)
         near = torch.minimum(there, across[bucket[rows]]).clamp_(min=0).mul_(total > 0)
         near[torch.arange(len(rows)), rows] = 0
         near /= torch.outer(root[rows], root) + shrink
