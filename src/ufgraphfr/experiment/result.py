@@ -3,62 +3,52 @@
 import time
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ufgraphfr.data.columns import write_parquet
-from ufgraphfr.data.dataset import Dataset
-from ufgraphfr.evaluation.protocol import Outcome, Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder
-from ufgraphfr.experiment.assess import Metrics, assess, assess_cold, assess_yardsticks
+from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.population import Population
 
 SCHEMA = "ufgraphfr-result-1"
 
 
 def write_result(
     experiment: Experiment,
-    prepared: Prepared,
+    people: Population,
     folder: RunFolder,
     best: Checkpoint,
-    score: Score,
 ) -> None:
     """Evaluate the best round on test, and write the result last of all.
 
     Args:
         experiment: what was run.
-        prepared: data and split.
+        people: who is asked.
         folder: where the best checkpoint lies and becomes the model.
         best: the checkpoint that validation picked.
-        score: its scores.
     """
     started = time.perf_counter()
-    chunk = experiment.evaluation.chunk
     lines = folder.read_metrics()
-    test = assess(score, prepared, "test", chunk)
-    validation = _validation(lines, best, score, prepared, chunk)
-    cold = assess_cold(score, prepared, chunk)
-    yardsticks, outcomes = assess_yardsticks(experiment.yardsticks, prepared, chunk)
-    write_parquet(folder.ranks, _ranks(prepared.dataset, test, outcomes))
+    tested = people.test(best)
+    if tested.ranks:
+        write_parquet(folder.ranks, tested.ranks)
     folder.promote_best()
     seconds = _seconds(lines, time.perf_counter() - started)
     result = {
         "schema": SCHEMA,
         "name": experiment.name,
         "algorithm": experiment.model.kind,
-        "data": _data(prepared.dataset),
+        "data": people.data,
         "protocol": experiment.protocol.negatives,
         "split": experiment.protocol.split,
-        "sequential": prepared.dataset.card.sequential,
+        "sequential": people.sequential,
         "seed": experiment.seed,
         "rounds": len(lines),
         "best_round": best.best_round,
-        "validation": validation,
-        "test": test.metrics,
-        "cold": cold,
-        "yardsticks": yardsticks,
+        "validation": tested.validation or _validation(lines, best),
+        "test": tested.test,
+        "cold": tested.cold,
+        "yardsticks": tested.yardsticks,
         "seconds": seconds,
         **_costs(lines),
         "peak_rss_bytes": peak_rss_bytes(),
@@ -69,25 +59,11 @@ def write_result(
     folder.write_json(folder.result, result)
 
 
-def _validation(
-    lines: list[dict[str, Any]], best: Checkpoint, score: Score, prepared: Prepared, chunk: int
-) -> Metrics:
-    """The metrics that picked the round; a model without rounds is validated here."""
-    for line in lines:
-        if line["round"] == best.best_round:
-            metrics: Metrics = line["validation"]
-            return metrics
-    return assess(score, prepared, "validation", chunk).metrics
-
-
-def _data(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.card.name,
-        "users": len(dataset.users),
-        "items": len(dataset.items),
-        "interactions": len(dataset.user),
-        "sha256": dataset.sha256,
-    }
+def _validation(lines: list[dict[str, Any]], best: Checkpoint) -> Metrics:
+    """The metrics that picked the round."""
+    (line,) = (line for line in lines if line["round"] == best.best_round)
+    metrics: Metrics = line["validation"]
+    return metrics
 
 
 def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, float]:
@@ -109,17 +85,3 @@ def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:
         / max(1, taking_part)
         for name in ("bytes_up", "bytes_down")
     }
-
-
-def _ranks(
-    dataset: Dataset, test: Outcome, yardsticks: dict[str, Outcome]
-) -> dict[str, NDArray[Any]]:
-    """Each user's test ranks, of the model and of the yardsticks beside it."""
-    columns: dict[str, NDArray[Any]] = {
-        "user": np.array([dataset.users[user] for user in test.users]),
-        "full": test.full,
-        "sampled99": test.sampled,
-    }
-    for kind, outcome in yardsticks.items():
-        columns |= {f"{kind}.full": outcome.full, f"{kind}.sampled99": outcome.sampled}
-    return columns

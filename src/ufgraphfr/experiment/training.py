@@ -18,14 +18,10 @@ from ufgraphfr.experiment.artifacts import (
     load_checkpoint,
     save_checkpoint,
 )
-from ufgraphfr.experiment.assess import Metrics, assess
-from ufgraphfr.experiment.blending import with_best_blend
+from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.population import Population
 from ufgraphfr.federation.loop import Round, rounds
-from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.store import MemoryStore
-from ufgraphfr.federation.transport import TRANSPORTS, Simulation
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +58,7 @@ class _Best:
 def train(
     experiment: Experiment,
     algorithm: Algorithm,
-    prepared: Prepared,
+    people: Population,
     folder: RunFolder,
     device: torch.device,
 ) -> Iterator[Progress]:
@@ -72,59 +68,39 @@ def train(
     ``folder.best``. A round's line is written before its checkpoint, so that a kill between the
     two leaves a line too many, which resuming cuts off, and never one too few.
     """
-    last = _last(algorithm, prepared, folder, device)
-    store, best = MemoryStore(last.private), _Best(last.best_round, last.best_value)
+    last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
+    transport = people.begin(algorithm, last)
+    if last is None:
+        server = on(device, algorithm.init_server(people.setting))
+        last = Checkpoint(0, 0, -math.inf, server, people.private())
+    best = _Best(last.best_round, last.best_value)
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
     if last.round:
         logger.info("going on after round %d of %d", last.round, total)
-    steps = _rounds(experiment, algorithm, prepared, store, last, device)
+    steps = rounds(
+        algorithm,
+        experiment.mechanism,
+        transport,
+        experiment.federation,
+        people.clients,
+        last.server,
+        Key(experiment.seed),
+        first=last.round + 1,
+    )
     # the server's memory may be large: from here on the rounds alone hold it
     del last
     for done in _warned(steps):
         started = time.perf_counter()
         state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
-            chunk = experiment.evaluation.chunk
-            state = with_best_blend(algorithm, state, store, prepared, done.number, chunk)
-            score = device_score(algorithm, state, store, done.number)
-            validation = assess(score, prepared, "validation", chunk).metrics
+            state, validation = people.validate(state, done.number)
         evaluated = time.perf_counter() - started
         folder.append_metrics(_line(done, evaluated, validation))
-        if validation is not None:
-            best = _keep(replace(done, state=state), store, validation, best, folder)
+        if validation is not None or people.durable:
+            best = _keep(replace(done, state=state), people, validation, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
-
-
-def _rounds(
-    experiment: Experiment,
-    algorithm: Algorithm,
-    prepared: Prepared,
-    store: MemoryStore,
-    last: Checkpoint,
-    device: torch.device,
-) -> Iterator[Round]:
-    """The rounds after a checkpoint."""
-    upload = experiment.federation.upload
-    simulation = Simulation(
-        algorithm if upload is None else algorithm.apart(),
-        experiment.mechanism,
-        prepared.shard.to(device),
-        store,
-        experiment.federation.chunk,
-        upload,
-    )
-    return rounds(
-        algorithm,
-        experiment.mechanism,
-        TRANSPORTS[experiment.federation.transport](simulation),
-        experiment.federation,
-        torch.from_numpy(prepared.split.warm).to(device),
-        last.server,
-        Key(experiment.seed),
-        first=last.round + 1,
-    )
 
 
 def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
@@ -137,29 +113,19 @@ def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
         yield done
 
 
-def _last(
-    algorithm: Algorithm, prepared: Prepared, folder: RunFolder, device: torch.device
-) -> Checkpoint:
-    """The checkpoint to go on from, or the initial weights."""
-    if folder.latest.exists():
-        return load_checkpoint(folder.latest, device)
-    server = on(device, algorithm.init_server(prepared.setting))
-    private = algorithm.init_private(prepared.setting, prepared.shard.to(device))
-    return Checkpoint(0, 0, -math.inf, server, private)
-
-
 def _keep(
-    done: Round, store: MemoryStore, validation: Metrics, best: _Best, folder: RunFolder
+    done: Round, people: Population, validation: Metrics | None, best: _Best, folder: RunFolder
 ) -> _Best:
     """Write the checkpoint, and before it the best one if this is it."""
-    value = validation["full"][SELECTED_BY]
+    value = -math.inf if validation is None else validation["full"][SELECTED_BY]
     better = value > best.value
     if better:
         best = _Best(done.number, value)
-    checkpoint = Checkpoint(done.number, best.round, best.value, done.state, store.weights)
+    checkpoint = Checkpoint(done.number, best.round, best.value, done.state, people.private())
     if better:
         save_checkpoint(folder.best, checkpoint)
     save_checkpoint(folder.latest, checkpoint)
+    people.checkpointed(done.number, best.round)
     return best
 
 

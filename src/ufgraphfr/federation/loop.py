@@ -22,7 +22,7 @@ class Round:
     Attributes:
         number: from 1.
         state: the server's memory after it.
-        clients: how many took part.
+        clients: how many took part; fewer than were asked where some did not answer.
         loss: their mean training loss; NaN if none took part.
         train_seconds: wall time of the clients' work.
         aggregate_seconds: wall time of the server's work.
@@ -75,12 +75,12 @@ def rounds(
             reports.append(answer.report)
             down.append(answer.bytes_down)
             up.append(answer.bytes_up)
-        trained = time.perf_counter()
+        trained, answered = time.perf_counter(), sum(len(report.clients) for report in reports)
         state, loss = _release(algorithm, mechanism, state, reports, now)
         yield Round(
             number=number,
             state=state,
-            clients=len(cohort),
+            clients=answered,
             loss=loss,
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
