@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 import ufgraphfr
-from ufgraphfr.cli import compare, data, doctor, recommend, run
+from ufgraphfr.cli import agent, compare, data, deploy, doctor, recommend, run
 from ufgraphfr.core.errors import InputError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app.command("run", epilog=run.kinds_help())(run.run)
 app.command("compare")(compare.compare)
 app.command("recommend")(recommend.recommend)
 app.add_typer(data.app, name="data")
+app.add_typer(deploy.app, name="deploy")
+app.add_typer(agent.app, name="agent")
 app.command("doctor")(doctor.doctor)
 
 EXIT_BAD_INPUT = 2

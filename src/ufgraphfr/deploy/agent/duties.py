@@ -1,0 +1,183 @@
+"""What an agent does for the server: say who is there, train, and evaluate; nothing else.
+
+Everything that decides what may leave comes from the agent's own agreement. A request brings
+arrays, and those must have the names, kinds and shapes that the agreement's algorithm sends.
+"""
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, Task, combine
+from ufgraphfr.data.shards import Shard
+from ufgraphfr.deploy.agent.held import Held, read_held
+from ufgraphfr.deploy.agent.store import ShardStore, settled_in
+from ufgraphfr.deploy.agent.sums import metric_sums
+from ufgraphfr.deploy.agreement import Agreement
+from ufgraphfr.deploy.catalogue import Catalogue
+from ufgraphfr.deploy.envelope import Envelope
+from ufgraphfr.deploy.parcel import decode_task, encode_arrays, encode_report
+from ufgraphfr.federation.client import respond
+
+
+class Refused(ValueError):
+    """A request outside the agreement; the message goes to the agent's own log alone."""
+
+
+class Duties:
+    """One shard and what is done with it."""
+
+    def __init__(self, store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> None:
+        """Takes the shard's memory, and what its operator signed off."""
+        self.store, self.agreement, self.catalogue = store, agreement, catalogue
+        self._setting: Setting | None = None
+        self._held: tuple[int, Held | None] = (-1, None)
+        self._models: dict[tuple[bool, bool], Task] = {}
+
+    @property
+    def setting(self) -> Setting:
+        """The public facts of the federation."""
+        if self._setting is None:
+            self._setting = self.agreement.setting(self.catalogue)
+        return self._setting
+
+    def held(self) -> Held:
+        """The users as they are now.
+
+        Raises:
+            Refused: fewer than the agreement lets anything leave of.
+        """
+        version = self.store.version
+        if self._held[0] != version:
+            self._held = (version, read_held(self.store, self.agreement, self.catalogue))
+        held = self._held[1]
+        if held is None or len(held.numbers) < self.agreement.smallest:
+            raise Refused(f"fewer than {self.agreement.smallest} users are here")
+        return held
+
+    def hello(self, request: Envelope) -> Envelope:
+        """Which client numbers are here."""
+        held = self.held()
+        facts = {"interactions": len(held.split.history)} if self._metrics else {}
+        return request.reply(encode_arrays({"clients": held.numbers}), facts=facts)
+
+    def train(self, request: Envelope) -> Envelope:
+        """Let the clients of a task train, and return what the mechanism lets through."""
+        spec = self.agreement.experiment.federation
+        if not 1 <= request.round <= spec.rounds:
+            raise Refused(f"round {request.round} is not among the {spec.rounds} agreed on")
+        if request.round <= self.store.counter(settled_in(request.run)):
+            raise Refused(f"round {request.round} of this run is settled")
+        held, task = self.held(), self._task(request, evaluated=False)
+        here = torch.isin(task.clients, held.numbers)
+        if int(here.sum()) < self.agreement.smallest:
+            raise Refused(f"fewer than {self.agreement.smallest} of the clients are here")
+        task = task.select(here.nonzero()[:, 0])
+        report = self._trained(request, held, task)
+        return request.reply(encode_report(report))
+
+    def _trained(self, request: Envelope, held: Held, task: Task) -> Report:
+        """One report for all clients of a task; their new weights are kept."""
+        experiment, reports = self.agreement.experiment, []
+        key = Key(experiment.seed).at(request.round)
+        places = torch.searchsorted(held.numbers, task.clients)
+        order = held.shard.counts[places].argsort(descending=True, stable=True)
+        for chunk in order.split(experiment.federation.chunk):
+            shard = held.shard.select(places[chunk])
+            mine = self._private(request.run, request.round, shard)
+            part = task.select(chunk)
+            report, after = respond(
+                self.agreement.algorithm, experiment.mechanism, part, shard, mine, key
+            )
+            self.store.keep_weights(request.run, request.round, shard.clients, after)
+            reports.append(report)
+        return combine(reports)
+
+    def evaluate(self, request: Envelope) -> Envelope:
+        """Sums of metrics over the users."""
+        if not self._metrics:
+            raise Refused("the agreement lets no metrics leave")
+        part = request.facts.get("part")
+        if part not in ("validation", "test"):
+            raise Refused("no such part of the data")
+        algorithm, held = self.agreement.algorithm, self.held()
+        task = self._task(request, evaluated=True)
+        choices = algorithm.blends()
+        if choices is None:
+            choices = torch.ones(1, 1)
+        elif part == "test":
+            choices = task.shared["blend"][None]
+
+        def parts(own: Shard) -> Tensor:
+            here = torch.searchsorted(task.clients, own.clients)
+            mine = self._private(request.run, request.round + 1, own)
+            return algorithm.parts(task.select(here), own, mine)
+
+        if not bool(torch.isin(held.numbers, task.clients).all()):
+            raise Refused("the task is not for all clients that are here")
+        chunk = self.agreement.experiment.evaluation.chunk
+        return request.reply(encode_arrays(metric_sums(parts, choices, held, part, chunk)))
+
+    @property
+    def _metrics(self) -> bool:
+        return self.agreement.metrics == "sums"
+
+    def _private(self, run: str, before: int, shard: Shard) -> Private:
+        """The weights that clients have before a round, each ``[clients, ...]``."""
+        weights = self.agreement.algorithm.init_private(self.setting, shard)
+        if not weights:
+            return weights
+        trained = self.store.weights(run, before, shard.clients)
+        for place, number in enumerate(shard.clients.tolist()):
+            for name, value in trained.get(number, {}).items():
+                weights[name][place] = value
+        return weights
+
+    def _task(self, request: Envelope, evaluated: bool) -> Task:
+        """The task of a request, if it is one that the agreed algorithm sends."""
+        if len(request.parts) != 2:
+            raise Refused("a task has two parts")
+        task = decode_task(*request.parts)
+        number = request.round
+        if task.round != number + int(evaluated):
+            raise Refused("the task is for another round")
+        if len(task.clients) == 0 or len(task.clients.unique()) != len(task.clients):
+            raise Refused("a client is named twice, or none is")
+        _check_like(task, self._model(number, evaluated))
+        return task
+
+    def _model(self, number: int, evaluated: bool) -> Task:
+        """A task of one client as the agreed algorithm would send it, up to its values."""
+        algorithm = self.agreement.algorithm
+        kind = (evaluated, algorithm.everyone(number))
+        if kind not in self._models:
+            state = algorithm.init_server(self.setting)
+            one = self.held().numbers[:1]
+            made = algorithm.evaluated if evaluated else algorithm.broadcast
+            self._models[kind] = made(state, one, number)
+        return self._models[kind]
+
+
+def _check_like(task: Task, model: Task) -> None:
+    """A task holds what a model of it holds, in the same shapes, and finite numbers."""
+    if task.shared.keys() != model.shared.keys() or task.personal.keys() != model.personal.keys():
+        raise Refused("the task holds other arrays than the agreed algorithm sends")
+    for name, value in task.shared.items():
+        _check_array(value, model.shared[name].dtype, tuple(model.shared[name].shape))
+    for name, own in task.personal.items():
+        like = model.personal[name]
+        if isinstance(own, Tensor) and isinstance(like, Tensor):
+            _check_array(own, like.dtype, (len(task.clients), *like.shape[1:]))
+        elif not isinstance(own, Tensor) and not isinstance(like, Tensor):
+            # as decoded, tables are dense: this is a view
+            _check_array(own.dense(), torch.float32, (len(task.clients), *like.shape[1:]))
+        else:
+            raise Refused("an array where item tables were agreed on, or the other way round")
+
+
+def _check_array(value: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    if value.dtype != dtype or tuple(value.shape) != shape:
+        raise Refused("an array of another kind or shape than agreed")
+    if value.is_floating_point() and not bool(value.isfinite().all()):
+        raise Refused("a number that is not finite")

@@ -1,0 +1,307 @@
+"""The population of a deployment: every node's users, reached through their agents.
+
+Nothing that comes back is believed before it has passed two checks: the envelope must answer the
+very request that was sent, and its content must pass `federation.border`.
+"""
+
+import logging
+import math
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.data.split import Part
+from ufgraphfr.deploy.agreement import Agreement
+from ufgraphfr.deploy.catalogue import Catalogue
+from ufgraphfr.deploy.envelope import Envelope, Kind, Malformed, pack, unpack
+from ufgraphfr.deploy.parcel import decode_arrays, encode_task
+from ufgraphfr.deploy.post import Post
+from ufgraphfr.deploy.roster import Roster
+from ufgraphfr.deploy.tally import Tally
+from ufgraphfr.deploy.terms import Terms
+from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
+from ufgraphfr.evaluation.protocol import COVERAGE
+from ufgraphfr.experiment.artifacts import Checkpoint
+from ufgraphfr.experiment.assess import Metrics
+from ufgraphfr.experiment.population import Tested
+from ufgraphfr.federation import codec
+from ufgraphfr.federation.border import Border, Expected, RejectedReply, check, check_bytes
+from ufgraphfr.federation.transport import Answer, Transport
+from ufgraphfr.references.base import Reference
+
+logger = logging.getLogger(__name__)
+RANKINGS = ("full", "sampled99")
+
+
+class TooFewAnswers(InputError):
+    """A round below the quorum: the run stops, and can be resumed."""
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Metrics of all nodes that answered: see `agent.sums`."""
+
+    sums: Tensor
+    asked: int
+    covered: Tensor | None
+
+    def metrics(self, choice: int) -> Metrics:
+        """Means under one choice of the blend."""
+        means = (self.sums[choice] / max(1, self.asked)).tolist()
+        found = {
+            ranking: dict(zip(NAMES, own, strict=True))
+            for ranking, own in zip(RANKINGS, means, strict=True)
+        }
+        if self.covered is not None:
+            found["full"][f"coverage@{COVERAGE}"] = float(self.covered.float().mean())
+        return found
+
+
+class Remote:
+    """See `ufgraphfr.experiment.population.Population`; weights stay where they are."""
+
+    durable = True
+
+    def __init__(
+        self,
+        agreement: Agreement,
+        catalogue: Catalogue,
+        post: Post,
+        terms: Terms,
+        roster: Roster,
+        tally: Tally,
+    ) -> None:
+        """Takes what was agreed on, a way to the nodes, and who they are."""
+        self._agreement, self._post, self._terms = agreement, post, terms
+        self._roster, self._tally = roster, tally
+        self._settled, self._best = 0, 0
+        self.setting = agreement.setting(catalogue)
+        self.sequential = agreement.table.sequential
+        self.clients = torch.cat(list(roster.clients.values())).sort().values
+        self.data: dict[str, Any] = {
+            "name": f"{agreement.experiment.source.kind} on {len(roster.clients)} nodes",
+            "users": len(self.clients),
+            "items": self.setting.items,
+            "interactions": roster.interactions,
+            "sha256": agreement.digest,
+        }
+
+    def begin(self, algorithm: Algorithm, last: Checkpoint | None) -> Transport:
+        """See `Population.begin`."""
+        self._algorithm = algorithm
+        mechanism = self._agreement.experiment.mechanism
+        self._border = Border(algorithm, mechanism, self.setting)
+        if last is not None:
+            self.checkpointed(last.round, last.best_round)
+        return self
+
+    def private(self) -> Private:
+        """See `Population.private`."""
+        return {}
+
+    def checkpointed(self, round_number: int, best_round: int) -> None:
+        """See `Population.checkpointed`: agents are told with the next request."""
+        self._settled, self._best = round_number, best_round
+        self._tally.settled(round_number)
+
+    def fit(self, reference: Reference) -> State:
+        """See `Population.fit`."""
+        raise InputError(f"'{reference.kind}' needs everybody's rows in one place")
+
+    def exchange(
+        self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
+    ) -> Iterator[Answer]:
+        """See `ufgraphfr.federation.transport.Transport`."""
+        if len(cohort) == 0:
+            return
+        asked = self._roster.owned(cohort)
+        model = self._border.expected(task_for(cohort[:1]), cohort)
+        requests = {
+            node: self._envelope("train", node, key.round, task_for(clients))
+            for node, clients in asked.items()
+        }
+        answered = 0
+        for node, reply in self._replies(requests, key.round):
+            try:
+                report = _opened(reply, replace(model, clients=asked[node]))
+            except (Malformed, RejectedReply) as error:
+                self._tally.rejected(node, str(error))
+                continue
+            answered += 1
+            down = sum(map(len, pack(requests[node])))
+            up = len(reply.parts[0])
+            self._tally.answered(node, len(report.clients), down, up)
+            yield Answer(report, down / len(asked[node]), up / len(report.clients))
+        self._need(answered, len(asked), key.round)
+
+    def validate(self, state: State, round_number: int) -> tuple[State, Metrics]:
+        """See `Population.validate`; every choice of a blend is tried in one message."""
+        found = self._evaluate(self._algorithm, state, round_number, "validation")
+        choices = self._algorithm.blends()
+        if choices is None:
+            return state, found.metrics(0)
+        gains = found.sums[:, 0, NAMES.index(SELECTED_BY)]
+        best = int(gains.round(decimals=9).argmax())
+        return state | {"blend": choices[best]}, found.metrics(best)
+
+    def test(self, best: Checkpoint) -> Tested:
+        """See `Population.test`; ranks stay on the devices."""
+        algorithm = self._agreement.algorithm
+        return Tested(self._evaluate(algorithm, best.server, best.round, "test").metrics(0))
+
+    def _evaluate(self, algorithm: Algorithm, state: State, number: int, part: Part) -> _Sums:
+        choices = algorithm.blends()
+        width = 1 if choices is None or part == "test" else len(choices)
+        requests = {
+            node: self._envelope(
+                "evaluate", node, number, algorithm.evaluated(state, clients, number + 1), part
+            )
+            for node, clients in self._roster.clients.items()
+        }
+        parts = []
+        for node, reply in self._replies(requests, number):
+            try:
+                parts.append(self._sums(reply, width, len(self._roster.clients[node])))
+            except Malformed as error:
+                self._tally.rejected(node, str(error))
+                continue
+            self._tally.evaluated(sum(map(len, pack(requests[node]))), len(reply.parts[0]))
+        self._need(len(parts), len(requests), number)
+        covered = [part["covered"] for part in parts if "covered" in part]
+        return _Sums(
+            sums=torch.stack([part["sums"] for part in parts]).sum(0),
+            asked=sum(int(part["asked"]) for part in parts),
+            covered=torch.stack(covered).amax(0) if covered else None,
+        )
+
+    def _sums(self, reply: Envelope, width: int, clients: int) -> dict[str, Tensor]:
+        """The sums in a reply, if they can be sums over that many clients."""
+        arrays = decode_arrays(_only_part(reply))
+        shapes = {"sums": (width, len(RANKINGS), len(NAMES)), "asked": (1,)}
+        kinds = {"sums": torch.float64, "asked": torch.int64, "covered": torch.uint8}
+        if width == 1:
+            shapes["covered"] = (self.setting.items,)
+        if {name: tuple(value.shape) for name, value in arrays.items()} != shapes:
+            raise Malformed("metrics of another shape")
+        if any(value.dtype != kinds[name] for name, value in arrays.items()):
+            raise Malformed("metrics of another kind")
+        asked, sums = int(arrays["asked"]), arrays["sums"]
+        if not 0 <= asked <= clients or not bool(((sums >= 0) & (sums <= asked)).all()):
+            raise Malformed("metrics that no sum over these clients can be")
+        if width == 1 and bool((arrays["covered"] > 1).any()):
+            raise Malformed("an item is covered or not")
+        return arrays
+
+    def _envelope(
+        self, kind: Kind, node: str, number: int, task: Task, part: Part | None = None
+    ) -> Envelope:
+        facts: dict[str, Any] = {"settled": self._settled, "best": self._best}
+        return Envelope(
+            kind=kind,
+            agreement=self._agreement.digest,
+            run=self._roster.run,
+            round=number,
+            node=node,
+            nonce=secrets.token_hex(16),
+            facts=facts if part is None else facts | {"part": part},
+            parts=encode_task(task),
+        )
+
+    def _replies(
+        self, requests: dict[str, Envelope], number: int
+    ) -> Iterator[tuple[str, Envelope]]:
+        """Replies that answer their request; whatever else comes is counted and dropped."""
+        packed = {node: pack(request) for node, request in requests.items()}
+        missing = set(requests)
+        for node, chunks in self._post.ask(packed, number, self._terms.deadline):
+            if node not in missing:
+                self._tally.rejected(node, "a second reply")
+                continue
+            missing.remove(node)
+            try:
+                yield node, matched(requests[node], chunks)
+            except Malformed as error:
+                self._tally.rejected(node, str(error))
+        for node in sorted(missing):
+            self._tally.lost(node)
+
+    def _need(self, answered: int, asked: int, number: int) -> None:
+        need = max(1, math.ceil(self._terms.quorum * asked - 1e-9))
+        if answered < need:
+            raise TooFewAnswers(
+                f"round {number}: {answered} of {asked} nodes gave an answer that could be used "
+                f"within {self._terms.deadline:g} s, and the quorum is {need}: see that the nodes "
+                f"run, then go on with ufgraphfr deploy up"
+            )
+
+
+def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
+    """The reply, if it is one to this request.
+
+    Raises:
+        Malformed: it is for another one, or says that the agent would or could not.
+    """
+    reply = unpack(chunks)
+    if replace(reply, code="ok", facts={}, parts=()) != replace(request, facts={}, parts=()):
+        raise Malformed("a reply to another request")
+    if reply.code != "ok":
+        raise Malformed(f"the agent answered '{reply.code}'")
+    return reply
+
+
+def greet(agreement: Agreement, post: Post, terms: Terms) -> Roster:
+    """Wait for the nodes and ask each who is there.
+
+    Raises:
+        TooFewAnswers: too few nodes came in time.
+    """
+    run, until = secrets.token_hex(8), time.monotonic() + terms.patience
+    found: dict[str, Envelope] = {}
+    names = [node.name for node in agreement.nodes]
+    while len(found) < len(names) and time.monotonic() < until:
+        here = (post.reachable() & set(names)) - found.keys()
+        requests = {
+            node: Envelope("hello", agreement.digest, run, 0, node, secrets.token_hex(16))
+            for node in here
+        }
+        packed = {node: pack(request) for node, request in requests.items()}
+        for node, chunks in post.ask(packed, 0, terms.deadline) if packed else ():
+            try:
+                found[node] = matched(requests[node], chunks)
+            except Malformed as error:
+                logger.warning("%s: %s", node, error)
+        time.sleep(0.0 if len(found) == len(names) else 1.0)
+    if len(found) < max(1, math.ceil(terms.quorum * len(names) - 1e-9)):
+        raise TooFewAnswers(
+            f"{len(found)} of {len(names)} nodes came within {terms.patience:g} s, and the quorum "
+            f"is a share of {terms.quorum:g}: see that SuperNodes and agents run, and hold data"
+        )
+    return Roster.of(agreement, run, found)
+
+
+def _opened(reply: Envelope, expected: Expected) -> Report:
+    """The report in a reply, once it has passed the border."""
+    payload = _only_part(reply)
+    check_bytes(payload, len(expected.clients), expected)
+    try:
+        report = codec.decode_report(payload)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
+        raise Malformed("the part is not a report") from None
+    check(report, expected)
+    return report
+
+
+def _only_part(reply: Envelope) -> bytes:
+    if len(reply.parts) != 1:
+        raise Malformed("a reply has one part")
+    return reply.parts[0]
