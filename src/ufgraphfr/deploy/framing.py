@@ -20,7 +20,8 @@ def send(connection: socket.socket, chunks: list[bytes]) -> None:
     """Write one message."""
     head = struct.pack(f">I{len(chunks)}Q", len(chunks), *map(len, chunks))
     connection.sendall(head)
-    for chunk in chunks:
+    # nothing after the last byte: whoever has the whole message may be gone already
+    for chunk in filter(None, chunks):
         connection.sendall(chunk)
 
 

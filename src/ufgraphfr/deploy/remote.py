@@ -63,7 +63,7 @@ class _Sums:
             for ranking, own in zip(RANKINGS, means, strict=True)
         }
         if self.covered is not None:
-            found["full"][f"coverage@{COVERAGE}"] = float(self.covered.float().mean())
+            found["full"][f"coverage@{COVERAGE}"] = float(self.covered.double().mean())
         return found
 
 
