@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ufgraphfr.deploy.framing import MOST_CHUNKS, BrokenFrame, call, receive, send
+from ufgraphfr.deploy.framing import MOST_CHUNKS, BrokenFrame, address, call, receive, send
 
 
 @given(st.lists(st.binary(max_size=2000), max_size=MOST_CHUNKS))
@@ -43,10 +43,13 @@ def test_more_than_a_message_may_hold_is_refused_before_memory_is_taken(head):
             receive(there)
 
 
-def test_call_asks_and_waits_for_the_answer(tmp_path):
-    path = tmp_path / "s"
+@pytest.mark.parametrize("name", ["s", "a" * 120 + "/s"])
+def test_call_asks_and_waits_for_the_answer(name, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
+        with address(path) as short:
+            listener.bind(short)
         listener.listen()
 
         def answer():

@@ -3,13 +3,18 @@
 Standard library only, because the engine's client process imports it and must start fast.
 """
 
+import os
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MOST_CHUNKS = 4
 MOST_BYTES = 2**30
 """Of one chunk."""
+LONGEST = 100
+"""Bytes of a socket's name that every system takes."""
 
 
 class BrokenFrame(ValueError):
@@ -40,6 +45,19 @@ def receive(connection: socket.socket) -> list[bytes]:
     return [_exactly(connection, length) for length in lengths]
 
 
+@contextmanager
+def address(path: Path) -> Iterator[str]:
+    """A name of a socket that the system takes, however deep its folder lies."""
+    if len(os.fsencode(path)) <= LONGEST:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 def call(path: Path, chunks: list[bytes], seconds: float) -> list[bytes]:
     """Ask whoever listens at a socket, and wait for the answer.
 
@@ -54,7 +72,8 @@ def call(path: Path, chunks: list[bytes], seconds: float) -> list[bytes]:
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(seconds)
-        connection.connect(str(path))
+        with address(path) as short:
+            connection.connect(short)
         send(connection, chunks)
         return receive(connection)
 

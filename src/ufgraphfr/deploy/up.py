@@ -23,8 +23,12 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 60.0
 
 
-def up(folder: Deployment) -> None:
+def up(folder: Deployment, address: str | None = None) -> None:
     """Start server, agents and SuperNodes here, and the run; what already runs is left alone.
+
+    Args:
+        folder: of the deployment.
+        address: by which SuperNodes reach the server, ``host:port``, if there is a proxy.
 
     Raises:
         InputError: something did not start; its log is named.
@@ -51,8 +55,8 @@ def up(folder: Deployment) -> None:
             _wait(f"agent-{name}", folder, running, shard.socket.exists)
         register(folder)
         for place, name in enumerate(names):
-            address, port = f"localhost:{terms.port}", terms.node_port + place
-            supernode = commands.supernode(name, address, port)
+            here = address or f"localhost:{terms.port}"
+            supernode = commands.supernode(name, here, terms.node_port + place)
             started(f"supernode-{name}", supernode, commands.node_environment(name))
         submit(folder)
     except InputError:

@@ -20,6 +20,9 @@ from ufgraphfr.deploy.envelope import Envelope
 from ufgraphfr.deploy.parcel import decode_task, encode_arrays, encode_report
 from ufgraphfr.federation.client import respond
 
+MOST_AT_ONCE = 32
+"""Users stacked at once: bounds an agent's memory, whatever a simulation's chunk is."""
+
 
 class Refused(ValueError):
     """A request outside the agreement; the message goes to the agent's own log alone."""
@@ -79,19 +82,24 @@ class Duties:
 
     def _trained(self, request: Envelope, held: Held, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""
-        experiment, reports = self.agreement.experiment, []
+        experiment, reports = self.agreement.experiment, list[Report]()
         key = Key(experiment.seed).at(request.round)
         places = torch.searchsorted(held.numbers, task.clients)
         order = held.shard.counts[places].argsort(descending=True, stable=True)
-        for chunk in order.split(experiment.federation.chunk):
+        for chunk in order.split(min(MOST_AT_ONCE, experiment.federation.chunk)):
             shard = held.shard.select(places[chunk])
             mine = self._private(request.run, request.round, shard)
-            part = task.select(chunk)
             report, after = respond(
-                self.agreement.algorithm, experiment.mechanism, part, shard, mine, key
+                self.agreement.algorithm,
+                experiment.mechanism,
+                task.select(chunk),
+                shard,
+                mine,
+                key,
             )
             self.store.keep_weights(request.run, request.round, shard.clients, after)
-            reports.append(report)
+            # sums are added as they come, so that no more than two are held
+            reports = [combine([*reports, report])] if report.summed else [*reports, report]
         return combine(reports)
 
     def evaluate(self, request: Envelope) -> Envelope:
@@ -116,7 +124,7 @@ class Duties:
 
         if not bool(torch.isin(held.numbers, task.clients).all()):
             raise Refused("the task is not for all clients that are here")
-        chunk = self.agreement.experiment.evaluation.chunk
+        chunk = min(MOST_AT_ONCE, self.agreement.experiment.evaluation.chunk)
         return request.reply(encode_arrays(metric_sums(parts, choices, held, part, chunk)))
 
     @property

@@ -9,7 +9,7 @@ from types import FrameType
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import Agent
-from ufgraphfr.deploy.framing import BrokenFrame, receive, send
+from ufgraphfr.deploy.framing import BrokenFrame, address, receive, send
 
 logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 60.0
@@ -55,7 +55,8 @@ def _listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     if path.exists():
         try:
-            listener.connect(str(path))
+            with address(path) as short:
+                listener.connect(short)
         except OSError:
             # left behind by an agent that was killed
             path.unlink()
@@ -65,10 +66,11 @@ def _listen(path: Path) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o117)
     try:
-        listener.bind(str(path))
+        with address(path) as short:
+            listener.bind(short)
     except OSError as error:
         raise InputError(
-            f"cannot listen at {path} ({error}): a socket's path has at most 107 characters"
+            f"cannot listen at {path} ({error.strerror}): may this user write there?"
         ) from None
     finally:
         os.umask(before)
