@@ -1,6 +1,7 @@
 """The whole federation over Flower on this machine: TLS, keys, proxy, kills, and its end."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -167,7 +168,8 @@ def test_a_supernode_that_dies_is_done_without_and_comes_back_with_its_key(made)
         if back is None or not back.alive:
             log = federation.folder.logs / "back.log"
             back = processes.start(command, commands.node_environment(NODES[1]), log)
-            processes.save(federation.folder.processes, running | {"back": back})
+            running[f"back-{len(running)}"] = back
+            processes.save(federation.folder.processes, running)
         assert time.monotonic() < until, logs(federation)
         time.sleep(2.0)
     lines = (federation.folder.server.run / "metrics.jsonl").read_text().splitlines()
@@ -200,8 +202,10 @@ def test_the_proxy_lets_nodes_in_and_nobody_else(made, tmp_path):
     folder, terms = federation.folder, federation.folder.server.terms()
     rules = (folder.path / "nginx" / "ufgraphfr.conf").read_text()
     rules = rules.replace(f"listen {terms.public_port} ssl", f"listen 127.0.0.1:{public} ssl")
+    # pytest's folders are closed to the user that nginx takes when root starts it
+    user = "user root; " if os.getuid() == 0 else ""
     around = (
-        f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log; events {{}}\n"
+        f"{user}daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log; events {{}}\n"
         f"http {{ access_log off; client_body_temp_path {tmp_path}/body; "
         f"proxy_temp_path {tmp_path}/proxy; fastcgi_temp_path {tmp_path}/f; "
         f"uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;\n"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ufgraphfr.core.folders import write_atomically
 
-STAT_PARENT, STAT_START = 1, 19
-"""Fields of /proc/PID/stat after the name: the parent, and the start in clock ticks."""
+STATE, PARENT, SESSION, START = 0, 1, 3, 19
+"""Fields of /proc/PID/stat after the name; the start counts clock ticks since the machine's."""
 
 
 @dataclass(frozen=True)
@@ -34,29 +34,38 @@ class Process:
     def of(pid: int) -> "Process | None":
         """The process that has a number now."""
         stat = _stat(pid)
-        return None if stat is None else Process(pid, int(stat[STAT_START]))
+        return None if stat is None else Process(pid, int(stat[START]))
 
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
         stat = _stat(self.pid)
-        return stat is not None and int(stat[STAT_START]) == self.started and stat[0] != "Z"
+        if stat is None or int(stat[START]) != self.started:
+            return False
+        if stat[STATE] == "Z":
+            # a child of ours that has ended: others may wait for its number to be gone
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WNOHANG)
+            return False
+        return True
 
     def descendants(self) -> list["Process"]:
-        """Children and theirs."""
-        children: dict[int, list[int]] = {}
-        for path in Path("/proc").iterdir():
-            stat = _stat(int(path.name)) if path.name.isdigit() else None
-            if stat is not None:
-                children.setdefault(int(stat[STAT_PARENT]), []).append(int(path.name))
-        found, todo = [], list(children.get(self.pid, []))
-        while todo:
-            pid = todo.pop()
-            process = Process.of(pid)
-            if process is not None:
-                found.append(process)
-            todo += children.get(pid, [])
-        return found
+        """Children and theirs, and who is left of its session if it has ended."""
+        now = Process.of(self.pid)
+        if now is not None and now != self:
+            return []
+        found, size = {self.pid}, 0
+        stats = {int(path.name): _stat(int(path.name)) for path in Path("/proc").glob("[0-9]*")}
+        while len(found) > size:
+            size = len(found)
+            found |= {
+                pid
+                for pid, stat in stats.items()
+                if stat is not None
+                and (int(stat[PARENT]) in found or int(stat[SESSION]) == self.pid)
+            }
+        others = (Process.of(pid) for pid in sorted(found - {self.pid}))
+        return [process for process in others if process is not None]
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""

@@ -70,10 +70,11 @@ def down(folder: Deployment) -> tuple[int, int]:
     Returns:
         How many processes were ended, and how many had to be killed.
     """
-    running = [each for each in processes.read(folder.processes).values() if each.alive]
-    killed = processes.end(running)
+    started = list(processes.read(folder.processes).values())
+    ended = sum(each.alive for each in started)
+    killed = processes.end(started)
     folder.processes.unlink(missing_ok=True)
-    return len(running), killed
+    return ended, killed
 
 
 def register(folder: Deployment) -> None:
