@@ -12,9 +12,9 @@ from small_federation import NODES, Federation, federate, toy_values
 
 from ufgraphfr.deploy import processes
 from ufgraphfr.deploy.commands import Commands
+from ufgraphfr.deploy.greeting import TooFewAnswers
 from ufgraphfr.deploy.post import SocketPost
 from ufgraphfr.deploy.processes import Process
-from ufgraphfr.deploy.remote import TooFewAnswers
 from ufgraphfr.deploy.tally import read_tally
 from ufgraphfr.deploy.terms import Terms
 from ufgraphfr.experiment import build, execute

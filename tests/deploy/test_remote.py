@@ -13,7 +13,7 @@ from small_federation import NODES, HerePost, federate, toy_values
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.deploy.envelope import Envelope, pack, unpack
-from ufgraphfr.deploy.remote import TooFewAnswers
+from ufgraphfr.deploy.greeting import TooFewAnswers
 from ufgraphfr.deploy.tally import read_tally
 from ufgraphfr.deploy.terms import Terms
 from ufgraphfr.federation import codec

@@ -10,8 +10,9 @@ from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agreement import Agreement
 from ufgraphfr.deploy.catalogue import Catalogue
 from ufgraphfr.deploy.folder import Deployment
+from ufgraphfr.deploy.greeting import greet
 from ufgraphfr.deploy.init import plan_tryout, write
-from ufgraphfr.deploy.remote import Remote, greet
+from ufgraphfr.deploy.remote import Remote
 from ufgraphfr.deploy.roster import Roster
 from ufgraphfr.deploy.tally import Tally
 from ufgraphfr.deploy.terms import Terms

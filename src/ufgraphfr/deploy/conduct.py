@@ -7,9 +7,10 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement import read_agreement
 from ufgraphfr.deploy.catalogue import read_catalogue
 from ufgraphfr.deploy.folder import ServerFolder
+from ufgraphfr.deploy.greeting import greet
 from ufgraphfr.deploy.metrics import Exporter
 from ufgraphfr.deploy.post import Post
-from ufgraphfr.deploy.remote import Remote, greet
+from ufgraphfr.deploy.remote import Remote
 from ufgraphfr.deploy.roster import Roster
 from ufgraphfr.deploy.tally import Tally
 from ufgraphfr.experiment.runner import execute

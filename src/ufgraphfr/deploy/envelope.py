@@ -103,6 +103,20 @@ def unpack(chunks: list[bytes]) -> Envelope:
     return Envelope(**{name: header[name] for name in _FIELDS}, parts=tuple(chunks[1:]))
 
 
+def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
+    """The reply, if it is one to this request.
+
+    Raises:
+        Malformed: it is for another one, or says that the agent would or could not.
+    """
+    reply = unpack(chunks)
+    if replace(reply, code="ok", facts={}, parts=()) != replace(request, facts={}, parts=()):
+        raise Malformed("a reply to another request")
+    if reply.code != "ok":
+        raise Malformed(f"the agent answered '{reply.code}'")
+    return reply
+
+
 def _header(envelope: Envelope) -> dict[str, Any]:
     fields = {name: getattr(envelope, name) for name in _FIELDS}
     return {"schema": SCHEMA, **fields, "parts": [_seal(part) for part in envelope.parts]}

@@ -5,9 +5,7 @@ very request that was sent, and its content must pass `federation.border`.
 """
 
 import logging
-import math
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +21,8 @@ from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.data.split import Part
 from ufgraphfr.deploy.agreement import Agreement
 from ufgraphfr.deploy.catalogue import Catalogue
-from ufgraphfr.deploy.envelope import Envelope, Kind, Malformed, pack, unpack
+from ufgraphfr.deploy.envelope import Envelope, Kind, Malformed, matched, pack
+from ufgraphfr.deploy.greeting import TooFewAnswers
 from ufgraphfr.deploy.parcel import decode_arrays, encode_task
 from ufgraphfr.deploy.post import Post
 from ufgraphfr.deploy.roster import Roster
@@ -41,10 +40,6 @@ from ufgraphfr.references.base import Reference
 
 logger = logging.getLogger(__name__)
 RANKINGS = ("full", "sampled99")
-
-
-class TooFewAnswers(InputError):
-    """A round below the quorum: the run stops, and can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -236,57 +231,13 @@ class Remote:
             self._tally.lost(node)
 
     def _need(self, answered: int, asked: int, number: int) -> None:
-        need = max(1, math.ceil(self._terms.quorum * asked - 1e-9))
+        need = self._terms.needed(asked)
         if answered < need:
             raise TooFewAnswers(
                 f"round {number}: {answered} of {asked} nodes gave an answer that could be used "
                 f"within {self._terms.deadline:g} s, and the quorum is {need}: see that the nodes "
                 f"run, then go on with ufgraphfr deploy up"
             )
-
-
-def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
-    """The reply, if it is one to this request.
-
-    Raises:
-        Malformed: it is for another one, or says that the agent would or could not.
-    """
-    reply = unpack(chunks)
-    if replace(reply, code="ok", facts={}, parts=()) != replace(request, facts={}, parts=()):
-        raise Malformed("a reply to another request")
-    if reply.code != "ok":
-        raise Malformed(f"the agent answered '{reply.code}'")
-    return reply
-
-
-def greet(agreement: Agreement, post: Post, terms: Terms) -> Roster:
-    """Wait for the nodes and ask each who is there.
-
-    Raises:
-        TooFewAnswers: too few nodes came in time.
-    """
-    run, until = secrets.token_hex(8), time.monotonic() + terms.patience
-    found: dict[str, Envelope] = {}
-    names = [node.name for node in agreement.nodes]
-    while len(found) < len(names) and time.monotonic() < until:
-        here = (post.reachable() & set(names)) - found.keys()
-        requests = {
-            node: Envelope("hello", agreement.digest, run, 0, node, secrets.token_hex(16))
-            for node in here
-        }
-        packed = {node: pack(request) for node, request in requests.items()}
-        for node, chunks in post.ask(packed, 0, terms.deadline) if packed else ():
-            try:
-                found[node] = matched(requests[node], chunks)
-            except Malformed as error:
-                logger.warning("%s: %s", node, error)
-        time.sleep(0.0 if len(found) == len(names) else 1.0)
-    if len(found) < max(1, math.ceil(terms.quorum * len(names) - 1e-9)):
-        raise TooFewAnswers(
-            f"{len(found)} of {len(names)} nodes came within {terms.patience:g} s, and the quorum "
-            f"is a share of {terms.quorum:g}: see that SuperNodes and agents run, and hold data"
-        )
-    return Roster.of(agreement, run, found)
 
 
 def _opened(reply: Envelope, expected: Expected) -> Report:

@@ -1,5 +1,7 @@
 """The server's own settings: how long it waits, for how many, and where it listens."""
 
+import math
+
 from pydantic import Field
 
 from ufgraphfr.core.spec import Spec
@@ -24,3 +26,8 @@ class Terms(Spec):
     """Share of the asked nodes that must answer; with fewer the run stops, and may be resumed."""
     patience: float = Field(180.0, gt=0)
     """Seconds the start waits for nodes to be there."""
+
+    def needed(self, asked: int) -> int:
+        """How many of the asked nodes must answer."""
+        # a share like 2/3 is not exact
+        return max(1, math.ceil(self.quorum * asked - 1e-9))
