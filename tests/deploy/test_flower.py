@@ -18,7 +18,6 @@ from small_federation import NODES, Federation, federate, toy_values
 from ufgraphfr.deploy import processes
 from ufgraphfr.deploy.commands import Commands
 from ufgraphfr.deploy.keys import write_node_key
-from ufgraphfr.deploy.processes import Process
 from ufgraphfr.deploy.tally import read_tally
 from ufgraphfr.deploy.up import down, up
 from ufgraphfr.experiment import build, execute
@@ -150,28 +149,12 @@ def test_a_supernode_that_dies_is_done_without_and_comes_back_with_its_key(made)
     federation = made(values, deadline=12.0, quorum=0.5)
     up(federation.folder)
     wait_for(federation, after_round(1))
-    running = processes.read(federation.folder.processes)
-    victim = running[f"supernode-{NODES[1]}"]
-    children = victim.descendants()
-    for process in (victim, *children):
+    kept = processes.read(federation.folder.processes)[f"supernode-{NODES[1]}"]
+    # not its supervisor, which starts it again until the server takes its key
+    for process in kept.descendants():
         process.signal(signal.SIGKILL)
-    wait_for(federation, lambda v: v.get("replies_lost", 0) + v.get("replies_rejected", 0) > 0)
-    commands, terms = (
-        Commands(federation.folder, federation.folder.server.terms()),
-        federation.folder.server.terms(),
-    )
-    command = commands.supernode(NODES[1], f"localhost:{terms.port}", terms.node_port + 1)
-    back: Process | None = None
-    until = time.monotonic() + 300
-    while not finished(read_tally(federation.folder.server.tally)):
-        # as a supervisor does: the same key is refused until the server misses its heartbeat
-        if back is None or not back.alive:
-            log = federation.folder.logs / "back.log"
-            back = processes.start(command, commands.node_environment(NODES[1]), log)
-            running[f"back-{len(running)}"] = back
-            processes.save(federation.folder.processes, running)
-        assert time.monotonic() < until, logs(federation)
-        time.sleep(2.0)
+    wait_for(federation, finished, seconds=420.0)
+    assert read_tally(federation.folder.server.tally)["missed_by_node"].keys() == {NODES[1]}
     lines = (federation.folder.server.run / "metrics.jsonl").read_text().splitlines()
     clients = [json.loads(line)["clients"] for line in lines]
     assert min(clients) < 20

@@ -10,6 +10,7 @@ from ufgraphfr.deploy.terms import Terms
 
 BIN = Path(sys.executable).parent
 """Where this installation's console scripts are."""
+RESTART_SECONDS = 5
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -60,6 +61,13 @@ class Commands:
             *("--auth-supernode-private-key", str(node.key)),
             *("--host", "127.0.0.1", "--port", str(port)),
         ]
+
+    def kept(self, command: list[str]) -> list[str]:
+        """A command that is started again whenever it ends, as a supervisor does it.
+
+        After its end the server takes a SuperNode's key again only when its heartbeat has run out.
+        """
+        return ["bash", "-c", f'while :; do "$@"; sleep {RESTART_SECONDS}; done', "kept", *command]
 
     def agent(self, name: str) -> list[str]:
         """A node's shard agent."""

@@ -7,7 +7,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement import read_agreement
 from ufgraphfr.deploy.catalogue import read_catalogue
 from ufgraphfr.deploy.folder import ServerFolder
-from ufgraphfr.deploy.greeting import greet
+from ufgraphfr.deploy.greeting import await_nodes, greet
 from ufgraphfr.deploy.metrics import Exporter
 from ufgraphfr.deploy.post import Post
 from ufgraphfr.deploy.remote import Remote
@@ -32,6 +32,8 @@ def conduct(folder: ServerFolder, post: Post) -> None:
             if not folder.roster.exists():
                 greet(agreement, post, terms).write(folder.roster)
             roster = Roster.read(folder.roster)
+            if not (folder.run / "result.json").exists():
+                await_nodes(set(roster.clients), post, terms)
             tally.began(len(roster.clients), sum(map(len, roster.clients.values())))
             people = Remote(agreement, catalogue, post, terms, roster, tally)
             steps = execute(

@@ -46,3 +46,10 @@ def greet(agreement: Agreement, post: Post, terms: Terms) -> Roster:
             f"is a share of {terms.quorum:g}: see that SuperNodes and agents run, and hold data"
         )
     return Roster.of(agreement, run, found)
+
+
+def await_nodes(names: set[str], post: Post, terms: Terms) -> None:
+    """Wait until all nodes of a run are there again, or patience is over."""
+    until = time.monotonic() + terms.patience
+    while names - post.reachable() and time.monotonic() < until:
+        time.sleep(1.0)

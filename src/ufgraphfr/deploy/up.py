@@ -56,7 +56,7 @@ def up(folder: Deployment, address: str | None = None) -> None:
         register(folder)
         for place, name in enumerate(names):
             here = address or f"localhost:{terms.port}"
-            supernode = commands.supernode(name, here, terms.node_port + place)
+            supernode = commands.kept(commands.supernode(name, here, terms.node_port + place))
             started(f"supernode-{name}", supernode, commands.node_environment(name))
         submit(folder)
     except InputError:
