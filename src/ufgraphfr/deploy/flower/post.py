@@ -35,28 +35,42 @@ class FlowerPost:
     def ask(
         self, requests: dict[str, list[bytes]], round_number: int, seconds: float
     ) -> Iterator[tuple[str, list[bytes]]]:
-        """See `Post.ask`. An error of the engine (a node died) counts as no answer."""
-        until = time.monotonic() + seconds
+        """See `Post.ask`.
+
+        The engine gives up on a node whose heartbeat is missing. If that node comes back before
+        our deadline it is asked again: an agent answers the same question the same way.
+        """
+        until, waiting, missing = time.monotonic() + seconds, dict[str, str](), set(requests)
+        while (missing or waiting) and (left := until - time.monotonic()) > 0:
+            here = missing & self.reachable() if missing else missing
+            asked = {node: requests[node] for node in here}
+            waiting |= self._push(asked, round_number, left + GRACE_SECONDS)
+            missing -= here
+            for reply in self.grid.pull_messages(list(waiting)):
+                node = waiting.pop(reply.metadata.reply_to_message_id, None)
+                if node is None:
+                    logger.warning("a reply that nobody waits for")
+                elif reply.has_error():
+                    logger.warning("%s: the engine gave up, code %d", node, reply.error.code)
+                    missing.add(node)
+                else:
+                    yield node, from_record(reply.content)
+            time.sleep(POLL_SECONDS)
+
+    def _push(
+        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+    ) -> dict[str, str]:
+        """Hand messages to the engine; by its number of each message, the node."""
         number = {name: found for found, name in self.nodes.items()}
         messages = [
             Message(
                 to_record(chunks),
                 dst_node_id=number[node],
                 message_type=MessageType.QUERY,
-                ttl=seconds + GRACE_SECONDS,
+                ttl=seconds,
                 group_id=str(round_number),
             )
             for node, chunks in requests.items()
         ]
-        pushed = list(self.grid.push_messages(messages))
-        waiting = {made: node for made, node in zip(pushed, requests, strict=True) if made}
-        while waiting and time.monotonic() < until:
-            for reply in self.grid.pull_messages(list(waiting)):
-                node = waiting.pop(reply.metadata.reply_to_message_id, None)
-                if node is None or reply.metadata.src_node_id not in (number[node], 0, 1):
-                    logger.warning("a reply that nobody waits for")
-                elif reply.has_error():
-                    logger.warning("%s: the engine gave up, code %d", node, reply.error.code)
-                else:
-                    yield node, from_record(reply.content)
-            time.sleep(POLL_SECONDS)
+        pushed = self.grid.push_messages(messages) if messages else []
+        return {made: node for made, node in zip(pushed, requests, strict=True) if made}
