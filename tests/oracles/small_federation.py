@@ -24,7 +24,7 @@ TOY: dict[str, Any] = {
     "seed": 3,
     "data": {"kind": "synthetic", "users": 30, "items": 40, "interactions": 8},
     "text": {"kind": "hashing", "width": 16},
-    "algorithm": {"kind": "ufgraphformer", "dim": 8, "hidden": 16},
+    "algorithm": {"kind": "ufgraphformer", "dim": 8, "hidden": 16, "graph": {"rounds": 1}},
     "federation": {"rounds": 4, "cohort": 20, "chunk": 7},
     "evaluation": {"every": 2, "chunk": 8},
 }

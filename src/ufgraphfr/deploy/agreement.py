@@ -141,6 +141,11 @@ def make(
             "[protocol]: a deployment evaluates by leave-one-out, with honest negatives and "
             "without cold users: leave the table out"
         )
+    if experiment.federation.upload is not None and experiment.model.release != "sum":
+        raise InputError(
+            f"[federation.upload]: '{experiment.model.kind}' uploads each user's own update, which "
+            f"a deployment does not compress: leave the table out"
+        )
     # centralised yardsticks see everybody's rows
     evaluation = experiment.evaluation.model_copy(update={"yardsticks": ()})
     experiment = replace(experiment, evaluation=evaluation, yardsticks=())

@@ -18,6 +18,8 @@ from ufgraphfr.deploy.envelope import Malformed
 from ufgraphfr.federation import codec
 
 SAME = "same."
+MOST_PACKED = 2**16
+"""Larger whole numbers travel as they are."""
 NOBODY = torch.zeros(0, dtype=torch.int64)
 
 
@@ -53,13 +55,15 @@ def decode_task(same: bytes, own: bytes) -> Task:
     return replace(second, shared=shared, personal=second.personal | tables)
 
 
-def encode_report(report: Report) -> bytes:
-    """A report; whole numbers in the fewest bytes that hold them."""
-    arrays = {
-        name: _narrow(value) if isinstance(value, Tensor) else value
-        for name, value in report.arrays.items()
-    }
-    return codec.encode_report(replace(report, arrays=arrays))
+def encode_report(report: Report, whole: dict[str, int]) -> bytes:
+    """A report; whole numbers in the bits that a sum over so many clients needs.
+
+    Args:
+        report: of a shard's clients.
+        whole: the most that one client adds to each array of whole numbers.
+    """
+    packed = {n: most for n, most in whole.items() if most * len(report.clients) < MOST_PACKED}
+    return codec.encode_report(report, packed)
 
 
 def encode_arrays(arrays: dict[str, Tensor]) -> bytes:
@@ -77,12 +81,3 @@ def decode_arrays(payload: bytes) -> dict[str, Tensor]:
         return load(payload)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
         raise Malformed("the part holds no arrays") from None
-
-
-def _narrow(value: Tensor) -> Tensor:
-    if value.is_floating_point() or value.numel() == 0:
-        return value
-    low, high = int(value.min()), int(value.max())
-    kinds = (torch.uint8, torch.int16, torch.int32, torch.int64)
-    fits = (k for k in kinds if torch.iinfo(k).min <= low and high <= torch.iinfo(k).max)
-    return value.to(next(fits))

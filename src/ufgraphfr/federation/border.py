@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Report, Task, Uploaded
+from ufgraphfr.core.quantised import Quantised
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation.client import respond
@@ -218,7 +219,9 @@ def _check_dtype(value: Tensor, form: Form) -> None:
         raise RejectedReply("dtype")
 
 
-def _form(value: Tensor | Rows, summed: bool) -> Form:
+def _form(value: Uploaded, summed: bool) -> Form:
+    if isinstance(value, Quantised):
+        raise TypeError("a specimen is asked for without compression")
     if isinstance(value, Rows):
         return Form(True, True, (value.height, value.values.shape[1]))
     shape = value.shape if summed else value.shape[1:]

@@ -36,7 +36,7 @@ class Duties:
         self.store, self.agreement, self.catalogue = store, agreement, catalogue
         self._setting: Setting | None = None
         self._held: tuple[int, Held | None] = (-1, None)
-        self._models: dict[tuple[bool, bool], Task] = {}
+        self._models: dict[tuple[bool, int], Task] = {}
 
     @property
     def setting(self) -> Setting:
@@ -78,11 +78,13 @@ class Duties:
             raise Refused(f"fewer than {self.agreement.smallest} of the clients are here")
         task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, held, task)
-        return request.reply(encode_report(report))
+        return request.reply(encode_report(report, self.agreement.algorithm.whole))
 
     def _trained(self, request: Envelope, held: Held, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""
         experiment, reports = self.agreement.experiment, list[Report]()
+        algorithm, upload = self.agreement.algorithm, self.agreement.experiment.federation.upload
+        trained = algorithm if upload is None else algorithm.apart()
         key = Key(experiment.seed).at(request.round)
         places = torch.searchsorted(held.numbers, task.clients)
         order = held.shard.counts[places].argsort(descending=True, stable=True)
@@ -90,13 +92,9 @@ class Duties:
             shard = held.shard.select(places[chunk])
             mine = self._private(request.run, request.round, shard)
             report, after = respond(
-                self.agreement.algorithm,
-                experiment.mechanism,
-                task.select(chunk),
-                shard,
-                mine,
-                key,
+                trained, experiment.mechanism, task.select(chunk), shard, mine, key, upload
             )
+            report = report.total() if algorithm.release == "sum" else report
             self.store.keep_weights(request.run, request.round, shard.clients, after)
             # sums are added as they come, so that no more than two are held
             reports = [combine([*reports, report])] if report.summed else [*reports, report]
@@ -158,12 +156,12 @@ class Duties:
     def _model(self, number: int, evaluated: bool) -> Task:
         """A task of one client as the agreed algorithm would send it, up to its values."""
         algorithm = self.agreement.algorithm
-        kind = (evaluated, algorithm.everyone(number))
+        kind = (evaluated, number)
         if kind not in self._models:
             state = algorithm.init_server(self.setting)
             one = self.held().numbers[:1]
             made = algorithm.evaluated if evaluated else algorithm.broadcast
-            self._models[kind] = made(state, one, number)
+            self._models = {kind: made(state, one, number)}
         return self._models[kind]
 
 
@@ -185,7 +183,8 @@ def _check_like(task: Task, model: Task) -> None:
 
 
 def _check_array(value: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    if value.dtype != dtype or tuple(value.shape) != shape:
+    # what the server has no more use for it sends empty
+    if value.dtype != dtype or (tuple(value.shape) != shape and value.numel()):
         raise Refused("an array of another kind or shape than agreed")
     if value.is_floating_point() and not bool(value.isfinite().all()):
         raise Refused("a number that is not finite")

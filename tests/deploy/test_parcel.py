@@ -1,0 +1,82 @@
+"""A task's two parts hold what the task held, and what is the same for all is held once."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.tables import DenseTables, SharedTable
+from ufgraphfr.deploy.envelope import Malformed
+from ufgraphfr.deploy.parcel import (
+    decode_arrays,
+    decode_task,
+    encode_arrays,
+    encode_report,
+    encode_task,
+)
+from ufgraphfr.federation import codec
+
+TABLE = torch.arange(12.0).view(4, 3)
+
+
+def task(clients):
+    own = torch.tensor(clients)
+    return Task(
+        2,
+        own,
+        {"net": torch.arange(5.0)},
+        {
+            "table": SharedTable(TABLE, len(own)),
+            "bias": own.float()[:, None],
+            "own": DenseTables(own.float()[:, None, None].expand(-1, 4, 3).clone()),
+        },
+    )
+
+
+def test_round_trip():
+    found = decode_task(*encode_task(task([3, 5])))
+    assert found.round == 2
+    assert found.clients.tolist() == [3, 5]
+    assert torch.equal(found.shared["net"], torch.arange(5.0))
+    assert torch.equal(found.personal["bias"], torch.tensor([[3.0], [5.0]]))
+    assert torch.equal(found.tables("table").dense(), TABLE.expand(2, -1, -1))
+    assert torch.equal(found.tables("own").dense()[1], torch.full((4, 3), 5.0))
+
+
+def test_the_first_part_is_the_same_for_every_node():
+    one, other = encode_task(task([3, 5])), encode_task(task([1, 2, 4]))
+    assert one[0] == other[0]
+    assert one[1] != other[1]
+
+
+def test_parts_of_two_rounds_are_no_task():
+    first = encode_task(task([3]))[0]
+    later = Task(3, torch.tensor([3]), {}, {})
+    with pytest.raises(Malformed, match="one task"):
+        decode_task(first, encode_task(later)[1])
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_other_bytes_are_no_task(one, other):
+    with pytest.raises(Malformed):
+        decode_task(one, other)
+    with pytest.raises(Malformed):
+        decode_arrays(one)
+
+
+def test_arrays():
+    found = decode_arrays(encode_arrays({"clients": torch.arange(3)}))
+    assert found["clients"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("clients", [3, 40_000])
+def test_whole_numbers_arrive_however_many_clients_there_are(clients):
+    """Numbers that fit are packed into bits; a large shard's sums do not fit and still arrive."""
+    sums = torch.tensor([0, 1, 2 * clients], dtype=torch.int32)
+    who = torch.arange(clients)
+    report = Report(1, who, {"pairs": sums}, True, torch.zeros(clients))
+    found = codec.decode_report(encode_report(report, {"pairs": 2}))
+    value = found.arrays["pairs"]
+    assert isinstance(value, torch.Tensor)
+    assert value.tolist() == sums.tolist()
