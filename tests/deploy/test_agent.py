@@ -13,7 +13,7 @@ from ufgraphfr.core.messages import Task
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.envelope import Envelope, pack, unpack
-from ufgraphfr.deploy.parcel import encode_task
+from ufgraphfr.deploy.parcel import digest, encode_arrays, encode_own, shared_arrays
 from ufgraphfr.federation import codec
 
 NODE = NODES[0]
@@ -34,8 +34,17 @@ def train(federation, number=1, clients=(0, 3, 4), **changes):
     )
     state = algorithm.init_server(setting)
     task = algorithm.broadcast(state, torch.tensor(clients), number)
-    asked = Envelope("train", federation.agreement.digest, "run", number, NODE, "nonce")
-    return replace(asked, **({"parts": encode_task(task)} | changes))
+    return of(federation, task, **changes)
+
+
+def of(federation, task, **changes):
+    """The request of a task; ``facts`` are added to those that it needs."""
+    arrays = shared_arrays(task)
+    facts = {"shared": {name: digest(value) for name, value in arrays.items()}}
+    asked = Envelope("train", federation.agreement.digest, "run", task.round, NODE, "nonce")
+    parts = (encode_arrays(arrays), encode_own(task))
+    facts |= changes.pop("facts", {})
+    return replace(asked, **({"parts": parts, "facts": facts} | changes))
 
 
 def ask(agent, request):
@@ -78,6 +87,48 @@ def test_another_question_for_an_answered_round_is_refused(fedmf):
     reply = ask(agent, train(fedmf, clients=(0, 3, 5)))
     assert (reply.code, reply.parts) == ("refused", ())
     assert "another request for a round that was answered" in reasons(fedmf)
+
+
+def large(federation, number=2, left_out=False):
+    """A round of the Transformer, whose operators an agent keeps; they may be left out."""
+    algorithm = federation.agreement.algorithm
+    state = algorithm.init_server(federation.agreement.setting(federation.catalogue))
+    request = of(federation, algorithm.broadcast(state, torch.tensor([0, 3]), number))
+    rest = {} if left_out else shared_arrays(algorithm.broadcast(state, torch.tensor([0]), number))
+    return replace(request, parts=(encode_arrays(rest), request.parts[1]))
+
+
+@pytest.fixture
+def remembering(tmp_path, monkeypatch):
+    monkeypatch.setattr("ufgraphfr.deploy.agent.memory.LEAST_BYTES", 0)
+    values = toy_values(algorithm={"residual": False})
+    return federate(tmp_path / "remembering", values)
+
+
+def test_what_was_sent_once_may_be_left_out(remembering):
+    first = ask(Agent(remembering.shard(NODE)), large(remembering))
+    # the same question, also by its digest
+    again = ask(Agent(remembering.shard(NODE)), large(remembering, left_out=True))
+    assert again.parts == first.parts
+    later = ask(Agent(remembering.shard(NODE)), large(remembering, 3, left_out=True))
+    assert later.code == "ok"
+
+
+def test_what_is_not_here_any_more_is_asked_for(remembering):
+    agent = Agent(remembering.shard(NODE))
+    assert ask(agent, large(remembering, left_out=True)).code == "missing"
+    ask(agent, large(remembering))
+    for path in remembering.shard(NODE).public.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    assert ask(agent, large(remembering, 3, left_out=True)).code == "missing"
+
+
+def test_other_arrays_than_named_are_refused(remembering):
+    asked = large(remembering)
+    named = dict.fromkeys(asked.facts["shared"], "0" * 64)
+    reply = ask(Agent(remembering.shard(NODE)), replace(asked, facts={"shared": named}))
+    assert reply.code == "refused"
+    assert "another array than the request names" in reasons(remembering)
 
 
 def test_a_settled_round_is_never_answered_again(fedmf):
@@ -133,8 +184,7 @@ def spoilt(name, value):
         state = algorithm.init_server(federation.agreement.setting(federation.catalogue))
         task = algorithm.broadcast(state, torch.tensor([0, 1]), 2)
         found = value(task.shared["net"]) if callable(value) else value
-        spoiled = replace(task, shared=task.shared | {name: found})
-        return train(federation, number=2, parts=encode_task(spoiled))
+        return of(federation, replace(task, shared=task.shared | {name: found}))
 
     return made
 
@@ -151,11 +201,7 @@ def spoilt(name, value):
         lambda federation: train(federation, number=2, clients=()),
         # those of the other node alone
         lambda federation: train(federation, number=2, clients=(20, 21)),
-        lambda federation: train(
-            federation,
-            number=2,
-            parts=encode_task(Task(2, torch.tensor([0]), {}, {})),
-        ),
+        lambda federation: of(federation, Task(2, torch.tensor([0]), {}, {})),
     ],
 )
 def test_arrays_that_the_agreed_algorithm_does_not_send_are_refused(request_of, federation):
@@ -177,7 +223,7 @@ def test_metrics_leave_only_if_that_was_agreed(federation):
     silent.write(federation.shard(NODE).agreement)
     federation = replace(federation, agreement=silent)
     agent = Agent(federation.shard(NODE))
-    asked = replace(train(federation), kind="evaluate", facts={"part": "validation"})
+    asked = train(federation, kind="evaluate", facts={"part": "validation"})
     assert ask(agent, asked).code == "refused"
     assert "the agreement lets no metrics leave" in reasons(federation)
 

@@ -22,6 +22,10 @@ class Malformed(ValueError):
     """Not an envelope; the message names the rule and no value."""
 
 
+class Forgotten(ValueError):
+    """The agent no longer has an array that was left out of the request."""
+
+
 @dataclass(frozen=True)
 class Envelope:
     """One message.
@@ -57,8 +61,10 @@ class Envelope:
     @property
     def digest(self) -> str:
         """SHA-256 of the question: the same one has the same digest, however often it is asked."""
-        said = ("kind", "agreement", "run", "round", "node", "parts")
+        said = ("kind", "agreement", "run", "round", "node")
         header = {key: value for key, value in _header(self).items() if key in said}
+        # the first part only brings what the digests name, and may leave out what is known
+        header |= {"shared": self.facts.get("shared"), "own": list(map(_seal, self.parts[1:]))}
         return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
@@ -107,11 +113,14 @@ def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
     """The reply, if it is one to this request.
 
     Raises:
+        Forgotten: something that was left out must be sent again.
         Malformed: it is for another one, or says that the agent would or could not.
     """
     reply = unpack(chunks)
     if replace(reply, code="ok", facts={}, parts=()) != replace(request, facts={}, parts=()):
         raise Malformed("a reply to another request")
+    if reply.code == "missing":
+        raise Forgotten
     if reply.code != "ok":
         raise Malformed(f"the agent answered '{reply.code}'")
     return reply

@@ -1,13 +1,14 @@
 """Tasks and answers as the parts of an envelope.
 
 A task has two parts. The first is the same for every node, so that an engine that stores equal
-arrays once stores it once; the second is the node's own. An item table that all clients share
-goes into the first, where `federation.codec` alone would write it out for each client.
+arrays once stores it once, and leaves out the arrays that a node has already; the second is the
+node's own. An item table that all clients share goes into the first, where `federation.codec` alone
+would write it out for each client.
 """
 
+import hashlib
 from dataclasses import replace
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -20,39 +21,44 @@ from ufgraphfr.federation import codec
 SAME = "same."
 MOST_PACKED = 2**16
 """Larger whole numbers travel as they are."""
-NOBODY = torch.zeros(0, dtype=torch.int64)
 
 
-def encode_task(task: Task) -> tuple[bytes, bytes]:
-    """The part that is the same for every node, and the node's own."""
+def shared_arrays(task: Task) -> dict[str, Tensor]:
+    """What a task holds for all clients alike."""
     tables = {name: v for name, v in task.personal.items() if isinstance(v, SharedTable)}
-    same = task.shared | {SAME + name: value.table for name, value in tables.items()}
-    own = {name: value for name, value in task.personal.items() if name not in tables}
-    return (
-        codec.encode_task(Task(task.round, NOBODY, same, {})),
-        codec.encode_task(replace(task, shared={}, personal=own)),
-    )
+    return task.shared | {SAME + name: value.table for name, value in tables.items()}
 
 
-def decode_task(same: bytes, own: bytes) -> Task:
-    """A task from its two parts.
+def encode_own(task: Task) -> bytes:
+    """What a task holds for each of its clients."""
+    own = {name: v for name, v in task.personal.items() if not isinstance(v, SharedTable)}
+    return codec.encode_task(replace(task, shared={}, personal=own))
+
+
+def decode_task(same: dict[str, Tensor], own: bytes) -> Task:
+    """A task from what all clients share and what is each one's own.
 
     Raises:
-        Malformed: they are not the parts of one task.
+        Malformed: the second part is not that of a task.
     """
     try:
-        first, second = codec.decode_task(same), codec.decode_task(own)
+        task = codec.decode_task(own)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
-        raise Malformed("the parts are not a task") from None
-    if first.round != second.round or second.clients.dim() != 1:
-        raise Malformed("the parts are not those of one task")
-    shared = {name: v for name, v in first.shared.items() if not name.startswith(SAME)}
+        raise Malformed("the part is not that of a task") from None
+    if task.clients.dim() != 1 or task.shared:
+        raise Malformed("the part is not that of a task")
+    shared = {name: v for name, v in same.items() if not name.startswith(SAME)}
     tables: dict[str, Tensor | Tables] = {
-        name.removeprefix(SAME): SharedTable(value, len(second.clients))
-        for name, value in first.shared.items()
+        name.removeprefix(SAME): SharedTable(value, len(task.clients))
+        for name, value in same.items()
         if name.startswith(SAME)
     }
-    return replace(second, shared=shared, personal=second.personal | tables)
+    return replace(task, shared=shared, personal=task.personal | tables)
+
+
+def digest(value: Tensor) -> str:
+    """SHA-256 of an array, its kind and its shape."""
+    return hashlib.sha256(encode_arrays({"array": value})).hexdigest()
 
 
 def encode_report(report: Report, whole: dict[str, int]) -> bytes:
@@ -68,7 +74,8 @@ def encode_report(report: Report, whole: dict[str, int]) -> bytes:
 
 def encode_arrays(arrays: dict[str, Tensor]) -> bytes:
     """Named arrays."""
-    return save(arrays)
+    # copies, because the format refuses two names for one memory
+    return save({name: value.cpu().contiguous().clone() for name, value in arrays.items()})
 
 
 def decode_arrays(payload: bytes) -> dict[str, Tensor]:

@@ -6,8 +6,10 @@ very request that was sent, and its content must pass `federation.border`.
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,9 +23,15 @@ from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.data.split import Part
 from ufgraphfr.deploy.agreement import Agreement
 from ufgraphfr.deploy.catalogue import Catalogue
-from ufgraphfr.deploy.envelope import Envelope, Kind, Malformed, matched, pack
+from ufgraphfr.deploy.envelope import Envelope, Forgotten, Kind, Malformed, matched, pack
 from ufgraphfr.deploy.greeting import TooFewAnswers
-from ufgraphfr.deploy.parcel import decode_arrays, encode_task
+from ufgraphfr.deploy.parcel import (
+    decode_arrays,
+    digest,
+    encode_arrays,
+    encode_own,
+    shared_arrays,
+)
 from ufgraphfr.deploy.post import Post
 from ufgraphfr.deploy.roster import Roster
 from ufgraphfr.deploy.tally import Tally
@@ -80,6 +88,7 @@ class Remote:
         self._agreement, self._post, self._terms = agreement, post, terms
         self._roster, self._tally = roster, tally
         self._settled, self._best = 0, 0
+        self._known: dict[str, set[str]] = {}
         self.setting = agreement.setting(catalogue)
         self.sequential = agreement.table.sequential
         self.clients = torch.cat(list(roster.clients.values())).sort().values
@@ -121,19 +130,19 @@ class Remote:
             return
         asked = self._roster.owned(cohort)
         model = self._border.expected(task_for(cohort[:1]), cohort)
-        requests = {
-            node: self._envelope("train", node, key.round, task_for(clients))
+        ask = {
+            node: partial(self._envelope, "train", node, key.round, task_for(clients))
             for node, clients in asked.items()
         }
         answered = 0
-        for node, reply in self._replies(requests, key.round):
+        for node, request, reply in self._replies(ask, key.round):
             try:
                 report = _opened(reply, replace(model, clients=asked[node]))
             except (Malformed, RejectedReply) as error:
                 self._tally.rejected(node, str(error))
                 continue
             answered += 1
-            down = sum(map(len, pack(requests[node])))
+            down = sum(map(len, pack(request)))
             up = len(reply.parts[0])
             self._tally.answered(node, len(report.clients), down, up)
             yield Answer(report, down / len(asked[node]), up / len(report.clients))
@@ -157,21 +166,22 @@ class Remote:
     def _evaluate(self, algorithm: Algorithm, state: State, number: int, part: Part) -> _Sums:
         choices = algorithm.blends()
         width = 1 if choices is None or part == "test" else len(choices)
-        requests = {
-            node: self._envelope(
-                "evaluate", node, number, algorithm.evaluated(state, clients, number + 1), part
+        ask = {
+            node: partial(
+                self._envelope,
+                *("evaluate", node, number, algorithm.evaluated(state, clients, number + 1), part),
             )
             for node, clients in self._roster.clients.items()
         }
         parts = []
-        for node, reply in self._replies(requests, number):
+        for node, request, reply in self._replies(ask, number):
             try:
                 parts.append(self._sums(reply, width, len(self._roster.clients[node])))
             except Malformed as error:
                 self._tally.rejected(node, str(error))
                 continue
-            self._tally.evaluated(sum(map(len, pack(requests[node]))), len(reply.parts[0]))
-        self._need(len(parts), len(requests), number)
+            self._tally.evaluated(sum(map(len, pack(request))), len(reply.parts[0]))
+        self._need(len(parts), len(ask), number)
         covered = [part["covered"] for part in parts if "covered" in part]
         return _Sums(
             sums=torch.stack([part["sums"] for part in parts]).sum(0),
@@ -200,7 +210,11 @@ class Remote:
     def _envelope(
         self, kind: Kind, node: str, number: int, task: Task, part: Part | None = None
     ) -> Envelope:
-        facts: dict[str, Any] = {"settled": self._settled, "best": self._best}
+        arrays = shared_arrays(task)
+        digests = {name: digest(value) for name, value in arrays.items()}
+        known = self._known.get(node, set())
+        fresh = {name: value for name, value in arrays.items() if digests[name] not in known}
+        facts: dict[str, Any] = {"settled": self._settled, "best": self._best, "shared": digests}
         return Envelope(
             kind=kind,
             agreement=self._agreement.digest,
@@ -209,26 +223,41 @@ class Remote:
             node=node,
             nonce=secrets.token_hex(16),
             facts=facts if part is None else facts | {"part": part},
-            parts=encode_task(task),
+            parts=(encode_arrays(fresh), encode_own(task)),
         )
 
     def _replies(
-        self, requests: dict[str, Envelope], number: int
-    ) -> Iterator[tuple[str, Envelope]]:
-        """Replies that answer their request; whatever else comes is counted and dropped."""
-        packed = {node: pack(request) for node, request in requests.items()}
-        missing = set(requests)
-        for node, chunks in self._post.ask(packed, number, self._terms.deadline):
-            if node not in missing:
-                self._tally.rejected(node, "a second reply")
-                continue
-            missing.remove(node)
-            try:
-                yield node, matched(requests[node], chunks)
-            except Malformed as error:
-                self._tally.rejected(node, str(error))
-        for node in sorted(missing):
-            self._tally.lost(node)
+        self, ask: Mapping[str, Callable[[], Envelope]], number: int
+    ) -> Iterator[tuple[str, Envelope, Envelope]]:
+        """Node, request and the reply that answers it; whatever else comes is counted and dropped.
+
+        Who no longer has what it was to remember is asked once more, with everything.
+        """
+        left, until = set(ask), time.monotonic() + self._terms.deadline
+        for _ in range(2):
+            requests = {node: ask[node]() for node in sorted(left)}
+            packed = {node: pack(request) for node, request in requests.items()}
+            missing, left = set(requests), set[str]()
+            for node, chunks in self._post.ask(packed, number, until - time.monotonic()):
+                if node not in missing:
+                    self._tally.rejected(node, "a second reply")
+                    continue
+                missing.remove(node)
+                before = self._known.pop(node, None)
+                try:
+                    reply = matched(requests[node], chunks)
+                except Forgotten:
+                    left |= {node} if before else set()
+                    continue
+                except Malformed as error:
+                    self._tally.rejected(node, str(error))
+                    continue
+                self._known[node] = set(requests[node].facts["shared"].values())
+                yield node, requests[node], reply
+            for node in sorted(missing):
+                self._tally.lost(node)
+            if not left:
+                return
 
     def _need(self, answered: int, asked: int, number: int) -> None:
         need = self._terms.needed(asked)

@@ -12,12 +12,19 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task, combine
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.deploy.agent.held import Held, read_held
+from ufgraphfr.deploy.agent.memory import Memory
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agent.sums import metric_sums
 from ufgraphfr.deploy.agreement import Agreement
 from ufgraphfr.deploy.catalogue import Catalogue
 from ufgraphfr.deploy.envelope import Envelope
-from ufgraphfr.deploy.parcel import decode_task, encode_arrays, encode_report
+from ufgraphfr.deploy.parcel import (
+    decode_arrays,
+    decode_task,
+    digest,
+    encode_arrays,
+    encode_report,
+)
 from ufgraphfr.federation.client import respond
 
 MOST_AT_ONCE = 32
@@ -28,11 +35,18 @@ class Refused(ValueError):
     """A request outside the agreement; the message goes to the agent's own log alone."""
 
 
+class Missing(ValueError):
+    """An array that the server believes to be here is not: it is to be sent again."""
+
+
 class Duties:
     """One shard and what is done with it."""
 
-    def __init__(self, store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> None:
-        """Takes the shard's memory, and what its operator signed off."""
+    def __init__(
+        self, store: ShardStore, memory: Memory, agreement: Agreement, catalogue: Catalogue
+    ) -> None:
+        """Takes the shard's data, what the server sent before, and what was signed off."""
+        self.memory = memory
         self.store, self.agreement, self.catalogue = store, agreement, catalogue
         self._setting: Setting | None = None
         self._held: tuple[int, Held | None] = (-1, None)
@@ -144,7 +158,7 @@ class Duties:
         """The task of a request, if it is one that the agreed algorithm sends."""
         if len(request.parts) != 2:
             raise Refused("a task has two parts")
-        task = decode_task(*request.parts)
+        task = decode_task(self._shared(request), request.parts[1])
         number = request.round
         if task.round != number + int(evaluated):
             raise Refused("the task is for another round")
@@ -152,6 +166,22 @@ class Duties:
             raise Refused("a client is named twice, or none is")
         _check_like(task, self._model(number, evaluated))
         return task
+
+    def _shared(self, request: Envelope) -> dict[str, Tensor]:
+        """The arrays that a request names by digest: it brings them, or they are here already."""
+        named, brought = request.facts.get("shared"), decode_arrays(request.parts[0])
+        if not isinstance(named, dict) or not brought.keys() <= named.keys():
+            raise Refused("arrays that the request does not name")
+        found: dict[str, Tensor] = {}
+        for name, sha256 in named.items():
+            known = brought[name] if name in brought else self.memory.get(str(sha256))
+            if known is None:
+                raise Missing("an array that is not here any more")
+            if digest(known) != sha256:
+                raise Refused("another array than the request names")
+            found[name] = known
+        self.memory.keep({str(sha256): found[name] for name, sha256 in named.items()})
+        return found
 
     def _model(self, number: int, evaluated: bool) -> Task:
         """A task of one client as the agreed algorithm would send it, up to its values."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agent.duties import Duties, Refused
+from ufgraphfr.deploy.agent.duties import Duties, Missing, Refused
+from ufgraphfr.deploy.agent.memory import Memory
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agreement import Agreement, read_agreement
 from ufgraphfr.deploy.catalogue import Catalogue, read_catalogue
@@ -42,6 +43,11 @@ class ShardFolder:
     def database(self) -> Path:
         """The users' data and private state."""
         return self.path / "shard.sqlite"
+
+    @property
+    def public(self) -> Path:
+        """What the server sent and need not send again."""
+        return self.path / "public"
 
     @property
     def socket(self) -> Path:
@@ -81,7 +87,8 @@ class Agent:
         self._folder = folder
         self._name, self._agreement, catalogue = folder.signed()
         self._store = ShardStore(folder.database)
-        self._duties = Duties(self._store, self._agreement, catalogue)
+        memory = Memory(folder.public)
+        self._duties = Duties(self._store, memory, self._agreement, catalogue)
 
     def answer(self, chunks: list[bytes]) -> list[bytes]:
         """Answer one request; why something was refused goes to the audit log alone."""
@@ -89,6 +96,8 @@ class Agent:
         try:
             request = unpack(chunks)
             reply = self._checked(request)
+        except Missing as error:
+            reply, reason = _blank(request, "missing"), str(error)
         except (Refused, Malformed) as error:
             reply, reason = _blank(request, "refused"), str(error)
         except (OSError, sqlite3.Error, MemoryError) as error:
