@@ -16,6 +16,7 @@ from ufgraphfr.deploy.envelope import Envelope, pack, unpack
 from ufgraphfr.deploy.greeting import TooFewAnswers
 from ufgraphfr.deploy.tally import read_tally
 from ufgraphfr.deploy.terms import Terms
+from ufgraphfr.experiment import execute
 from ufgraphfr.federation import codec
 
 HALF = Terms(deadline=5.0, quorum=0.5, patience=0.1)
@@ -234,3 +235,32 @@ def test_metrics_that_cannot_be_sums_are_dropped(federation):
     federation.run(post, HALF)
     tally = read_tally(federation.folder.server.tally)
     assert tally["replies_rejected"] == 3
+
+
+@pytest.mark.parametrize("least", [0, 1000, 2**16])
+def test_what_a_node_has_is_not_sent_again_and_is_when_it_is_gone(least, federation, monkeypatch):
+    """Whatever the size from which on arrays are kept: both sides must mean the same."""
+    monkeypatch.setattr("ufgraphfr.deploy.parcel.LEAST_KEPT", least)
+    post = HerePost(federation.agents())
+    people = federation.people(post)
+    steps = execute(
+        federation.agreement.experiment,
+        federation.folder.server.run,
+        device="cpu",
+        population=people,
+    )
+    for step in steps:
+        if step.round == 3:
+            for path in federation.shard(NODES[0]).public.glob("*"):
+                path.unlink()
+    lines = federation.shard(NODES[0]).audit.read_text().splitlines()
+    codes = [json.loads(line)["code"] for line in lines]
+    assert codes.count("missing") == (1 if least < 2**16 else 0)
+    assert set(codes) <= {"ok", "missing"}
+    trained = [
+        sum(map(len, chunks[1:])) for node, chunks in post.asked if unpack(chunks).kind == "train"
+    ]
+    if least == 0:
+        # rounds 2 and 3: the operators are sent once
+        assert trained[4] < trained[2]
+    assert read_tally(federation.folder.server.tally)["replies_rejected"] == 0

@@ -19,6 +19,8 @@ from ufgraphfr.deploy.envelope import Malformed
 from ufgraphfr.federation import codec
 
 SAME = "same."
+LEAST_KEPT = 2**16
+"""Bytes."""
 MOST_PACKED = 2**16
 """Larger whole numbers travel as they are."""
 
@@ -54,6 +56,11 @@ def decode_task(same: dict[str, Tensor], own: bytes) -> Task:
         if name.startswith(SAME)
     }
     return replace(task, shared=shared, personal=task.personal | tables)
+
+
+def is_large(value: Tensor) -> bool:
+    """Whether an array is worth keeping where it was sent; smaller ones are sent every time."""
+    return value.numel() * value.element_size() >= LEAST_KEPT
 
 
 def digest(value: Tensor) -> str:

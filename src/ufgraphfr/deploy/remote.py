@@ -30,6 +30,7 @@ from ufgraphfr.deploy.parcel import (
     digest,
     encode_arrays,
     encode_own,
+    is_large,
     shared_arrays,
 )
 from ufgraphfr.deploy.post import Post
@@ -213,7 +214,11 @@ class Remote:
         arrays = shared_arrays(task)
         digests = {name: digest(value) for name, value in arrays.items()}
         known = self._known.get(node, set())
-        fresh = {name: value for name, value in arrays.items() if digests[name] not in known}
+        fresh = {
+            name: value
+            for name, value in arrays.items()
+            if digests[name] not in known or not is_large(value)
+        }
         facts: dict[str, Any] = {"settled": self._settled, "best": self._best, "shared": digests}
         return Envelope(
             kind=kind,

@@ -7,10 +7,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.deploy.parcel import digest, encode_arrays
-
-LEAST_BYTES = 2**16
-"""Smaller arrays are sent every time."""
+from ufgraphfr.deploy.parcel import digest, encode_arrays, is_large
 
 
 class Memory:
@@ -30,11 +27,7 @@ class Memory:
 
     def keep(self, arrays: dict[str, Tensor]) -> None:
         """Keep these arrays, by digest, and no others."""
-        large = {
-            name: value
-            for name, value in arrays.items()
-            if value.numel() * value.element_size() >= LEAST_BYTES
-        }
+        large = {name: value for name, value in arrays.items() if is_large(value)}
         for path in self._folder.glob("*"):
             if path.stem not in large:
                 path.unlink()
