@@ -39,7 +39,10 @@ def metrics_table(title: str, first: str) -> Table:
 def show_result(console: Console, path: Path) -> None:
     """Print a ``result.json``."""
     result = json.loads(path.read_text(encoding="utf-8"))
-    console.print(_test_table(result))
+    if result["test"] is None:
+        console.print("no metrics: the agreement lets none leave the devices")
+    else:
+        console.print(_test_table(result))
     if result["cold"] is not None:
         console.print(_cold_table(result))
     for line in _facts(result):

@@ -81,24 +81,29 @@ class Split:
         return np.flatnonzero((self.validation if part == "validation" else self.test) >= 0)
 
 
-def leave_one_out(data: Dataset, cold_users: float = 0.0) -> Split:
+def leave_one_out(
+    data: Dataset, cold_users: float = 0.0, numbers: NDArray[np.int64] | None = None
+) -> Split:
     """Split by time within each user.
 
     Args:
         data: the interactions.
         cold_users: the share of users, among those with at least 20 interactions, that are
             kept out of training altogether.
+        numbers: int64 ``[users]``, what keys each user's draws; None is 0, 1, and so on. Part
+            of a population draws what the whole one would.
 
     Returns:
         The split; a fixed seed draws cold users and candidates.
     """
-    ptr, history = _by_time(data)
+    numbers = np.arange(len(data.users)) if numbers is None else numbers
+    ptr, history = _by_time(data, numbers)
     counts = np.diff(ptr)
-    cold = _draw_cold(counts, cold_users)
+    cold = _draw_cold(counts, cold_users, numbers)
     warm = np.ones(len(counts), dtype=bool)
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
-    return _split(data, ptr, history, trained, known, warm, warm, cold)
+    return _split(data, numbers, ptr, history, trained, known, warm, warm, cold)
 
 
 def global_time(data: Dataset, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
@@ -125,7 +130,8 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
     users = len(data.users)
     trained = np.bincount(data.user[stamps < first], minlength=users)
     known = np.bincount(data.user[stamps < second], minlength=users)
-    ptr, history = _by_time(data)
+    numbers = np.arange(users)
+    ptr, history = _by_time(data, numbers)
     asked = (trained > 0) & (known > trained), (trained > 0) & (np.diff(ptr) > known)
     for part, mask in zip(("validation", "test"), asked, strict=True):
         if not mask.any():
@@ -135,7 +141,7 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
                 f"choose other shares train_until and validate_until, or leave-one-out"
             )
     nobody = np.empty(0, np.int64)
-    return _split(data, ptr, history, trained, known, *asked, nobody)
+    return _split(data, numbers, ptr, history, trained, known, *asked, nobody)
 
 
 def _dates(data: Dataset) -> NDArray[np.int64]:
@@ -161,6 +167,7 @@ def _dates(data: Dataset) -> NDArray[np.int64]:
 
 def _split(
     data: Dataset,
+    numbers: NDArray[np.int64],
     ptr: NDArray[np.int64],
     history: NDArray[np.int64],
     trained: NDArray[np.int64],
@@ -189,30 +196,36 @@ def _split(
         known=known,
         validation=target(trained, asked_validation),
         test=target(known, asked_test),
-        sampled_validation=_candidates(1, items, ptr, touched, asked_validation),
-        sampled_test=_candidates(2, items, ptr, touched, asked_test),
+        sampled_validation=_candidates(1, items, numbers, ptr, touched, asked_validation),
+        sampled_test=_candidates(2, items, numbers, ptr, touched, asked_test),
         cold=cold,
         cold_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
     )
 
 
-def _by_time(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _by_time(
+    data: Dataset, numbers: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every user's items in time order, as CSR."""
     rows = len(data.user)
     stamp = np.zeros(rows, np.int64) if data.timestamp is None else data.timestamp
     tie = np.arange(rows)
     if not data.card.sequential:
         key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
-        pair = torch.from_numpy(data.user * len(data.items) + data.item)
+        pair = torch.from_numpy(numbers[data.user] * len(data.items) + data.item)
         tie = key.words(pair, 0, 1)[:, 0].numpy()
     order = np.lexsort((tie, stamp, data.user))
     counts = np.bincount(data.user, minlength=len(data.users))
     return np.concatenate(([0], np.cumsum(counts))), data.item[order]
 
 
-def _draw_cold(counts: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+def _draw_cold(
+    counts: NDArray[np.int64], share: float, numbers: NDArray[np.int64]
+) -> NDArray[np.int64]:
     eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
-    draws = Key(PROTOCOL_SEED, purpose=Purpose.SPLIT).words(torch.from_numpy(eligible), 0, 1)
+    draws = Key(PROTOCOL_SEED, purpose=Purpose.SPLIT).words(
+        torch.from_numpy(numbers[eligible]), 0, 1
+    )
     order = np.argsort(draws[:, 0].numpy(), kind="stable")
     return np.sort(eligible[order[: round(share * len(eligible))]])
 
@@ -225,6 +238,7 @@ def _sorted_within(ptr: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray
 def _candidates(
     stream: int,
     items: int,
+    numbers: NDArray[np.int64],
     ptr: NDArray[np.int64],
     touched: NDArray[np.int64],
     asked: NDArray[np.bool_],
@@ -232,7 +246,7 @@ def _candidates(
     """99 distinct items each user never touched (all of them, repeated, if there are fewer)."""
     drawn = draw_outside(
         Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
-        torch.arange(len(ptr) - 1),
+        torch.from_numpy(numbers),
         SAMPLED,
         items,
         torch.from_numpy(ptr),
