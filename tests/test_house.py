@@ -42,6 +42,8 @@ def written_files() -> list[Path]:
         if path.is_file()
         and path.suffix in TEXT
         and "egg-info" not in str(path)
+        # a file in a working tree beside another
+        and path.name != ".git"
         and path != Path(__file__)
         and path.name != ".git"  # a file in a linked work tree
         # what coverage leaves behind while these tests run

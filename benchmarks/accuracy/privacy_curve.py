@@ -68,7 +68,7 @@ def outcome(data: str, epsilon: float, model: str, draw: int, prepared: Prepared
 
 
 def trained(experiment: Experiment, form: Algorithm, prepared: Prepared) -> dict[str, torch.Tensor]:
-    mechanism = opened(experiment, form, prepared, Ledger(None))
+    mechanism = opened(experiment, form, len(prepared.split.warm), Ledger(None))
     transport = Local(Simulation(form, mechanism, prepared.shard, MemoryStore({}), CHUNK))
     state = form.init_server(prepared.setting)
     clients = torch.from_numpy(prepared.split.warm)

@@ -163,5 +163,5 @@ def test_cohorts_decide_how_often_a_client_is_in(toy, federation, participations
     experiment = build(toy(privacy=PRIVATE, federation={"rounds": 4} | federation))
     prepared = prepare(experiment)
     model = model_in_use(experiment, prepared.setting)
-    (exposure,) = plan(experiment, model, prepared).exposures
+    (exposure,) = plan(experiment, model, len(prepared.split.warm)).exposures
     assert (exposure.participations, exposure.rate) == (participations, rate)

@@ -356,7 +356,7 @@ def test_under_a_guarantee_a_reply_longer_than_the_clip_is_refused(tmp_path):
     experiment = build_experiment(values)
     prepared = prepare(experiment)
     algorithm = experiment.model
-    mechanism = opened(experiment, algorithm, prepared, Ledger(None))
+    mechanism = opened(experiment, algorithm, len(prepared.split.warm), Ledger(None))
     border = Border(algorithm, mechanism, prepared.setting, NoDefence())
     store = MemoryStore(algorithm.init_private(prepared.setting, prepared.shard))
     simulation = Simulation(algorithm, mechanism, prepared.shard, store, chunk=50)

@@ -88,7 +88,7 @@ class Recording:
         spec = self.experiment.mechanism
         changed = spec.model_copy(update={"shards": 1}) if of_one_holder else spec
         experiment = replace(self.experiment, mechanism=changed)
-        return opened(experiment, self.algorithm, self.prepared, Ledger(None))
+        return opened(experiment, self.algorithm, len(self.prepared.split.warm), Ledger(None))
 
     def history(self, client: int) -> Tensor:
         """Which items a client trains on, bool ``[items]``."""

@@ -90,7 +90,7 @@ class Finished:
 
     def mechanism(self) -> Mechanism:
         """The run's mechanism, as before its first release."""
-        return opened(self.experiment, self.algorithm, self.prepared, Ledger(None))
+        return opened(self.experiment, self.algorithm, len(self.prepared.split.warm), Ledger(None))
 
     def initial(self) -> Checkpoint:
         """The weights before the first round."""

@@ -10,7 +10,17 @@ from rich.console import Console
 from rich.text import Text
 
 import ufgraphfr
-from ufgraphfr.cli import audit, compare, data, doctor, privacy, recommend, run
+from ufgraphfr.cli import (
+    agent,
+    audit,
+    compare,
+    data,
+    deploy,
+    doctor,
+    privacy,
+    recommend,
+    run,
+)
 from ufgraphfr.core.errors import InputError
 
 app = typer.Typer(
@@ -25,6 +35,8 @@ app.command("recommend")(recommend.recommend)
 app.command("audit")(audit.audit)
 app.command("privacy")(privacy.privacy)
 app.add_typer(data.app, name="data")
+app.add_typer(deploy.app, name="deploy")
+app.add_typer(agent.app, name="agent")
 app.command("doctor")(doctor.doctor)
 
 EXIT_BAD_INPUT = 2

@@ -1,6 +1,7 @@
 """Public item features as numbers: what is known of an item before anybody has touched it."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,12 +24,17 @@ def item_features(dataset: Dataset) -> Tensor:
     Returns:
         float ``[items, columns]``; no columns without features. An item without values has zeros.
     """
-    parts = [_columns(values) for _, values in sorted(dataset.features.items())]
-    joined = torch.cat([torch.zeros(len(dataset.items), 0), *parts], dim=1)
+    return columns(len(dataset.items), dataset.features)
+
+
+def columns(items: int, features: Mapping[str, Sequence[tuple[str, ...]]]) -> Tensor:
+    """The same, of any catalogue: its size, and the values of each item by feature."""
+    parts = [_columns(values) for _, values in sorted(features.items())]
+    joined = torch.cat([torch.zeros(items, 0), *parts], dim=1)
     return torch.nn.functional.normalize(joined, dim=1) if joined.shape[1] else joined
 
 
-def _columns(values: tuple[tuple[str, ...], ...]) -> Tensor:
+def _columns(values: Sequence[tuple[str, ...]]) -> Tensor:
     distinct = {value for own in values for value in own}
     if distinct and all(_is_number(value) for value in distinct):
         return _intervals(values)
@@ -54,7 +60,7 @@ def _is_number(value: str) -> bool:
         return False
 
 
-def _intervals(values: tuple[tuple[str, ...], ...]) -> Tensor:
+def _intervals(values: Sequence[tuple[str, ...]]) -> Tensor:
     known = torch.tensor([float(own[0]) if own else math.nan for own in values])
     finite = known[~known.isnan()]
     edges = torch.quantile(finite, torch.linspace(0, 1, PERIODS + 1)[1:-1]).unique()

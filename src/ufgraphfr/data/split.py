@@ -89,7 +89,12 @@ class Split:
         return np.flatnonzero((self.validation if part == "validation" else self.test) >= 0)
 
 
-def leave_one_out(data: Dataset, cold_users: float = 0.0, cold_items: float = 0.0) -> Split:
+def leave_one_out(
+    data: Dataset,
+    cold_users: float = 0.0,
+    cold_items: float = 0.0,
+    numbers: NDArray[np.int64] | None = None,
+) -> Split:
     """Split by time within each user.
 
     Args:
@@ -98,21 +103,25 @@ def leave_one_out(data: Dataset, cold_users: float = 0.0, cold_items: float = 0.
             kept out of training altogether.
         cold_items: the share of items that are kept out of all histories. Whoever has fewer than
             three others neither trains nor is asked.
+        numbers: int64 ``[users]``, what keys each user's draws; None is 0, 1, and so on. Part
+            of a population draws what the whole one would.
 
     Returns:
         The split; a fixed seed draws cold users, new items and candidates.
     """
-    ptr, history = _by_time(data)
+    numbers = np.arange(len(data.users)) if numbers is None else numbers
+    ptr, history = _by_time(data, numbers)
     new = _drawn(np.arange(len(data.items)), cold_items, stream=1)
     is_new = np.isin(history, new)
     new_ptr, new_history = _kept(ptr, history, is_new)
     ptr, history = _kept(ptr, history, ~is_new)
     counts = np.diff(ptr)
-    cold = _drawn(np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS), cold_users, stream=0)
+    eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
+    cold = _drawn(eligible, cold_users, stream=0, numbers=numbers)
     warm = counts >= SHORTEST
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
-    split = _split(data, ptr, history, trained, known, warm, warm, cold)
+    split = _split(data, numbers, ptr, history, trained, known, warm, warm, cold)
     return replace(split, new=new, new_ptr=new_ptr, new_history=new_history)
 
 
@@ -140,7 +149,8 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
     users = len(data.users)
     trained = np.bincount(data.user[stamps < first], minlength=users)
     known = np.bincount(data.user[stamps < second], minlength=users)
-    ptr, history = _by_time(data)
+    numbers = np.arange(users)
+    ptr, history = _by_time(data, numbers)
     asked = (trained > 0) & (known > trained), (trained > 0) & (np.diff(ptr) > known)
     for part, mask in zip(("validation", "test"), asked, strict=True):
         if not mask.any():
@@ -150,7 +160,7 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
                 f"choose other shares train_until and validate_until, or leave-one-out"
             )
     nobody = np.empty(0, np.int64)
-    return _split(data, ptr, history, trained, known, *asked, nobody)
+    return _split(data, numbers, ptr, history, trained, known, *asked, nobody)
 
 
 def _dates(data: Dataset) -> NDArray[np.int64]:
@@ -176,6 +186,7 @@ def _dates(data: Dataset) -> NDArray[np.int64]:
 
 def _split(
     data: Dataset,
+    numbers: NDArray[np.int64],
     ptr: NDArray[np.int64],
     history: NDArray[np.int64],
     trained: NDArray[np.int64],
@@ -205,8 +216,8 @@ def _split(
         known=known,
         validation=target(trained, asked_validation),
         test=target(known, asked_test),
-        sampled_validation=_candidates(1, items, touched_ptr, touched, asked_validation),
-        sampled_test=_candidates(2, items, touched_ptr, touched, asked_test),
+        sampled_validation=_candidates(1, items, numbers, touched_ptr, touched, asked_validation),
+        sampled_test=_candidates(2, items, numbers, touched_ptr, touched, asked_test),
         cold=cold,
         cold_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
         new=np.empty(0, np.int64),
@@ -215,23 +226,31 @@ def _split(
     )
 
 
-def _by_time(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _by_time(
+    data: Dataset, numbers: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every user's items in time order, as CSR."""
     rows = len(data.user)
     stamp = np.zeros(rows, np.int64) if data.timestamp is None else data.timestamp
     tie = np.arange(rows)
     if not data.card.sequential:
         key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
-        pair = torch.from_numpy(data.user * len(data.items) + data.item)
+        pair = torch.from_numpy(numbers[data.user] * len(data.items) + data.item)
         tie = key.words(pair, 0, 1)[:, 0].numpy()
     order = np.lexsort((tie, stamp, data.user))
     return _bounds(np.bincount(data.user, minlength=len(data.users))), data.item[order]
 
 
-def _drawn(eligible: NDArray[np.int64], share: float, stream: int) -> NDArray[np.int64]:
-    """A share of these users or items, ascending."""
+def _drawn(
+    eligible: NDArray[np.int64],
+    share: float,
+    stream: int,
+    numbers: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """A share of these users or items, ascending; ``numbers`` are what keys their draws."""
     key = Key(PROTOCOL_SEED, round=stream, purpose=Purpose.SPLIT)
-    draws = key.words(torch.from_numpy(eligible), 0, 1)
+    keyed = eligible if numbers is None else numbers[eligible]
+    draws = key.words(torch.from_numpy(keyed), 0, 1)
     order = np.argsort(draws[:, 0].numpy(), kind="stable")
     return np.sort(eligible[order[: round(share * len(eligible))]])
 
@@ -251,6 +270,7 @@ def _bounds(counts: NDArray[Any]) -> NDArray[np.int64]:
 def _candidates(
     stream: int,
     items: int,
+    numbers: NDArray[np.int64],
     ptr: NDArray[np.int64],
     touched: NDArray[np.int64],
     asked: NDArray[np.bool_],
@@ -258,7 +278,7 @@ def _candidates(
     """99 distinct items each user never touched (all of them, repeated, if there are fewer)."""
     drawn = draw_outside(
         Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
-        torch.arange(len(ptr) - 1),
+        torch.from_numpy(numbers),
         SAMPLED,
         items,
         torch.from_numpy(ptr),

@@ -1,6 +1,5 @@
 """What malicious clients achieved: exposure of their target, and accuracy for honest users."""
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,14 @@ def assess_attack(
     prepared: Prepared,
     score: Score,
     test: Outcome,
-    lines: list[dict[str, Any]],
 ) -> dict[str, Any] | None:
-    """ER@10 of the target among honest users, their test metrics, and what the border refused.
+    """ER@10 of the target among honest users, and their test metrics.
 
     Args:
         experiment: with an adversary.
         prepared: data and split.
         score: the model at the evaluated round.
         test: its test outcome, of all users.
-        lines: of ``metrics.jsonl``.
     """
     model, adversary = experiment.model, experiment.federation.adversary
     if adversary is None or not isinstance(model, Algorithm):
@@ -39,9 +36,6 @@ def assess_attack(
     clients = inputs(prepared.shard, prepared.split, "test")
     honest = ~np.isin(test.users, aim.clients.numpy())
     places = torch.from_numpy(honest.nonzero()[0])
-    rejected: Counter[str] = Counter()
-    for line in lines:
-        rejected.update(line["rejected"])
     return {
         "kind": adversary.kind,
         "clients": len(aim.clients),
@@ -51,5 +45,4 @@ def assess_attack(
             "full": summary(test.full[honest]),
             "sampled99": summary(test.sampled[honest]),
         },
-        "rejected": dict(rejected),
     }

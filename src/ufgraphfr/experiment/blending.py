@@ -48,5 +48,6 @@ def with_best_blend(
             scores = torch.einsum("p,pci->ci", weights, parts)
             ranks = full_ranks(scores, wanted, own.ptr, own.items)
             gains[choice] += values(SELECTED_BY, ranks.cpu().numpy()).sum()
-    best: Tensor = choices[gains.argmax()]
+    # rounded, so that the order of summation decides no tie
+    best: Tensor = choices[gains.round(decimals=9).argmax()]
     return state | {"blend": best.to(store.device)}

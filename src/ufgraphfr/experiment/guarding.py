@@ -3,7 +3,6 @@
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.prepare import Prepared
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Exposure, Mechanism, Plan
 
@@ -17,24 +16,22 @@ def model_in_use(experiment: Experiment, setting: Setting) -> Algorithm:
     return model if budget is None else model.under(budget, setting)
 
 
-def opened(
-    experiment: Experiment, algorithm: Algorithm, prepared: Prepared, ledger: Ledger
-) -> Mechanism:
+def opened(experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger) -> Mechanism:
     """The mechanism, calibrated for all that a run will release; the promise is in the ledger.
 
     Raises:
         InputError: the budget cannot be kept.
     """
-    return experiment.mechanism.opened(plan(experiment, algorithm, prepared), ledger)
+    return experiment.mechanism.opened(plan(experiment, algorithm, clients), ledger)
 
 
-def plan(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> Plan:
+def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> Plan:
     """What an experiment releases, by part of the model.
 
     Raises:
         InputError: the experiment has more rounds or fewer than the model's private form.
     """
-    spec, clients = experiment.federation, len(prepared.split.warm)
+    spec = experiment.federation
     releases = algorithm.releases(spec.rounds)
     if spec.upload is not None and experiment.mechanism.budget(clients) is not None:
         raise InputError(

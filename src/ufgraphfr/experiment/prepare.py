@@ -1,6 +1,7 @@
 """From an experiment to what it trains on: data set, split, and everybody's shard."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,21 +59,27 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
             text_width=text.shape[1],
             seed=experiment.seed,
             features=item_features(dataset),
-            item_text=_item_text(experiment, dataset),
+            item_text=item_text(
+                experiment, len(dataset.users), dataset.titles, dataset.features.get("genre")
+            ),
         ),
     )
 
 
-def _item_text(experiment: Experiment, dataset: Dataset) -> torch.Tensor | None:
+def item_text(
+    experiment: Experiment,
+    clients: int,
+    titles: Sequence[str],
+    genres: Sequence[tuple[str, ...]] | None,
+) -> torch.Tensor | None:
     """Embedded titles and genres, where the model asks for them or a budget makes them matter."""
     model = experiment.model
     asked = isinstance(model, Algorithm) and model.asks_for_item_text
-    if not asked and experiment.mechanism.budget(len(dataset.users)) is None:
+    if not asked and experiment.mechanism.budget(clients) is None:
         return None
-    genres = dataset.features.get("genre", ((),) * len(dataset.items))
     texts = [
         f"{title}. {', '.join(own)}" if own else title
-        for title, own in zip(dataset.titles, genres, strict=True)
+        for title, own in zip(titles, genres or ((),) * len(titles), strict=True)
     ]
     return torch.from_numpy(embed(experiment.encoder, texts))
 

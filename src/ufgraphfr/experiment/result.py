@@ -1,21 +1,16 @@
 """The result of a run: test metrics, costs and per-user ranks, read once at the best round."""
 
 import time
+from collections import Counter
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
-from ufgraphfr.data.dataset import Dataset
-from ufgraphfr.evaluation.protocol import Outcome, Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder
-from ufgraphfr.experiment.assess import Metrics, assess, assess_kept_out, assess_yardsticks
-from ufgraphfr.experiment.attack import assess_attack
+from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.population import Population
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
 
@@ -24,40 +19,42 @@ SCHEMA = "ufgraphfr-result-1"
 
 def write_result(
     experiment: Experiment,
-    prepared: Prepared,
+    people: Population,
     folder: RunFolder,
     best: Checkpoint,
-    score: Score,
 ) -> None:
     """Evaluate the best round on test, and write the result last of all.
 
     Args:
         experiment: what was run.
-        prepared: data and split.
+        people: who is asked.
         folder: where the best checkpoint lies and becomes the model.
         best: the checkpoint that validation picked.
-        score: its scores.
     """
     started = time.perf_counter()
-    chunk = experiment.evaluation.chunk
     lines = folder.read_metrics()
-    test = assess(score, prepared, "test", chunk)
-    validation = _validation(lines, best, score, prepared, chunk)
-    kept_out = assess_kept_out(score, prepared, chunk)
-    yardsticks, outcomes = assess_yardsticks(experiment.yardsticks, prepared, chunk)
+    tested = people.test(best)
     ledger = Ledger(folder.ledger)
     if ledger.claim is not None:
         write_atomically(folder.statement, statement(ledger).encode())
-    write_parquet(folder.ranks, _ranks(prepared.dataset, test, outcomes))
+    if tested.ranks:
+        write_parquet(folder.ranks, tested.ranks)
     folder.promote_best()
     result = {
-        **_setting(experiment, prepared.dataset),
+        "schema": SCHEMA,
+        "name": experiment.name,
+        "algorithm": experiment.model.kind,
+        "data": people.data,
+        "protocol": experiment.protocol.negatives,
+        "split": experiment.protocol.split,
+        "sequential": people.sequential,
+        "seed": experiment.seed,
         "rounds": len(lines),
         "best_round": best.best_round,
-        "validation": validation,
-        "test": test.metrics,
-        **kept_out,
-        "yardsticks": yardsticks,
+        "validation": tested.validation or _validation(lines, best),
+        "test": tested.test,
+        **{"cold": None, "new_items": None, **tested.kept_out},
+        "yardsticks": tested.yardsticks,
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
         "peak_rss_bytes": peak_rss_bytes(),
@@ -65,42 +62,16 @@ def write_result(
         "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
         "config_digest": experiment.digest,
     }
-    attack = assess_attack(experiment, prepared, score, test, lines)
-    folder.write_json(folder.result, result | ({"attack": attack} if attack else {}))
+    if tested.attack is not None:
+        result["attack"] = tested.attack | {"rejected": _rejected(lines)}
+    folder.write_json(folder.result, result)
 
 
-def _validation(
-    lines: list[dict[str, Any]], best: Checkpoint, score: Score, prepared: Prepared, chunk: int
-) -> Metrics:
-    """The metrics that picked the round; a model without rounds is validated here."""
-    for line in lines:
-        if line["round"] == best.best_round:
-            metrics: Metrics = line["validation"]
-            return metrics
-    return assess(score, prepared, "validation", chunk).metrics
-
-
-def _setting(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "name": experiment.name,
-        "algorithm": experiment.model.kind,
-        "data": _data(dataset),
-        "protocol": experiment.protocol.negatives,
-        "split": experiment.protocol.split,
-        "sequential": dataset.card.sequential,
-        "seed": experiment.seed,
-    }
-
-
-def _data(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.card.name,
-        "users": len(dataset.users),
-        "items": len(dataset.items),
-        "interactions": len(dataset.user),
-        "sha256": dataset.sha256,
-    }
+def _validation(lines: list[dict[str, Any]], best: Checkpoint) -> Metrics:
+    """The metrics that picked the round."""
+    (line,) = (line for line in lines if line["round"] == best.best_round)
+    metrics: Metrics = line["validation"]
+    return metrics
 
 
 def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, float]:
@@ -113,6 +84,14 @@ def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, floa
     return parts | {"total": sum(parts.values())}
 
 
+def _rejected(lines: list[dict[str, Any]]) -> dict[str, int]:
+    """What the border refused, by reason."""
+    rejected: Counter[str] = Counter()
+    for line in lines:
+        rejected.update(line["rejected"])
+    return dict(rejected)
+
+
 def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:
     """CPU seconds, a mean over rounds; encoded bytes, a mean over clients and rounds."""
     taking_part = sum(line["clients"] for line in lines)
@@ -122,17 +101,3 @@ def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:
         / max(1, taking_part)
         for name in ("bytes_up", "bytes_down")
     }
-
-
-def _ranks(
-    dataset: Dataset, test: Outcome, yardsticks: dict[str, Outcome]
-) -> dict[str, NDArray[Any]]:
-    """Each user's test ranks, of the model and of the yardsticks beside it."""
-    columns: dict[str, NDArray[Any]] = {
-        "user": np.array([dataset.users[user] for user in test.users]),
-        "full": test.full,
-        "sampled99": test.sampled,
-    }
-    for kind, outcome in yardsticks.items():
-        columns |= {f"{kind}.full": outcome.full, f"{kind}.sampled99": outcome.sampled}
-    return columns

@@ -7,18 +7,16 @@ from pathlib import Path
 
 import torch
 
-from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import environment
 from ufgraphfr.experiment.guarding import model_in_use
-from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.experiment.population import Population, Simulated
+from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.experiment.result import write_result
 from ufgraphfr.experiment.training import Progress, train
-from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.store import MemoryStore
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +41,7 @@ def execute(
     data_dir: Path | None = None,
     resume: bool = False,
     device: str = "auto",
+    population: Population | None = None,
 ) -> Iterator[Progress]:
     """Run an experiment; when this generator ends, ``out`` holds the result.
 
@@ -53,6 +52,7 @@ def execute(
         resume: go on with an unfinished folder; one that is missing is started, one that is
             finished is left as it is.
         device: ``auto``, ``cpu`` or ``cuda``.
+        population: who takes part; None simulates the data set's users.
 
     Yields:
         the progress after each round.
@@ -67,39 +67,29 @@ def execute(
         logger.info("%s is finished: nothing to do", out)
         return
     # bad data leave no folder behind
-    prepared = prepare(experiment, data_dir)
-    _check_data(folder, prepared)
+    people = population or Simulated(experiment, prepare(experiment, data_dir), target)
+    _check_data(folder, people.data["sha256"])
     folder.create(experiment.resolved())
     with folder.locked():
-        facts = environment(target) | {"data_sha256": prepared.dataset.sha256}
+        facts = environment(target) | {"data_sha256": people.data["sha256"]}
         folder.write_json(folder.environment, facts)
         if isinstance(experiment.model, Algorithm):
-            model = model_in_use(experiment, prepared.setting)
-            yield from train(experiment, model, prepared, folder, target)
+            model = model_in_use(experiment, people.setting)
+            yield from train(experiment, model, people, folder, target)
             best = load_checkpoint(folder.best_or_model, target)
         else:
-            best = Checkpoint(0, 0, 0.0, experiment.model.fit(prepared.shard), {})
+            best = Checkpoint(0, 0, 0.0, people.fit(experiment.model), {})
             save_checkpoint(folder.best, best)
-        score = restored_score(experiment, best, prepared.setting)
-        write_result(experiment, prepared, folder, best, score)
+        write_result(experiment, people, folder, best)
 
 
-def _check_data(folder: RunFolder, prepared: Prepared) -> None:
+def _check_data(folder: RunFolder, sha256: str) -> None:
     """A run goes on only with the data it began with."""
     if folder.environment.exists():
         began = json.loads(folder.environment.read_text(encoding="utf-8"))["data_sha256"]
-        if began != prepared.dataset.sha256:
+        if began != sha256:
             raise InputError(
                 f"{folder.path} was begun on other data (sha256 {began[:12]}... there, "
-                f"{prepared.dataset.sha256[:12]}... here): restore the files, or name another "
+                f"{sha256[:12]}... here): restore the files, or name another "
                 f"folder with --out"
             )
-
-
-def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Setting) -> Score:
-    """The scores of a checkpoint: of an algorithm's devices, or of a fitted reference."""
-    model, server = experiment.model, checkpoint.server
-    if isinstance(model, Algorithm):
-        used = model_in_use(experiment, setting)
-        return device_score(used, server, MemoryStore(checkpoint.private), checkpoint.round)
-    return lambda clients: model.score(server, clients)

@@ -19,16 +19,11 @@ from ufgraphfr.experiment.artifacts import (
     load_checkpoint,
     save_checkpoint,
 )
-from ufgraphfr.experiment.assess import Metrics, assess
-from ufgraphfr.experiment.blending import with_best_blend
+from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.federation import border, simulated
-from ufgraphfr.experiment.guarding import opened
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.population import Population
 from ufgraphfr.federation.loop import Round, rounds
-from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.store import MemoryStore
-from ufgraphfr.federation.transport import TRANSPORTS
+from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
@@ -67,7 +62,7 @@ class _Best:
 def train(
     experiment: Experiment,
     algorithm: Algorithm,
-    prepared: Prepared,
+    people: Population,
     folder: RunFolder,
     device: torch.device,
 ) -> Iterator[Progress]:
@@ -82,38 +77,67 @@ def train(
     is never released again; if a kill came before its checkpoint, it is lost.
     """
     ledger = Ledger(folder.ledger)
-    mechanism = opened(experiment, algorithm, prepared, ledger)
+    mechanism = people.mechanism(algorithm, ledger)
     accounted = mechanism.accounted
-    last = _last(algorithm, prepared, folder, device)
-    if accounted:
+    last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
+    if accounted and last is not None:
         _check_paid(ledger, last.round)
-    if accounted and not last.round:
-        save_checkpoint(folder.best, last)
-    store, best = MemoryStore(last.private), _Best(last.best_round, last.best_value)
+    transport = people.begin(algorithm, mechanism, last)
+    if last is None:
+        last = _first(algorithm, people, device)
+        if accounted:
+            save_checkpoint(folder.best, last)
+    best = _Best(last.best_round, last.best_value)
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
     if last.round:
         logger.info("going on after round %d of %d", last.round, total)
-    first = max(last.round, ledger.last_round) + 1
-    steps = _rounds(experiment, algorithm, mechanism, prepared, store, last, first, device)
+    # where others paid for the round in flight, they give again what they gave
+    first = max(last.round, 0 if people.durable else ledger.last_round) + 1
+    steps = _rounds(experiment, algorithm, mechanism, people, transport, last, first)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
     for done in steps if accounted else _warned(steps):
         started = time.perf_counter()
         state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
-            chunk = experiment.evaluation.chunk
-            if not accounted:
-                state = with_best_blend(algorithm, state, store, prepared, done.number, chunk)
-            score = device_score(algorithm, state, store, done.number)
-            validation = assess(score, prepared, "validation", chunk).metrics
+            state, validation = people.validate(state, done.number, pick=not accounted)
         evaluated = time.perf_counter() - started
         folder.append_metrics(_line(done, evaluated, validation))
-        if accounted or validation is not None:
+        if validation is not None or people.durable or accounted:
             value = done.number if accounted else _selected(validation)
-            best = _keep(replace(done, state=state), store, value, best, folder)
+            best = _keep(replace(done, state=state), people, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
+
+
+def _first(algorithm: Algorithm, people: Population, device: torch.device) -> Checkpoint:
+    """The initial weights."""
+    server = on(device, algorithm.init_server(people.setting))
+    return Checkpoint(0, 0, -math.inf, server, people.private())
+
+
+def _rounds(
+    experiment: Experiment,
+    algorithm: Algorithm,
+    mechanism: Mechanism,
+    people: Population,
+    transport: Transport,
+    last: Checkpoint,
+    first: int,
+) -> Iterator[Round]:
+    """The rounds from ``first`` on, which come after a checkpoint."""
+    return rounds(
+        algorithm,
+        mechanism,
+        transport,
+        experiment.federation,
+        people.clients,
+        last.server,
+        Key(experiment.seed),
+        first=first,
+        border=people.border(algorithm, mechanism),
+    )
 
 
 def _check_paid(ledger: Ledger, released: int) -> None:
@@ -129,31 +153,6 @@ def _check_paid(ledger: Ledger, released: int) -> None:
         )
 
 
-def _rounds(
-    experiment: Experiment,
-    algorithm: Algorithm,
-    mechanism: Mechanism,
-    prepared: Prepared,
-    store: MemoryStore,
-    last: Checkpoint,
-    first: int,
-    device: torch.device,
-) -> Iterator[Round]:
-    """The rounds from ``first`` on, which come after a checkpoint."""
-    clients = simulated(experiment, algorithm, mechanism, prepared, store, device)
-    return rounds(
-        algorithm,
-        mechanism,
-        TRANSPORTS[experiment.federation.transport](clients),
-        experiment.federation,
-        torch.from_numpy(prepared.split.warm).to(device),
-        last.server,
-        Key(experiment.seed),
-        first=first,
-        border=border(experiment, algorithm, mechanism, prepared),
-    )
-
-
 def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
     """The same rounds; the first whose loss is not finite is told."""
     finite = True
@@ -164,30 +163,20 @@ def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
         yield done
 
 
-def _last(
-    algorithm: Algorithm, prepared: Prepared, folder: RunFolder, device: torch.device
-) -> Checkpoint:
-    """The checkpoint to go on from, or the initial weights."""
-    if folder.latest.exists():
-        return load_checkpoint(folder.latest, device)
-    server = on(device, algorithm.init_server(prepared.setting))
-    private = algorithm.init_private(prepared.setting, prepared.shard.to(device))
-    return Checkpoint(0, 0, -math.inf, server, private)
-
-
 def _selected(validation: Metrics | None) -> float:
     return validation["full"][SELECTED_BY] if validation else -math.inf
 
 
-def _keep(done: Round, store: MemoryStore, value: float, best: _Best, folder: RunFolder) -> _Best:
+def _keep(done: Round, people: Population, value: float, best: _Best, folder: RunFolder) -> _Best:
     """Write the checkpoint, and before it the best one if this is it."""
     better = value > best.value
     if better:
         best = _Best(done.number, value)
-    checkpoint = Checkpoint(done.number, best.round, best.value, done.state, store.weights)
+    checkpoint = Checkpoint(done.number, best.round, best.value, done.state, people.private())
     if better:
         save_checkpoint(folder.best, checkpoint)
     save_checkpoint(folder.latest, checkpoint)
+    people.checkpointed(done.number, best.round)
     return best
 
 

@@ -112,6 +112,12 @@ class Expected:
     algorithm: Algorithm | None = None
     setting: Setting | None = None
 
+    def noised(self) -> "Expected":
+        """The same of sums that holders have added noise to: dense, floating and of any length."""
+        arrays = {name: Form(False, True, form.shape) for name, form in self.arrays.items()}
+        free = replace(self, norm_cap=None, row_cap=None, algorithm=None, setting=None)
+        return replace(free, summed=True, arrays=arrays)
+
     def without(self, clients: Tensor) -> "Expected":
         """What is still to come when these have replied."""
         return replace(self, clients=self.clients[~torch.isin(self.clients, clients)])

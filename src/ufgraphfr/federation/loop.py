@@ -25,7 +25,7 @@ class Round:
     Attributes:
         number: from 1.
         state: the server's memory after it.
-        clients: how many took part.
+        clients: how many took part; fewer than were asked where some did not answer.
         loss: their mean training loss; NaN if none took part, or if no loss may leave a device.
         train_seconds: wall time of the clients' work.
         aggregate_seconds: wall time of the server's work.
@@ -92,14 +92,14 @@ def rounds(
         cohort = drawn if everyone else answering(spec, drawn, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
         collected = _collect(transport, task_for, cohort, now, border)
-        trained = time.perf_counter()
+        trained, answered = time.perf_counter(), sum(len(r.clients) for r in collected.reports)
         released = _release(mechanism, collected.reports, now, border, algorithm.release == "sum")
         if released is not None:
             state = algorithm.aggregate(state, released)
         yield Round(
             number=number,
             state=state,
-            clients=len(cohort),
+            clients=answered,
             loss=_told(released, mechanism),
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,

@@ -12,8 +12,8 @@ from ufgraphfr.data.shards import Shard
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.artifacts import RunFolder, load_checkpoint
 from ufgraphfr.experiment.config import build
+from ufgraphfr.experiment.population import restored_score
 from ufgraphfr.experiment.prepare import Prepared, prepare
-from ufgraphfr.experiment.runner import restored_score
 from ufgraphfr.ops.ranking import top
 
 

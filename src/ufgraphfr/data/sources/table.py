@@ -114,6 +114,26 @@ class TableSource(Source):
             bad_rows + bad_users + bad_items,
         )
 
+    def catalogue(
+        self, data_dir: Path | None = None
+    ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[tuple[str, ...], ...]]]:
+        """All items of the item table, in its order, whether or not anybody has touched them.
+
+        Returns:
+            names, titles (the name where there is none), and values by feature.
+        """
+        folder = data_dir or Path()
+        known, _ = self._items(folder)
+        column = self.columns.item
+        table = _open(folder, self.items).need((column,)).filled(column).unique(column)
+        names = tuple(table.good(self.on_bad_row)[0][column].to_list())
+        titles = tuple(known.titles.get(name, name) for name in names)
+        features = {
+            feature: tuple(values.get(name, ()) for name in names)
+            for feature, values in known.features.items()
+        }
+        return names, titles, features
+
     def _interactions(self, folder: Path) -> Table:
         names = self.columns
         table = _open(folder, self.interactions).need((names.user, names.item))

@@ -88,6 +88,10 @@ class NoisedSums(Mechanism):
         self.parts, self.ledger, self.holders, self._normal = parts, ledger, holders, normal
         self._clips = {spend["part"]: spend["clip"] for spend in ledger.spends}
 
+    def of_one_holder(self) -> "NoisedSums":
+        """The same as one of several data holders runs it: all of the noise, once."""
+        return NoisedSums(self.parts, self.ledger, 1, self._normal)
+
     def part(self, round_number: int) -> Part:
         """The part that a round belongs to.
 

@@ -1,0 +1,165 @@
+"""``ufgraphfr deploy``: the same run over Flower, from an empty folder to its result."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ufgraphfr.cli.results import show_result
+from ufgraphfr.cli.run import Overrides
+from ufgraphfr.core.errors import InputError, MissingExtra
+from ufgraphfr.deploy import processes
+from ufgraphfr.deploy.folder import Deployment
+from ufgraphfr.deploy.tally import read_tally
+from ufgraphfr.deploy.terms import Terms
+from ufgraphfr.experiment.config import read
+
+app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
+
+Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
+EXIT_STOPPED = 3
+WAITING = ("waiting for nodes", "running")
+
+
+@app.command()
+def init(
+    folder: Folder,
+    experiment: Annotated[Path, typer.Option(help="The experiment, a TOML file.")],
+    nodes: Annotated[int, typer.Option(min=1, help="How many data holders.")] = 2,
+    try_out: Annotated[
+        bool, typer.Option("--try-out", help="Divide the data set's users among the nodes.")
+    ] = False,
+    users: Annotated[int, typer.Option(min=1, help="Most users of a node.")] = 100_000,
+    smallest: Annotated[
+        int, typer.Option(min=1, help="Users whose sum may leave a node; of fewer, nothing does.")
+    ] = 20,
+    consented_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--consented-metrics",
+            help="Sums of metrics leave without noise although there is a guarantee.",
+        ),
+    ] = False,
+    host: Annotated[str, typer.Option(help="By which nodes know the server.")] = "localhost",
+    port: Annotated[int, typer.Option(help="Of the engine, on loopback.")] = 8443,
+    node_port: Annotated[int, typer.Option(help="Of a SuperNode's own runtime.")] = 9094,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """Write agreement, certificates, keys, units, proxy rules and instructions."""
+    deployment = Deployment(folder.resolve())
+    # needs the extra, which those who only look after a shard need not have
+    made = _initialiser()
+    found = read(experiment, tuple(set_ or ()))
+    if try_out:
+        plan = made.plan_tryout(found, nodes, deployment, data_dir)
+    else:
+        metrics = "sums" if consented_metrics else None
+        plan = made.plan(found, nodes, users, smallest, metrics, data_dir)
+    made.write(deployment, plan, Terms(host=host, port=port, node_port=node_port))
+    console = _console()
+    console.print(f"wrote {folder}; read its README.md", soft_wrap=True)
+    console.print(f"agreement {plan.agreement.digest}", soft_wrap=True)
+
+
+@app.command()
+def up(
+    folder: Folder,
+    loopback: Annotated[
+        bool, typer.Option("--loopback", help="Everything on this machine, for a try-out.")
+    ] = False,
+) -> None:
+    """Start server, agents and SuperNodes on this machine, and the run."""
+    if not loopback:
+        raise InputError(
+            "deploy up starts everything on this machine: say --loopback; on real hosts the units "
+            "in systemd/ start the processes, and deploy start begins the run"
+        )
+    _starter().up(Deployment(folder.resolve()))
+    _console().print(f"running; watch it with: ufgraphfr deploy watch {folder}", soft_wrap=True)
+
+
+@app.command()
+def start(folder: Folder) -> None:
+    """Register the nodes' keys and begin the run, on a server that runs already."""
+    deployment = Deployment(folder.resolve())
+    _starter().register(deployment)
+    _starter().submit(deployment)
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Show which processes run here, and how far the run is."""
+    deployment, console = Deployment(folder.resolve()), _console()
+    deployment.server.terms()
+    for name, process in processes.read(deployment.processes).items():
+        console.print(f"{name}: {'runs' if process.alive else 'has ended'}, {process.pid}")
+    values = read_tally(deployment.server.tally)
+    console.print(_line(values) if values else "no run has begun", soft_wrap=True)
+
+
+@app.command()
+def watch(
+    folder: Folder,
+    seconds: Annotated[float, typer.Option(help="Between two looks.")] = 1.0,
+) -> None:
+    """Follow the run to its end: rounds, nodes, users, bytes, lost and refused replies."""
+    deployment, console = Deployment(folder.resolve()), _console()
+    deployment.server.terms()
+    shown, values = "", {"state": WAITING[0]}
+    while values["state"] in WAITING:
+        values = read_tally(deployment.server.tally) or values
+        line = _line(values)
+        if line != shown:
+            console.print(line, soft_wrap=True)
+            shown = line
+        server = processes.read(deployment.processes).get("superlink")
+        if server is not None and not server.alive:
+            raise InputError("the server has ended: go on with ufgraphfr deploy up --loopback")
+        time.sleep(seconds)
+    if values["state"] != "finished":
+        console.print(f"stopped: {values['state']}", style="red", soft_wrap=True, markup=False)
+        raise typer.Exit(EXIT_STOPPED)
+    show_result(console, deployment.server.run / "result.json")
+
+
+@app.command()
+def down(folder: Folder) -> None:
+    """End what deploy up started here."""
+    ended, killed = _starter().down(Deployment(folder.resolve()))
+    _console().print(f"ended {ended} processes" + (f", {killed} by force" if killed else ""))
+
+
+def _line(values: dict[str, Any]) -> str:
+    parts = [
+        f"round {values.get('rounds', 0)}/{values.get('rounds_planned', '?')}",
+        f"{values.get('nodes', 0)} nodes",
+        f"{values.get('users', 0):,} users",
+        f"{values.get('bytes_down', 0) / 1e6:.1f} MB down",
+        f"{values.get('bytes_up', 0) / 1e6:.1f} MB up",
+        f"{values.get('replies_lost', 0)} lost",
+        f"{values.get('replies_rejected', 0)} refused",
+    ]
+    if "ndcg10" in values:
+        parts.append(f"val NDCG@10 {values['ndcg10']:.4f}")
+    return f"{values['state']}: " + ", ".join(parts)
+
+
+def _initialiser() -> Any:
+    try:
+        from ufgraphfr.deploy import init as made
+    except ImportError:
+        raise MissingExtra("deploy", "flower") from None
+    return made
+
+
+def _starter() -> Any:
+    from ufgraphfr.deploy import up as starter
+
+    return starter
+
+
+def _console() -> Console:
+    return Console(highlight=False)

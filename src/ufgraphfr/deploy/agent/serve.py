@@ -1,0 +1,82 @@
+"""The agent's loop: one request at a time, on a Unix socket that its group may open."""
+
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from types import FrameType
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.agent.shard import Agent
+from ufgraphfr.deploy.framing import BrokenFrame, address, receive, send
+
+logger = logging.getLogger(__name__)
+PATIENCE_SECONDS = 60.0
+"""For one step of a caller that has begun to talk."""
+
+
+class _Stopped(BaseException):
+    """The operator asked the agent to end; no `except Exception` on the way may hold it up."""
+
+
+def serve(agent: Agent, path: Path) -> None:
+    """Answer requests until the process is told to end.
+
+    Raises:
+        InputError: another agent listens there, or the socket cannot be made.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    listener = _listen(path)
+    logger.info("listening at %s", path)
+    try:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(PATIENCE_SECONDS)
+                _attend(agent, connection)
+    except _Stopped:
+        logger.info("ended")
+    finally:
+        listener.close()
+        path.unlink(missing_ok=True)
+
+
+def _attend(agent: Agent, connection: socket.socket) -> None:
+    """One request; a caller that stumbles harms nobody but itself."""
+    try:
+        send(connection, agent.answer(receive(connection)))
+    except (BrokenFrame, OSError) as error:
+        logger.warning("a caller was lost: %s", type(error).__name__)
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if path.exists():
+        try:
+            with address(path) as short:
+                listener.connect(short)
+        except OSError:
+            # left behind by an agent that was killed
+            path.unlink()
+        else:
+            raise InputError(f"an agent already listens at {path}: end it first")
+        listener.close()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o117)
+    try:
+        with address(path) as short:
+            listener.bind(short)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen at {path} ({error.strerror}): may this user write there?"
+        ) from None
+    finally:
+        os.umask(before)
+    listener.listen()
+    return listener
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise _Stopped

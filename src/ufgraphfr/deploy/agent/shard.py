@@ -1,0 +1,175 @@
+"""The folder of one shard, and an agent's answer to one request."""
+
+import json
+import logging
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.agent.duties import Duties, Missing, Refused
+from ufgraphfr.deploy.agent.memory import Memory
+from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agreement import Agreement, read_agreement
+from ufgraphfr.deploy.catalogue import Catalogue, read_catalogue
+from ufgraphfr.deploy.envelope import Code, Envelope, Malformed, pack, unpack
+from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ShardFolder:
+    """The files of one shard."""
+
+    path: Path
+
+    @property
+    def agreement(self) -> Path:
+        """What the operator signed off."""
+        return self.path / "agreement.toml"
+
+    @property
+    def catalogue(self) -> Path:
+        """The public items."""
+        return self.path / "catalogue.json"
+
+    @property
+    def node(self) -> Path:
+        """The name of this node."""
+        return self.path / "node"
+
+    @property
+    def database(self) -> Path:
+        """The users' data and private state."""
+        return self.path / "shard.sqlite"
+
+    @property
+    def public(self) -> Path:
+        """What the server sent and need not send again."""
+        return self.path / "public"
+
+    @property
+    def ledger(self) -> Path:
+        """What has been spent of this shard's budget; never cut back."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def socket(self) -> Path:
+        """Where the agent listens."""
+        return self.path / "agent.sock"
+
+    @property
+    def audit(self) -> Path:
+        """One JSON object for each request: what was asked, and what came of it."""
+        return self.path / "audit.jsonl"
+
+    def signed(self) -> tuple[str, Agreement, Catalogue]:
+        """The name of this node, the agreement, and the catalogue it names.
+
+        Raises:
+            InputError: a file is missing, unreadable, or not the one that was agreed on.
+        """
+        if not self.node.exists():
+            raise InputError(f"{self.path} is no shard: name a folder that deploy init wrote")
+        name = self.node.read_text(encoding="utf-8").strip()
+        agreement, catalogue = read_agreement(self.agreement), read_catalogue(self.catalogue)
+        agreement.node(name)
+        if catalogue.digest != agreement.catalogue:
+            raise InputError(f"{self.catalogue} is not the catalogue that was agreed on")
+        return name, agreement, catalogue
+
+
+class Agent:
+    """Answers requests for one shard."""
+
+    def __init__(self, folder: ShardFolder) -> None:
+        """Opens the shard.
+
+        Raises:
+            InputError: the folder is not one.
+        """
+        self._folder = folder
+        self._name, self._agreement, catalogue = folder.signed()
+        self._store = ShardStore(folder.database)
+        memory, ledger = Memory(folder.public), Ledger(folder.ledger)
+        self._duties = Duties(self._store, memory, self._agreement, catalogue, ledger)
+
+    def answer(self, chunks: list[bytes]) -> list[bytes]:
+        """Answer one request; why something was refused goes to the audit log alone."""
+        started, request, reason = time.perf_counter(), None, ""
+        try:
+            request = unpack(chunks)
+            reply = self._checked(request)
+        except Missing as error:
+            reply, reason = _blank(request, "missing"), str(error)
+        except (Refused, Malformed, BudgetSpent) as error:
+            reply, reason = _blank(request, "refused"), str(error)
+        except (OSError, sqlite3.Error, MemoryError) as error:
+            reply, reason = _blank(request, "failed"), f"{type(error).__name__}: {error}"
+        except Exception as error:
+            logger.exception("a request failed")
+            reply, reason = _blank(request, "failed"), type(error).__name__
+        self._log(request, reply, reason, time.perf_counter() - started)
+        return pack(reply)
+
+    def _checked(self, request: Envelope) -> Envelope:
+        if request.agreement != self._agreement.digest:
+            raise Refused("another agreement than the one signed off here")
+        if request.node != self._name or request.code != "ok":
+            raise Refused("a request for another node")
+        self._settle(request)
+        if request.kind == "hello":
+            return self._duties.hello(request)
+        if request.kind == "evaluate":
+            return self._duties.evaluate(request)
+        if request.kind == "train":
+            return self._once(request)
+        raise Refused("no such kind of request")
+
+    def _once(self, request: Envelope) -> Envelope:
+        """Train for a round, once: asked again, the first reply is given again."""
+        where = (request.run, request.round, request.kind)
+        before = self._store.answered(*where)
+        if before is not None:
+            if before[0] != request.digest:
+                raise Refused("another request for a round that was answered")
+            return request.reply(before[1])
+        with self._store.transaction():
+            reply = self._duties.train(request)
+            self._store.keep_reply(*where, request.digest, reply.parts[0])
+        return reply
+
+    def _settle(self, request: Envelope) -> None:
+        settled, best = (request.facts.get(name, 0) for name in ("settled", "best"))
+        if type(settled) is not int or type(best) is not int:
+            raise Refused("rounds are whole numbers")
+        if not 0 <= best <= settled <= self._agreement.experiment.federation.rounds:
+            raise Refused("no such rounds to settle")
+        if settled:
+            self._store.settle(request.run, settled, best)
+
+    def _log(self, request: Envelope | None, reply: Envelope, reason: str, seconds: float) -> None:
+        line = {
+            "time": round(time.time(), 3),
+            "kind": request.kind if request else "",
+            "run": request.run if request else "",
+            "round": request.round if request else 0,
+            "code": reply.code,
+            "reason": reason,
+            "seconds": round(seconds, 3),
+            "bytes_down": sum(map(len, request.parts)) if request else 0,
+            "bytes_up": sum(map(len, reply.parts)),
+        }
+        try:
+            with self._folder.audit.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            logger.error("the audit log cannot be written: %s", error.strerror)
+
+
+def _blank(request: Envelope | None, code: Code) -> Envelope:
+    """A reply without content."""
+    asked = request or Envelope("hello", "", "", 0, "", "")
+    return asked.reply(code=code)

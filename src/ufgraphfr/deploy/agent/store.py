@@ -1,0 +1,251 @@
+"""A shard's memory in SQLite: interactions, profiles, private weights, and the outbox.
+
+Private weights are kept as of each round and replies are kept until the server has settled the
+round, so that a round that is asked again after a crash is answered as before and trains nobody
+twice.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.messages import Private
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS users (
+    number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS interactions (
+    row INTEGER PRIMARY KEY, user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+    item INTEGER NOT NULL, time INTEGER, UNIQUE (user, item));
+CREATE TABLE IF NOT EXISTS private (
+    run TEXT NOT NULL, user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+    round INTEGER NOT NULL, weights BLOB NOT NULL, PRIMARY KEY (run, user, round));
+CREATE TABLE IF NOT EXISTS outbox (
+    run TEXT NOT NULL, round INTEGER NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
+    reply BLOB NOT NULL, PRIMARY KEY (run, round, kind));
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+"""
+
+_SUPERSEDED = """
+DELETE FROM private WHERE run = ?1
+    AND round < (SELECT max(p.round) FROM private p
+        WHERE p.run = ?1 AND p.user = private.user AND p.round <= ?2)
+    AND round != ifnull((SELECT max(p.round) FROM private p
+        WHERE p.run = ?1 AND p.user = private.user AND p.round <= ?3), -1)
+"""
+
+
+def settled_in(run: str) -> str:
+    """Name of the counter of a run's settled rounds."""
+    return f"settled {run}"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The interactions of a shard, in the order in which they came.
+
+    Attributes:
+        numbers: int64 ``[users]``, ascending.
+        names: of the users, in the same order.
+        vectors: float32 ``[users, width]``, their embedded profiles.
+        user, item: int64 ``[rows]``; ``user`` is a place in ``numbers``.
+        time: int64 ``[rows]``, or None if a row has none.
+    """
+
+    numbers: NDArray[np.int64]
+    names: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    time: NDArray[np.int64] | None
+
+
+class ShardStore:
+    """The file of one shard; several processes may open it."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, and makes it if it is not there; only its owner may read it."""
+        path.touch(mode=0o600, exist_ok=True)
+        self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # a reply that was sent must be there after a power cut too
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        # what is deleted is overwritten: a person who is forgotten is not left in free pages
+        self._db.execute("PRAGMA secure_delete = ON")
+        self._db.executescript(_TABLES)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what is written inside, or nothing of it."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @property
+    def version(self) -> int:
+        """Grows with every change to the users' data."""
+        return self.counter("version")
+
+    def counter(self, name: str) -> int:
+        """A number that only grows; 0 before its first change."""
+        row = self._db.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def raise_counter(self, name: str, value: int) -> None:
+        """Set a counter, unless it is higher already."""
+        self._db.execute(
+            "INSERT INTO counters VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+            (name, value),
+        )
+
+    def names(self) -> list[str]:
+        """The users, by number."""
+        return [row[0] for row in self._db.execute("SELECT name FROM users ORDER BY number")]
+
+    def add(self, rows: Rows, first: int, capacity: int) -> tuple[int, int]:
+        """Add users and their interactions; what is there already stays.
+
+        Args:
+            rows: ``numbers`` is not used: users that are new get the next free ones.
+            first: the first number this shard may give out.
+            capacity: how many it may give out.
+
+        Returns:
+            How many users and how many interactions are new.
+
+        Raises:
+            InputError: more users than numbers.
+        """
+        with self.transaction():
+            numbers = dict(self._db.execute("SELECT name, number FROM users"))
+            new = [place for place, name in enumerate(rows.names) if name not in numbers]
+            # a number is never given out twice, not even after its user was forgotten
+            free = max(first, self.counter("next"))
+            if free + len(new) > first + capacity:
+                raise InputError(
+                    f"{len(new):,} new users, but the agreement leaves this node "
+                    f"{first + capacity - free:,} numbers: agree on a larger node"
+                )
+            for number, place in enumerate(new, start=free):
+                numbers[rows.names[place]] = number
+                record = (number, rows.names[place], rows.vectors[place].tobytes())
+                self._db.execute("INSERT INTO users VALUES (?, ?, ?)", record)
+            self.raise_counter("next", free + len(new))
+            added = self._add_interactions(rows, [numbers[name] for name in rows.names])
+            self.raise_counter("version", self.version + 1)
+        return len(new), added
+
+    def _add_interactions(self, rows: Rows, numbers: Sequence[int]) -> int:
+        times = [None] * len(rows.user) if rows.time is None else rows.time.tolist()
+        before = self._db.total_changes
+        self._db.executemany(
+            "INSERT OR IGNORE INTO interactions (user, item, time) VALUES (?, ?, ?)",
+            [
+                (numbers[user], item, time)
+                for user, item, time in zip(
+                    rows.user.tolist(), rows.item.tolist(), times, strict=True
+                )
+            ],
+        )
+        return self._db.total_changes - before
+
+    def rows(self) -> Rows:
+        """Everything about all users."""
+        users = self._db.execute(
+            "SELECT number, name, vector FROM users ORDER BY number"
+        ).fetchall()
+        numbers = np.array([user[0] for user in users], np.int64)
+        vectors = [np.frombuffer(user[2], np.float32) for user in users]
+        found = self._db.execute(
+            "SELECT user, item, time FROM interactions ORDER BY row"
+        ).fetchall()
+        user = np.searchsorted(numbers, np.array([row[0] for row in found], np.int64))
+        item = np.array([row[1] for row in found], np.int64)
+        timed = all(row[2] is not None for row in found)
+        time = np.array([row[2] for row in found], np.int64) if timed else None
+        names = tuple(user[1] for user in users)
+        stacked = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+        return Rows(numbers, names, stacked, user, item, time)
+
+    def _all(self, query: str) -> list[tuple[Any, ...]]:
+        return self._db.execute(query).fetchall()
+
+    def forget(self, name: str) -> int:
+        """Delete a user with everything that belongs to it.
+
+        Returns:
+            How many interactions are gone.
+
+        Raises:
+            InputError: no such user.
+        """
+        with self.transaction():
+            row = self._db.execute("SELECT number FROM users WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                raise InputError("this shard holds no such user: nothing was deleted")
+            (gone,) = self._db.execute(
+                "SELECT count(*) FROM interactions WHERE user = ?", row
+            ).fetchone()
+            self._db.execute("DELETE FROM users WHERE number = ?", row)
+            # replies that wait in the outbox may hold this person's part
+            self._db.execute("DELETE FROM outbox")
+            self.raise_counter("version", self.version + 1)
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(gone)
+
+    def weights(self, run: str, before: int, numbers: Tensor) -> dict[int, Private]:
+        """Private weights as of the last round below ``before``, of users that have any."""
+        wanted = set(numbers.tolist())
+        found = self._db.execute(
+            "SELECT user, weights, max(round) FROM private WHERE run = ? AND round < ? "
+            "GROUP BY user",
+            (run, before),
+        )
+        return {user: load(blob) for user, blob, _ in found if user in wanted}
+
+    def keep_weights(self, run: str, number: int, numbers: Tensor, weights: Private) -> None:
+        """Keep private weights, each ``[clients, ...]``, as of a round."""
+        if not weights:
+            return
+        self._db.executemany(
+            "INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)",
+            [
+                (run, user, number, save({k: v[place].contiguous() for k, v in weights.items()}))
+                for place, user in enumerate(numbers.tolist())
+            ],
+        )
+
+    def answered(self, run: str, number: int, kind: str) -> tuple[str, bytes] | None:
+        """Digest of a request and the reply that was given, if there is one."""
+        row = self._db.execute(
+            "SELECT digest, reply FROM outbox WHERE run = ? AND round = ? AND kind = ?",
+            (run, number, kind),
+        ).fetchone()
+        return None if row is None else (str(row[0]), bytes(row[1]))
+
+    def keep_reply(self, run: str, number: int, kind: str, digest: str, reply: bytes) -> None:
+        """Keep a reply before it is sent."""
+        record = (run, number, kind, digest, reply)
+        self._db.execute("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", record)
+
+    def settle(self, run: str, settled: int, best: int) -> None:
+        """Drop what only a checkpoint older than ``settled`` would need, but for the best round."""
+        with self.transaction():
+            self._db.execute("DELETE FROM outbox WHERE run = ? AND round <= ?", (run, settled))
+            self._db.execute(_SUPERSEDED, (run, settled, best))
+            self.raise_counter(settled_in(run), settled)

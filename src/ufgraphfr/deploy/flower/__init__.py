@@ -1,0 +1,1 @@
+"""Flower as the engine: the only package here that imports it."""

@@ -1,0 +1,76 @@
+"""Envelopes over Flower: pushed to SuperNodes, and pulled back until our own deadline."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flwr.app import Message, MessageType
+from flwr.serverapp import Grid
+
+from ufgraphfr.deploy.flower.records import from_record, to_record
+
+logger = logging.getLogger(__name__)
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 60.0
+"""The engine may keep a message this long after our deadline, so that it drops it, not we."""
+
+
+@dataclass(frozen=True)
+class FlowerPost:
+    """See `ufgraphfr.deploy.post.Post`.
+
+    Attributes:
+        grid: the engine.
+        nodes: the engine's number of a node to its name, as its key was registered.
+    """
+
+    grid: Grid
+    nodes: dict[int, str]
+
+    def reachable(self) -> set[str]:
+        """See `Post.reachable`; a node that was never registered by name is nobody."""
+        return {self.nodes[found] for found in self.grid.get_node_ids() if found in self.nodes}
+
+    def ask(
+        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+    ) -> Iterator[tuple[str, list[bytes]]]:
+        """See `Post.ask`.
+
+        The engine gives up on a node whose heartbeat is missing. If that node comes back before
+        our deadline it is asked again: an agent answers the same question the same way.
+        """
+        until, waiting, missing = time.monotonic() + seconds, dict[str, str](), set(requests)
+        while (missing or waiting) and (left := until - time.monotonic()) > 0:
+            here = missing & self.reachable() if missing else missing
+            asked = {node: requests[node] for node in here}
+            waiting |= self._push(asked, round_number, left + GRACE_SECONDS)
+            missing -= here
+            for reply in self.grid.pull_messages(list(waiting)):
+                node = waiting.pop(reply.metadata.reply_to_message_id, None)
+                if node is None:
+                    logger.warning("a reply that nobody waits for")
+                elif reply.has_error():
+                    logger.warning("%s: the engine gave up, code %d", node, reply.error.code)
+                    missing.add(node)
+                else:
+                    yield node, from_record(reply.content)
+            time.sleep(POLL_SECONDS)
+
+    def _push(
+        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+    ) -> dict[str, str]:
+        """Hand messages to the engine; by its number of each message, the node."""
+        number = {name: found for found, name in self.nodes.items()}
+        messages = [
+            Message(
+                to_record(chunks),
+                dst_node_id=number[node],
+                message_type=MessageType.QUERY,
+                ttl=seconds,
+                group_id=str(round_number),
+            )
+            for node, chunks in requests.items()
+        ]
+        pushed = self.grid.push_messages(messages) if messages else []
+        return {made: node for made, node in zip(pushed, requests, strict=True) if made}

@@ -1,0 +1,19 @@
+"""Flower's ServerApp: the same run as `ufgraphfr run`, with nodes instead of a simulation."""
+
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from ufgraphfr.deploy.conduct import conduct
+from ufgraphfr.deploy.flower.post import FlowerPost
+from ufgraphfr.deploy.folder import ServerFolder
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the experiment of the folder that the run's configuration names."""
+    folder = ServerFolder(Path(str(context.run_config["folder"])))
+    conduct(folder, FlowerPost(grid, folder.nodes()))

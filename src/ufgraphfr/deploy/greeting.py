@@ -1,0 +1,55 @@
+"""The start of a run: wait for the nodes, and ask each who is there."""
+
+import logging
+import secrets
+import time
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.agreement import Agreement
+from ufgraphfr.deploy.envelope import Envelope, Malformed, matched, pack
+from ufgraphfr.deploy.post import Post
+from ufgraphfr.deploy.roster import Roster
+from ufgraphfr.deploy.terms import Terms
+
+logger = logging.getLogger(__name__)
+
+
+class TooFewAnswers(InputError):
+    """Below the quorum: the run stops, and can be resumed."""
+
+
+def greet(agreement: Agreement, post: Post, terms: Terms) -> Roster:
+    """Wait for the nodes and ask each who is there.
+
+    Raises:
+        TooFewAnswers: too few nodes came in time.
+    """
+    run, until = secrets.token_hex(8), time.monotonic() + terms.patience
+    found: dict[str, Envelope] = {}
+    names = [node.name for node in agreement.nodes]
+    while len(found) < len(names) and time.monotonic() < until:
+        here = (post.reachable() & set(names)) - found.keys()
+        requests = {
+            node: Envelope("hello", agreement.digest, run, 0, node, secrets.token_hex(16))
+            for node in here
+        }
+        packed = {node: pack(request) for node, request in requests.items()}
+        for node, chunks in post.ask(packed, 0, terms.deadline) if packed else ():
+            try:
+                found[node] = matched(requests[node], chunks)
+            except Malformed as error:
+                logger.warning("%s: %s", node, error)
+        time.sleep(0.0 if len(found) == len(names) else 1.0)
+    if len(found) < terms.needed(len(names)):
+        raise TooFewAnswers(
+            f"{len(found)} of {len(names)} nodes came within {terms.patience:g} s, and the quorum "
+            f"is a share of {terms.quorum:g}: see that SuperNodes and agents run, and hold data"
+        )
+    return Roster.of(agreement, run, found)
+
+
+def await_nodes(names: set[str], post: Post, terms: Terms) -> None:
+    """Wait until all nodes of a run are there again, or patience is over."""
+    until = time.monotonic() + terms.patience
+    while names - post.reachable() and time.monotonic() < until:
+        time.sleep(1.0)

@@ -1,0 +1,114 @@
+"""Certificates and keys of a deployment: one authority, one server, one key pair a node.
+
+Elliptic curves throughout (P-384), which is what SuperNode authentication asks for.
+"""
+
+import datetime
+import ipaddress
+import os
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY_DAYS, SERVER_DAYS = 3650, 825
+
+_Names = list[x509.GeneralName]
+
+
+def write_authority(folder: Path, host: str) -> None:
+    """Write ``ca.key``, ``ca.crt``, ``server.key`` and ``server.crt``.
+
+    Args:
+        folder: where to.
+        host: by which nodes know the server; localhost and 127.0.0.1 are always good too.
+    """
+    ca_key, server_key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ufgraphfr authority")])
+    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    signs = _usage(key_cert_sign=True, crl_sign=True)
+    ca = (
+        _certificate(ca_name, ca_name, ca_key.public_key(), AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(signs, critical=True)
+        .sign(ca_key, hashes.SHA384())
+    )
+    known = x509.SubjectAlternativeName(_names(host))
+    purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    server = (
+        _certificate(server_name, ca_name, server_key.public_key(), SERVER_DAYS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(digital_signature=True), critical=True)
+        .add_extension(purpose, critical=False)
+        .add_extension(known, critical=False)
+        .sign(ca_key, hashes.SHA384())
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, key in (("ca", ca_key), ("server", server_key)):
+        write_secret(folder / f"{name}.key", _private(key, serialization.PrivateFormat.PKCS8))
+    for name, certificate in (("ca", ca), ("server", server)):
+        (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def write_node_key(private: Path, public: Path) -> None:
+    """Write a SuperNode's key pair in OpenSSH's formats."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    write_secret(private, _private(key, serialization.PrivateFormat.OpenSSH))
+    formats = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    public.write_bytes(key.public_key().public_bytes(*formats) + b"\n")
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, from its first moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+
+
+def _private(key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+
+def _names(host: str) -> _Names:
+    names: _Names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    try:
+        own: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        own = x509.DNSName(host)
+    return names if own in names else [own, *names]
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        # clocks of other hosts may be behind
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(
+    digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False
+) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,118 @@
+"""What a running deployment counts: for people (`deploy watch`) and for Prometheus.
+
+No counter and no line of the log names a user or an item.
+"""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.experiment.training import Progress
+
+logger = logging.getLogger(__name__)
+
+HELP = {
+    "rounds": ("gauge", "Rounds that are done."),
+    "rounds_planned": ("gauge", "Rounds there will be."),
+    "nodes": ("gauge", "Nodes that take part in the run."),
+    "users": ("gauge", "Users that take part in the run."),
+    "users_answered": ("counter", "Users whose part came back, over all rounds."),
+    "bytes_down": ("counter", "Encoded bytes to nodes."),
+    "bytes_up": ("counter", "Encoded bytes from nodes."),
+    "replies_lost": ("counter", "Requests that were not answered in time."),
+    "replies_rejected": ("counter", "Replies that the border refused."),
+    "loss": ("gauge", "Mean training loss of the last round."),
+    "ndcg10": ("gauge", "NDCG@10 of the last validation, all items."),
+}
+COUNTERS = tuple(name for name, (kind, _) in HELP.items() if kind == "counter")
+
+
+class Tally:
+    """Counters of one run, kept in a file that is replaced with each round."""
+
+    def __init__(self, path: Path, rounds: int) -> None:
+        """Goes on from the file's counters, if it is there."""
+        self._path = path
+        before = read_tally(path)
+        self.values: dict[str, Any] = {name: before.get(name, 0) for name in COUNTERS}
+        self.values |= {"nodes": 0, "users": 0, "rounds": 0, "rounds_planned": rounds}
+        self.values |= {"state": "waiting for nodes", "missed_by_node": {}}
+        self.save()
+
+    def began(self, nodes: int, users: int) -> None:
+        """Everybody that takes part is known."""
+        self.values |= {"nodes": nodes, "users": users, "state": "running"}
+        self.save()
+
+    def answered(self, node: str, users: int, bytes_down: int, bytes_up: int) -> None:
+        """A node's report came in."""
+        self.values["users_answered"] += users
+        self.evaluated(bytes_down, bytes_up)
+        logger.info("%s answered for %d users, %d bytes", node, users, bytes_up)
+
+    def evaluated(self, bytes_down: int, bytes_up: int) -> None:
+        """A node's message and its answer."""
+        self.values["bytes_down"] += bytes_down
+        self.values["bytes_up"] += bytes_up
+
+    def lost(self, node: str) -> None:
+        """A node did not answer in time."""
+        self._miss(node, "replies_lost")
+        logger.warning("%s did not answer in time", node)
+
+    def rejected(self, node: str, reason: str) -> None:
+        """A node's reply was refused."""
+        self._miss(node, "replies_rejected")
+        logger.warning("%s: %s", node, reason)
+
+    def _miss(self, node: str, counter: str) -> None:
+        self.values[counter] += 1
+        by_node = self.values["missed_by_node"]
+        by_node[node] = by_node.get(node, 0) + 1
+        self.save()
+
+    def settled(self, round_number: int) -> None:
+        """A checkpoint was written."""
+        self.values["rounds"] = round_number
+        self.save()
+
+    def progress(self, step: Progress) -> None:
+        """A round is done."""
+        self.values |= {"rounds": step.round, "seconds": step.seconds}
+        if step.loss == step.loss:
+            self.values["loss"] = step.loss
+        if step.validation is not None:
+            self.values["ndcg10"] = step.validation["full"]["ndcg@10"]
+        self.save()
+
+    def end(self, state: str) -> None:
+        """The run is finished, or why it stopped."""
+        self.values["state"] = state
+        self.save()
+
+    def save(self) -> None:
+        """Replace the file."""
+        self.values["time"] = time.time()
+        write_atomically(self._path, json.dumps(self.values).encode())
+
+
+def read_tally(path: Path) -> dict[str, Any]:
+    """The values that a `Tally` saved; nothing before its first."""
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values
+
+
+def prometheus(values: dict[str, Any]) -> str:
+    """The counters in Prometheus' text format, version 0.0.4."""
+    lines = []
+    for name, (kind, text) in HELP.items():
+        if name in values:
+            full = f"ufgraphfr_{name}" + ("_total" if kind == "counter" else "")
+            lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind}", f"{full} {values[name]}"]
+    return "\n".join(lines) + "\n"

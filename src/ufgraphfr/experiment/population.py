@@ -1,0 +1,211 @@
+"""Everybody the server can ask: simulated in this process, or reached over a network."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.messages import Private, State
+from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.evaluation.protocol import Outcome, Score
+from ufgraphfr.experiment.artifacts import Checkpoint
+from ufgraphfr.experiment.assess import Metrics, assess, assess_kept_out, assess_yardsticks
+from ufgraphfr.experiment.attack import assess_attack
+from ufgraphfr.experiment.blending import with_best_blend
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.federation import border, simulated
+from ufgraphfr.experiment.guarding import model_in_use, opened
+from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.federation.expecting import Border
+from ufgraphfr.federation.scoring import device_score
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import TRANSPORTS, Transport
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import Mechanism
+from ufgraphfr.references.base import Reference
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the test of the best round gave.
+
+    Attributes:
+        test: metrics, means over the users that were asked, or None if none leave the devices.
+        validation: likewise, of a model without rounds, whose lines hold none.
+        kept_out: NDCG@10 of ``cold`` users and ``new_items``; None where none are kept out.
+        yardsticks: metrics of references by kind.
+        ranks: a column for each ranking, a row for each user; empty if ranks stay on the devices.
+        attack: what simulated malicious clients achieved, or None if there are none.
+    """
+
+    test: Metrics | None
+    validation: Metrics | None = None
+    kept_out: dict[str, dict[str, float] | None] = field(default_factory=dict)
+    yardsticks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ranks: dict[str, NDArray[Any]] = field(default_factory=dict)
+    attack: dict[str, Any] | None = None
+
+
+class Population(Protocol):
+    """Everybody the server can ask.
+
+    Attributes:
+        data: name, users, items, interactions and sha256, as a result shows them.
+        sequential: whether the order of a user's interactions means something.
+        setting: the public facts of the federation.
+        clients: int64 ``[clients]``, who may be drawn.
+        durable: whether a checkpoint follows every round, because others have worked for it.
+    """
+
+    data: dict[str, Any]
+    sequential: bool
+    setting: Setting
+    clients: Tensor
+    durable: bool
+
+    def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
+        """What stands between these clients' updates and the server; it pays from the ledger.
+
+        Raises:
+            InputError: the budget cannot be kept.
+        """
+
+    def begin(
+        self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
+    ) -> Transport:
+        """Start from the initial weights, or go on from a checkpoint."""
+
+    def border(self, algorithm: Algorithm, mechanism: Mechanism) -> Border | None:
+        """What the server lets in; None where the transport yields only what has passed."""
+
+    def private(self) -> Private:
+        """The weights to keep in checkpoints; none where they stay home."""
+
+    def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
+        """Validation after a round.
+
+        Args:
+            state: the server's memory.
+            round_number: how many rounds are done.
+            pick: whether to pick the blend, if the model has one, on the way.
+
+        Returns:
+            The server's memory with the blend, and the metrics, if any leave the devices.
+        """
+
+    def checkpointed(self, round_number: int, best_round: int) -> None:
+        """Told after a checkpoint: only what these two rounds need must be kept from before."""
+
+    def fit(self, reference: Reference) -> State:
+        """A reference, fitted to everybody's rows."""
+
+    def test(self, best: Checkpoint) -> Tested:
+        """The test, at the round that validation picked."""
+
+
+class Simulated:
+    """All clients in this process; see `Population`."""
+
+    durable = False
+
+    def __init__(self, experiment: Experiment, prepared: Prepared, device: torch.device) -> None:
+        """Takes everybody's data."""
+        self.setting = prepared.setting
+        self.clients = torch.from_numpy(prepared.split.warm).to(device)
+        self.data = _facts(prepared.dataset)
+        self.sequential = prepared.dataset.card.sequential
+        self._experiment, self._prepared, self._device = experiment, prepared, device
+        self._store = MemoryStore({})
+
+    def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
+        """See `Population.mechanism`."""
+        return opened(self._experiment, algorithm, len(self.clients), ledger)
+
+    def begin(
+        self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
+    ) -> Transport:
+        """See `Population.begin`."""
+        experiment, prepared, device = self._experiment, self._prepared, self._device
+        if last is None:
+            private = algorithm.init_private(self.setting, prepared.shard.to(device))
+        else:
+            private = last.private
+        self._algorithm, self._store = algorithm, MemoryStore(private)
+        clients = simulated(experiment, algorithm, mechanism, prepared, self._store, device)
+        return TRANSPORTS[experiment.federation.transport](clients)
+
+    def border(self, algorithm: Algorithm, mechanism: Mechanism) -> Border:
+        """See `Population.border`."""
+        return border(self._experiment, algorithm, mechanism, self._prepared)
+
+    def private(self) -> Private:
+        """See `Population.private`."""
+        return self._store.weights
+
+    def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
+        """See `Population.validate`."""
+        chunk = self._experiment.evaluation.chunk
+        asked = (self._store, self._prepared, round_number, chunk)
+        if pick:
+            state = with_best_blend(self._algorithm, state, *asked)
+        score = device_score(self._algorithm, state, self._store, round_number)
+        return state, assess(score, self._prepared, "validation", chunk).metrics
+
+    def checkpointed(self, round_number: int, best_round: int) -> None:
+        """See `Population.checkpointed`: weights in memory have no versions."""
+
+    def fit(self, reference: Reference) -> State:
+        """See `Population.fit`."""
+        return reference.fit(self._prepared.shard)
+
+    def test(self, best: Checkpoint) -> Tested:
+        """See `Population.test`; yardsticks and cold users beside it."""
+        chunk, prepared = self._experiment.evaluation.chunk, self._prepared
+        score = restored_score(self._experiment, best, self.setting)
+        test = assess(score, prepared, "test", chunk)
+        validation = None
+        if not isinstance(self._experiment.model, Algorithm):
+            validation = assess(score, prepared, "validation", chunk).metrics
+        kept_out = assess_kept_out(score, prepared, chunk)
+        references = self._experiment.yardsticks
+        yardsticks, outcomes = assess_yardsticks(references, prepared, chunk)
+        ranks = _ranks(prepared.dataset, test, outcomes)
+        attack = assess_attack(self._experiment, prepared, score, test)
+        return Tested(test.metrics, validation, kept_out, yardsticks, ranks, attack)
+
+
+def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Setting) -> Score:
+    """The scores of a checkpoint: of an algorithm's devices, or of a fitted reference."""
+    model, server = experiment.model, checkpoint.server
+    if isinstance(model, Algorithm):
+        used = model_in_use(experiment, setting)
+        return device_score(used, server, MemoryStore(checkpoint.private), checkpoint.round)
+    return lambda clients: model.score(server, clients)
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.card.name,
+        "users": len(dataset.users),
+        "items": len(dataset.items),
+        "interactions": len(dataset.user),
+        "sha256": dataset.sha256,
+    }
+
+
+def _ranks(
+    dataset: Dataset, test: Outcome, yardsticks: dict[str, Outcome]
+) -> dict[str, NDArray[Any]]:
+    """Each user's test ranks, of the model and of the yardsticks beside it."""
+    columns: dict[str, NDArray[Any]] = {
+        "user": np.array([dataset.users[user] for user in test.users]),
+        "full": test.full,
+        "sampled99": test.sampled,
+    }
+    for kind, outcome in yardsticks.items():
+        columns |= {f"{kind}.full": outcome.full, f"{kind}.sampled99": outcome.sampled}
+    return columns

@@ -1,0 +1,130 @@
+"""`ufgraphfr deploy` and `ufgraphfr agent`, without starting an engine."""
+
+import json
+
+import pytest
+
+from ufgraphfr.deploy.tally import Tally
+
+TOY = """
+seed = 3
+[data]
+kind = "synthetic"
+users = 30
+items = 40
+interactions = 8
+[text]
+kind = "hashing"
+width = 16
+[algorithm]
+kind = "fedmf"
+dim = 4
+[federation]
+rounds = 4
+"""
+
+
+@pytest.fixture
+def made(cli, tmp_path):
+    (tmp_path / "toy.toml").write_text(TOY)
+    folder = tmp_path / "d"
+    ended = cli(
+        *("deploy", "init", folder, "--try-out", "--nodes", 2),
+        *("--experiment", tmp_path / "toy.toml"),
+    )
+    assert ended.code == 0, ended.err
+    assert "read its README.md" in ended.out
+    return folder
+
+
+@pytest.fixture
+def agent(cli, made):
+    shard = made / "nodes" / "node-1" / "shard"
+    return lambda *words: cli("agent", "--shard", shard, *words)
+
+
+def test_import_status_and_forget(agent, made):
+    samples = made / "nodes" / "node-1" / "import"
+    users = samples / "users.parquet"
+    ended = agent("import", samples / "interactions.parquet", "--users", users)
+    assert "15 new users, 120 new interactions" in ended.out
+    shown = agent("status").out
+    assert "node-1, numbers 0 to 14" in shown
+    assert "users      15" in shown
+    assert "fedmf, at most 4 rounds" in shown
+    assert "the agent does not run" in shown
+    ended = agent("forget", "u3")
+    assert ended.code == 0 or "no such user" in ended.err
+
+
+def test_forget_says_what_cannot_be_taken_back(agent, made):
+    from ufgraphfr.deploy.agent.store import ShardStore
+
+    samples = made / "nodes" / "node-1" / "import"
+    agent("import", samples / "interactions.parquet", "--users", samples / "users.parquet")
+    name = ShardStore(made / "nodes" / "node-1" / "shard" / "shard.sqlite").names()[0]
+    ended = agent("forget", name)
+    assert "deleted: 8 interactions" in ended.out
+    assert "bounded by: no privacy guarantee" in ended.out
+    assert agent("forget", name).code == 2
+
+
+def test_forget_where_nobody_is(agent):
+    ended = agent("forget", "x")
+    assert ended.code == 2
+    assert "holds nobody" in ended.err
+
+
+def test_status_counts_answers(agent, made):
+    audit = made / "nodes" / "node-1" / "shard" / "audit.jsonl"
+    audit.write_text("".join(json.dumps({"code": code}) + "\n" for code in ("ok", "ok", "refused")))
+    shown = agent("status").out
+    assert "2 requests ok" in shown
+    assert "1 requests refused" in shown
+
+
+def test_no_shard(cli, tmp_path):
+    ended = cli("agent", "--shard", tmp_path, "status")
+    assert ended.code == 2
+    assert "is no shard" in ended.err
+
+
+def test_up_says_where_it_starts_things(cli, made):
+    ended = cli("deploy", "up", made)
+    assert ended.code == 2
+    assert "say --loopback" in ended.err
+
+
+def test_status_before_anything_ran(cli, made):
+    assert "no run has begun" in cli("deploy", "status", made).out
+    assert "ended 0 processes" in cli("deploy", "down", made).out
+
+
+def test_status_of_a_run(cli, made):
+    tally = Tally(made / "server" / "tally.json", 4)
+    tally.began(2, 30)
+    tally.lost("node-1")
+    shown = cli("deploy", "status", made).out
+    assert "running: round 0/4, 2 nodes, 30 users" in shown
+    assert "1 lost" in shown
+
+
+def test_watch_tells_why_a_run_stopped(cli, made):
+    Tally(made / "server" / "tally.json", 4).end("round 2: no quorum")
+    ended = cli("deploy", "watch", made)
+    assert ended.code == 3
+    assert "stopped: round 2: no quorum" in ended.out
+
+
+def test_a_folder_that_is_no_deployment(cli, tmp_path):
+    for command in ("status", "watch"):
+        ended = cli("deploy", command, tmp_path)
+        assert ended.code == 2
+        assert "name a folder that deploy init wrote" in ended.err
+
+
+def test_init_needs_a_catalogue_or_a_try_out(cli, tmp_path):
+    (tmp_path / "toy.toml").write_text(TOY)
+    ended = cli("deploy", "init", tmp_path / "d", "--experiment", tmp_path / "toy.toml")
+    assert ended.code == 2
+    assert "--try-out" in ended.err

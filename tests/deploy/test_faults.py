@@ -1,0 +1,165 @@
+"""Real agent processes that are killed, stopped or out of space; no engine in between."""
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from small_federation import NODES, Federation, federate, toy_values
+
+from ufgraphfr.deploy import processes
+from ufgraphfr.deploy.commands import Commands
+from ufgraphfr.deploy.greeting import TooFewAnswers
+from ufgraphfr.deploy.post import SocketPost
+from ufgraphfr.deploy.processes import Process
+from ufgraphfr.deploy.tally import read_tally
+from ufgraphfr.deploy.terms import Terms
+from ufgraphfr.experiment import build, execute
+
+pytestmark = pytest.mark.slow
+FEDMF = {"kind": "fedmf", "dim": 4, "lr": 0.05}
+PATIENT = Terms(deadline=60.0, patience=30.0)
+HASTY = Terms(deadline=2.0, quorum=0.5, patience=30.0)
+
+
+class Agents:
+    """The agents of a federation, as processes."""
+
+    def __init__(self, federation: Federation) -> None:
+        self.federation, self.running = federation, dict[str, Process]()
+        self.post = SocketPost({node: federation.shard(node).socket for node in NODES})
+
+    def start(self, node: str, *before: str) -> None:
+        commands = Commands(self.federation.folder, self.federation.terms)
+        log = self.federation.folder.logs / f"{node}.log"
+        command = [*before, *commands.agent(node)]
+        self.running[node] = processes.start(command, commands.node_environment(node), log)
+        until = time.monotonic() + 60
+        while not self._listens(node):
+            assert self.running[node].alive, log.read_text()
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+    def _listens(self, node: str) -> bool:
+        # the socket of an agent that was killed is still there
+        path = self.post.sockets[node]
+        listening = Path("/proc/net/unix").read_text()
+        return str(path) in listening
+
+    def signal(self, node: str, number: signal.Signals) -> None:
+        self.running[node].signal(number)
+        while number == signal.SIGKILL and self.running[node].alive:
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        processes.end(list(self.running.values()))
+
+
+@pytest.fixture
+def agents(tmp_path):
+    # a socket's path is short
+    found = Agents(federate(tmp_path / "d", toy_values(algorithm=FEDMF)))
+    yield found
+    found.end()
+
+
+def simulated(out):
+    for _ in execute(build(toy_values(algorithm=FEDMF)), out):
+        pass
+    return result(out)
+
+
+def result(out):
+    return json.loads((out / "result.json").read_text())["test"]["full"]
+
+
+def clients(out):
+    return [
+        json.loads(line)["clients"] for line in (out / "metrics.jsonl").read_text().splitlines()
+    ]
+
+
+def test_agents_that_are_killed_between_rounds_lose_nothing(agents, tmp_path):
+    for node in NODES:
+        agents.start(node)
+    agents.federation.run(agents.post, PATIENT, stop_after=2)
+    for node in NODES:
+        agents.signal(node, signal.SIGKILL)
+        agents.start(node)
+    out = agents.federation.run(agents.post, PATIENT)
+    assert result(out) == pytest.approx(simulated(tmp_path / "s"), abs=1e-9)
+
+
+def test_a_late_reply_is_not_waited_for_and_not_used(agents):
+    for node in NODES:
+        agents.start(node)
+    agents.federation.run(agents.post, HASTY, stop_after=1)
+    agents.signal(NODES[1], signal.SIGSTOP)
+    began = time.monotonic()
+    out = agents.federation.run(agents.post, HASTY, stop_after=1)
+    assert time.monotonic() - began < 20
+    # it wakes, and answers a question that nobody asks any more
+    agents.signal(NODES[1], signal.SIGCONT)
+    time.sleep(1.0)
+    agents.federation.run(agents.post, HASTY)
+    assert read_tally(agents.federation.folder.server.tally)["replies_lost"] >= 1
+    found = clients(out)
+    assert found[0] == 20
+    assert 0 < found[1] < 20
+    assert found[-1] == 20
+
+
+def test_an_agent_without_space_fails_without_losing_anything(agents, tmp_path):
+    agents.start(NODES[0])
+    # no file of this process may grow beyond what the shard's memory takes now
+    most = max(path.stat().st_size for path in agents.federation.shard(NODES[1]).path.iterdir())
+    agents.start(NODES[1], "bash", "-c", f'ulimit -f {most // 1024}; exec "$@"', "bash")
+    with pytest.raises(TooFewAnswers, match="1 of 2 nodes"):
+        agents.federation.run(agents.post, PATIENT)
+    audit = agents.federation.shard(NODES[1]).audit.read_text().splitlines()
+    assert json.loads(audit[-1])["code"] == "failed"
+    # the operator makes room
+    agents.signal(NODES[1], signal.SIGTERM)
+    while agents.running[NODES[1]].alive:
+        time.sleep(0.05)
+    agents.start(NODES[1])
+    out = agents.federation.run(agents.post, PATIENT)
+    assert result(out) == pytest.approx(simulated(tmp_path / "s"), abs=1e-9)
+
+
+def test_a_caller_that_talks_nonsense_harms_nobody(agents):
+    agents.start(NODES[0])
+    for nonsense in (b"", b"\x00", b"GET / HTTP/1.1\r\n\r\n", os.urandom(100)):
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(agents.post.sockets[NODES[0]]))
+            caller.sendall(nonsense)
+    agents.start(NODES[1])
+    assert agents.federation.people(agents.post, PATIENT).data["users"] == 30
+
+
+def test_only_one_agent_serves_a_shard(agents):
+    agents.start(NODES[0])
+    commands = Commands(agents.federation.folder, agents.federation.terms)
+    log = agents.federation.folder.logs / "second.log"
+    second = processes.start(commands.agent(NODES[0]), commands.node_environment(NODES[0]), log)
+    while second.alive:
+        time.sleep(0.1)
+    assert "already listens" in log.read_text()
+    # told to end, the first one takes its socket away
+    agents.signal(NODES[0], signal.SIGTERM)
+    while agents.running[NODES[0]].alive:
+        time.sleep(0.1)
+    assert not agents.post.sockets[NODES[0]].exists()
+
+
+def test_the_socket_and_the_data_are_closed_to_others(agents):
+    agents.start(NODES[0])
+    shard = agents.federation.shard(NODES[0])
+    assert shard.socket.stat().st_mode & 0o777 == 0o660
+    assert shard.database.stat().st_mode & 0o777 == 0o600
+    assert shard.path.stat().st_mode & 0o777 == 0o710
+    key = agents.federation.folder.node(NODES[0]).key
+    assert key.stat().st_mode & 0o777 == 0o600

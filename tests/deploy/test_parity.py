@@ -1,0 +1,62 @@
+"""Same seed, no noise: a deployment gives what the simulation gives, also after a kill."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_federation import HerePost, federate, toy_values
+
+from ufgraphfr.experiment import build, execute
+
+CASES = {
+    "ufgraphformer": {},
+    "fedmf": {"algorithm": {"kind": "fedmf", "dim": 4, "lr": 0.05}},
+    "fedrecon": {"algorithm": {"kind": "fedrecon", "dim": 4}},
+    "pfedrec": {"algorithm": {"kind": "pfedrec", "dim": 4}},
+    "gpfedrec": {"algorithm": {"kind": "gpfedrec", "dim": 4}},
+    "ufgraphfr": {"algorithm": {"kind": "ufgraphfr", "dim": 8}},
+}
+
+
+def simulate(values: dict[str, Any], out: Path) -> dict[str, Any]:
+    for _ in execute(build(values), out, device="cpu"):
+        pass
+    found: dict[str, Any] = json.loads((out / "result.json").read_text())
+    return found
+
+
+def compared(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert other["best_round"] == one["best_round"]
+    for part in ("validation", "test"):
+        for ranking, metrics in other[part].items():
+            for name, value in metrics.items():
+                assert value == pytest.approx(one[part][ranking][name], abs=1e-9), (part, name)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_deployment_gives_what_the_simulation_gives(kind, tmp_path):
+    values = toy_values(**CASES[kind])
+    expected = simulate(values, tmp_path / "simulated")
+    federation = federate(tmp_path / "deployed", values)
+    out = federation.run(HerePost(federation.agents()))
+    found = json.loads((out / "result.json").read_text())
+    compared(expected, found)
+    assert found["test"]["full"].keys() == expected["test"]["full"].keys()
+    assert not (out / "ranks.parquet").exists()
+
+
+@pytest.mark.parametrize("kind", ["ufgraphformer", "ufgraphfr"])
+def test_a_server_that_was_killed_goes_on_to_the_same_result(kind, tmp_path):
+    values = toy_values(**CASES[kind])
+    expected = simulate(values, tmp_path / "simulated")
+    federation = federate(tmp_path / "deployed", values)
+    federation.run(HerePost(federation.agents()), stop_after=1)
+    checkpoint = federation.folder.server.run / "checkpoint" / "latest.safetensors"
+    before = checkpoint.read_bytes()
+    federation.run(HerePost(federation.agents()), stop_after=1)
+    # killed after the agents had trained for round 2, before its checkpoint
+    checkpoint.write_bytes(before)
+    post = HerePost(federation.agents())
+    out = federation.run(post)
+    compared(expected, json.loads((out / "result.json").read_text()))
