@@ -157,7 +157,8 @@ def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
     """The same rounds; the first whose loss is not finite is told."""
     finite = True
     for done in done_rounds:
-        if finite and done.clients and not math.isfinite(done.loss):
+        took_part = done.clients or done.rejected
+        if finite and took_part and not math.isfinite(done.loss):
             finite = False
             logger.warning("round %d: the loss is not finite: try a smaller lr", done.number)
         yield done
