@@ -25,3 +25,8 @@ def test_width(largest: int, bits: int) -> None:
 def test_too_few_bytes_are_refused() -> None:
     with pytest.raises(ValueError, match="8 bits cannot hold 3 numbers of 3"):
         unpack(torch.zeros(1, dtype=torch.uint8), 3, 3)
+
+
+def test_numbers_that_would_be_cut_are_refused() -> None:
+    with pytest.raises(ValueError, match="numbers of 17 bits are not packed"):
+        pack(torch.tensor([2**16]), 17)

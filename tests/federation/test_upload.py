@@ -74,3 +74,10 @@ def test_whole_numbers_take_the_bits_they_need() -> None:
     assert len(payload) < 1000 * 3 / 8 + 600
     back = decode_report(payload).arrays["near"]
     assert torch.equal(back.long(), counts)
+
+
+def test_sums_too_large_to_pack_travel_as_they_are() -> None:
+    clients = torch.arange(10_000)
+    sums = torch.tensor([0, 7 * len(clients)])
+    report = Report(1, clients, {"near": sums}, True, torch.zeros(len(clients)))
+    assert torch.equal(decode_report(encode_report(report, {"near": 7})).arrays["near"], sums)

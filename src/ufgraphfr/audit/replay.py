@@ -6,9 +6,7 @@ left, so it is played again from its start, with noise and a ledger of its own. 
 to the run's checkpoint or ledger, and nothing is released: figures about a simulation are.
 """
 
-import json
 import logging
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +20,11 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint
-from ufgraphfr.experiment.config import Experiment, build
+from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import honest
 from ufgraphfr.experiment.guarding import model_in_use, opened
-from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.restore import finished_experiment, prepared_as_trained
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Answer, Local, Simulation
@@ -106,21 +105,13 @@ class Finished:
             InputError: not a finished federated run, or its data cannot be found or have changed.
         """
         run = RunFolder(folder)
-        if not run.result.exists():
-            raise InputError(f"{folder} holds no finished run: train it with ufgraphfr run")
-        experiment = build(tomllib.loads(run.config.read_text(encoding="utf-8")))
+        experiment = finished_experiment(run)
         if not isinstance(experiment.model, Algorithm):
             raise InputError(
                 f"{folder} is a run of {experiment.model.kind}, a centralised yardstick: nothing "
                 f"leaves a client that could be attacked; audit a federated algorithm"
             )
-        prepared = prepare(experiment, data_dir)
-        trained_on = json.loads(run.result.read_text(encoding="utf-8"))["data"]["sha256"]
-        if trained_on != prepared.dataset.sha256:
-            raise InputError(
-                f"{folder} was trained on other data (sha256 {trained_on[:12]}... there, "
-                f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
-            )
+        prepared = prepared_as_trained(run, experiment, data_dir)
         checkpoint = load_checkpoint(run.model, torch.device("cpu"))
         algorithm = model_in_use(experiment, prepared.setting)
         return cls(experiment, algorithm, prepared, checkpoint)

@@ -4,6 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+MOST = 16
+"""Bits up to which numbers are packed."""
+
 
 def width(largest: int) -> int:
     """Bits of a number from 0 to ``largest``."""
@@ -15,11 +18,16 @@ def pack(values: Tensor, bits: int) -> Tensor:
 
     Args:
         values: whole, ``[count]``.
-        bits: of each, at most 16.
+        bits: of each, at most `MOST`.
 
     Returns:
         uint8 ``[ceil(count * bits / 8)]``.
+
+    Raises:
+        ValueError: more bits than that; the numbers would be cut.
     """
+    if bits > MOST:
+        raise ValueError(f"numbers of {bits} bits are not packed: at most {MOST}")
     numbers = values.cpu().numpy().astype(np.uint16)
     shown = (numbers[:, None] >> np.arange(bits, dtype=np.uint16)) & 1
     return torch.from_numpy(np.packbits(shown.astype(np.uint8)))

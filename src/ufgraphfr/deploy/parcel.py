@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Task
 from ufgraphfr.core.tables import SharedTable, Tables
 from ufgraphfr.deploy.envelope import Malformed
 from ufgraphfr.federation import codec
@@ -21,8 +21,6 @@ from ufgraphfr.federation import codec
 SAME = "same."
 LEAST_KEPT = 2**16
 """Bytes."""
-MOST_PACKED = 2**16
-"""Larger whole numbers travel as they are."""
 
 
 def shared_arrays(task: Task) -> dict[str, Tensor]:
@@ -66,17 +64,6 @@ def is_large(value: Tensor) -> bool:
 def digest(value: Tensor) -> str:
     """SHA-256 of an array, its kind and its shape."""
     return hashlib.sha256(encode_arrays({"array": value})).hexdigest()
-
-
-def encode_report(report: Report, whole: dict[str, int]) -> bytes:
-    """A report; whole numbers in the bits that a sum over so many clients needs.
-
-    Args:
-        report: of a shard's clients.
-        whole: the most that one client adds to each array of whole numbers.
-    """
-    packed = {n: most for n, most in whole.items() if most * len(report.clients) < MOST_PACKED}
-    return codec.encode_report(report, packed)
 
 
 def encode_arrays(arrays: dict[str, Tensor]) -> bytes:

@@ -62,13 +62,19 @@ def encode_report(report: Report, whole: dict[str, int] | None = None) -> bytes:
             arrays[f"coarse/{value.bits}/{name}"] = packed
             arrays[f"scale/{name}"] = value.scale
             arrays[f"shape/{name}"] = torch.tensor(value.shape)
-        elif whole is not None and name in whole:
-            width = bits.width(whole[name] * len(report.clients))
+        elif (width := _width(name, report, whole)) <= bits.MOST:
             arrays[f"whole/{width}/{name}"] = bits.pack(value, width)
             arrays[f"count/{name}"] = torch.tensor(len(value))
         else:
             arrays[f"own/{name}"] = value
     return _save(arrays)
+
+
+def _width(name: str, report: Report, whole: dict[str, int] | None) -> int:
+    """Bits of each of these numbers; more than are packed if they are not small whole ones."""
+    if whole is None or name not in whole:
+        return bits.MOST + 1
+    return bits.width(whole[name] * len(report.clients))
 
 
 def decode_report(payload: bytes) -> Report:

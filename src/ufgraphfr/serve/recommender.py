@@ -1,7 +1,5 @@
 """Top-N recommendations from a run folder, as each user's device would rank them."""
 
-import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +9,9 @@ from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.artifacts import RunFolder, load_checkpoint
-from ufgraphfr.experiment.config import build
 from ufgraphfr.experiment.population import restored_score
-from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.restore import finished_experiment, prepared_as_trained
 from ufgraphfr.ops.ranking import top
 
 
@@ -52,16 +50,8 @@ class Recommender:
             InputError: not a finished run, or its data cannot be found or have changed.
         """
         run = RunFolder(folder)
-        if not run.result.exists():
-            raise InputError(f"{folder} holds no finished run: train it with ufgraphfr run")
-        experiment = build(tomllib.loads(run.config.read_text(encoding="utf-8")))
-        prepared = prepare(experiment, data_dir)
-        trained_on = json.loads(run.result.read_text(encoding="utf-8"))["data"]["sha256"]
-        if trained_on != prepared.dataset.sha256:
-            raise InputError(
-                f"{folder} was trained on other data (sha256 {trained_on[:12]}... there, "
-                f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
-            )
+        experiment = finished_experiment(run)
+        prepared = prepared_as_trained(run, experiment, data_dir)
         checkpoint = load_checkpoint(run.model, torch.device("cpu"))
         return cls(prepared, restored_score(experiment, checkpoint, prepared.setting))
 

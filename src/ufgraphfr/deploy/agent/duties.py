@@ -23,9 +23,9 @@ from ufgraphfr.deploy.parcel import (
     decode_task,
     digest,
     encode_arrays,
-    encode_report,
 )
 from ufgraphfr.experiment.guarding import model_in_use
+from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import respond
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -94,7 +94,7 @@ class Duties:
             raise Refused(f"fewer than {self.agreement.smallest} of the clients are here")
         task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, held, task)
-        return request.reply(encode_report(report, self.algorithm.whole))
+        return request.reply(codec.encode_report(report, self.algorithm.whole))
 
     def _trained(self, request: Envelope, held: Held, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""

@@ -1,0 +1,42 @@
+"""A finished run as it was: its experiment, and the data it was trained on."""
+
+import json
+import tomllib
+from pathlib import Path
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment.artifacts import RunFolder
+from ufgraphfr.experiment.config import Experiment, build
+from ufgraphfr.experiment.prepare import Prepared, prepare
+
+
+def finished_experiment(run: RunFolder) -> Experiment:
+    """What a finished run trained.
+
+    Raises:
+        InputError: the folder holds no finished run.
+    """
+    if not run.result.exists():
+        raise InputError(f"{run.path} holds no finished run: train it with ufgraphfr run")
+    return build(tomllib.loads(run.config.read_text(encoding="utf-8")))
+
+
+def prepared_as_trained(run: RunFolder, experiment: Experiment, data_dir: Path | None) -> Prepared:
+    """The data of a finished run.
+
+    Args:
+        run: its folder.
+        experiment: what it trained.
+        data_dir: where the data set's files lie, if the run was given one.
+
+    Raises:
+        InputError: the data cannot be found or have changed.
+    """
+    prepared = prepare(experiment, data_dir)
+    trained_on = json.loads(run.result.read_text(encoding="utf-8"))["data"]["sha256"]
+    if trained_on != prepared.dataset.sha256:
+        raise InputError(
+            f"{run.path} was trained on other data (sha256 {trained_on[:12]}... there, "
+            f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
+        )
+    return prepared
