@@ -267,7 +267,8 @@ def test_at_the_end_of_a_history_training_sees_what_serving_sees_of_others(
     everybody = with_graph(model, checkerboard)
     one = checkerboard.select(torch.tensor([0]))
     seen, length = one.last(100)
-    trained = model.graph.training_scores(everybody, seen, one)[:2, 0, int(length) - 1]
+    stretch = torch.nn.functional.pad(seen, (0, 1), value=-1)
+    trained = model.graph.training_scores(everybody, stretch, one)[:2, 0, int(length)]
     # counts are public sums: they stay as they are
     fair = others | {"graph.counts": everybody["graph.counts"]}
     root = [state["graph.counts"].clamp(min=1).sqrt() for state in (others, everybody)]

@@ -24,7 +24,8 @@ def csr(histories: list[list[int]]) -> tuple[Tensor, Tensor]:
 
 
 def padded(histories: list[list[int]]) -> Tensor:
-    seen = torch.full((len(histories), max(map(len, histories))), -1)
+    """With an end for all, so that there are scores after every item."""
+    seen = torch.full((len(histories), max(map(len, histories)) + 1), -1)
     for row, own in zip(seen, histories, strict=True):
         row[: len(own)] = torch.tensor(own)
     return seen
@@ -64,7 +65,7 @@ def test_ridge_scores_are_those_of_everybody_else(histories: list[list[int]]) ->
 
 def test_a_stretch_leaves_the_whole_history_out_of_the_ridge(histories: list[list[int]]) -> None:
     inverse = ridge_inverse(co_interactions(*csr(histories), CATALOGUE), RIDGE).float()
-    stretch = torch.tensor([own[-1:] for own in histories])
+    stretch = padded([own[-1:] for own in histories])
     scores = ridge_scores(stretch, inverse, *csr(histories), DECAY)
     for user, own in enumerate(histories):
         others = [other for place, other in enumerate(histories) if place != user]

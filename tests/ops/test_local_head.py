@@ -37,3 +37,16 @@ def test_without_history_or_features_there_is_no_taste() -> None:
     assert torch.equal(fit_heads(features, offset, torch.zeros(2, 6), 1.0, 3), torch.zeros(2, 3))
     nothing = fit_heads(torch.zeros(6, 0), offset, torch.ones(2, 6), 1.0, 3)
     assert nothing.shape == (2, 0)
+
+
+def test_it_comes_to_the_maximum_where_whole_steps_overshoot() -> None:
+    generator = torch.Generator().manual_seed(1)
+    features = torch.nn.functional.normalize(torch.randn(40, 6, generator=generator), dim=1)
+    offset = torch.randn(40, generator=generator) * 2
+    history = torch.rand(8, 40, generator=generator) * (features[:, 0] > 0.2) * 2
+    given = features.double(), offset.double(), history.double()
+    values = torch.stack([objective(fit_heads(*given, 0.375, n), *given, 0.375) for n in range(30)])
+    assert bool((values.diff() >= -1e-9).all())
+    found = fit_heads(*given, 0.375, 40).requires_grad_()
+    (slope,) = torch.autograd.grad(objective(found, *given, 0.375), found)
+    torch.testing.assert_close(slope, torch.zeros_like(slope), atol=1e-6, rtol=0)

@@ -11,21 +11,33 @@ from ufgraphfr.algorithms._sequence_training import Outside
 from ufgraphfr.algorithms._sparse_graph import smooth_factors
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.leave_own_out import before_each
 from ufgraphfr.ops.sampled_own_out import sampled_near, sampled_ridge, sampled_smooth
 
 
 def beneath(graph: ItemGraph, shared: dict[str, Tensor], sample: Tensor | None) -> Outside:
-    """The graph's standardised scores at every place of a stretch, see `Outside`.
+    """The graph's standardised scores before every item of a stretch, see `Outside`.
 
     Args:
         graph: its hyper-parameters.
         shared: its operators.
         sample: int64 ``[sample]``, or None for all items.
     """
-    if sample is None:
-        return lambda stretch, shard: standardised(
-            graph.training_scores(shared, stretch, shard)[:, :, :-1]
-        )
+    scores = _whole(graph, shared) if sample is None else _sampled(graph, shared, sample)
+    among = None if sample is None else len(sample)
+
+    def outside(stretch: Tensor, shard: Shard) -> Tensor:
+        found = scores(stretch, shard)
+        return standardised(found, among, out=found)
+
+    return outside
+
+
+def _whole(graph: ItemGraph, shared: dict[str, Tensor]) -> Outside:
+    return lambda stretch, shard: graph.training_scores(shared, stretch, shard)
+
+
+def _sampled(graph: ItemGraph, shared: dict[str, Tensor], sample: Tensor) -> Outside:
     if sparse := graph.sparse(len(shared["graph.counts"])):
         return lambda stretch, _: sparse.sampled_scores(shared, stretch, sample)
     # columns are picked once a round, so that training reads no others
@@ -41,6 +53,6 @@ def beneath(graph: ItemGraph, shared: dict[str, Tensor], sample: Tensor | None) 
             sampled_near(stretch, sample, cut_near, *near),
             sampled_smooth(stretch, sample, into, out, graph.smooth_decay),
         )
-        return standardised(stack(parts), len(sample))
+        return before_each(stack(parts))
 
     return scores

@@ -149,32 +149,31 @@ class ItemGraph(GraphSpec):
         smooth = propagate(inputs.ptr, inputs.items, lasting, into) @ out
         return torch.stack((together, near, smooth))
 
-    def training_scores(self, shared: dict[str, Tensor], seen: Tensor, shard: Shard) -> Tensor:
-        """Each operator's scores at every place of a stretch, by everybody else's graph.
+    def training_scores(self, shared: dict[str, Tensor], stretch: Tensor, shard: Shard) -> Tensor:
+        """Each operator's scores before every item of a stretch, by everybody else's graph.
 
         Of the smooth part a client's own share is left in: few directions hold little of it.
 
         Args:
             shared: the operators.
-            seen: int64 ``[clients, length]``, a stretch of each history, -1 after its end.
+            stretch: int64 ``[clients, length]``, a part of each history, -1 after its end.
             shard: the clients' whole histories.
 
         Returns:
-            float ``[3, clients, length, items]``.
+            float ``[3, clients, length, items]``, zero before the first item.
         """
         if sparse := self.sparse(shard.catalogue):
-            return sparse.training_scores(shared, seen, shard)
-        weights = self.weights.to(seen.device) / self.levels
+            return sparse.training_scores(shared, stretch)
+        weights = self.weights.to(stretch.device) / self.levels
         counts, near = shared["graph.counts"], shared["graph.near"]
         into, out = smooth_factors(shared, self.power)
-        own = seen, shared["graph.inverse"], shard.ptr, shard.items
-        return torch.stack(
-            (
-                ridge_scores(*own, self.decay),
-                near_scores(seen, near, counts, self.shrink, weights, self.decay),
-                past_sums(seen, into, self.smooth_decay) @ out,
-            )
-        )
+        scores = near.new_empty(3, *stretch.shape, shard.catalogue)
+        scores[:, :, 0] = 0
+        ridge, nearby, smooth = scores[:, :, 1:]
+        ridge_scores(stretch, shared["graph.inverse"], shard.ptr, shard.items, self.decay, ridge)
+        near_scores(stretch, near, counts, self.shrink, weights, self.decay, nearby)
+        smooth.copy_(past_sums(stretch[:, :-1], into, self.smooth_decay) @ out)
+        return scores
 
     def item_vectors(self, state: State, dim: int, generator: torch.Generator) -> Tensor:
         """Item vectors ``[items, dim]`` whose products approximate nearness, of unit variance."""

@@ -25,7 +25,7 @@ from ufgraphfr.models.next_item import cross_entropy
 from ufgraphfr.models.sampled_softmax import sampled_cross_entropy
 from ufgraphfr.models.transformer import Params, Transformer
 
-GROUP = 16
+GROUP = 8
 """Clients trained at once: of like length, so that little is padding; results do not depend on
 it."""
 
@@ -34,9 +34,9 @@ FARTHEST = 5.0
 the server has hardly seen (a late position) has next to no scale."""
 
 Outside = Callable[[Tensor, Shard], Tensor]
-"""From stretches ``[clients, length]`` and histories to scores after each item but the last,
-``[outside, clients, length - 1, items]``; of a sample of items, ``sample + 1`` columns, the next
-item's last."""
+"""From stretches ``[clients, length]`` and histories to scores before each item, ``[outside,
+clients, length, items]``, zero before the first; of a sample of items, ``sample + 1`` columns, the
+item's own last."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,7 @@ class SequenceTraining(Spec):
         )
         outside = None
         if public.outside is not None:
-            scores = public.outside(targets, shard)
-            # before the first item there is nothing to go by
-            outside = torch.nn.functional.pad(scores, (0, 0, 1, 0))
+            outside = public.outside(targets, shard)
         return _Batch(targets, shard.text, masks, outside, (targets >= 0).sum(1).to(public.net))
 
     def _stretch(self, shard: Shard, key: Key, history: int) -> Tensor:

@@ -21,9 +21,8 @@ from ufgraphfr.algorithms._graph_spec import GraphSpec
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops import links
-from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import largest, nearness, spectral
-from ufgraphfr.ops.leave_own_out import own_links, past_sums, past_weights
+from ufgraphfr.ops.leave_own_out import before_each, own_links, past_sums, past_weights
 from ufgraphfr.ops.recency import propagate, recency
 from ufgraphfr.ops.sampled_own_out import at_next, same_item, sampled_smooth
 
@@ -109,18 +108,19 @@ class SparseGraph:
         smooth = propagate(*own, recency(inputs.ptr, spec.smooth_decay), into) @ out
         return torch.stack((torch.zeros_like(near), near, smooth))
 
-    def training_scores(self, shared: dict[str, Tensor], seen: Tensor, shard: Shard) -> Tensor:
-        """Each operator's scores after each item, float ``[3, clients, length, items]``."""
+    def training_scores(self, shared: dict[str, Tensor], stretch: Tensor) -> Tensor:
+        """See `ItemGraph.training_scores`."""
         spec, operator = self.spec, (shared["graph.index"], shared["graph.near"])
-        near, items = links.past_links(seen, *operator, spec.decay, None), seen.clamp(min=0)
-        lost = past_weights(seen, spec.decay, near) @ self._own(shared, seen, items)
-        near.scatter_add_(2, items[:, None, :].expand(-1, items.shape[1], -1), -lost)
+        seen, items = stretch[:, :-1], stretch.clamp(min=0)
+        near = links.past_links(seen, *operator, spec.decay, None)
+        lost = past_weights(seen, spec.decay, near) @ self._own(shared, stretch, items)[:, :-1]
+        near.scatter_add_(2, items[:, None, :].expand(-1, seen.shape[1], -1), -lost)
         into, out = smooth_factors(shared, spec.power)
         smooth = past_sums(seen, into, spec.smooth_decay) @ out
-        return torch.stack((torch.zeros_like(near), near, smooth))
+        return before_each(torch.stack((torch.zeros_like(near), near, smooth)))
 
     def sampled_scores(self, shared: dict[str, Tensor], stretch: Tensor, sample: Tensor) -> Tensor:
-        """Standardised scores of a sample of items and of each next item, see `Outside`."""
+        """Scores of a sample of items and of each next item, see `Outside`."""
         spec, operator = self.spec, (shared["graph.index"], shared["graph.near"])
         seen, following = stretch[:, :-1], stretch[:, 1:].clamp(min=0)
         past = past_weights(seen, spec.decay, operator[1])
@@ -132,8 +132,7 @@ class SparseGraph:
         smooth = sampled_smooth(
             stretch, sample, *smooth_factors(shared, spec.power), spec.smooth_decay
         )
-        parts = torch.stack((torch.zeros_like(near), near, smooth))
-        return standardised(parts, len(sample))
+        return before_each(torch.stack((torch.zeros_like(near), near, smooth)))
 
     def _own(self, shared: dict[str, Tensor], stretch: Tensor, items: Tensor) -> Tensor:
         """What a client added to the links that are stored, ``[clients, from, to]``."""

@@ -197,8 +197,7 @@ class UFGraphFormer(FormerSpec):
         here = place - (own.counts - length)[:, None]
         clients, scores = torch.arange(len(own), device=place.device)[:, None], list[Tensor]()
         if self.graph is not False:
-            after = beneath(self.graph, shared, None)(stretch, own)
-            scores += after[:, clients, (here - 1).clamp(min=0)]
+            scores += beneath(self.graph, shared, None)(stretch, own)[:, clients, here.clamp(min=0)]
             if self.head is not False:
                 head = self.head.before(shared["features"], shared["graph.counts"], own, place)
                 scores.append(standardised(head))

@@ -2,7 +2,7 @@
 
 User u's weights maximise ``sum_i a_i log softmax(offset + F w)_i - ridge / 2 |w|^2`` over its
 history, a_i the recency of item i: a concave problem of as many unknowns as there are features,
-solved by Newton's method.
+solved by Newton's method, whose step is halved where it overshoots.
 """
 
 import torch
@@ -16,7 +16,7 @@ def fit_heads(
     ridge: float,
     steps: int,
 ) -> Tensor:
-    """Every user's weights.
+    """Every user's weights; more steps never make them worse.
 
     Args:
         features: float ``[items, columns]``, F.
@@ -29,17 +29,39 @@ def fit_heads(
         float ``[clients, columns]``; zeros for a user without history.
     """
     columns = features.shape[1]
-    weights = features.new_zeros(len(history), columns)
     total = history.sum(1, keepdim=True)
     wanted = history @ features
     identity = torch.eye(columns, device=features.device)
-    for _ in range(steps):
-        chance = torch.softmax(offset + weights @ features.T, dim=1)
+    # products of two features, each pair once: one matrix product then sums them for everybody
+    one, other = torch.triu_indices(columns, columns, device=features.device)
+    products = features[:, one] * features[:, other]
+
+    def step(weights: Tensor, chance: Tensor) -> Tensor:
+        """From weights, and each item's chance by them, to where the quadratic model peaks."""
         mean = chance @ features
-        gradient = wanted - total * mean - ridge * weights
         # covariance of the features under the user's current taste
-        spread = torch.einsum("ci,if,ig->cfg", chance, features, features)
+        spread = features.new_empty(len(history), columns, columns)
+        spread[:, one, other] = spread[:, other, one] = chance @ products
         spread = spread - mean[:, :, None] * mean[:, None, :]
         curvature = total[:, :, None] * spread + ridge * identity
-        weights = weights + torch.linalg.solve(curvature, gradient)
-    return weights
+        move: Tensor = torch.linalg.solve(curvature, wanted - total * mean - ridge * weights)
+        return move
+
+    def value(weights: Tensor, norm: Tensor) -> Tensor:
+        """What is maximised, up to a constant."""
+        gained = (wanted * weights).sum(1, keepdim=True) - total * norm
+        return gained - ridge / 2 * weights.square().sum(1, keepdim=True)
+
+    best = move = features.new_zeros(len(history), columns)
+    reached = features.new_full((len(history), 1), -torch.inf)
+    for left in range(steps, -1, -1):
+        tried = best + move
+        logits = offset + tried @ features.T
+        norm = torch.logsumexp(logits, 1, keepdim=True)
+        found = value(tried, norm)
+        # a step that overshoots is halved, as often as it takes
+        worse = found < reached
+        best, reached = torch.where(worse, best, tried), torch.maximum(found, reached)
+        if left:
+            move = torch.where(worse, move / 2, step(tried, (logits - norm).exp()))
+    return best

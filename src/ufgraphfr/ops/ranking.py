@@ -30,9 +30,15 @@ def full_ranks(scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor) ->
     foreign = excluded != target[owner]
     owner, excluded = owner[foreign], excluded[foreign]
     removed, reference = scores[owner, excluded], at_target[owner, 0]
-    better = (scores > at_target).sum(1) - _count(owner, removed > reference, clients)
+    better = (scores > at_target).sum(1, dtype=torch.int32) - _count(
+        owner, removed > reference, clients
+    )
     # the target ties with itself
-    ties = (scores == at_target).sum(1) - 1 - _count(owner, removed == reference, clients)
+    ties = (
+        (scores == at_target).sum(1, dtype=torch.int32)
+        - 1
+        - _count(owner, removed == reference, clients)
+    )
     last = items - torch.bincount(owner, minlength=clients)
     return _rank(at_target[:, 0], better, ties, last)
 
