@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_data import made_data
 
-from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.shards import Negatives, Shard, build
 from ufgraphfr.data.split import Split, leave_one_out
 
@@ -17,20 +16,7 @@ USERS, ITEMS = 40, 150
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    rng = np.random.default_rng(0)
-    histories = [rng.permutation(ITEMS)[: rng.integers(3, 41)] for _ in range(USERS)]
-    data = Dataset(
-        card=Card(name="made", title="Made up"),
-        user=np.repeat(np.arange(USERS), [len(own) for own in histories]),
-        item=np.concatenate(histories),
-        timestamp=None,
-        users=tuple(map(str, range(USERS))),
-        items=tuple(map(str, range(ITEMS))),
-        profiles=({},) * USERS,
-        texts=("",) * USERS,
-        titles=tuple(map(str, range(ITEMS))),
-    )
-    return leave_one_out(data, cold_users=0.2)
+    return leave_one_out(made_data(USERS, ITEMS, 3), cold_users=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from made_data import made_data
 from sklearn.metrics import ndcg_score
 from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.shards import Shard, build
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.evaluation.new_items import evaluate_new_items
@@ -18,20 +18,7 @@ USERS, ITEMS = 50, 200
 @pytest.fixture(scope="module")
 def split() -> Split:
     """50 users with 3 to 40 of 200 items each; a fifth of the items is new, some users are cold."""
-    rng = np.random.default_rng(0)
-    histories = [rng.permutation(ITEMS)[: rng.integers(3, 41)] for _ in range(USERS)]
-    data = Dataset(
-        card=Card(name="made", title="Made up"),
-        user=np.repeat(np.arange(USERS), [len(own) for own in histories]),
-        item=np.concatenate(histories),
-        timestamp=None,
-        users=tuple(map(str, range(USERS))),
-        items=tuple(map(str, range(ITEMS))),
-        profiles=({},) * USERS,
-        texts=("",) * USERS,
-        titles=tuple(map(str, range(ITEMS))),
-    )
-    return leave_one_out(data, cold_users=0.2, cold_items=0.2)
+    return leave_one_out(made_data(USERS, ITEMS, 3), cold_users=0.2, cold_items=0.2)
 
 
 @pytest.fixture(scope="module")
