@@ -8,6 +8,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from ufgraphfr.algorithms._graph_spec import OPERATORS, Operator
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
 from ufgraphfr.algorithms._new_items import NewItems
@@ -18,7 +19,6 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.models.transformer import Transformer
 
-OPERATORS = ("ridge", "near", "smooth")
 SHARES = (0.0, 0.125, 0.25)
 """Weights of a part, relative to the last one, that validation chooses from."""
 
@@ -46,6 +46,8 @@ class FormerSpec(Algorithm, ABC):
     """Whether the first item vectors come from the graph."""
     residual: bool = True
     """Whether the Transformer learns what the graph of everybody else leaves unexplained."""
+    beneath: tuple[Operator, ...] = OPERATORS
+    """By which of the graph's operators."""
     dim: int = Field(64, ge=2)
     """d, of item vectors and states."""
     hidden: int = Field(128, ge=1)
@@ -78,6 +80,11 @@ class FormerSpec(Algorithm, ABC):
             raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
+        if len(set(self.beneath)) < max(1, len(self.beneath)):
+            raise ValueError(
+                f"beneath = {list(self.beneath)} must name one operator or more, each once: "
+                f"without any set residual = false"
+            )
         if self.personal and self.personal.last > self.history:
             raise ValueError(f"personal.last must be at most history = {self.history}")
         if self.new_items is not None and self.graph is False:
@@ -96,8 +103,13 @@ class FormerSpec(Algorithm, ABC):
             self.history,
             self.text,
             columns if self.features else 0,
-            len(OPERATORS) if self.residual and self.graph is not False else 0,
+            len(self.under_training),
         )
+
+    @property
+    def under_training(self) -> tuple[Operator, ...]:
+        """The operators on top of which the Transformer trains."""
+        return self.beneath if self.residual and self.graph is not False else ()
 
     def under(self, budget: Budget, setting: Setting) -> Algorithm:
         """See `Algorithm.under`: sums that are worth their noise, the rest on the device."""

@@ -1,10 +1,16 @@
 """Hyper-parameters of UFGraphFormer's item graph, dense or sparse."""
 
+from typing import Literal, get_args
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.core.spec import Spec
+
+Operator = Literal["ridge", "near", "smooth"]
+OPERATORS: tuple[Operator, ...] = get_args(Operator)
+"""In the order of their scores."""
 
 
 class GraphSpec(Spec):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms._graph_spec import GraphSpec
+from ufgraphfr.algorithms._graph_spec import GraphSpec, Operator
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops import links
@@ -108,7 +108,9 @@ class SparseGraph:
         smooth = propagate(*own, recency(inputs.ptr, spec.smooth_decay), into) @ out
         return torch.stack((torch.zeros_like(near), near, smooth))
 
-    def training_scores(self, shared: dict[str, Tensor], stretch: Tensor) -> Tensor:
+    def training_scores(
+        self, shared: dict[str, Tensor], stretch: Tensor, operators: tuple[Operator, ...]
+    ) -> Tensor:
         """See `ItemGraph.training_scores`."""
         spec, operator = self.spec, (shared["graph.index"], shared["graph.near"])
         seen, items = stretch[:, :-1], stretch.clamp(min=0)
@@ -117,9 +119,15 @@ class SparseGraph:
         near.scatter_add_(2, items[:, None, :].expand(-1, seen.shape[1], -1), -lost)
         into, out = smooth_factors(shared, spec.power)
         smooth = past_sums(seen, into, spec.smooth_decay) @ out
-        return before_each(torch.stack((torch.zeros_like(near), near, smooth)))
+        return _chosen(operators, near, smooth)
 
-    def sampled_scores(self, shared: dict[str, Tensor], stretch: Tensor, sample: Tensor) -> Tensor:
+    def sampled_scores(
+        self,
+        shared: dict[str, Tensor],
+        stretch: Tensor,
+        sample: Tensor,
+        operators: tuple[Operator, ...],
+    ) -> Tensor:
         """Scores of a sample of items and of each next item, see `Outside`."""
         spec, operator = self.spec, (shared["graph.index"], shared["graph.near"])
         seen, following = stretch[:, :-1], stretch[:, 1:].clamp(min=0)
@@ -132,7 +140,7 @@ class SparseGraph:
         smooth = sampled_smooth(
             stretch, sample, *smooth_factors(shared, spec.power), spec.smooth_decay
         )
-        return before_each(torch.stack((torch.zeros_like(near), near, smooth)))
+        return _chosen(operators, near, smooth)
 
     def _own(self, shared: dict[str, Tensor], stretch: Tensor, items: Tensor) -> Tensor:
         """What a client added to the links that are stored, ``[clients, from, to]``."""
@@ -161,3 +169,9 @@ def narrow(counts: Tensor, bound: int) -> Tensor:
     """The same whole numbers, at most ``bound``, in the fewest bytes."""
     kinds = (torch.uint8, torch.int16, torch.int32, torch.int64)
     return counts.to(next(kind for kind in kinds if bound <= torch.iinfo(kind).max))
+
+
+def _chosen(operators: tuple[Operator, ...], near: Tensor, smooth: Tensor) -> Tensor:
+    """Some operators' scores before each item; there is no ridge operator."""
+    known = {"ridge": torch.zeros_like(near), "near": near, "smooth": smooth}
+    return before_each(torch.stack([known[name] for name in operators]))

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms._beneath import beneath
-from ufgraphfr.algorithms._former_spec import OPERATORS, FormerSpec
+from ufgraphfr.algorithms._former_spec import FormerSpec
+from ufgraphfr.algorithms._graph_spec import OPERATORS
 from ufgraphfr.algorithms._projection import projection_of
 from ufgraphfr.algorithms._sequence_training import Public
 from ufgraphfr.algorithms._server_adam import begun, local_scale, stepped
@@ -98,7 +99,8 @@ class UFGraphFormer(FormerSpec):
         sample, outside = None if sample is None else sample.to(features.device), None
         if graph is not False:
             absent = shared["graph.counts"] == 0
-            outside = beneath(graph, shared, sample) if self.residual else None
+            below = self.under_training
+            outside = beneath(graph, shared, below, sample) if below else None
         own = shared["net"], features, absent, outside
         return Public(network, *own, shared.get("net.scale"), sample)
 
@@ -157,7 +159,7 @@ class UFGraphFormer(FormerSpec):
         if self.transformer:
             recent, length = inputs.last(self.history)
             own = recent[:, : int(length.max())], inputs.text, length
-            scores.append(standardised(self._next_item(shared, *own, scores[: len(OPERATORS)])))
+            scores.append(standardised(self._next_item(shared, *own, scores)))
         return torch.stack(scores)
 
     def _next_item(
@@ -168,7 +170,10 @@ class UFGraphFormer(FormerSpec):
         place: Tensor,
         graph: list[Tensor],
     ) -> Tensor:
-        """The Transformer's scores after ``place`` items of a stretch, on top of the graph's."""
+        """The Transformer's scores after ``place`` items of a stretch, on top of the graph's.
+
+        ``graph`` begins with each operator's scores.
+        """
         public = self._public(shared)
         params = public.network.unpack(public.net, public.features)
         states = public.network.states(params, recent, text @ shared["projection"])
@@ -176,7 +181,8 @@ class UFGraphFormer(FormerSpec):
         logits = public.network.logits(params, states[clients, place])
         if public.outside is None:
             return logits
-        return public.network.with_outside(params, logits, torch.stack(graph))
+        below = torch.stack([graph[OPERATORS.index(name)] for name in self.under_training])
+        return public.network.with_outside(params, logits, below)
 
     def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
         """See `Algorithm.score`."""
@@ -197,11 +203,13 @@ class UFGraphFormer(FormerSpec):
         here = place - (own.counts - length)[:, None]
         clients, scores = torch.arange(len(own), device=place.device)[:, None], list[Tensor]()
         if self.graph is not False:
-            scores += beneath(self.graph, shared, None)(stretch, own)[:, clients, here.clamp(min=0)]
+            scores += beneath(self.graph, shared, OPERATORS, None)(stretch, own)[
+                :, clients, here.clamp(min=0)
+            ]
             if self.head is not False:
                 head = self.head.before(shared["features"], shared["graph.counts"], own, place)
                 scores.append(standardised(head))
         if self.transformer:
             seen = stretch[:, :-1], own.text, here.clamp(min=0)
-            scores.append(standardised(self._next_item(shared, *seen, scores[: len(OPERATORS)])))
+            scores.append(standardised(self._next_item(shared, *seen, scores)))
         return torch.stack(scores)
