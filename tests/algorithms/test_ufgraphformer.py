@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms._graph_spec import OPERATORS
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
@@ -16,6 +17,7 @@ from ufgraphfr.core.messages import Report, combine
 from ufgraphfr.core.rows import owners
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.federation.client import respond
+from ufgraphfr.models.transformer import LIFT
 from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import co_interactions, nearness, normalised, ridge_inverse
 from ufgraphfr.ops.recency import recency
@@ -282,21 +284,55 @@ def test_at_the_end_of_a_history_training_sees_what_serving_sees_of_others(
     torch.testing.assert_close(trained, served, atol=1e-5, rtol=1e-3)
 
 
-@pytest.mark.parametrize("graph", [{"rounds": 1}, False])
+@pytest.mark.parametrize(
+    "parts",
+    [{"graph": {"rounds": 1}}, {"graph": {"rounds": 1}, "beneath": ["near"]}, {"graph": False}],
+)
 @pytest.mark.parametrize("local_steps", [1, 2])
 def test_with_all_items_as_candidates_nothing_changes(
-    checkerboard: Shard, graph: object, local_steps: int
+    checkerboard: Shard, parts: dict[str, object], local_steps: int
 ) -> None:
     sent = []
     for candidates in (None, checkerboard.catalogue):
         training = {"local_steps": local_steps, "candidates": candidates}
-        model = UFGraphFormer(**SMALL, graph=graph, training=training)
+        model = UFGraphFormer(**SMALL, **parts, training=training)
         state = model.init_server(setting_of(checkerboard))
-        state = with_graph(model, checkerboard) if graph else state
+        state = with_graph(model, checkerboard) if model.graph else state
         task = model.broadcast(state, checkerboard.clients, 2)
         update, _ = model.local(task, checkerboard, {}, Key(0, round=2))
         sent.append(update.arrays["gradient"])
     torch.testing.assert_close(sent[0], sent[1], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("beneath", [["smooth"], ["near", "ridge"]])
+def test_operators_beneath_that_are_not_chosen_change_nothing(
+    checkerboard: Shard, beneath: list[str]
+) -> None:
+    """The scores of some operators are those of all at weights of zero."""
+    some = UFGraphFormer(**SMALL, graph={"rounds": 1}, beneath=beneath)
+    every = UFGraphFormer(**SMALL, graph={"rounds": 1})
+    state = with_graph(every, checkerboard)
+    network = every.network(24, state["projection"].shape[1], state["features"].shape[1])
+    weights = network.named(state["net"].clone())
+    lift = torch.tensor([1 / len(beneath) if name in beneath else 0.0 for name in OPERATORS])
+    weights["outside.lift"].copy_((lift - 1 / 3) / LIFT)
+    all_of_them = torch.cat([value.flatten() for value in weights.values()])
+    del weights["outside.lift"]
+    fewer = with_graph(some, checkerboard)
+    place = list(some.network(24, fewer["projection"].shape[1], 0).shapes).index("outside.lift")
+    values = [value.flatten() for value in weights.values()]
+    own = torch.cat([*values[:place], torch.zeros(len(beneath)), *values[place:]])
+    scores = []
+    for model, net in ((every, all_of_them), (some, own)):
+        task = model.evaluated(state | {"net.mean": net}, checkerboard.clients, 2)
+        scores.append(model.score(task, checkerboard, {}))
+    torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("beneath", [[], ["near", "near"]])
+def test_operators_beneath_are_named_once(beneath: list[str]) -> None:
+    with pytest.raises(InputError, match="each once"):
+        ALGORITHMS.build("ufgraphformer", {"beneath": beneath}, "[algorithm]")
 
 
 def test_candidates_are_public_and_new_each_round() -> None:
