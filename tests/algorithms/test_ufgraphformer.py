@@ -329,6 +329,17 @@ def test_operators_beneath_that_are_not_chosen_change_nothing(
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
 
 
+def test_beside_the_graph_a_training_message_carries_no_operators(checkerboard: Shard) -> None:
+    for residual in (True, False):
+        model = UFGraphFormer(**SMALL, graph={"rounds": 1}, residual=residual)
+        state = with_graph(model, checkerboard)
+        trained = model.broadcast(state, checkerboard.clients, 2).shared
+        served = model.evaluated(state, checkerboard.clients, 2).shared
+        operators = {"graph.near", "graph.inverse", "graph.smooth"}
+        assert operators <= set(served)
+        assert set(trained) & operators == (operators if residual else set())
+
+
 @pytest.mark.parametrize("beneath", [[], ["near", "near"]])
 def test_operators_beneath_are_named_once(beneath: list[str]) -> None:
     with pytest.raises(InputError, match="each once"):

@@ -29,6 +29,8 @@ from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.transformer import with_item_vectors
 from ufgraphfr.ops.blend import standardised
 
+COUNTS = "graph.counts"
+
 
 @final
 class UFGraphFormer(FormerSpec):
@@ -60,6 +62,10 @@ class UFGraphFormer(FormerSpec):
         if self.everyone(round_number) or not self.transformer:
             return Task(round_number, clients, {}, {})
         shared = {"net": state["net"], **self._lasting(state)}
+        if not self.under_training:
+            # beside the graph, all that training needs of it is which items nobody has
+            unused = [name for name in shared if name.startswith("graph.") and name != COUNTS]
+            shared = {name: value for name, value in shared.items() if name not in unused}
         if self.training.local_steps > 1:
             shared["net.scale"] = local_scale(state, self.betas)
         return Task(round_number, clients, shared, {})
@@ -98,7 +104,7 @@ class UFGraphFormer(FormerSpec):
         absent = torch.zeros(len(features), dtype=torch.bool, device=features.device)
         sample, outside = None if sample is None else sample.to(features.device), None
         if graph is not False:
-            absent = shared["graph.counts"] == 0
+            absent = shared[COUNTS] == 0
             below = self.under_training
             outside = beneath(graph, shared, below, sample) if below else None
         own = shared["net"], features, absent, outside
@@ -154,7 +160,7 @@ class UFGraphFormer(FormerSpec):
         if self.graph is not False:
             scores += standardised(self.graph.scores(shared, inputs))
             if self.head is not False:
-                head = self.head.scores(shared["features"], shared["graph.counts"], inputs)
+                head = self.head.scores(shared["features"], shared[COUNTS], inputs)
                 scores.append(standardised(head))
         if self.transformer:
             recent, length = inputs.last(self.history)
@@ -195,7 +201,7 @@ class UFGraphFormer(FormerSpec):
             scores = torch.einsum("cp,pci->ci", weights, parts)
         if self.new_items is None:
             return scores
-        return self.new_items.filled(scores, shared["public"], shared["graph.counts"])
+        return self.new_items.filled(scores, shared["public"], shared[COUNTS])
 
     def _before(self, shared: dict[str, Tensor], own: Shard, place: Tensor) -> Tensor:
         """The parts' scores before some training items, see `Before`."""
@@ -207,7 +213,7 @@ class UFGraphFormer(FormerSpec):
                 :, clients, here.clamp(min=0)
             ]
             if self.head is not False:
-                head = self.head.before(shared["features"], shared["graph.counts"], own, place)
+                head = self.head.before(shared["features"], shared[COUNTS], own, place)
                 scores.append(standardised(head))
         if self.transformer:
             seen = stretch[:, :-1], own.text, here.clamp(min=0)
