@@ -43,6 +43,10 @@ has some of them, given its training and validation items; all its new items are
 measured with scores at random; who has no opinion on new items is near it.
 """
 
+COLD = """Users that training never saw, served after their first k items: NDCG@10 of their next ten.
+Every model gets the same items.
+"""
+
 PUBLISHED = {
     "ml-100k": {
         "FedMF": (0.662, 0.387),
@@ -73,6 +77,11 @@ def metric(ranking: str, name: str) -> Callable[[Row], str]:
     return cell
 
 
+def cold_metric(known: int) -> Callable[[Row], str]:
+    """A cell for cold users with so many known items."""
+    return lambda row: mean_and_spread(row["cold"][f"ndcg@10 known={known}"])
+
+
 def mean_and_spread(value: dict[str, float | None]) -> str:
     """Over seeds, if there are several."""
     mean, spread = value["mean"], value["spread"]
@@ -100,7 +109,9 @@ def model(row: Row) -> str:
 def experiment(row: Row) -> str:
     """The file that regenerates the row, and what to set."""
     overrides = "".join(f" `--set {override}`" for override in row["overrides"])
-    return f"[{row['experiment']}]({row['experiment']}){overrides}"
+    path = row["experiment"]
+    name = path.removeprefix("experiments/").removesuffix(".toml")
+    return f"[{name}]({path}){overrides}"
 
 
 def recorded(row: Row) -> str:
@@ -139,6 +150,11 @@ LEAKY_COLUMNS: tuple[Column, ...] = (
 NEW_ITEMS_COLUMNS: tuple[Column, ...] = (
     ("model", model),
     ("new items: NDCG@10", lambda row: mean_and_spread(row["new_items"]["ndcg@10"])),
+    *RERUN,
+)
+COLD_COLUMNS: tuple[Column, ...] = (
+    ("model", model),
+    *((f"k = {known}", cold_metric(known)) for known in (0, 1, 3, 10)),
     *RERUN,
 )
 
@@ -202,6 +218,17 @@ def new_items_section(data: str, name: str, rows: list[Row]) -> str:
     )
 
 
+def cold_section(data: str, name: str, rows: list[Row]) -> str:
+    """Cold users of one data set under one protocol, the best after three items first."""
+    rows = [row for row in rows if row.get("cold")]
+    if not rows:
+        return ""
+    ranked = sorted(rows, key=lambda row: -row["cold"]["ndcg@10 known=3"]["mean"])
+    return f"\n### Cold users: {data}, {name}\n\n{COLD}\n" + table(
+        COLD_COLUMNS, (cells(COLD_COLUMNS, row) for row in ranked)
+    )
+
+
 def leaky_section(data: str, rows: list[Row]) -> str:
     """Leaky runs of a data set, beside what was published."""
     ours = [cells(LEAKY_COLUMNS, row) for row in rows]
@@ -239,6 +266,7 @@ def leaderboard(results: Path = RESULTS) -> str:
         for name in sorted({split(row) for row in honest}, reverse=True):
             alike = [row for row in honest if split(row) == name]
             page += honest_section(data, name, alike) + new_items_section(data, name, alike)
+            page += cold_section(data, name, alike)
     for data in sorted({row["data"]["name"] for row in rows}):
         own = [row for row in rows if row["data"]["name"] == data]
         page += leaky_section(data, [r for r in own if r["protocol"]["negatives"] != "honest"])

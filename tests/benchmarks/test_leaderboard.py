@@ -142,6 +142,12 @@ def test_overrides_belong_to_the_row(
     page = leaderboard.leaderboard(tmp_path)
     assert "## synthetic, leave-one-out, 20% of users never trained" in page
     assert "`--set protocol.cold_users=0.2`" in page
+    _, section = page.split(
+        "\n### Cold users: synthetic, leave-one-out, 20% of users never trained"
+    )
+    measured = json.loads((runs["popularity1"] / "result.json").read_text())["cold"]
+    values = [leaderboard.share(measured[f"ndcg@10 known={known}"]) for known in (0, 1, 3, 10)]
+    assert f"| *popularity* | {' | '.join(values)} | 1 |" in section
 
 
 def test_new_items_have_a_table_with_chance_below(
