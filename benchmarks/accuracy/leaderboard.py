@@ -43,7 +43,7 @@ has some of them, given its training and validation items; all its new items are
 measured with scores at random; who has no opinion on new items is near it.
 """
 
-COLD = """Users that training never saw, served after their first k items: NDCG@10 of their next ten.
+COLD = """Users that training never saw, after their first k items: NDCG@10 of their next ten.
 Every model gets the same items.
 """
 

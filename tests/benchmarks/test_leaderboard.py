@@ -70,7 +70,7 @@ def runs(experiments: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     wanted = [("fedmf", seed, ()) for seed in (4, 2, 3)] + [
         ("leaky", 0, ()),
         ("popularity", 0, ()),
-        ("popularity", 1, ("protocol.cold_users=0.2", "data.interactions=10", "data.users=90")),
+        ("popularity", 1, ("protocol.cold_users=0.2", "data.interactions=24", "data.items=120")),
     ]
     found = {}
     wanted += [("fedmf", 7, NEW_ITEMS), ("popularity", 7, NEW_ITEMS)]
@@ -136,9 +136,9 @@ def test_overrides_belong_to_the_row(
     with pytest.raises(InputError, match=r"no file under .*popularity on synthetic.*--set"):
         record.record([runs["popularity1"]], experiments=experiments, results=tmp_path)
     assert not list(tmp_path.iterdir())
-    overrides = ("protocol.cold_users=0.2", "data.interactions=10", "data.users=90")
+    overrides = ("protocol.cold_users=0.2", "data.interactions=24", "data.items=120")
     (path,) = record.record([runs["popularity1"]], overrides, experiments, tmp_path)
-    assert path.name == "toy-popularity-cold_users-0-2-interactions-10-users-90.json"
+    assert path.name == "toy-popularity-cold_users-0-2-interactions-24-items-120.json"
     page = leaderboard.leaderboard(tmp_path)
     assert "## synthetic, leave-one-out, 20% of users never trained" in page
     assert "`--set protocol.cold_users=0.2`" in page
