@@ -14,6 +14,7 @@ from rich.markup import escape
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.cli.progress import watch
 from ufgraphfr.cli.results import show_result
+from ufgraphfr.core.allocator import keep_freed_memory
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import Registry
 from ufgraphfr.data.sources import SOURCES
@@ -80,6 +81,7 @@ def run(
         raise InputError(f"--data-dir {data_dir} is not a folder: name the one with the files")
     if threads is not None:
         torch.set_num_threads(threads)
+    keep_freed_memory()
     if quiet:
         logging.getLogger("ufgraphfr").setLevel(logging.ERROR)
     experiment = read(file, tuple(set_ or ()), seed)
