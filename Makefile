@@ -37,12 +37,13 @@ federation: $(FLOWER_ENV) ## the same over Flower: two nodes on this machine, TL
 test: $(DEV_ENV) ## all tests but the slow ones, with the coverage gate
 	$(BIN)/pytest -n 2 -p no:benchmark -m "not slow" --cov --cov-report=term --cov-fail-under=90
 
+# a file's tests one after the other, so that there is one federation of many processes at a time
 test-slow: $(DEV_ENV) ## the tests that take minutes; the proxy's asks for nginx
 	@test -x "$$(PATH=$$PATH:/usr/sbin command -v nginx)" || apt-get install -qq -y nginx-light \
 		|| echo "nginx is missing and could not be installed: its test will fail"
 	@code=0; $(BIN)/pytest -m slow --collect-only -qq >/dev/null 2>&1 || code=$$?; \
 	if [ $$code -eq 5 ]; then echo "No test is marked slow: there is nothing to run here."; \
-	else set -x; $(BIN)/pytest -n 2 -p no:benchmark -m slow; fi
+	else set -x; $(BIN)/pytest -n 2 --dist loadfile -p no:benchmark -m slow --durations=0; fi
 
 check: $(DEV_ENV) ## lint, format, types, layers
 	$(BIN)/ruff check .

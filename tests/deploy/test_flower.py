@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,31 +25,41 @@ from ufgraphfr.experiment import build, execute
 
 pytestmark = pytest.mark.slow
 FEDMF = {"kind": "fedmf", "dim": 4, "lr": 0.05}
+FIRST_PORT, LAST_PORT = 20_000, 32_000
+SECONDS = 600.0
+"""More than a small run takes, however busy the machine is."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at now, next to each other."""
-    for first in range(20_000, 60_000, 17):
-        taken = False
-        for port in range(first, first + count):
-            with socket.socket() as probe:
-                taken |= probe.connect_ex(("127.0.0.1", port)) == 0
-        if not taken:
+    """Ports next to each other that nobody has.
+
+    They are below those that the system gives to whoever asks for any, and each worker of the
+    tests looks at others first: none is taken between this look and its use.
+    """
+    start = os.getpid() * 10
+    for place in range(start, start + LAST_PORT - FIRST_PORT, 10):
+        first = FIRST_PORT + place % (LAST_PORT - FIRST_PORT)
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    probe = held.enter_context(socket.socket())
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
             return list(range(first, first + count))
     raise OSError("no free ports")
 
 
 @pytest.fixture
-def made(tmp_path, worker_id):
+def made(tmp_path):
     """A deployment that is taken down whatever happens."""
     found = []
 
     def make(values, **terms) -> Federation:
-        # tests beside this one look for ports at the same moment
-        shift = 2000 * (int(worker_id[2:]) + 1) if worker_id.startswith("gw") else 0
-        ports = [port + shift for port in free_ports(4)]
-        terms = {"port": ports[0], "node_port": ports[1], "metrics_port": ports[3]} | terms
-        found.append(federate(tmp_path / "d", values, **terms))
+        server, node, _, metrics, public = free_ports(5)
+        ports = {"port": server, "node_port": node, "metrics_port": metrics, "public_port": public}
+        found.append(federate(tmp_path / "d", values, **(ports | terms)))
         return found[-1]
 
     yield make
@@ -66,8 +77,8 @@ def result(federation):
     return json.loads((federation.folder.server.run / "result.json").read_text())["test"]
 
 
-def wait_for(federation, done, seconds=240.0):
-    until = time.monotonic() + seconds
+def wait_for(federation, done):
+    until = time.monotonic() + SECONDS
     while not done(values := read_tally(federation.folder.server.tally)):
         assert time.monotonic() < until, (values, logs(federation))
         assert values.get("state", "running") in ("running", "waiting for nodes", "finished"), (
@@ -133,9 +144,10 @@ def test_a_node_with_an_unknown_key_is_refused(made, tmp_path):
     write_node_key(node.key, node.public_key)
     node.ca.write_bytes(federation.folder.node(NODES[0]).ca.read_bytes())
     address, log = f"localhost:{terms.port}", tmp_path / "stranger.log"
-    command = commands.supernode("stranger", address, terms.metrics_port + 1)
+    # there is no proxy here: its port is free
+    command = commands.supernode("stranger", address, terms.public_port)
     stranger = processes.start(command, commands.node_environment("stranger"), log)
-    until = time.monotonic() + 60
+    until = time.monotonic() + SECONDS
     while stranger.alive and time.monotonic() < until:
         time.sleep(0.2)
     ended = not stranger.alive
@@ -145,15 +157,15 @@ def test_a_node_with_an_unknown_key_is_refused(made, tmp_path):
 
 
 def test_a_supernode_that_dies_is_done_without_and_comes_back_with_its_key(made):
-    values = toy_values(algorithm=FEDMF, federation={"rounds": 14}, evaluation={"every": 14})
-    federation = made(values, deadline=12.0, quorum=0.5)
+    values = toy_values(algorithm=FEDMF, federation={"rounds": 8}, evaluation={"every": 8})
+    federation = made(values, deadline=30.0, quorum=0.5)
     up(federation.folder)
     wait_for(federation, after_round(1))
     kept = processes.read(federation.folder.processes)[f"supernode-{NODES[1]}"]
     # not its supervisor, which starts it again until the server takes its key
     for process in kept.descendants():
         process.signal(signal.SIGKILL)
-    wait_for(federation, finished, seconds=420.0)
+    wait_for(federation, finished)
     assert read_tally(federation.folder.server.tally)["missed_by_node"].keys() == {NODES[1]}
     lines = (federation.folder.server.run / "metrics.jsonl").read_text().splitlines()
     clients = [json.loads(line)["clients"] for line in lines]
@@ -180,11 +192,10 @@ def test_the_proxy_lets_nodes_in_and_nobody_else(made, tmp_path):
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         pytest.fail("nginx is not installed: apt-get install nginx-light")
-    public = free_ports(8)[7]
     federation = made(toy_values(federation={"rounds": 1}, evaluation={"every": 1}))
-    folder, terms = federation.folder, federation.folder.server.terms()
+    folder, public = federation.folder, federation.folder.server.terms().public_port
     rules = (folder.path / "nginx" / "ufgraphfr.conf").read_text()
-    rules = rules.replace(f"listen {terms.public_port} ssl", f"listen 127.0.0.1:{public} ssl")
+    rules = rules.replace(f"listen {public} ssl", f"listen 127.0.0.1:{public} ssl")
     # pytest's folders are closed to the user that nginx takes when root starts it
     user = "user root; " if os.getuid() == 0 else ""
     around = (

@@ -10,7 +10,7 @@ from small_federation import NODES
 
 from ufgraphfr.deploy.envelope import Envelope, pack, unpack
 from ufgraphfr.deploy.flower import client_app
-from ufgraphfr.deploy.flower.post import FlowerPost
+from ufgraphfr.deploy.flower.post import GRACE_SECONDS, FlowerPost
 from ufgraphfr.deploy.flower.records import from_record, to_record
 
 
@@ -61,7 +61,7 @@ class Grid:
     """Nodes that answer at once; those that are down get the engine's error."""
 
     def __init__(self, down=()):
-        self.down, self.sent, self.asked = set(down), {}, []
+        self.down, self.sent, self.asked, self.kept = set(down), {}, [], []
 
     def get_node_ids(self):
         return [1, 2, 3]
@@ -71,6 +71,7 @@ class Grid:
             name = f"message {len(self.asked)}"
             message.metadata.__dict__["_message_id"] = name
             self.asked.append(message.metadata.dst_node_id)
+            self.kept.append(message.metadata.ttl)
             self.sent[name] = message
             yield name
 
@@ -102,6 +103,12 @@ def test_a_node_that_comes_back_before_the_deadline_is_asked_again():
     with asked(grid) as found:
         assert set(found) == set(NODES)
     assert sorted(grid.asked) == [1, 2, 2]
+
+
+def test_nobody_is_handed_a_message_of_a_round_that_is_over():
+    grid = Grid()
+    with asked(grid, seconds=2.0):
+        assert all(0 < kept <= 2.0 + GRACE_SECONDS < 10.0 for kept in grid.kept)
 
 
 def test_a_node_that_stays_away_is_not_waited_for_longer_than_the_deadline():

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ufgraphfr.deploy.framing import MOST_CHUNKS, BrokenFrame, address, call, receive, send
+from ufgraphfr.deploy.framing import (
+    MOST_CHUNKS,
+    BrokenFrame,
+    address,
+    call,
+    listens,
+    receive,
+    send,
+)
 
 
 @given(st.lists(st.binary(max_size=2000), max_size=MOST_CHUNKS))
@@ -66,7 +74,23 @@ def test_call_asks_and_waits_for_the_answer(name, tmp_path):
 def test_call_does_not_wait_longer_than_told(tmp_path):
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
+        with address(path) as short:
+            listener.bind(short)
         listener.listen()
         with pytest.raises(TimeoutError):
             call(path, [b"abc"], 0.1)
+
+
+@pytest.mark.parametrize("name", ["s", "a" * 120 + "/s"])
+def test_a_socket_whose_owner_is_gone_is_told_from_one_that_is_listened_at(name, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    assert not listens(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        with address(path) as short:
+            listener.bind(short)
+        assert not listens(path)
+        listener.listen()
+        assert listens(path)
+    assert path.exists()
+    assert not listens(path)

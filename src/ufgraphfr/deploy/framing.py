@@ -58,6 +58,17 @@ def address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
+def listens(path: Path) -> bool:
+    """Whether somebody listens at a socket; the file alone stays when its process was killed."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            with address(path) as short:
+                probe.connect(short)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
+
+
 def call(path: Path, chunks: list[bytes], seconds: float) -> list[bytes]:
     """Ask whoever listens at a socket, and wait for the answer.
 

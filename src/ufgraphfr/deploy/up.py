@@ -6,11 +6,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.deploy import processes
+from ufgraphfr.deploy import framing, processes
 from ufgraphfr.deploy.agent.held import import_table
 from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
@@ -20,7 +21,7 @@ from ufgraphfr.deploy.folder import Deployment
 from ufgraphfr.deploy.processes import Process
 
 logger = logging.getLogger(__name__)
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 def up(folder: Deployment, address: str | None = None) -> None:
@@ -52,7 +53,7 @@ def up(folder: Deployment, address: str | None = None) -> None:
         _wait("superlink", folder, running, lambda: _listens(terms.port))
         for name in names:
             shard = ShardFolder(folder.node(name).shard)
-            _wait(f"agent-{name}", folder, running, shard.socket.exists)
+            _wait(f"agent-{name}", folder, running, partial(framing.listens, shard.socket))
         register(folder)
         for place, name in enumerate(names):
             here = address or f"localhost:{terms.port}"
@@ -119,13 +120,24 @@ def import_samples(folder: Deployment, name: str) -> None:
 
 def _flwr(folder: Deployment, command: list[str]) -> dict[str, str]:
     environment = Commands(folder, folder.server.terms()).server_environment()
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    words = " ".join(command[1:3])
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"{words} got no answer for {START_SECONDS:g} s: is the server up?"
+        ) from None
     begin = done.stdout.find("{")
     if done.returncode or begin < 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise InputError(f"{' '.join(command[1:3])} failed ({' '.join(said)}): is the server up?")
+        raise InputError(f"{words} failed ({' '.join(said)}): is the server up?")
     answer: dict[str, str] = json.JSONDecoder().raw_decode(done.stdout[begin:])[0]
     return answer
 

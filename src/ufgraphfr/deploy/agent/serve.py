@@ -9,7 +9,7 @@ from types import FrameType
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import Agent
-from ufgraphfr.deploy.framing import BrokenFrame, address, receive, send
+from ufgraphfr.deploy.framing import BrokenFrame, address, listens, receive, send
 
 logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 60.0
@@ -52,18 +52,11 @@ def _attend(agent: Agent, connection: socket.socket) -> None:
 
 
 def _listen(path: Path) -> socket.socket:
+    if listens(path):
+        raise InputError(f"an agent already listens at {path}: end it first")
+    # left behind by an agent that was killed
+    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    if path.exists():
-        try:
-            with address(path) as short:
-                listener.connect(short)
-        except OSError:
-            # left behind by an agent that was killed
-            path.unlink()
-        else:
-            raise InputError(f"an agent already listens at {path}: end it first")
-        listener.close()
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o117)
     try:
         with address(path) as short:

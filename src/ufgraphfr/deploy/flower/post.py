@@ -12,8 +12,9 @@ from ufgraphfr.deploy.flower.records import from_record, to_record
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 60.0
-"""The engine may keep a message this long after our deadline, so that it drops it, not we."""
+GRACE_SECONDS = 3.0
+"""The engine keeps a message this long after our deadline, for clocks that differ; longer, and a
+node that was away would answer for rounds that are over before it comes to the present one."""
 
 
 @dataclass(frozen=True)
