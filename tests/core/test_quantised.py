@@ -61,3 +61,17 @@ def test_clients_are_picked_joined_and_summed() -> None:
     parts = [coarse.select(torch.tensor(own)) for own in ([0, 1], [2], [3])]
     assert torch.equal(Quantised.cat(parts).dense(), coarse.dense())
     torch.testing.assert_close(coarse.total(), coarse.dense().sum(0))
+
+
+def test_blocks_that_are_left_out_are_zero_and_the_others_as_ever() -> None:
+    exact = values(3, 5, 77)
+    blocks = torch.tensor([0, 3], dtype=torch.int32)
+    uniform = torch.full((3, 2 * BLOCK), 0.5)
+    coarse = Quantised.of(exact, 8, uniform, blocks)
+    whole = Quantised.of(exact, 8, torch.full((3, 5 * 77), 0.5)).dense().flatten(1)
+    sent = torch.zeros(5 * 77, dtype=torch.bool)
+    sent[:BLOCK] = sent[3 * BLOCK :] = True
+    found = coarse.dense()
+    assert found.shape == exact.shape
+    assert torch.equal(found.flatten(1), whole * sent)
+    assert torch.equal(coarse.select(torch.tensor([2])).dense(), found[2:])

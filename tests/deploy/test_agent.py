@@ -10,6 +10,7 @@ from small_federation import NODES, federate, toy_values
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Task
+from ufgraphfr.core.quantised import Quantised
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.envelope import Envelope, pack, unpack
@@ -17,13 +18,13 @@ from ufgraphfr.deploy.parcel import digest, encode_arrays, encode_own, shared_ar
 from ufgraphfr.federation import codec
 
 NODE = NODES[0]
+FEDMF = {"kind": "fedmf", "dim": 4, "lr": 0.05}
 
 
 @pytest.fixture
 def fedmf(tmp_path):
     """An algorithm with private weights, whose server sends one table to all."""
-    values = toy_values(algorithm={"kind": "fedmf", "dim": 4, "lr": 0.05})
-    return federate(tmp_path / "fedmf", values)
+    return federate(tmp_path / "fedmf", toy_values(algorithm=FEDMF))
 
 
 def train(federation, number=1, clients=(0, 3, 4), **changes):
@@ -129,6 +130,21 @@ def test_other_arrays_than_named_are_refused(remembering):
     reply = ask(Agent(remembering.shard(NODE)), replace(asked, facts={"shared": named}))
     assert reply.code == "refused"
     assert "another array than the request names" in reasons(remembering)
+
+
+@pytest.mark.parametrize("rounded", ["bfloat16", "int8", "int4"])
+def test_a_sum_travels_as_coarse_as_agreed(rounded, tmp_path):
+    sent = {}
+    for name in ("float32", rounded):
+        values = toy_values(algorithm=FEDMF, federation={"upload": {"codec": name}})
+        made = federate(tmp_path / name, values)
+        sent[name] = codec.decode_report(ask(Agent(made.shard(NODE)), train(made)).parts[0])
+    (plain,), (coarse,) = (report.arrays.values() for report in sent.values())
+    assert isinstance(coarse, Quantised) is rounded.startswith("int")
+    (exact,), (wide,) = (report.total().arrays.values() for report in sent.values())
+    assert torch.equal(exact, plain)
+    assert not torch.equal(exact, wide)
+    torch.testing.assert_close(exact, wide, rtol=0, atol=float(exact.abs().max()) / 6)
 
 
 def test_a_settled_round_is_never_answered_again(fedmf):

@@ -315,16 +315,24 @@ def test_a_client_cannot_claim_any_number_of_positions(count, shard):
     assert refused.value.reason == "implausible"
 
 
-@pytest.mark.parametrize("codec", ["float16", "int8", "int4"])
-def test_compressed_replies_pass_and_broken_ones_do_not(codec, shard):
-    upload = UploadSpec(codec=codec)
+@pytest.mark.parametrize(
+    "upload",
+    [
+        UploadSpec(codec="bfloat16"),
+        UploadSpec(codec="int8"),
+        UploadSpec(codec="int4"),
+        UploadSpec(codec="int8", share=0.5),
+    ],
+    ids=str,
+)
+def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
     simulation, border, setting = federation("ufgraphformer", shard)
     simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
     border = replace(border, upload=upload)
     state = with_graph(simulation, setting)
     task = simulation.algorithm.broadcast(state, shard.clients, 9)
     expected = border.expected(task.select(torch.tensor([0])), shard.clients)
-    report = simulation.answer(task, Key(0, 9))
+    report = simulation.answer(task, Key(setting.seed, 9))
     check(report, expected)
     check(decode_report(encode_report(report)), expected)
     value = report.arrays["gradient"]
@@ -339,6 +347,14 @@ def test_compressed_replies_pass_and_broken_ones_do_not(codec, shard):
             ("not-finite", replace(value, scale=value.scale * torch.inf)),
             ("arrays", value.dense()),
         ]
+        if value.blocks is None:
+            broken += [("arrays", replace(value, blocks=torch.tensor([0], dtype=torch.int32)))]
+        else:
+            broken += [
+                ("arrays", replace(value, blocks=None)),
+                ("shape", replace(value, blocks=value.blocks.flip(0))),
+                ("shape", replace(value, blocks=value.blocks.long())),
+            ]
     for reason, forged in broken:
         with pytest.raises(RejectedReply) as refused:
             check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)

@@ -38,7 +38,7 @@ def test_short_updates_and_small_arrays_pass_as_they_are() -> None:
     assert torch.equal(plain["weights"], update()["weights"])
 
 
-@pytest.mark.parametrize(("codec", "bytes_each"), [("float16", 2), ("int8", 1), ("int4", 0.5)])
+@pytest.mark.parametrize(("codec", "bytes_each"), [("bfloat16", 2), ("int8", 1), ("int4", 0.5)])
 def test_codecs_save_bytes_and_survive_them(codec: str, bytes_each: float) -> None:
     sent = UploadSpec(codec=codec).prepared(update(), CLIENTS, KEY)
     report = Report(1, CLIENTS, sent, False, torch.zeros(3))
@@ -59,6 +59,78 @@ def test_a_client_is_rounded_the_same_whoever_it_is_stacked_with() -> None:
     assert torch.equal(together.levels[1:2], alone.levels)
     other = spec.prepared(update(), CLIENTS, KEY.at(5))["weights"]
     assert not torch.equal(together.levels, other.levels)
+
+
+def blocks_of(spec: UploadSpec, key: Key = KEY, clients: Tensor = CLIENTS) -> list[int]:
+    sent = spec.prepared({"weights": update()["weights"][: len(clients)]}, clients, key)["weights"]
+    assert isinstance(sent, Quantised)
+    assert sent.blocks is not None
+    return [int(block) for block in sent.blocks]
+
+
+def test_which_share_travels_is_public_and_new_in_each_round() -> None:
+    spec = UploadSpec(codec="int8", share=0.5)
+    drawn = blocks_of(spec)
+    assert len(drawn) == 2  # of four blocks
+    # neither who it is nor what was learnt changes it
+    assert blocks_of(spec, clients=CLIENTS[1:2]) == drawn
+    other = spec.prepared({"weights": update()["weights"] * 9}, CLIENTS, KEY)["weights"]
+    assert isinstance(other, Quantised)
+    assert other.blocks is not None
+    assert other.blocks.tolist() == drawn
+    rounds = [blocks_of(spec, KEY.at(number)) for number in range(60)]
+    assert rounds != [blocks_of(spec, Key(4, number)) for number in range(60)]
+    times = torch.tensor(rounds).flatten().bincount(minlength=4)
+    # each block travels half of the time: 30 of 60, standard deviation 3.9
+    assert all(10 < int(count) < 50 for count in times)
+
+
+def test_what_is_left_out_is_zero_and_costs_no_bytes() -> None:
+    whole = UploadSpec(codec="int8").prepared(update(), CLIENTS, KEY)
+    part = UploadSpec(codec="int8", share=0.25).prepared(update(), CLIENTS, KEY)
+    sizes = [
+        len(encode_report(Report(1, CLIENTS, sent, False, torch.zeros(3))))
+        for sent in (whole, part)
+    ]
+    # of the 400 numbers of each of three clients one block of 128 travels, and which it is
+    assert sizes[0] - sizes[1] > 3 * (400 - 128) - 200
+    report = Report(1, CLIENTS, part, False, torch.zeros(3))
+    back = decode_report(encode_report(report)).total().arrays["weights"]
+    assert isinstance(back, Tensor)
+    assert torch.equal(back, report.total().arrays["weights"])
+    assert 0 < int(back.count_nonzero()) <= 128
+
+
+@pytest.mark.parametrize("codec", ["float32", "bfloat16"])
+def test_a_share_needs_blocks(codec: str) -> None:
+    with pytest.raises(ValueError, match=r"share = 0\.5 goes with codec = int8 or int4"):
+        UploadSpec(codec=codec, share=0.5)
+
+
+@pytest.mark.parametrize(("codec", "bytes_each"), [("bfloat16", 2), ("int8", 1), ("int4", 0.5)])
+def test_a_holders_sum_is_rounded_once(codec: str, bytes_each: float) -> None:
+    arrays = {name: value.sum(0) for name, value in update().items()}
+    arrays["pairs"] = torch.arange(100)
+    sums = Report(1, CLIENTS, {**arrays}, True, torch.zeros(3))
+    sent = UploadSpec(codec=codec).of_sum(sums, 7, KEY)
+    payload = encode_report(sent, {"pairs": 100})
+    assert len(payload) < 400 * bytes_each + 100 * 2 + 1000
+    back = decode_report(payload).total()
+    assert back.summed
+    assert torch.equal(back.arrays["count"], arrays["count"])
+    assert torch.equal(back.arrays["pairs"].long(), arrays["pairs"])
+    weights = back.arrays["weights"]
+    assert weights.dtype == torch.float32
+    bits = 8 if codec == "bfloat16" else 8 * bytes_each
+    step = float(arrays["weights"].abs().max()) / (2 ** (bits - 1) - 1)
+    assert float((weights - arrays["weights"]).abs().max()) <= 1.02 * step
+    other = UploadSpec(codec=codec).of_sum(sums, 8, KEY).total().arrays["weights"]
+    assert torch.equal(other, weights) is (codec == "bfloat16")
+
+
+def test_a_holders_clients_still_clip_themselves() -> None:
+    assert UploadSpec(codec="int4", clip=2.0).bounds == UploadSpec(clip=2.0)
+    assert UploadSpec(codec="int4", share=0.5).bounds is None
 
 
 def test_changed_rows_are_refused() -> None:

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     SPLIT = 9
     BOOTSTRAP = 10
     ROUNDING = 11
+    BLOCKS = 12
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> Tensor:

@@ -64,7 +64,7 @@ class Report:
         round: from 1.
         clients: int64 ``[clients]``, who answered.
         arrays: changes; each client's own ``[clients, ...]``, or sums over these clients.
-        summed: whether the arrays are sums over the clients.
+        summed: whether the arrays are sums over the clients; a coarse one has one row then.
         loss: float ``[clients]``, mean training loss of each client.
     """
 
@@ -97,10 +97,10 @@ class Report:
 
     def total(self) -> "Report":
         """The sums over clients; what an algorithm that needs no more than sums receives."""
-        if self.summed:
-            return self
         sums: dict[str, Uploaded] = {
-            name: value.sum(0) if isinstance(value, Tensor) else value.total()
+            name: _wide(value if self.summed else value.sum(0))
+            if isinstance(value, Tensor)
+            else value.total()
             for name, value in self.arrays.items()
         }
         return replace(self, arrays=sums, summed=True)
@@ -122,6 +122,11 @@ def combine(reports: list[Report]) -> Report:
     del first
     joined = {name: _join(values, place, kept.summed) for name, values in parts.items()}
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
+
+
+def _wide(value: Tensor) -> Tensor:
+    """Fewer bits are for travelling."""
+    return value.float() if value.dtype == torch.bfloat16 else value
 
 
 def _join(parts: list[Uploaded], place: tuple[Tensor, ...], summed: bool) -> Uploaded:

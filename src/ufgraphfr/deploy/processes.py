@@ -43,9 +43,10 @@ class Process:
         if stat is None or int(stat[START]) != self.started:
             return False
         if stat[STATE] == "Z":
-            # a child of ours that has ended: others may wait for its number to be gone
+            # a child of ours: others may wait for its number to be gone, and while one of its
+            # threads still ends, its files and sockets are open
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.pid, os.WNOHANG)
+                return os.waitpid(self.pid, os.WNOHANG)[0] == 0
             return False
         return True
 

@@ -94,7 +94,8 @@ class Remote:
     ) -> Transport:
         """See `Population.begin`."""
         self._algorithm, self._accounted = algorithm, mechanism.accounted
-        self._border = Border(algorithm, NoMechanism(), self.setting)
+        upload = self._agreement.experiment.federation.upload
+        self._border = Border(algorithm, NoMechanism(), self.setting, upload=upload, holders=True)
         if last is not None:
             self.checkpointed(last.round, last.best_round)
         return self
@@ -259,4 +260,4 @@ def _opened(reply: Envelope, expected: Expected) -> Report:
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
         raise Malformed("the part is not a report") from None
     check(report, expected)
-    return report
+    return report.total() if expected.summed else report

@@ -77,6 +77,7 @@ class Form:
             are not.
         dtype: of floats.
         bits: of a level, where floats travel on a coarse grid; 0 where they do not.
+        blocks: of a coarse grid, which of its blocks travel; None for all.
     """
 
     rows: bool
@@ -85,6 +86,7 @@ class Form:
     signed: bool = True
     dtype: torch.dtype = torch.float32
     bits: int = 0
+    blocks: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -206,15 +208,20 @@ def _check_array(value: Tensor, form: Form, report: Report) -> None:
 
 
 def _check_coarse(value: Quantised, form: Form, report: Report) -> None:
-    if not form.bits or report.summed:
+    if not form.bits or (value.blocks is None) is not (form.blocks is None):
         raise RejectedReply("arrays")
     levels, scale = value.levels, value.scale
     if levels.dtype != torch.int8 or scale.dtype != torch.bfloat16:
         raise RejectedReply("dtype")
-    count = math.prod(form.shape)
+    rows, count = 1 if report.summed else len(report.clients), math.prod(form.shape)
     fits = (value.bits, tuple(value.shape)) == (form.bits, form.shape)
-    fits = fits and tuple(levels.shape) == (len(report.clients), count)
-    if not fits or tuple(scale.shape) != (len(report.clients), -(-count // BLOCK)):
+    if value.blocks is not None and form.blocks is not None:
+        # which blocks travel is drawn for everybody: another choice could tell something
+        fits = fits and value.blocks.dtype == form.blocks.dtype
+        fits = fits and torch.equal(value.blocks, form.blocks)
+        count = BLOCK * len(form.blocks)
+    fits = fits and tuple(levels.shape) == (rows, count)
+    if not fits or tuple(scale.shape) != (rows, -(-count // BLOCK)):
         raise RejectedReply("shape")
     # compared as wider numbers: the absolute value of -128 does not fit a byte
     if bool((levels.short().abs() > 2 ** (form.bits - 1) - 1).any()):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ufgraphfr.core import bits
 from ufgraphfr.core.messages import Report, Task, Uploaded
-from ufgraphfr.core.quantised import Quantised
+from ufgraphfr.core.quantised import BLOCK, Quantised
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.tables import DenseTables, Tables
 
@@ -62,6 +62,8 @@ def encode_report(report: Report, whole: dict[str, int] | None = None) -> bytes:
             arrays[f"coarse/{value.bits}/{name}"] = packed
             arrays[f"scale/{name}"] = value.scale
             arrays[f"shape/{name}"] = torch.tensor(value.shape)
+            if value.blocks is not None:
+                arrays[f"blocks/{name}"] = value.blocks
         elif (width := _width(name, report, whole)) <= bits.MOST:
             arrays[f"whole/{width}/{name}"] = bits.pack(value, width)
             arrays[f"count/{name}"] = torch.tensor(len(value))
@@ -87,17 +89,18 @@ def decode_report(payload: bytes) -> Report:
         values[name] = bits.unpack(packed, int(width), int(arrays[f"count/{name}"]))
     for label, packed in _under("coarse/", arrays).items():
         width, name = label.split("/", 1)
-        values[name] = _grid(packed, int(width), arrays[f"scale/{name}"], arrays[f"shape/{name}"])
+        values[name] = _grid(packed, int(width), name, arrays)
     return Report(
         int(arrays["round"]), arrays["clients"], values, bool(arrays["summed"]), arrays["loss"]
     )
 
 
-def _grid(packed: Tensor, width: int, scale: Tensor, shape: Tensor) -> Quantised:
-    sizes = tuple(shape.tolist())
-    count = math.prod(sizes)
+def _grid(packed: Tensor, width: int, name: str, arrays: dict[str, Tensor]) -> Quantised:
+    scale, blocks = arrays[f"scale/{name}"], arrays.get(f"blocks/{name}")
+    sizes = tuple(arrays[f"shape/{name}"].tolist())
+    count = math.prod(sizes) if blocks is None else len(blocks) * BLOCK
     levels = bits.unpack(packed, width, len(scale) * count) - (2 ** (width - 1) - 1)
-    return Quantised(levels.to(torch.int8).view(len(scale), count), scale, width, sizes)
+    return Quantised(levels.to(torch.int8).view(len(scale), count), scale, width, sizes, blocks)
 
 
 def _save(arrays: dict[str, Tensor]) -> bytes:

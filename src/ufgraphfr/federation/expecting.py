@@ -25,6 +25,7 @@ class Border:
     Attributes:
         algorithm, mechanism, setting: what the clients run.
         upload: how clients compress.
+        holders: whether a reply is the sum over the clients of one data holder.
         defence: bounds what few clients can do, where replies arrive one by one; None where
             they arrive summed.
         norm_cap, row_cap: as of `Expected`; only where clients clip themselves, or an honest
@@ -36,6 +37,7 @@ class Border:
     setting: Setting
     defence: Defence | None = None
     upload: UploadSpec | None = None
+    holders: bool = False
     norm_cap: float | None = None
     row_cap: float | None = None
 
@@ -49,13 +51,14 @@ class Border:
         apart = self.defence is not None and not self.algorithm.everyone(task.round)
         invented = _invented(task, self.setting)
         private = self.algorithm.init_private(self.setting, invented)
-        key = Key(0, task.round)
-        alone = apart or self.upload is not None
-        algorithm = self.algorithm.apart() if alone else self.algorithm
-        specimen, _ = respond(
-            algorithm, self.mechanism, task, invented, private, key, self.upload, apart
-        )
+        # its seed draws which blocks travel
+        key = Key(self.setting.seed, task.round)
+        own = None if self.holders else self.upload
+        algorithm = self.algorithm.apart() if apart or own is not None else self.algorithm
+        specimen, _ = respond(algorithm, self.mechanism, task, invented, private, key, own, apart)
         specimen = specimen.apart() if apart else specimen
+        if self.holders and self.upload is not None:
+            specimen = self.upload.of_sum(specimen, 0, key)
         return Expected(
             round=task.round,
             clients=clients,
@@ -82,7 +85,7 @@ class Border:
 
 def _form(value: Uploaded, summed: bool) -> Form:
     if isinstance(value, Quantised):
-        return Form(False, True, value.shape, bits=value.bits)
+        return Form(False, True, value.shape, bits=value.bits, blocks=value.blocks)
     values = value.values if isinstance(value, Rows) else value
     floating = values.is_floating_point()
     # counts of one client are sent in a byte or two, grids of clipped updates in eight

@@ -4,15 +4,18 @@ What privacy demands is the mechanism's business; this bounds what one client ca
 bytes.
 """
 
+import math
+from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field
+import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Uploaded
-from ufgraphfr.core.quantised import Quantised
+from ufgraphfr.core.messages import Report, Uploaded
+from ufgraphfr.core.quantised import BLOCK, Quantised
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 
@@ -24,11 +27,46 @@ _FEW = 64
 class UploadSpec(Spec):
     """The ``[federation.upload]`` table."""
 
-    codec: Literal["float32", "float16", "int8", "int4"] = "float32"
-    """How numbers travel; the two coarse ones have a scale for each 128 of them and are rounded
-    at random, so that their mean is kept."""
+    codec: Literal["float32", "bfloat16", "int8", "int4"] = "float32"
+    """How numbers travel: a client's, or where a data holder sends the sum over its clients, the
+    sum's. ``bfloat16`` has the range of float32, which sums need; the two coarse ones have a scale
+    for each 128 numbers and are rounded at random, so that their mean is kept."""
     clip: float | None = Field(None, gt=0)
     """L2 length that each array of a client's update is cut to; None for none."""
+    share: float = Field(1.0, gt=0, le=1)
+    """Share of an update that travels: blocks of 128 numbers, drawn for each round from the seed
+    and the same for every client, so that what is left out tells nothing. The rest of the model
+    stays as it is in that round."""
+
+    @model_validator(mode="after")
+    def _of_blocks(self) -> "UploadSpec":
+        if self.share < 1 and self.codec not in _BITS:
+            raise ValueError(f"share = {self.share} goes with codec = {' or '.join(_BITS)}")
+        return self
+
+    @property
+    def bounds(self) -> "UploadSpec | None":
+        """What is left for a client to do whose update is added to others' where it is."""
+        return None if self.clip is None else UploadSpec(clip=self.clip)
+
+    def of_sum(self, report: Report, holder: int, key: Key) -> Report:
+        """What travels of a sum over the clients of one data holder.
+
+        Args:
+            report: the sum.
+            holder: a number of its own, for the rounding.
+            key: seed and round of the rounding.
+        """
+        alone = torch.tensor([holder])
+        arrays: dict[str, Uploaded] = {}
+        for part, (name, value) in enumerate(sorted(report.arrays.items())):
+            large = isinstance(value, Tensor) and value.numel() > _FEW
+            if isinstance(value, Tensor) and large and value.is_floating_point():
+                sent = self._rounded(value[None], alone, key, part)
+                arrays[name] = sent[0] if isinstance(sent, Tensor) else sent
+            else:
+                arrays[name] = value
+        return replace(report, arrays=arrays)
 
     def prepared(
         self, arrays: dict[str, Tensor | Rows], clients: Tensor, key: Key
@@ -53,8 +91,7 @@ class UploadSpec(Spec):
             if value[0].numel() <= _FEW:
                 ready[name] = value
             else:
-                here = key.to(Purpose.ROUNDING, part)
-                ready[name] = self._rounded(self._clipped(value), clients, here)
+                ready[name] = self._rounded(self._clipped(value), clients, key, part)
         return ready
 
     def _clipped(self, value: Tensor) -> Tensor:
@@ -65,10 +102,23 @@ class UploadSpec(Spec):
         bounded: Tensor = value * factor.view(-1, *[1] * (value.dim() - 1))
         return bounded
 
-    def _rounded(self, value: Tensor, clients: Tensor, key: Key) -> Uploaded:
+    def _rounded(self, value: Tensor, clients: Tensor, key: Key, part: int) -> Tensor | Quantised:
         if self.codec == "float32":
             return value
-        if self.codec == "float16":
-            return value.half()
-        draws = key.bytes(clients, value[0].numel())
-        return Quantised.of(value, _BITS[self.codec], draws)
+        if self.codec == "bfloat16":
+            return value.bfloat16()
+        count = value[0].numel()
+        blocks = self._blocks(count, key.to(Purpose.BLOCKS, part), clients.device)
+        count = count if blocks is None else len(blocks) * BLOCK
+        draws = key.to(Purpose.ROUNDING, part).bytes(clients, count)
+        return Quantised.of(value, _BITS[self.codec], draws, blocks)
+
+    def _blocks(self, count: int, key: Key, device: torch.device) -> Tensor | None:
+        """Which blocks of so many numbers travel in a round, int32, ascending; None for all."""
+        blocks = -(-count // BLOCK)
+        sent = math.ceil(self.share * blocks)
+        if sent == blocks:
+            return None
+        nobody = torch.zeros(1, dtype=torch.int64, device=device)
+        order = key.uniform(nobody, blocks)[0].argsort()
+        return order[:sent].sort().values.int()

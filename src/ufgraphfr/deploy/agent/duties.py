@@ -100,7 +100,8 @@ class Duties:
         """One report for all clients of a task; their new weights are kept."""
         experiment, reports = self.agreement.experiment, list[Report]()
         algorithm, upload = self.algorithm, experiment.federation.upload
-        trained = algorithm if upload is None else algorithm.apart()
+        bounds = None if upload is None else upload.bounds
+        trained = algorithm if bounds is None else algorithm.apart()
         key = Key(experiment.seed).at(request.round)
         places = torch.searchsorted(held.numbers, task.clients)
         order = held.shard.counts[places].argsort(descending=True, stable=True)
@@ -108,15 +109,17 @@ class Duties:
             shard = held.shard.select(places[chunk])
             mine = self._private(request.run, request.round, shard)
             report, after = respond(
-                trained, self.mechanism, task.select(chunk), shard, mine, key, upload
+                trained, self.mechanism, task.select(chunk), shard, mine, key, bounds
             )
             report = report.total() if algorithm.release == "sum" else report
             self.store.keep_weights(request.run, request.round, shard.clients, after)
             # sums are added as they come, so that no more than two are held
             reports = [combine([*reports, report])] if report.summed else [*reports, report]
         total = combine(reports)
-        # under a guarantee the ledger pays here, before anything is kept or sent
-        return self.mechanism.finalize(total, key) if self.mechanism.accounted else total
+        if self.mechanism.accounted:
+            # the ledger pays here, before anything is kept or sent
+            return self.mechanism.finalize(total, key)
+        return total if upload is None else upload.of_sum(total, int(held.numbers[0]), key)
 
     def evaluate(self, request: Envelope) -> Envelope:
         """Sums of metrics over the users."""

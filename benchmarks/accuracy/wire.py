@@ -1,0 +1,91 @@
+"""What a coarser wire costs: a deployment whose nodes send the sum over their users rounded.
+
+    python benchmarks/accuracy/wire.py experiments/federation.toml --seeds 3 --nodes 2
+
+The agents run in this process, without the engine between them and the server; what travels, its
+bytes and the arithmetic are those of a deployment. Prints a line for each form of the wire and each
+seed.
+"""
+
+import argparse
+import json
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
+from ufgraphfr.deploy.conduct import conduct
+from ufgraphfr.deploy.folder import Deployment
+from ufgraphfr.deploy.init import plan_tryout, write
+from ufgraphfr.deploy.tally import read_tally
+from ufgraphfr.deploy.terms import Terms
+from ufgraphfr.deploy.up import import_samples
+from ufgraphfr.experiment import build
+
+WIRES: dict[str, dict[str, Any] | None] = {
+    "float32": None,
+    "bfloat16": {"codec": "bfloat16"},
+    "int8": {"codec": "int8"},
+    "int4": {"codec": "int4"},
+    "int8, a quarter": {"codec": "int8", "share": 0.25},
+}
+
+
+@dataclass(frozen=True)
+class HerePost:
+    """See `ufgraphfr.deploy.post.Post`: agents in this process, one after the other."""
+
+    agents: dict[str, Agent]
+
+    def reachable(self) -> set[str]:
+        """See `Post.reachable`."""
+        return set(self.agents)
+
+    def ask(
+        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+    ) -> Iterator[tuple[str, list[bytes]]]:
+        """See `Post.ask`."""
+        for node, chunks in requests.items():
+            yield node, self.agents[node].answer(chunks)
+
+
+def outcome(path: Path, values: dict[str, Any], nodes: int) -> str:
+    """One run: full HR@10, NDCG@10 on test, and megabytes up."""
+    folder = Deployment(path)
+    plan = plan_tryout(build(values), nodes, folder)
+    write(folder, plan, Terms(deadline=3600.0))
+    for node in plan.agreement.nodes:
+        import_samples(folder, node.name)
+    shards = {node.name: ShardFolder(folder.node(node.name).shard) for node in plan.agreement.nodes}
+    conduct(folder.server, HerePost({name: Agent(shard) for name, shard in shards.items()}))
+    full = json.loads((folder.server.run / "result.json").read_text())["test"]["full"]
+    up = read_tally(folder.server.tally)["bytes_up"] / 1e6
+    return f"{full['hr@10']:.4f} {full['ndcg@10']:.4f} {up:.1f} MB up"
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--nodes", type=int, default=2)
+    parser.add_argument("--wires", nargs="*", choices=WIRES, default=list(WIRES))
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    values = tomllib.loads(given.experiment.read_text(encoding="utf-8"))
+    for seed in range(given.seeds):
+        for wire in given.wires:
+            asked = {**values, "seed": seed}
+            asked["federation"] = {**values["federation"], "upload": WIRES[wire]}
+            with tempfile.TemporaryDirectory() as path:
+                said = outcome(Path(path) / "deployment", asked, given.nodes)
+            print(f"{wire}, seed {seed}: {said}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
