@@ -1,6 +1,6 @@
 """What a coarser wire costs: a deployment whose nodes send the sum over their users rounded.
 
-    python benchmarks/accuracy/wire.py experiments/federation.toml --seeds 3 --nodes 2
+    python benchmarks/accuracy/wire.py experiments/ml100k/ufgraphformer.toml --rounds 60
 
 The agents run in this process, without the engine between them and the server; what travels, its
 bytes and the arithmetic are those of a deployment. Prints a line for each form of the wire and each
@@ -74,10 +74,12 @@ def main() -> None:
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--nodes", type=int, default=2)
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--wires", nargs="*", choices=WIRES, default=list(WIRES))
     given = parser.parse_args()
     torch.set_num_threads(1)
     values = tomllib.loads(given.experiment.read_text(encoding="utf-8"))
+    values["federation"]["rounds"] = given.rounds or values["federation"]["rounds"]
     for seed in range(given.seeds):
         for wire in given.wires:
             asked = {**values, "seed": seed}

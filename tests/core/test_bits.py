@@ -27,6 +27,12 @@ def test_too_few_bytes_are_refused() -> None:
         unpack(torch.zeros(1, dtype=torch.uint8), 3, 3)
 
 
+@pytest.mark.parametrize("bits", [0, 17, 10**11])
+def test_bits_that_nobody_packs_are_refused_before_memory_is_taken(bits: int) -> None:
+    with pytest.raises(ValueError, match=f"numbers of {bits} bits are not packed"):
+        unpack(torch.zeros(0, dtype=torch.uint8), bits, 0)
+
+
 def test_numbers_that_would_be_cut_are_refused() -> None:
     with pytest.raises(ValueError, match="numbers of 17 bits are not packed"):
         pack(torch.tensor([2**16]), 17)

@@ -26,9 +26,18 @@ KEY = Key(3, round=2)
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
+    return second_round(tmp_path_factory, {})
+
+
+@pytest.fixture(scope="module", params=[{}, {"upload": {"codec": "int8", "share": 0.5}}], ids=str)
+def any_network(tmp_path_factory, request):
+    return second_round(tmp_path_factory, request.param)
+
+
+def second_round(tmp_path_factory, federation):
     """A run's second round, asked again and again; the agents give the same replies each time."""
     # the graph of round 1 is left empty: nothing may be learnt on top of it
-    values = toy_values(algorithm={"residual": False})
+    values = toy_values(algorithm={"residual": False}, federation=federation)
     federation = federate(tmp_path_factory.mktemp("d") / "deployment", values)
     post = HerePost(federation.agents())
     people = federation.people(post, HALF)
@@ -139,8 +148,8 @@ def test_a_reply_of_an_earlier_round_is_dropped(network):
     assert len(answers) == 1
 
 
-def test_honest_replies_are_let_in(network):
-    answers = network(lambda _node, _number, chunks: [chunks])
+def test_honest_replies_are_let_in(any_network):
+    answers = any_network(lambda _node, _number, chunks: [chunks])
     assert sorted(len(answer.report.clients) for answer in answers) == [5, 5]
 
 
@@ -163,10 +172,10 @@ def mutated(chunks, data):
     return [found] if kind == "as it is" else [found[:1], data.draw(st.lists(st.binary()))]
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.data())
-def test_of_damaged_replies_none_is_let_in(network, data):
-    answers = network(only_second(lambda chunks: mutated(chunks, data)))
+def test_of_damaged_replies_none_is_let_in(any_network, data):
+    answers = any_network(only_second(lambda chunks: mutated(chunks, data)))
     assert all(int(answer.report.clients.min()) >= 15 for answer in answers)
 
 
@@ -174,21 +183,26 @@ NUMBERS = st.sampled_from(["float16", "float64", "int8", "int32", "int64", "uint
 SHAPES = st.lists(st.integers(0, 4), max_size=3)
 
 
-@settings(max_examples=500)
+NAMES = (
+    *("round", "clients", "loss", "summed", "own/gradient", "own/count", "rows/items", "x"),
+    *("coarse/8/gradient", "scale/gradient", "shape/gradient", "blocks/gradient"),
+    *("coarse/99999999999/gradient", "whole/99999999999/x", "whole/9/x", "count/x"),
+)
+
+
+@settings(max_examples=250)
 @given(
     st.dictionaries(
-        st.sampled_from(
-            ["round", "clients", "loss", "summed", "own/gradient", "own/count", "rows/items", "x"]
-        ),
+        st.sampled_from(NAMES),
         st.tuples(NUMBERS, SHAPES, st.integers(-2, 3)),
     )
 )
-def test_of_forged_reports_none_is_let_in(network, forged):
+def test_of_forged_reports_none_is_let_in(any_network, forged):
     arrays = {
         name: torch.from_numpy(np.full(shape, fill).astype(kind))
         for name, (kind, shape, fill) in forged.items()
     }
-    answers = network(only_second(lambda chunks: resealed(chunks, save(arrays))))
+    answers = any_network(only_second(lambda chunks: resealed(chunks, save(arrays))))
     assert all(int(answer.report.clients.min()) >= 15 for answer in answers)
 
 

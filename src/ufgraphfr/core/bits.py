@@ -37,8 +37,10 @@ def unpack(packed: Tensor, bits: int, count: int) -> Tensor:
     """What `pack` packed, int32 ``[count]``.
 
     Raises:
-        ValueError: there are fewer numbers.
+        ValueError: there are fewer numbers, or `pack` packs none of that many bits.
     """
+    if not 1 <= bits <= MOST:
+        raise ValueError(f"numbers of {bits} bits are not packed: 1 to {MOST}")
     shown = np.unpackbits(packed.numpy())
     if len(shown) < count * bits:
         raise ValueError(f"{len(shown)} bits cannot hold {count} numbers of {bits}")

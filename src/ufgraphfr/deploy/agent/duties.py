@@ -92,7 +92,8 @@ class Duties:
         here = torch.isin(task.clients, held.numbers)
         if int(here.sum()) < self.agreement.smallest:
             raise Refused(f"fewer than {self.agreement.smallest} of the clients are here")
-        task = task.select(here.nonzero()[:, 0])
+        if not bool(here.all()):
+            task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, held, task)
         return request.reply(codec.encode_report(report, self.algorithm.whole))
 
