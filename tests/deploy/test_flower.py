@@ -26,7 +26,7 @@ from ufgraphfr.experiment import build, execute
 pytestmark = pytest.mark.slow
 FEDMF = {"kind": "fedmf", "dim": 4, "lr": 0.05}
 FIRST_PORT, LAST_PORT = 20_000, 32_000
-SECONDS = 600.0
+SECONDS = 900.0
 """More than a small run takes, however busy the machine is."""
 
 
@@ -59,7 +59,8 @@ def made(tmp_path):
     def make(values, **terms) -> Federation:
         server, node, _, metrics, public = free_ports(5)
         ports = {"port": server, "node_port": node, "metrics_port": metrics, "public_port": public}
-        found.append(federate(tmp_path / "d", values, **(ports | terms)))
+        patient = {"deadline": SECONDS, "patience": SECONDS}
+        found.append(federate(tmp_path / "d", values, **(ports | patient | terms)))
         return found[-1]
 
     yield make

@@ -25,7 +25,7 @@ class Terms(Spec):
     quorum: float = Field(1.0, gt=0, le=1)
     """Share of the asked nodes that must answer; with fewer the run stops, and may be resumed."""
     patience: float = Field(180.0, gt=0)
-    """Seconds the start waits for nodes to be there."""
+    """Seconds the start waits for nodes to be there, and in a try-out for each process."""
 
     def needed(self, asked: int) -> int:
         """How many of the asked nodes must answer."""

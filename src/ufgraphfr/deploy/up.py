@@ -21,7 +21,6 @@ from ufgraphfr.deploy.folder import Deployment
 from ufgraphfr.deploy.processes import Process
 
 logger = logging.getLogger(__name__)
-START_SECONDS = 120.0
 
 
 def up(folder: Deployment, address: str | None = None) -> None:
@@ -119,20 +118,20 @@ def import_samples(folder: Deployment, name: str) -> None:
 
 
 def _flwr(folder: Deployment, command: list[str]) -> dict[str, str]:
-    environment = Commands(folder, folder.server.terms()).server_environment()
-    words = " ".join(command[1:3])
+    terms, words = folder.server.terms(), " ".join(command[1:3])
+    environment = Commands(folder, terms).server_environment()
     try:
         done = subprocess.run(
             command,
             env=environment,
             capture_output=True,
             text=True,
-            timeout=START_SECONDS,
+            timeout=terms.patience,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise InputError(
-            f"{words} got no answer for {START_SECONDS:g} s: is the server up?"
+            f"{words}: no answer for {terms.patience:g} s: is the server up?"
         ) from None
     begin = done.stdout.find("{")
     if done.returncode or begin < 0:
@@ -145,7 +144,7 @@ def _flwr(folder: Deployment, command: list[str]) -> dict[str, str]:
 def _wait(
     name: str, folder: Deployment, running: dict[str, Process], ready: Callable[[], bool]
 ) -> None:
-    until = time.monotonic() + START_SECONDS
+    until = time.monotonic() + folder.server.terms().patience
     while not ready():
         if not running[name].alive or time.monotonic() > until:
             raise InputError(f"{name} did not start: see {_log(folder, name)}")

@@ -107,11 +107,14 @@ def _save(arrays: dict[str, Tensor]) -> bytes:
     for name, value in arrays.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"'{name}' is a {type(value).__name__}: only arrays may travel")
-    # copies, because the format refuses two names for one memory
-    contiguous = torch.contiguous_format
-    return save(
-        {name: value.cpu().clone(memory_format=contiguous) for name, value in arrays.items()}
-    )
+    found, memories = dict[str, Tensor](), set[int]()
+    for name, value in arrays.items():
+        whole = value.cpu().contiguous()
+        memory = whole.untyped_storage().data_ptr()
+        # the format refuses two names for one memory
+        found[name] = whole.clone() if memory in memories else whole
+        memories.add(memory)
+    return save(found)
 
 
 def _under(prefix: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import respond
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 16
 """Users stacked at once: bounds an agent's memory, whatever a simulation's chunk is."""
 
 
@@ -95,6 +95,8 @@ class Duties:
         if not bool(here.all()):
             task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, held, task)
+        # a table for each client is large, and so is what is made of the report
+        del task
         return request.reply(codec.encode_report(report, self.algorithm.whole))
 
     def _trained(self, request: Envelope, held: Held, task: Task) -> Report:
@@ -224,5 +226,8 @@ def _check_array(value: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> N
     # what the server has no more use for it sends empty
     if value.dtype != dtype or (tuple(value.shape) != shape and value.numel()):
         raise Refused("an array of another kind or shape than agreed")
-    if value.is_floating_point() and not bool(value.isfinite().all()):
-        raise Refused("a number that is not finite")
+    if value.is_floating_point() and value.numel():
+        # the extremes of numbers that are not all finite are not finite either
+        low, high = value.aminmax()
+        if not bool(low.isfinite() & high.isfinite()):
+            raise Refused("a number that is not finite")

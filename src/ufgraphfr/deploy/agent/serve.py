@@ -1,5 +1,7 @@
 """The agent's loop: one request at a time, on a Unix socket that its group may open."""
 
+import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -49,6 +51,14 @@ def _attend(agent: Agent, connection: socket.socket) -> None:
         send(connection, agent.answer(receive(connection)))
     except (BrokenFrame, OSError) as error:
         logger.warning("a caller was lost: %s", type(error).__name__)
+    _release_memory()
+
+
+def _release_memory() -> None:
+    """Hand back what the request took: the next one may be hours away."""
+    with contextlib.suppress(OSError, AttributeError):
+        # not every system's C library has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _listen(path: Path) -> socket.socket:
