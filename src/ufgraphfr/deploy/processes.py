@@ -102,13 +102,19 @@ def end(processes: list[Process], seconds: float = 10.0) -> int:
     everyone = [*processes, *(child for each in processes for child in each.descendants())]
     for process in everyone:
         process.signal(signal.SIGTERM)
-    until = time.monotonic() + seconds
-    while any(process.alive for process in everyone) and time.monotonic() < until:
-        time.sleep(0.1)
-    left = [process for process in everyone if process.alive]
+    left = _left(everyone, seconds)
     for process in left:
         process.signal(signal.SIGKILL)
+    _left(left, seconds)
     return len(left)
+
+
+def _left(processes: list[Process], seconds: float) -> list[Process]:
+    """Who still runs after so long, or nobody as soon as nobody does."""
+    until = time.monotonic() + seconds
+    while (left := [each for each in processes if each.alive]) and time.monotonic() < until:
+        time.sleep(0.05)
+    return left
 
 
 def save(path: Path, processes: dict[str, Process]) -> None:
