@@ -34,3 +34,28 @@ def test_memory_that_was_freed_is_used_again() -> None:
     )
     # the first blocks of 40 MB are new ones in any case
     assert kept < given_back / 2
+
+
+GIVEN_BACK = """
+from pathlib import Path
+import torch
+from ufgraphfr.core.allocator import give_back_freed_memory, keep_freed_memory
+
+def held():
+    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+
+assert keep_freed_memory()
+torch.ones(25_000_000)
+before = held()
+assert give_back_freed_memory()
+print(before - held())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_memory_that_was_kept_can_be_given_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GIVEN_BACK], check=True, capture_output=True, text=True
+    )
+    # of 100 MB
+    assert int(done.stdout) > 90_000_000

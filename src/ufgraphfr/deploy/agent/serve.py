@@ -1,7 +1,5 @@
 """The agent's loop: one request at a time, on a Unix socket that its group may open."""
 
-import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -9,6 +7,7 @@ import socket
 from pathlib import Path
 from types import FrameType
 
+from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.framing import BrokenFrame, address, listens, receive, send
@@ -51,14 +50,8 @@ def _attend(agent: Agent, connection: socket.socket) -> None:
         send(connection, agent.answer(receive(connection)))
     except (BrokenFrame, OSError) as error:
         logger.warning("a caller was lost: %s", type(error).__name__)
-    _release_memory()
-
-
-def _release_memory() -> None:
-    """Hand back what the request took: the next one may be hours away."""
-    with contextlib.suppress(OSError, AttributeError):
-        # not every system's C library has it
-        ctypes.CDLL(None).malloc_trim(0)
+    # the next request may be hours away
+    give_back_freed_memory()
 
 
 def _listen(path: Path) -> socket.socket:
