@@ -167,7 +167,7 @@ def test_a_supernode_that_dies_is_done_without_and_comes_back_with_its_key(made)
     for process in kept.descendants():
         process.signal(signal.SIGKILL)
     wait_for(federation, finished)
-    assert read_tally(federation.folder.server.tally)["missed_by_node"].keys() == {NODES[1]}
+    assert NODES[1] in read_tally(federation.folder.server.tally)["missed_by_node"]
     lines = (federation.folder.server.run / "metrics.jsonl").read_text().splitlines()
     clients = [json.loads(line)["clients"] for line in lines]
     assert min(clients) < 20
