@@ -39,10 +39,13 @@ def test_popularity_is_the_last_items_of_each_client() -> None:
     value = sent(GRAPH, {})
     assert isinstance(value, Rows)
     expected = torch.zeros(len(COUNTS), ITEMS)
-    for client in range(len(COUNTS)):
-        expected[client, SHARD.items[SHARD.ptr[client] : SHARD.ptr[client + 1]][-5:]] = 1
-    assert torch.equal(value.dense()[..., 0], expected)
-    assert float(lengths(value).max()) <= math.sqrt(5) + 1e-6
+    for client, count in enumerate(COUNTS):
+        last = SHARD.items[SHARD.ptr[client] : SHARD.ptr[client + 1]][-5:]
+        expected[client, last] = math.sqrt(40 / min(5, count)) if count else 0
+    torch.testing.assert_close(value.dense()[..., 0], expected)
+    # as long as the noise is made for, whatever a client has
+    torch.testing.assert_close(lengths(value)[:-1], torch.full((6,), math.sqrt(40)))
+    assert GRAPH.releases(1)[0].norm == math.sqrt(40)
 
 
 def test_a_clients_transitions_have_length_one_or_are_nothing() -> None:

@@ -1,20 +1,28 @@
 """UFGraphFormer under a privacy budget: what the budget affords of its parts.
 
-Round 1, popularity: each client adds 1 to each of its last items.
+Round 1, popularity: each client adds the same to each of its last items, at one length for all.
 Round 2, the item graph, where clients are many against the noise: each client sends once which
 items followed which among the most popular, an array of L2 length 1.
 Where a client may release a few numbers only (local privacy), it sends the mean of the public
 features of its last items instead, and popularity is what a softmax on those features makes of it.
 Everything personal stays on the device and is free: the head, a softmax regression of the own
 history on public item features (and on popularity), and the propagation of that history over the
-graph. Where clients are very many, or where it is asked for, further rounds train a Transformer
-(`_private_transformer`) on top of what has been released.
+noised graph and over a public one, of items whose texts are alike. Where clients are very many, or
+where it is asked for, further rounds train a Transformer (`_private_transformer`) on top of what
+has been released.
 """
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms._private_spec import GRAPH, POPULARITY, TASTE, TRANSFORMER, PrivateSpec
+from ufgraphfr.algorithms._private_spec import (
+    GRAPH,
+    POPULARITY,
+    TASTE,
+    TRANSFORMER,
+    TYPICAL,
+    PrivateSpec,
+)
 from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
@@ -22,7 +30,7 @@ from ufgraphfr.core.rows import Rows, owners
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import followed, normalised
-from ufgraphfr.ops.public_items import closeness, item_columns, narrowed
+from ufgraphfr.ops.public_items import closeness, item_columns, kindred, narrowed, titles
 from ufgraphfr.ops.recency import recency
 from ufgraphfr.ops.taste import tastes
 
@@ -36,6 +44,7 @@ class PrivateForm(PrivateSpec):
         state = {
             "counts": torch.zeros(setting.items),
             "columns": item_columns(setting.items, setting.features, setting.item_text),
+            "titles": titles(setting.items, setting.item_text),
             "kept": torch.arange(size),
             "next": torch.zeros(size, size),
         }
@@ -58,7 +67,7 @@ class PrivateForm(PrivateSpec):
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.evaluated`: all that a device needs to rank."""
-        shared = {name: state[name] for name in ("counts", "columns", "kept", "next")}
+        shared = {name: state[name] for name in ("counts", "columns", "titles", "kept", "next")}
         if self.sequence:
             shared |= self.sequence.shared(state, "net.mean")
         return Task(round_number, clients, shared, {})
@@ -82,10 +91,10 @@ class PrivateForm(PrivateSpec):
         return rows.sum(1) / length.clamp(min=1)[:, None]
 
     def _counts(self, shard: Shard) -> Rows:
-        """1 for each of a client's last items."""
+        """The same for each of a client's last items, of length sqrt(`TYPICAL`) together."""
         last, length = shard.last(self.counted)
-        index = last[last >= 0]
-        return Rows(_pointer(length), index, torch.ones(len(index), 1), shard.catalogue)
+        each = (TYPICAL / length.clamp(min=1)).sqrt().repeat_interleave(length)
+        return Rows(_pointer(length), last[last >= 0], each[:, None], shard.catalogue)
 
     def _transitions(self, shard: Shard, kept: Tensor) -> Rows:
         """What followed what among the kept items, at length 1."""
@@ -131,7 +140,7 @@ class PrivateForm(PrivateSpec):
         seen = basis.new_full((1,), self.signal)
         weights = tastes(basis, even, total[None] / clients * self.signal, seen, 1.0)
         chance: Tensor = torch.softmax(basis @ weights[0], 0)
-        return chance * clients * self.counted
+        return chance * clients * TYPICAL
 
     def _offset(self, counts: Tensor) -> Tensor:
         """Log popularity, float ``[items]``."""
@@ -146,6 +155,9 @@ class PrivateForm(PrivateSpec):
         if self.head:
             scores = offset + self._taste(shared["columns"], offset, inputs)
         scores = standardised(scores)
+        if self.head and shared["titles"].shape[1]:
+            alike = kindred(_written(inputs, self.graph_decay), shared["titles"])
+            scores = scores + self.akin * standardised(alike)
         if self.graph_items:
             history = _written(inputs, self.graph_decay)[:, shared["kept"]]
             linked = torch.zeros_like(scores)

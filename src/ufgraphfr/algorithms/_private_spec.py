@@ -11,6 +11,9 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.releases import Budget, Release
 
 POPULARITY, GRAPH, TASTE, TRANSFORMER = "popularity", "graph", "taste", "transformer"
+TYPICAL = 40
+"""Items: a client's part of popularity is as long as if it counted so many once, however many it
+has. So clients with more items say less of each, and none leaves noise's room unused."""
 LEAST_SIGNAL = 400.0
 """Clients over noise from which on the graph is worth its share of the budget."""
 LEAST_ITEMS = 100
@@ -27,8 +30,8 @@ class PrivateSpec(Algorithm, ABC):
     kind: ClassVar[str] = "ufgraphformer"
     release: ClassVar[Literal["sum", "per-client"]] = "sum"
 
-    counted: int = Field(40, ge=1)
-    """Last items of a client that popularity counts."""
+    counted: int = Field(200, ge=1)
+    """Last items of a client that popularity counts, evenly, and at one length for all clients."""
     places: int = Field(200, ge=2)
     """Last items of a client that the graph sees."""
     gaps: int = Field(8, ge=1)
@@ -51,6 +54,8 @@ class PrivateSpec(Algorithm, ABC):
     """Whether devices fit their own taste; without it and the graph, DP popularity is left."""
     ridge: float = Field(1.0, gt=0)
     """Pulls a taste to none."""
+    akin: float = Field(0.05, ge=0)
+    """Weight of the items whose texts are like the history's, relative to the taste."""
     decay: float = Field(0.9, gt=0, le=1)
     """Weight of a history item relative to the next one, in the taste."""
     numbers: int | None = Field(None, ge=1)
@@ -137,7 +142,10 @@ class PrivateSpec(Algorithm, ABC):
     def explained(self) -> tuple[str, ...]:
         """See `Algorithm.explained`."""
         ratio = f"{self.signal:,.0f} clients for each unit of noise"
-        popularity = f"popularity: the last {self.counted} items of each user; always affordable"
+        popularity = (
+            f"popularity: the last {self.counted} items of each user, at one length for all; "
+            f"always affordable"
+        )
         if self.numbers:
             popularity = (
                 f"taste: the mean of {self.numbers} public features over each user's last "
@@ -161,7 +169,7 @@ class PrivateSpec(Algorithm, ABC):
 
     def releases(self, rounds: int) -> tuple[Release, ...]:
         """See `Algorithm.releases`: some parts once, then the Transformer's rounds."""
-        norms = {POPULARITY: math.sqrt(self.counted), GRAPH: 1.0, TASTE: 1.0}
+        norms = {POPULARITY: math.sqrt(TYPICAL), GRAPH: 1.0, TASTE: 1.0}
         shares, count = self.shares, len(self.once)
         found = [
             Release(part, place, place, norms[part], shares[part])
@@ -178,5 +186,5 @@ class PrivateSpec(Algorithm, ABC):
 
     def std(self, part: str) -> float:
         """Standard deviation of the noise on one number of the sum of a part that is sent once."""
-        norm = math.sqrt(self.counted) if part == POPULARITY else 1.0
+        norm = math.sqrt(TYPICAL) if part == POPULARITY else 1.0
         return self.noise * norm / math.sqrt(self.shares[part]) if part in self.once else 0.0
