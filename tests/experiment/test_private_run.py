@@ -149,7 +149,7 @@ def test_payments_that_were_removed_are_missed(toy, tmp_path) -> None:
 
 
 def test_a_private_form_says_how_many_rounds_it_takes(toy, run) -> None:
-    with pytest.raises(InputError, match="popularity, graph, one a round: set rounds = 2"):
+    with pytest.raises(InputError, match=r"popularity in 1, graph in 1 round.s.: set rounds = 2"):
         run(toy(algorithm=FLAGSHIP, privacy=PRIVATE))
 
 
