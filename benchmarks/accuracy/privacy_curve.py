@@ -62,7 +62,7 @@ def outcome(
 ) -> tuple[dict[str, Any], Gains]:
     """One run with fresh noise, its last iterate on test, and each user's full NDCG@10."""
     form = model_in_use(experiment_of(data, epsilon, model, draw, 1), prepared.setting)
-    count = len(form.releases(1))
+    count = form.releases(1)[-1].last
     experiment = experiment_of(data, epsilon, model, draw, count)
     score = device_score(form, trained(experiment, form, prepared), MemoryStore({}), count)
     found = assess(score, prepared, "test", CHUNK)

@@ -24,9 +24,9 @@ from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.transformer import INIT_STD, Params, Transformer
 from ufgraphfr.ops.item_graph import spectral
 
-WANTED = 10.0
+WANTED = 30.0
 """Length of a sum of updates that all point one way, over that of its noise, from which on the
-Transformer is worth its share: far below it the steps are noise."""
+Transformer is taken to be worth its share: beyond what could be measured, where it never was."""
 FIXED = "fixed."
 """Before the names of weights that are not trained, in the server's memory."""
 
