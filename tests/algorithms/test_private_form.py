@@ -7,6 +7,7 @@ import torch
 from made_shards import made_shard
 
 from ufgraphfr.algorithms._private_form import PrivateForm
+from ufgraphfr.algorithms._private_transformer import PrivateTransformer
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.core.keys import Key
@@ -38,10 +39,13 @@ def test_popularity_is_the_last_items_of_each_client() -> None:
     value = sent(GRAPH, {})
     assert isinstance(value, Rows)
     expected = torch.zeros(len(COUNTS), ITEMS)
-    for client in range(len(COUNTS)):
-        expected[client, SHARD.items[SHARD.ptr[client] : SHARD.ptr[client + 1]][-5:]] = 1
-    assert torch.equal(value.dense()[..., 0], expected)
-    assert float(lengths(value).max()) <= math.sqrt(5) + 1e-6
+    for client, count in enumerate(COUNTS):
+        last = SHARD.items[SHARD.ptr[client] : SHARD.ptr[client + 1]][-5:]
+        expected[client, last] = math.sqrt(40 / min(5, count)) if count else 0
+    torch.testing.assert_close(value.dense()[..., 0], expected)
+    # as long as the noise is made for, whatever a client has
+    torch.testing.assert_close(lengths(value)[:-1], torch.full((6,), math.sqrt(40)))
+    assert GRAPH.releases(1)[0].norm == math.sqrt(40)
 
 
 def test_a_clients_transitions_have_length_one_or_are_nothing() -> None:
@@ -96,7 +100,6 @@ def test_a_few_numbers_are_the_mean_of_public_features() -> None:
         (943, 1.99, 100, ["popularity", "graph"]),
         (943, 0.6, 196, ["popularity", "graph"]),
         (6040, 0.6, 1258, ["popularity", "graph"]),
-        (10**6, 0.6, 3706, ["popularity", "graph"]),
     ],
 )
 def test_the_budget_decides(clients: int, noise: float, items: int, parts: list[str]) -> None:
@@ -109,7 +112,46 @@ def test_the_budget_decides(clients: int, noise: float, items: int, parts: list[
     assert [(release.first, release.last) for release in releases] == [(1, 1), (2, 2)][: len(parts)]
     assert sum(release.share for release in releases) == pytest.approx(1)
     assert f"{clients / noise:,.0f} clients for each unit of noise" in " ".join(form.explained())
-    assert "Transformer: left out" in " ".join(form.explained())
+    assert "Transformer: left out: 40 rounds on" in " ".join(form.explained())
+
+
+def test_a_million_users_carry_a_transformer() -> None:
+    form = UFGraphFormer().under(Budget(10**6, 0.6), Setting(3706, 10**6, 8, 0))
+    assert isinstance(form, PrivateForm)
+    assert form.graph_items == 3706
+    releases = form.releases(9)
+    assert [(each.part, each.first, each.last) for each in releases] == [
+        ("popularity", 1, 1),
+        ("graph", 2, 2),
+        ("transformer", 3, 42),
+    ]
+    assert sum(each.share for each in releases) == pytest.approx(1)
+    assert [form.everyone(number) for number in (1, 2, 3)] == [True, True, False]
+    assert "Transformer: affordable" in " ".join(form.explained())
+
+
+@pytest.mark.parametrize(
+    ("transformer", "why"),
+    [(True, "asked for"), (PrivateTransformer(rounds=3), "asked for"), (False, "as was asked")],
+)
+def test_a_transformer_that_is_asked_for_is_there(
+    transformer: PrivateTransformer | bool, why: str
+) -> None:
+    asked = UFGraphFormer(private=PrivateForm(transformer=transformer))
+    shares = {"transformer": 0.5, "graph": 0.2} if transformer else {}
+    form = asked.under(Budget(943, 0.6, shares=shares), SETTING)
+    assert isinstance(form, PrivateForm)
+    assert why in " ".join(form.explained())
+    found = {each.part: each.share for each in form.releases(9)}
+    assert found.get("transformer") == (0.5 if transformer else None)
+    if transformer:
+        assert found == pytest.approx({"popularity": 0.3, "graph": 0.2, "transformer": 0.5})
+
+
+def test_a_million_users_who_send_a_few_numbers_carry_none() -> None:
+    form = UFGraphFormer().under(Budget(10**6, 0.6, most=16), SETTING)
+    assert isinstance(form, PrivateForm)
+    assert [release.part for release in form.releases(1)] == ["taste"]
 
 
 def test_what_is_said_wins_over_what_is_afforded() -> None:

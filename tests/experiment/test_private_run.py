@@ -70,6 +70,24 @@ def test_the_flagship_takes_the_form_that_its_budget_affords(toy, run) -> None:
     assert found["privacy"]["epsilon"] == pytest.approx(4)
 
 
+@pytest.mark.parametrize("sampling", ["rotation", "poisson"])
+def test_the_transformer_under_a_budget_from_end_to_end(toy, run, sampling) -> None:
+    trained = {"rounds": 3, "share": 0.5, "dim": 8, "hidden": 8}
+    algorithm = {**FLAGSHIP, "private": {**FLAGSHIP["private"], "transformer": trained}}
+    federation = {"rounds": 5, "cohort": 0.5, "sampling": sampling}
+    folder = run(toy(algorithm=algorithm, privacy=PRIVATE, federation=federation))
+    found = result(folder)["privacy"]
+    assert found["epsilon"] == pytest.approx(4, rel=1e-3)
+    part = found["parts"]["transformer"]
+    assert (part["first_round"], part["releases"]) == (3, 3)
+    # in rotation half of the clients are asked in two of the three rounds, never in all
+    assert part["participations"] == (2 if sampling == "rotation" else 3)
+    assert part["rate"] == (None if sampling == "rotation" else 0.5)
+    spends = Ledger(folder / "ledger.jsonl").spends
+    assert [spend["part"] for spend in spends] == ["popularity", "graph", *["transformer"] * 3]
+    assert "Transformer: asked for" in (folder / "privacy.md").read_text()
+
+
 def test_local_privacy_from_end_to_end(toy, run) -> None:
     privacy = {"kind": "ldp", "epsilon": 4, "delta": 1e-4}
     folder = run(
@@ -131,7 +149,7 @@ def test_payments_that_were_removed_are_missed(toy, tmp_path) -> None:
 
 
 def test_a_private_form_says_how_many_rounds_it_takes(toy, run) -> None:
-    with pytest.raises(InputError, match="popularity, graph, one a round: set rounds = 2"):
+    with pytest.raises(InputError, match=r"popularity in 1, graph in 1 round.s.: set rounds = 2"):
         run(toy(algorithm=FLAGSHIP, privacy=PRIVATE))
 
 

@@ -1,9 +1,11 @@
 """Columns of public item knowledge."""
 
+import math
+
 import pytest
 import torch
 
-from ufgraphfr.ops.public_items import closeness, item_columns, narrowed
+from ufgraphfr.ops.public_items import closeness, item_columns, kindred, narrowed, titles
 
 
 def test_features_and_text_stand_side_by_side() -> None:
@@ -41,3 +43,28 @@ def test_items_are_close_to_their_own_level_of_popularity() -> None:
     assert bool((places.diff() >= 0).all())
     assert len(places.unique()) >= 7
     assert bool(closeness(torch.zeros(5)).isfinite().all())
+
+
+def test_titles_are_of_length_one_or_not_there() -> None:
+    rows = titles(50, torch.randn(50, 200))
+    assert rows.shape == (50, 50)
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(50))
+    assert titles(300, torch.randn(300, 200)).shape == (300, 128)
+    assert titles(7, None).shape == (7, 0)
+
+
+@pytest.mark.parametrize("block", [3, 2048])
+def test_what_is_like_a_history_is_one_step_over_a_graph_without_loops(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ufgraphfr.ops.public_items._BLOCK", block)
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.nn.functional.normalize(torch.randn(8, 5, generator=generator), dim=1)
+    history = torch.rand(4, 8, generator=generator)
+    links = torch.zeros(8, 8)
+    for i in range(8):
+        for j in range(8):
+            if i != j:
+                links[i, j] = math.exp(10 * (float(rows[i] @ rows[j]) - 1))
+    expected = history @ (links / links.sum(0).sqrt())
+    torch.testing.assert_close(kindred(history, rows), expected)

@@ -45,12 +45,13 @@ class Public:
 
     Attributes:
         network: the shapes of the weights.
-        net: float ``[size]``, the shared weights.
+        net: float ``[size]``, the shared weights that are trained.
         features: float ``[items, columns]``.
         absent: bool ``[items]``, items that nobody has.
         outside: scores from elsewhere, or None.
         scale: float ``[size]``, of each weight's local steps.
         sample: int64 ``[sample]``, the items of this round's denominators, or None for all.
+        fixed: the weights that are not trained, by name.
     """
 
     network: Transformer
@@ -60,6 +61,11 @@ class Public:
     outside: Outside | None
     scale: Tensor | None = None
     sample: Tensor | None = None
+    fixed: Params | None = None
+
+    def params(self, weights: Tensor) -> Params:
+        """The network's weights by name, where these are trained."""
+        return self.network.unpack(weights, self.features, self.fixed)
 
 
 class SequenceTraining(Spec):
@@ -107,33 +113,35 @@ class SequenceTraining(Spec):
         if not each:
             total = torch.stack(gradients).sum(0)
             return Update({"gradient": total, "count": count.sum()[None]}, loss, summed=True)
-        mean = torch.cat(gradients)
-        return Update({"gradient": mean * count[:, None], "count": count[:, None]}, loss)
+        # in place: each client has as many numbers as the model
+        gradient = torch.cat(gradients)
+        if self.weighting == "positions":
+            gradient.mul_(count[:, None])
+        return Update({"gradient": gradient, "count": count[:, None]}, loss)
 
     def _group(
         self, public: Public, shard: Shard, key: Key, history: int, each: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Gradient (each client's mean, or the weighted sum), losses, and positions trained on."""
         weights = public.net.detach()
-        if each:
-            weights = weights.expand(len(shard), -1)
-        total, losses = torch.zeros_like(weights), []
+        total, losses = None, []
         for step in range(self.local_steps):
             batch = self._batch(public, shard, key, history, step)
             if not each:
                 return self._summed(public, batch)
             gradient, loss = _each(public, weights, batch)
-            total = total + gradient
             losses.append(loss)
             if public.scale is not None:
                 moved = (public.scale * gradient).clamp(-FARTHEST, FARTHEST)
                 weights = weights - self.local_lr * moved
-        return total / self.local_steps, torch.stack(losses).mean(0), batch.length
+            total = gradient if total is None else total.add_(gradient)
+        assert total is not None
+        return total.div_(self.local_steps), torch.stack(losses).mean(0), batch.length
 
     def _summed(self, public: Public, batch: "_Batch") -> tuple[Tensor, Tensor, Tensor]:
         """The gradient of the group's summed loss, without forming each client's."""
         weights = public.net.detach().requires_grad_()
-        params = public.network.unpack(weights, public.features)
+        params = public.params(weights)
         places = _losses(public, params, batch.targets, batch.text, batch.dropout, batch.outside)
         loss = places.sum(1) / batch.length
         total = places.sum() if self.weighting == "positions" else loss.sum()
@@ -177,19 +185,27 @@ class _Batch:
 
 
 def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
-    """Each client's gradient of its mean loss, ``[clients, size]``, and that loss."""
+    """Each client's gradient of its mean loss, ``[clients, size]``, and that loss.
+
+    Weights that all clients share, ``[size]``, are not written out for each of them.
+    """
 
     def loss(
         own: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None, outside: Tensor | None
     ) -> Tensor:
-        params = public.network.unpack(own, public.features)
-        return _losses(public, params, targets, text, dropout, outside).sum()
+        return _losses(public, public.params(own), targets, text, dropout, outside).sum()
 
-    along = (0, 0, 0, _second(batch.dropout), _second(batch.outside))
+    along = (
+        0 if weights.dim() == 2 else None,
+        0,
+        0,
+        _second(batch.dropout),
+        _second(batch.outside),
+    )
     gradient, total = vmap(grad_and_value(loss), in_dims=along)(
         weights, batch.targets, batch.text, batch.dropout, batch.outside
     )
-    return gradient / batch.length[:, None], total / batch.length
+    return gradient.div_(batch.length[:, None]), total / batch.length
 
 
 def _losses(

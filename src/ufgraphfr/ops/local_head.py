@@ -28,40 +28,42 @@ def fit_heads(
     Returns:
         float ``[clients, columns]``; zeros for a user without history.
     """
-    columns = features.shape[1]
-    total = history.sum(1, keepdim=True)
-    wanted = history @ features
-    identity = torch.eye(columns, device=features.device)
+    total, wanted = history.sum(1, keepdim=True), history @ features
     # products of two features, each pair once: one matrix product then sums them for everybody
-    one, other = torch.triu_indices(columns, columns, device=features.device)
-    products = features[:, one] * features[:, other]
-
-    def step(weights: Tensor, chance: Tensor) -> Tensor:
-        """From weights, and each item's chance by them, to where the quadratic model peaks."""
-        mean = chance @ features
-        # covariance of the features under the user's current taste
-        spread = features.new_empty(len(history), columns, columns)
-        spread[:, one, other] = spread[:, other, one] = chance @ products
-        spread = spread - mean[:, :, None] * mean[:, None, :]
-        curvature = total[:, :, None] * spread + ridge * identity
-        move: Tensor = torch.linalg.solve(curvature, wanted - total * mean - ridge * weights)
-        return move
-
-    def value(weights: Tensor, norm: Tensor) -> Tensor:
-        """What is maximised, up to a constant."""
-        gained = (wanted * weights).sum(1, keepdim=True) - total * norm
-        return gained - ridge / 2 * weights.square().sum(1, keepdim=True)
-
-    best = move = features.new_zeros(len(history), columns)
-    reached = features.new_full((len(history), 1), -torch.inf)
+    pairs = torch.triu_indices(len(features.T), len(features.T), device=features.device)
+    products = features[:, pairs[0]] * features[:, pairs[1]]
+    best = move = torch.zeros_like(wanted)
+    reached = torch.full_like(total, -torch.inf)
     for left in range(steps, -1, -1):
         tried = best + move
         logits = offset + tried @ features.T
         norm = torch.logsumexp(logits, 1, keepdim=True)
-        found = value(tried, norm)
+        # what is maximised, up to a constant
+        found = ((wanted - ridge / 2 * tried) * tried).sum(1, keepdim=True) - total * norm
         # a step that overshoots is halved, as often as it takes
         worse = found < reached
         best, reached = torch.where(worse, best, tried), torch.maximum(found, reached)
         if left:
-            move = torch.where(worse, move / 2, step(tried, (logits - norm).exp()))
+            chance = (logits - norm).exp()
+            mean = chance @ features
+            gradient = wanted - total * mean - ridge * tried
+            spread = _covariance(chance @ products, mean, pairs)
+            newton = _step(gradient, total[:, :, None] * spread, ridge)
+            move = torch.where(worse, move / 2, newton)
     return best
+
+
+def _covariance(products: Tensor, mean: Tensor, pairs: Tensor) -> Tensor:
+    """Of the features under each user's current taste, ``[clients, columns, columns]``."""
+    spread = -mean[:, :, None] * mean[:, None, :]
+    one, other = pairs
+    upper = spread[:, one, other] + products
+    spread[:, one, other] = spread[:, other, one] = upper
+    return spread
+
+
+def _step(gradient: Tensor, curvature: Tensor, ridge: float) -> Tensor:
+    """To where the quadratic model peaks, ``[clients, columns]``."""
+    identity = torch.eye(gradient.shape[1], device=gradient.device)
+    step: Tensor = torch.linalg.solve(curvature + ridge * identity, gradient)
+    return step

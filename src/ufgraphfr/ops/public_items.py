@@ -7,6 +7,12 @@ TEXT_COLUMNS = 32
 """Principal components of the embedded item texts."""
 LESS = 0.7
 """Weight of the texts and of popularity beside the other features."""
+TITLE_COLUMNS = 128
+"""Principal components of the item texts by which two items are told to be alike."""
+SHARPNESS = 10.0
+"""Likeness falls by e for each tenth that the cosine of two texts does."""
+_BLOCK = 2048
+"""Items whose likeness to all others is worked out at once; bounds memory at items * _BLOCK."""
 CENTRES = torch.linspace(-2.0, 2.5, 10)
 """Of popularity, in standard deviations from its mean."""
 
@@ -23,10 +29,45 @@ def item_columns(items: int, features: Tensor | None, text: Tensor | None) -> Te
     if features is not None:
         parts.append(features)
     if text is not None:
-        left, size, _ = torch.linalg.svd(text - text.mean(0), full_matrices=False)
-        components = left[:, :TEXT_COLUMNS] * size[:TEXT_COLUMNS]
+        components = _principal(text, TEXT_COLUMNS)
         parts.append(LESS * components / components.norm(dim=1).mean())
     return torch.cat(parts, 1)
+
+
+def titles(items: int, text: Tensor | None) -> Tensor:
+    """Item texts as rows of length one, float ``[items, columns]``; no columns without texts."""
+    if text is None:
+        return torch.zeros(items, 0)
+    return torch.nn.functional.normalize(_principal(text, TITLE_COLUMNS), dim=1)
+
+
+def kindred(history: Tensor, rows: Tensor) -> Tensor:
+    """How much of a history is like each item: one step over a public graph of alike items.
+
+    The link from i to j is exp(s (cos_ij - 1)) over the root of the sum of j's links, so that an
+    item that is like many is not above one that is like a few. No item is linked to itself.
+
+    Args:
+        history: float ``[clients, items]``, weights of the items in it.
+        rows: float ``[items, columns]``, see `titles`.
+
+    Returns:
+        float ``[clients, items]``.
+    """
+    found = []
+    for first in range(0, len(rows), _BLOCK):
+        own = rows[first : first + _BLOCK]
+        links = (SHARPNESS * (rows @ own.T - 1)).exp_()
+        links[first : first + len(own)].fill_diagonal_(0)
+        found.append(history @ (links / links.sum(0).sqrt().clamp(min=1e-12)))
+    return torch.cat(found, 1)
+
+
+def _principal(text: Tensor, count: int) -> Tensor:
+    """The first principal components, float ``[items, at most count]``."""
+    left, size, _ = torch.linalg.svd(text - text.mean(0), full_matrices=False)
+    components: Tensor = left[:, :count] * size[:count]
+    return components
 
 
 def narrowed(columns: Tensor, width: int) -> Tensor:

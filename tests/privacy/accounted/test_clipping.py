@@ -68,3 +68,13 @@ def test_nothing_comes_of_nobody_and_of_what_is_not_finite() -> None:
     assert dense(nobody).shape == (0, 3)
     bad = torch.tensor([[torch.nan, torch.inf, -torch.inf]])
     assert dense(clip({"all": bad}, 1.0, grid_step(1.0))["all"]).tolist() == [[0, 0, 0]]
+
+
+def test_wide_updates_are_measured_in_pieces_and_cut_as_a_whole() -> None:
+    # neither a whole number of pieces nor of what is put on the grid at a time
+    wide = torch.randn(5, 2**18 + 77, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(lengths({"all": wide}), wide.double().norm(dim=1))
+    clipped = dense(clip({"all": wide}, 1.0, grid_step(1.0))["all"])
+    expected = (wide.double() / wide.double().norm(dim=1, keepdim=True) / grid_step(1.0)).trunc()
+    assert int((clipped - expected.long()).abs().max()) <= 8
+    assert bool((clipped.double().norm(dim=1) * grid_step(1.0) <= 1).all())

@@ -4,7 +4,6 @@ A layer that reads one fixed vector x changes by g x^T: its singular vector is t
 Profiles are few (age, gender, occupation), so the attacker embeds them all and takes the nearest.
 """
 
-from itertools import product
 from typing import ClassVar
 
 import torch
@@ -15,12 +14,9 @@ from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients
 from ufgraphfr.audit.bounds import measured_auc
 from ufgraphfr.audit.recording import Recording, projection
 from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.profiles import every_profile
 from ufgraphfr.data.templates import person
 from ufgraphfr.text import embed
-
-LARGEST = 20_000
-"""Profiles in a dictionary."""
-FIELDS = {"age", "gender", "occupation"}
 
 
 class Attributes(Attack):
@@ -79,12 +75,9 @@ def dictionary(dataset: Dataset) -> tuple[list[dict[str, str]], list[str]]:
     Every combination of the data set's ages, genders and occupations where its sentences are made
     of those, else the sentences of its users.
     """
-    first = dataset.profiles[0] if dataset.profiles else {}
-    if first.keys() >= FIELDS and person(first) == dataset.texts[0]:
-        values = [sorted({p[name] for p in dataset.profiles if p}) for name in sorted(FIELDS)]
-        space = [dict(zip(sorted(FIELDS), each, strict=True)) for each in product(*values)]
-        if len(space) <= LARGEST:
-            return space, [person(profile) for profile in space]
+    space = every_profile(dataset)
+    if space is not None:
+        return space, [person(profile) for profile in space]
     pairs = dict(zip(dataset.texts, dataset.profiles, strict=True))
     return list(pairs.values()), list(pairs)
 

@@ -17,7 +17,9 @@ Arrays = Mapping[str, Tensor | Rows]
 BELOW = 1 - 1e-5
 """Share of the bound that is used: float32 may round lengths and products by less than the rest."""
 NARROW = 256
-"""Width up to which float32 measures a length exactly enough."""
+"""Width up to which float32 measures a length exactly enough; wider rows are taken in pieces."""
+AT_ONCE = 2**18
+"""Numbers put on the grid at a time: what fits the processor's cache."""
 LARGEST = 1e15
 """Larger numbers, whose squares overflow, are no updates."""
 
@@ -61,12 +63,14 @@ def _squares(value: Tensor | Rows) -> Tensor:
 
 
 def _norm(rows: Tensor) -> Tensor:
-    narrow = rows.dtype == torch.float32 and rows.shape[-1] <= NARROW
-    exact = rows if rows.is_floating_point() else rows.double()
-    length: Tensor = torch.linalg.vector_norm(
-        exact, dim=-1, dtype=torch.float32 if narrow else torch.float64
-    )
-    return length.double()
+    if rows.dtype != torch.float32:
+        exact: Tensor = torch.linalg.vector_norm(rows.double(), dim=-1)
+        return exact
+    whole = rows.shape[-1] // NARROW * NARROW
+    pieces = rows[..., :whole].unflatten(-1, (-1, NARROW)), rows[..., None, whole:]
+    short = [torch.linalg.vector_norm(piece, dim=-1).double() for piece in pieces]
+    length: Tensor = torch.linalg.vector_norm(torch.cat(short, -1), dim=-1)
+    return length
 
 
 def _finite(value: Tensor | Rows) -> Tensor | Rows:
@@ -87,8 +91,12 @@ def _capped(value: Tensor | Rows, cap: float) -> Tensor | Rows:
 def _scaled(value: Tensor | Rows, factor: Tensor) -> Tensor | Rows:
     # a conversion to whole numbers cuts towards zero
     if isinstance(value, Tensor):
-        each = factor.view(-1, *[1] * (value.dim() - 1))
-        return (value * each.to(_floating(value))).long()
+        each = factor.view(-1, *[1] * (value.dim() - 1)).to(_floating(value))
+        scaled = torch.empty_like(value, dtype=torch.int64)
+        some = max(1, AT_ONCE // max(1, value[:1].numel()))
+        for out, part, own in zip(*(x.split(some) for x in (scaled, value, each)), strict=True):
+            out.copy_(part * own)
+        return scaled
     each = factor.to(_floating(value.values))[value.owner, None]
     return replace(value, values=(value.values * each).long())
 
