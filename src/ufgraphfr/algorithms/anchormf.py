@@ -85,10 +85,15 @@ class AnchorMF(FedMF):
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int
     ) -> dict[str, Tensor]:
         """See `Algorithm.unpacked`: an item's row lies in each prototype's block."""
-        return {
-            name: value.unflatten(1, (self.prototypes, -1)).movedim(1, 2)
-            for name, value in arrays.items()
-        }
+        blocks = self.prototypes, setting.items
+
+        def by_item(value: Tensor) -> Tensor:
+            # an upload has the blocks one after the other, the broadcast has an axis for them
+            if value.shape[1:2] == (blocks[0] * blocks[1],):
+                value = value.unflatten(1, blocks)
+            return value.movedim(1, 2) if value.shape[1:3] == blocks else value
+
+        return {name: by_item(value) for name, value in arrays.items()}
 
 
 def stacked(change: Rows, mixture: Tensor) -> Rows:
