@@ -143,7 +143,7 @@ def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
     seen = [set() for _ in range(len(checkerboard))]
     for round_number in range(1, 200):
         key = Key(0, round=round_number)
-        stretches, _ = model.training._stretch(checkerboard, key, model.history)
+        stretches = model.training._stretch(checkerboard, key, model.history)
         for user, items in enumerate(stretches):
             seen[user] |= set(items.tolist())
     for user in range(len(checkerboard)):
@@ -214,34 +214,6 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: Shard) -> No
     assert float((gradients[0] - gradients[2]).norm()) > 0.1 * float(gradients[0].norm())
     sent = update.arrays["gradient"][0] / update.arrays["count"][0]
     torch.testing.assert_close(sent, torch.stack(gradients).mean(0), atol=1e-4, rtol=1e-2)
-
-
-def test_places_whose_past_is_cut_off_are_not_trained_on(checkerboard: Shard) -> None:
-    values = {"window": "recent", "dropout": 0.0}
-    one = checkerboard.select(torch.tensor([0]))
-    sent = []
-    for history, settle in ((5, 0), (5, 2), (30, 0), (30, 2)):
-        training = values | {"settle": settle}
-        model = UFGraphFormer(**SMALL | {"history": history}, graph=False, training=training)
-        state = model.init_server(setting_of(checkerboard))
-        task = model.broadcast(state, one.clients, 1)
-        sent.append(model.local(task, one, {}, Key(0, round=1))[0].arrays)
-    model = UFGraphFormer(**SMALL, graph=False)
-    network = model.network(24, one.text.shape[1], 0)
-    weights = model.init_server(setting_of(checkerboard))["net"].clone().requires_grad_()
-    own, params = one.items[-6:], network.unpack(weights)
-    states = network.states(params, own[:-1], one.text[0])
-    places = F.cross_entropy(network.logits(params, states), own, reduction="none")
-    (expected,) = torch.autograd.grad(places[2:].sum(), weights)
-    assert (int(sent[0]["count"]), int(sent[1]["count"])) == (6, 4)
-    torch.testing.assert_close(sent[1]["gradient"], expected, atol=1e-5, rtol=1e-4)
-    # this history begins where its owner did
-    torch.testing.assert_close(sent[2]["gradient"], sent[3]["gradient"])
-
-
-def test_no_more_places_are_left_out_than_there_are() -> None:
-    with pytest.raises(InputError, match="settle = 6 must be at most history = 5"):
-        ALGORITHMS.build("ufgraphformer", {"history": 5, "training": {"settle": 6}}, "[algorithm]")
 
 
 @pytest.mark.parametrize(

@@ -80,11 +80,6 @@ class FormerSpec(Algorithm, ABC):
             raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
-        if self.training.settle > self.history:
-            raise ValueError(
-                f"training.settle = {self.training.settle} must be at most history = "
-                f"{self.history}: nothing would be left to train on"
-            )
         if len(set(self.beneath)) < max(1, len(self.beneath)):
             raise ValueError(
                 f"beneath = {list(self.beneath)} must name one operator or more, each once: "

@@ -78,10 +78,6 @@ class SequenceTraining(Spec):
     dropout: float = Field(0.4, ge=0, lt=1)
     window: Literal["random", "recent"] = "random"
     """Train on a random stretch of a long history, or on its end."""
-    settle: int = Field(0, ge=0)
-    """First places of a stretch that are not trained on where it begins amid a longer history:
-    what led there is cut off, while new users, who are served from these places, have nothing
-    before."""
     weighting: Literal["positions", "clients"] = "positions"
     """Whether each position of the cohort counts once, or each client."""
     apart: bool = False
@@ -147,17 +143,14 @@ class SequenceTraining(Spec):
         weights = public.net.detach().requires_grad_()
         params = public.params(weights)
         places = _losses(public, params, batch.targets, batch.text, batch.dropout, batch.outside)
-        places = places * batch.counted
         loss = places.sum(1) / batch.length
         total = places.sum() if self.weighting == "positions" else loss.sum()
         (gradient,) = torch.autograd.grad(total, weights)
         return gradient, loss.detach(), batch.length
 
     def _batch(self, public: Public, shard: Shard, key: Key, history: int, step: int) -> "_Batch":
-        targets, amid = self._stretch(shard, key.to(Purpose.SHUFFLE, step), history)
+        targets = self._stretch(shard, key.to(Purpose.SHUFFLE, step), history)
         length = targets.shape[1]
-        early = torch.arange(length, device=amid.device) < self.settle
-        counted = (targets >= 0) & ~(amid[:, None] & early)
         masks = dropout_masks(
             key.to(Purpose.DROPOUT, step),
             shard.clients,
@@ -169,39 +162,26 @@ class SequenceTraining(Spec):
         outside = None
         if public.outside is not None:
             outside = public.outside(targets, shard)
-        return _Batch(targets, shard.text, masks, outside, counted.to(public.net))
+        return _Batch(targets, shard.text, masks, outside, (targets >= 0).sum(1).to(public.net))
 
-    def _stretch(self, shard: Shard, key: Key, history: int) -> tuple[Tensor, Tensor]:
-        """The part of each history to train on, int64 ``[clients, length]`` padded right.
-
-        And whether it begins amid the history, bool ``[clients]``.
-        """
+    def _stretch(self, shard: Shard, key: Key, history: int) -> Tensor:
+        """The part of each history to train on, int64 ``[clients, length]`` padded right."""
         length = min(history + 1, int(shard.counts.max()))
-        spare = (shard.counts - length).clamp(min=0)
         if self.window == "recent":
-            return shard.last(length)[0], spare > 0
-        start = key.integers(shard.clients, 1, spare + 1)[:, 0]
-        return shard.stretch(start, length), start > 0
+            return shard.last(length)[0]
+        spare = (shard.counts - length).clamp(min=0) + 1
+        return shard.stretch(key.integers(shard.clients, 1, spare)[:, 0], length)
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """What one step trains on; see `cross_entropy`.
-
-    ``counted``, float ``[clients, length]``, is 1 for the places that are trained on and 0 for
-    others.
-    """
+    """What one step trains on; see `cross_entropy`."""
 
     targets: Tensor
     text: Tensor
     dropout: Tensor | None
     outside: Tensor | None
-    counted: Tensor
-
-    @property
-    def length(self) -> Tensor:
-        """Places trained on, float ``[clients]``."""
-        return self.counted.sum(1)
+    length: Tensor
 
 
 def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
@@ -211,20 +191,19 @@ def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tenso
     """
 
     def loss(
-        own: Tensor,
-        counted: Tensor,
-        targets: Tensor,
-        text: Tensor,
-        dropout: Tensor | None,
-        outside: Tensor | None,
+        own: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None, outside: Tensor | None
     ) -> Tensor:
-        places = _losses(public, public.params(own), targets, text, dropout, outside)
-        return (places * counted).sum()
+        return _losses(public, public.params(own), targets, text, dropout, outside).sum()
 
-    masks = _second(batch.dropout), _second(batch.outside)
-    along = (0 if weights.dim() == 2 else None, 0, 0, 0, *masks)
+    along = (
+        0 if weights.dim() == 2 else None,
+        0,
+        0,
+        _second(batch.dropout),
+        _second(batch.outside),
+    )
     gradient, total = vmap(grad_and_value(loss), in_dims=along)(
-        weights, batch.counted, batch.targets, batch.text, batch.dropout, batch.outside
+        weights, batch.targets, batch.text, batch.dropout, batch.outside
     )
     return gradient.div_(batch.length[:, None]), total / batch.length
 
