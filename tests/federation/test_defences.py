@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ufgraphfr.algorithms.base import Setting
@@ -44,6 +44,7 @@ def test_equal_clients_are_left_alone(kind):
     torch.testing.assert_close(found, tables.sum(0))
 
 
+@example(1.0, 3, [0.0, 1.1776408057484044e27, 1.110644592923005e-14] + [0.0] * 6, False)
 @given(
     factor=st.floats(0.05, 3),
     clients=st.integers(3, 9),

@@ -59,7 +59,9 @@ class RowCap(Defence):
     def _scale(self, norms: Tensor, longest: Tensor) -> Tensor:
         """Factors that bring ``norms`` under the cap that the clients' ``longest`` give."""
         cap = self.factor * longest.median() if len(longest) else norms.new_zeros(())
-        return torch.where(norms > cap, cap / norms, 1.0).float()
+        factors = torch.where(norms > cap, cap / norms, 1.0)
+        # float32 holds few digits of still smaller ones, and what they leave is nothing
+        return factors.where(factors >= torch.finfo(torch.float32).tiny, 0.0).float()
 
 
 def _norms(values: Tensor, dim: int) -> Tensor:
