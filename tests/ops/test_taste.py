@@ -19,12 +19,8 @@ def test_it_finds_what_newtons_method_finds(seed: int, ridge: float, scale: floa
     expected = fit_heads(features.double(), offset.double(), history.double(), ridge, 30)
     found = tastes(features, offset, history @ features, history.sum(1), ridge, steps=200)
 
-    def value(weights: torch.Tensor) -> torch.Tensor:
-        chance = torch.log_softmax(offset.double() + weights.double() @ features.double().T, 1)
-        return (history * chance).sum(1) - ridge / 2 * weights.double().square().sum(1)
-
     # weights along which the likelihood is nearly flat are still on their way
-    torch.testing.assert_close(value(found), value(expected), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(found, expected.float(), atol=3e-3, rtol=3e-3)
 
 
 def test_more_steps_never_make_it_worse_even_where_they_overshoot() -> None:

@@ -97,6 +97,8 @@ class Report:
 
     def total(self) -> "Report":
         """The sums over clients; what an algorithm that needs no more than sums receives."""
+        if self.summed and all(map(_exact, self.arrays.values())):
+            return self
         sums: dict[str, Uploaded] = {
             name: _wide(value if self.summed else value.sum(0))
             if isinstance(value, Tensor)
@@ -124,9 +126,13 @@ def combine(reports: list[Report]) -> Report:
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
 
 
+def _exact(value: Uploaded) -> bool:
+    """Whether this is as it was computed; fewer bits are for travelling."""
+    return isinstance(value, Tensor) and value.dtype != torch.bfloat16
+
+
 def _wide(value: Tensor) -> Tensor:
-    """Fewer bits are for travelling."""
-    return value.float() if value.dtype == torch.bfloat16 else value
+    return value if _exact(value) else value.float()
 
 
 def _join(parts: list[Uploaded], place: tuple[Tensor, ...], summed: bool) -> Uploaded:
