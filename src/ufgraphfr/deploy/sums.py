@@ -9,10 +9,8 @@ from torch import Tensor
 from ufgraphfr.deploy.envelope import Envelope, Malformed
 from ufgraphfr.deploy.parcel import decode_arrays
 from ufgraphfr.evaluation.metrics import NAMES
-from ufgraphfr.evaluation.protocol import COVERAGE
+from ufgraphfr.evaluation.protocol import COVERAGE, RANKINGS
 from ufgraphfr.experiment.assess import Metrics
-
-RANKINGS = ("full", "sampled99")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ from ufgraphfr.ops.ranking import full_ranks, sampled_ranks, top
 Score: TypeAlias = Callable[[Shard], Tensor]
 """From clients with their input to scores of every item, float ``[clients, items]``."""
 
+RANKINGS = ("full", "sampled99")
+"""Among all items not interacted with, and among the target and 99 sampled ones."""
 COVERAGE = 10
 
 

@@ -9,10 +9,9 @@ from ufgraphfr.data.shards import Shard
 from ufgraphfr.data.split import Part, Split
 from ufgraphfr.deploy.agent.held import Held
 from ufgraphfr.evaluation.metrics import NAMES, values
-from ufgraphfr.evaluation.protocol import COVERAGE, inputs
+from ufgraphfr.evaluation.protocol import COVERAGE, RANKINGS, inputs
 from ufgraphfr.ops.ranking import full_ranks, sampled_ranks, top
 
-RANKINGS = ("full", "sampled99")
 Parts = Callable[[Shard], Tensor]
 """From clients with their input to scores of each part, float ``[parts, clients, items]``."""
 
