@@ -31,6 +31,11 @@ def begun(own: PrivateTransformer) -> State:
     return own.informed(state, torch.linspace(0, 3, ITEMS))
 
 
+def test_heads_must_divide_the_dimension() -> None:
+    with pytest.raises(ValueError, match="heads = 3 must divide dim = 32"):
+        PrivateTransformer(heads=3)
+
+
 @pytest.mark.parametrize("own", [PLAIN, WHOLE])
 def test_a_clients_update_is_the_gradient_of_its_mean_loss(own: PrivateTransformer) -> None:
     state = begun(own)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_data import made_data
 
+from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.shards import Negatives, Shard, build
 from ufgraphfr.data.split import Split, leave_one_out
 
@@ -123,3 +124,13 @@ def test_until_keeps_the_oldest(shard: Shard) -> None:
     for user in range(len(shard)):
         own = some.items[some.ptr[user] : some.ptr[user + 1]]
         assert torch.equal(own, shard.items[shard.ptr[user] :][: len(own)])
+
+
+def test_a_random_stretch_is_in_a_row_from_anywhere_that_fills_it(shard: Shard) -> None:
+    key, length = Key(0).to(Purpose.SHUFFLE), 5
+    drawn = torch.stack([shard.random_stretch(length, key.at(number)) for number in range(300)])
+    for user in range(USERS):
+        own = owned(shard, user)
+        rows = {tuple(own[at : at + length]) for at in range(max(1, len(own) - length + 1))}
+        padded = {row + (-1,) * (length - len(row)) for row in rows}
+        assert set(map(tuple, drawn[:, user].tolist())) == padded

@@ -26,6 +26,7 @@ from ufgraphfr.models.personal import PersonalNetwork, Scoring
 from ufgraphfr.models.scorer import tower
 from ufgraphfr.models.sequence import DROPOUT_SITES
 from ufgraphfr.models.stacked import init_linear, stack
+from ufgraphfr.models.transformer import check_heads
 from ufgraphfr.ops.local_sgd import Batch, Forward, Params
 from ufgraphfr.ops.touched import Touched
 
@@ -59,8 +60,7 @@ class TextClient(Pointwise, ABC):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "TextClient":
-        if self.dim % self.heads:
-            raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
+        check_heads(self.heads, self.dim)
         return self
 
     @property

@@ -17,7 +17,7 @@ from ufgraphfr.algorithms._private_form import PrivateForm
 from ufgraphfr.algorithms._sequence_training import SequenceTraining
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.releases import Budget
-from ufgraphfr.models.transformer import Transformer
+from ufgraphfr.models.transformer import Transformer, check_heads
 
 SHARES = (0.0, 0.125, 0.25)
 """Weights of a part, relative to the last one, that validation chooses from."""
@@ -76,8 +76,7 @@ class FormerSpec(Algorithm, ABC):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.dim % self.heads:
-            raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
+        check_heads(self.heads, self.dim)
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
         if len(set(self.beneath)) < max(1, len(self.beneath)):

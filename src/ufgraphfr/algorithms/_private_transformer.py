@@ -8,10 +8,10 @@ be the profile itself). What is trained are the few thousand weights of the bloc
 """
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
@@ -21,7 +21,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.models.transformer import INIT_STD, Params, Transformer
+from ufgraphfr.models.transformer import INIT_STD, Params, Transformer, check_heads
 from ufgraphfr.ops.item_graph import spectral
 
 WANTED = 30.0
@@ -64,6 +64,11 @@ class PrivateTransformer(Spec):
     betas: tuple[float, float] = (0.9, 0.98)
     average: float = Field(0.9, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is evaluated."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        check_heads(self.heads, self.dim)
+        return self
 
     @property
     def fixed(self) -> tuple[str, ...]:

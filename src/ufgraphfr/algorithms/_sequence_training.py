@@ -169,8 +169,7 @@ class SequenceTraining(Spec):
         length = min(history + 1, int(shard.counts.max()))
         if self.window == "recent":
             return shard.last(length)[0]
-        spare = (shard.counts - length).clamp(min=0) + 1
-        return shard.stretch(key.integers(shard.clients, 1, spare)[:, 0], length)
+        return shard.random_stretch(length, key)
 
 
 @dataclass(frozen=True)

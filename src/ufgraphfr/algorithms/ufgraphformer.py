@@ -61,11 +61,7 @@ class UFGraphFormer(FormerSpec):
         """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
         if self.everyone(round_number) or not self.transformer:
             return Task(round_number, clients, {}, {})
-        shared = {"net": state["net"], **self._lasting(state)}
-        if not self.under_training:
-            # beside the graph, all that training needs of it is which items nobody has
-            unused = [name for name in shared if name.startswith("graph.") and name != COUNTS]
-            shared = {name: value for name, value in shared.items() if name not in unused}
+        shared = {"net": state["net"], **self._lasting(state, operators=bool(self.under_training))}
         if self.training.local_steps > 1:
             shared["net.scale"] = local_scale(state, self.betas)
         return Task(round_number, clients, shared, {})
@@ -79,9 +75,14 @@ class UFGraphFormer(FormerSpec):
             shared["public"] = state["public"]
         return Task(round_number, clients, shared, {})
 
-    def _lasting(self, state: State) -> dict[str, Tensor]:
-        """What devices keep once they have it: public features and the graph's operators."""
+    def _lasting(self, state: State, operators: bool = True) -> dict[str, Tensor]:
+        """What devices keep once they have it: public features, and the graph.
+
+        Without its ``operators``, what is left of it is which items nobody has.
+        """
         graph = {name: value for name, value in state.items() if name.startswith("graph.")}
+        if not operators:
+            graph = {name: value for name, value in graph.items() if name == COUNTS}
         return {"features": state["features"], "projection": state["projection"], **graph}
 
     def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.keys import Key
 from ufgraphfr.core.rows import owners, ranges
 from ufgraphfr.data.split import Split
 
@@ -80,6 +81,11 @@ class Shard:
         """Each client's items from its ``start``-th on, int64 ``[clients, length]``."""
         kept = (self.counts - start).clamp(max=length)
         return self._padded(self.ptr[:-1] + start, kept, length)
+
+    def random_stretch(self, length: int, key: Key) -> Tensor:
+        """Each client's ``length`` items in a row from a place that ``key`` draws; as `stretch`."""
+        places = (self.counts - length).clamp(min=0) + 1
+        return self.stretch(key.integers(self.clients, 1, places)[:, 0], length)
 
     def until(self, count: Tensor) -> "Shard":
         """The same clients with the oldest ``count`` items of their histories."""

@@ -23,6 +23,16 @@ INIT_STD = 0.02
 LIFT = 10.0
 
 
+def check_heads(heads: int, dim: int) -> None:
+    """What every network with attention asks of its hyper-parameters.
+
+    Raises:
+        ValueError: ``heads`` do not divide ``dim``.
+    """
+    if dim % heads:
+        raise ValueError(f"heads = {heads} must divide dim = {dim}")
+
+
 @dataclass(frozen=True)
 class Transformer:
     """Shapes of the network; weights are arguments.

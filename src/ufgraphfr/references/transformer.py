@@ -17,7 +17,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.next_item import cross_entropy
-from ufgraphfr.models.transformer import Transformer
+from ufgraphfr.models.transformer import Transformer, check_heads
 from ufgraphfr.ops.adam import Moments, adam
 from ufgraphfr.references.base import Reference
 
@@ -56,8 +56,7 @@ class CentralTransformer(Reference):
 
     @model_validator(mode="after")
     def _consistent(self) -> "CentralTransformer":
-        if self.dim % self.heads:
-            raise ValueError(f"heads = {self.heads} must divide dim = {self.dim}")
+        check_heads(self.heads, self.dim)
         return self
 
     def _network(self, clients: Shard) -> Transformer:
@@ -104,9 +103,7 @@ class CentralTransformer(Reference):
         for group in by_length.split(_GROUP):
             clients = batch.select(group)
             length = min(self.history + 1, int(clients.counts.max()))
-            spare = (clients.counts - length).clamp(min=0) + 1
-            start = key.to(Purpose.SHUFFLE).integers(clients.clients, 1, spare)[:, 0]
-            targets = clients.stretch(start, length)
+            targets = clients.random_stretch(length, key.to(Purpose.SHUFFLE))
             sites = (network.dropout_sites, length, self.dim)
             masks = dropout_masks(
                 key.to(Purpose.DROPOUT), clients.clients, *sites, rate=self.dropout
