@@ -5,6 +5,7 @@ python benchmarks/accuracy/leaderboard.py
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -206,27 +207,42 @@ def honest_section(data: str, name: str, rows: list[Row]) -> str:
     )
 
 
-def new_items_section(data: str, name: str, rows: list[Row]) -> str:
-    """New items of one data set under one protocol, the best first, chance last."""
-    rows = [row for row in rows if row.get("new_items")]
-    if not rows:
-        return ""
-    ranked = sorted(rows, key=lambda row: -row["new_items"]["ndcg@10"]["mean"])
-    chance = ["chance", share(rows[0]["new_items"]["ndcg@10 of chance"]["mean"]), "", "", ""]
-    return f"\n### New items: {data}, {name}\n\n{NEW_ITEMS}\n" + table(
-        NEW_ITEMS_COLUMNS, [*(cells(NEW_ITEMS_COLUMNS, row) for row in ranked), chance]
-    )
+@dataclass(frozen=True)
+class Strangers:
+    """A table of what training never saw, under the table of those it did.
+
+    Attributes:
+        title: before the data set's name.
+        about: below the title.
+        key: of the rows' figures.
+        order: the figure by which rows are ordered, the best first.
+        columns: of the table.
+    """
+
+    title: str
+    about: str
+    key: str
+    order: str
+    columns: tuple[Column, ...]
+
+    def section(self, data: str, name: str, rows: list[Row]) -> str:
+        """One data set under one protocol; nothing where no row has such figures."""
+        rows = [row for row in rows if row.get(self.key)]
+        if not rows:
+            return ""
+        ranked = sorted(rows, key=lambda row: -row[self.key][self.order]["mean"])
+        lines = [cells(self.columns, row) for row in ranked]
+        chance = rows[0][self.key].get(f"{self.order} of chance")
+        if chance is not None:
+            lines.append(["chance", share(chance["mean"]), "", "", ""])
+        heading = f"\n### {self.title}: {data}, {name}\n\n{self.about}\n"
+        return heading + table(self.columns, lines)
 
 
-def cold_section(data: str, name: str, rows: list[Row]) -> str:
-    """Cold users of one data set under one protocol, the best after three items first."""
-    rows = [row for row in rows if row.get("cold")]
-    if not rows:
-        return ""
-    ranked = sorted(rows, key=lambda row: -row["cold"]["ndcg@10 known=3"]["mean"])
-    return f"\n### Cold users: {data}, {name}\n\n{COLD}\n" + table(
-        COLD_COLUMNS, (cells(COLD_COLUMNS, row) for row in ranked)
-    )
+STRANGERS = (
+    Strangers("New items", NEW_ITEMS, "new_items", "ndcg@10", NEW_ITEMS_COLUMNS),
+    Strangers("Cold users", COLD, "cold", "ndcg@10 known=3", COLD_COLUMNS),
+)
 
 
 def leaky_section(data: str, rows: list[Row]) -> str:
@@ -265,8 +281,8 @@ def leaderboard(results: Path = RESULTS) -> str:
         honest = [row for row in own if row["protocol"]["negatives"] == "honest"]
         for name in sorted({split(row) for row in honest}, reverse=True):
             alike = [row for row in honest if split(row) == name]
-            page += honest_section(data, name, alike) + new_items_section(data, name, alike)
-            page += cold_section(data, name, alike)
+            page += honest_section(data, name, alike)
+            page += "".join(kind.section(data, name, alike) for kind in STRANGERS)
     for data in sorted({row["data"]["name"] for row in rows}):
         own = [row for row in rows if row["data"]["name"] == data]
         page += leaky_section(data, [r for r in own if r["protocol"]["negatives"] != "honest"])
