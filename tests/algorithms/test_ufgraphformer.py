@@ -154,14 +154,14 @@ def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
 def test_scores_are_the_blend_of_standardised_parts(checkerboard: Shard, federation_of) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     federation = federation_of(model, checkerboard).run(2)
-    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0])
+    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 1.0])
     task = model.evaluated(federation.state, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
-    assert parts.shape == (5, len(checkerboard), checkerboard.catalogue)
+    assert parts.shape == (6, len(checkerboard), checkerboard.catalogue)
     graph = standardised(model.graph.scores(federation.state, checkerboard))
     torch.testing.assert_close(parts[:3], graph)
     scores = model.score(task, checkerboard, {})
-    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4])
+    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4] + parts[5])
 
 
 def test_the_transformer_is_scored_on_top_of_the_graph(checkerboard: Shard) -> None:
@@ -170,7 +170,7 @@ def test_the_transformer_is_scored_on_top_of_the_graph(checkerboard: Shard) -> N
     # a network that says nothing leaves the graph's even mix
     state["net.mean"] = torch.zeros_like(state["net"])
     parts = model.parts(model.evaluated(state, checkerboard.clients, 9), checkerboard, {})
-    torch.testing.assert_close(parts[-1], standardised(parts[:3].mean(0)))
+    torch.testing.assert_close(parts[4], standardised(parts[:3].mean(0)))
 
 
 @pytest.mark.parametrize("local_steps", [1, 3])
@@ -219,11 +219,12 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: Shard) -> No
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [
-        ({}, 5),
+        ({}, 6),
         ({"graph": False}, 1),
-        ({"head": False}, 4),
-        ({"transformer": False}, 4),
-        ({"text": False}, 5),
+        ({"head": False}, 5),
+        ({"transformer": False}, 5),
+        ({"text": False}, 6),
+        ({"newcomers": False}, 5),
     ],
 )
 def test_every_part_has_a_switch(

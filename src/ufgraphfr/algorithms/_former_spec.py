@@ -12,6 +12,7 @@ from ufgraphfr.algorithms._graph_spec import OPERATORS, Operator
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
 from ufgraphfr.algorithms._new_items import NewItems
+from ufgraphfr.algorithms._newcomers import SUM, Newcomers
 from ufgraphfr.algorithms._personal_blend import PersonalBlend
 from ufgraphfr.algorithms._private_form import PrivateForm
 from ufgraphfr.algorithms._sequence_training import SequenceTraining
@@ -65,6 +66,9 @@ class FormerSpec(Algorithm, ABC):
     betas: tuple[float, float] = (0.9, 0.98)
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is evaluated."""
+    newcomers: Newcomers | Literal[False] = Newcomers()
+    """Whether users of whom little is known are served from what others began with; it needs the
+    graph's rounds."""
     private: PrivateForm | None = None
     """What this model becomes under a privacy budget, where its defaults do not fit."""
     personal: PersonalBlend | Literal[False] = False
@@ -106,6 +110,11 @@ class FormerSpec(Algorithm, ABC):
         )
 
     @property
+    def for_newcomers(self) -> Newcomers | None:
+        """What newcomers are served from, if anybody tells it."""
+        return self.newcomers if self.newcomers and self.graph is not False else None
+
+    @property
     def under_training(self) -> tuple[Operator, ...]:
         """The operators on top of which the Transformer trains."""
         return self.beneath if self.residual and self.graph is not False else ()
@@ -128,7 +137,7 @@ class FormerSpec(Algorithm, ABC):
     @property
     def whole(self) -> dict[str, int]:
         """See `Algorithm.whole`."""
-        return {} if self.graph is False else self.graph.whole
+        return {} if self.graph is False else {**self.graph.whole, SUM: 1}
 
     def everyone(self, round_number: int) -> bool:
         """See `Algorithm.everyone`: all clients contribute to the item graph, once."""
@@ -138,4 +147,6 @@ class FormerSpec(Algorithm, ABC):
         """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
         graph = len(OPERATORS) + (self.head is not False) if self.graph is not False else 0
         others = graph + self.transformer - 1
-        return torch.tensor([(*mix, 1.0) for mix in product(SHARES, repeat=others)])
+        # what newcomers are served from has its own share for each of them
+        last = (1.0, 1.0) if self.for_newcomers else (1.0,)
+        return torch.tensor([(*mix, *last) for mix in product(SHARES, repeat=others)])

@@ -19,6 +19,7 @@ from torch import Tensor
 from ufgraphfr.algorithms._beneath import beneath
 from ufgraphfr.algorithms._former_spec import FormerSpec
 from ufgraphfr.algorithms._graph_spec import OPERATORS
+from ufgraphfr.algorithms._newcomers import SUM
 from ufgraphfr.algorithms._projection import projection_of
 from ufgraphfr.algorithms._sequence_training import Public
 from ufgraphfr.algorithms._server_adam import begun, local_scale, stepped
@@ -44,6 +45,8 @@ class UFGraphFormer(FormerSpec):
         state: State = {"blend": self.blends()[-1], "features": features, "projection": projection}
         if self.graph is not False:
             state |= self.graph.empty(setting.items)
+        if self.for_newcomers:
+            state |= self.for_newcomers.empty(setting.items)
         if self.new_items is not None:
             state["public"] = self.new_items.public(state["features"], setting.item_text)
         if self.transformer:
@@ -73,6 +76,8 @@ class UFGraphFormer(FormerSpec):
             shared["net"] = state["net.mean"]
         if self.new_items is not None:
             shared["public"] = state["public"]
+        if self.for_newcomers:
+            shared[SUM] = state[SUM]
         return Task(round_number, clients, shared, {})
 
     def _lasting(self, state: State, operators: bool = True) -> dict[str, Tensor]:
@@ -95,6 +100,8 @@ class UFGraphFormer(FormerSpec):
         if self.graph is False or not self.everyone(task.round):
             return Update({}, no_loss, summed=True), private
         sums = self.graph.contribution(shard, task.round)
+        if self.for_newcomers and task.round == 1:
+            sums[SUM] = self.for_newcomers.contribution(shard)
         return Update({**sums}, no_loss, summed=True), private
 
     def _public(self, shared: dict[str, Tensor], sample: Tensor | None = None) -> Public:
@@ -115,6 +122,9 @@ class UFGraphFormer(FormerSpec):
         """See `Algorithm.plausible`: one history, and no more positions than it may have."""
         arrays = {name: v for name, v in report.arrays.items() if isinstance(v, Tensor)}
         if self.graph is not False and self.graph.collecting(arrays):
+            told = arrays.pop(SUM, None)
+            if told is not None and not (self.for_newcomers and self.for_newcomers.plausible(told)):
+                return False
             return self.graph.plausible(arrays, setting.items, report.round)
         count = arrays.get("count")
         most = 1 if self.training.weighting == "clients" else self.history + 1
@@ -128,7 +138,12 @@ class UFGraphFormer(FormerSpec):
         if packed not in arrays:
             if self.graph is False or not self.everyone(round_number):
                 return arrays
-            return self.graph.by_item(arrays, setting.items, round_number)
+            rest = {name: value for name, value in arrays.items() if name != SUM}
+            views = self.graph.by_item(rest, setting.items, round_number)
+            if SUM in arrays:
+                told = arrays[SUM].unflatten(1, (-1, setting.items))
+                views[SUM] = told.transpose(1, 2)
+            return views
         columns = 0 if setting.features is None else setting.features.shape[1]
         network = self.network(setting.items, min(setting.text_width, self.text_dim), columns)
         rest = {name: value for name, value in arrays.items() if name != packed}
@@ -139,6 +154,9 @@ class UFGraphFormer(FormerSpec):
         """See `Algorithm.aggregate`."""
         sums = {name: value for name, value in report.arrays.items() if isinstance(value, Tensor)}
         if self.graph is not False and self.graph.collecting(sums):
+            if self.for_newcomers and report.round == 1:
+                items = len(state["features"])
+                state = state | self.for_newcomers.collected(sums.pop(SUM), items)
             state = self.graph.collected(state, sums, report.round)
             complete = report.round == self.graph.rounds
             return self._begun(state) if complete and self.transformer else state
@@ -167,7 +185,8 @@ class UFGraphFormer(FormerSpec):
             recent, length = inputs.last(self.history)
             own = recent[:, : int(length.max())], inputs.text, length
             scores.append(standardised(self._next_item(shared, *own, scores)))
-        return torch.stack(scores)
+        parts = torch.stack(scores)
+        return self.for_newcomers.among(parts, shared, inputs) if self.for_newcomers else parts
 
     def _next_item(
         self,
@@ -219,4 +238,7 @@ class UFGraphFormer(FormerSpec):
         if self.transformer:
             seen = stretch[:, :-1], own.text, here.clamp(min=0)
             scores.append(standardised(self._next_item(shared, *seen, scores)))
+        if self.for_newcomers:
+            # who has items enough to fit weights to is none
+            scores.append(torch.zeros_like(scores[0]))
         return torch.stack(scores)

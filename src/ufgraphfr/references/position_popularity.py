@@ -7,11 +7,11 @@ among first positions: the yardstick of every cold-start claim.
 
 from typing import final
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.data.shards import Shard
+from ufgraphfr.ops.beginnings import beginnings, windows
 from ufgraphfr.references.base import Reference
 
 
@@ -25,20 +25,10 @@ class PositionPopularity(Reference):
     """Longer histories are treated as this long; later positions are thin."""
 
     def fit(self, training: Shard) -> dict[str, Tensor]:
-        """``before``: float ``[positions + 1, items]``, counts at all positions before a row's."""
-        rows = len(training.items)
-        start = torch.repeat_interleave(training.ptr[:-1], training.counts, output_size=rows)
-        position = torch.arange(rows, device=start.device) - start
-        positions = self.latest + self.window
-        early = position < positions
-        cell = position[early] * training.catalogue + training.items[early]
-        counts = torch.bincount(cell, minlength=positions * training.catalogue).float()
-        before = counts.new_zeros(positions + 1, training.catalogue)
-        torch.cumsum(counts.view(positions, -1), 0, out=before[1:])
-        return {"before": before}
+        """``next``: float ``[latest + 1, items]``, counts in the window of each length."""
+        own = training.ptr, training.items, training.catalogue
+        return {"next": windows(beginnings(*own, self.latest + self.window), self.window)}
 
     def score(self, fitted: dict[str, Tensor], inputs: Shard) -> Tensor:
         """The counts of each client's window."""
-        length = inputs.counts.clamp(max=self.latest)
-        before = fitted["before"]
-        return before[length + self.window] - before[length]
+        return fitted["next"][inputs.counts.clamp(max=self.latest)]

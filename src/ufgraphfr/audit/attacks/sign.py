@@ -19,12 +19,11 @@ class Sign(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        items = recording.prepared.setting.items
         measured = {
             name: [self._separated(upload, name, recording) for upload in recording.last(name)]
-            # pairs of items have no sides
             for name in by_table(recording)
-            if all(u.tables[name].shape[1] != items for u in recording.last(name))
+            # counts have no sides
+            if any(bool((upload.tables[name] < 0).any()) for upload in recording.last(name))
         }
         return upload_findings(measured, "liked among moved rows")
 
