@@ -123,17 +123,18 @@ class SequenceTraining(Spec):
         self, public: Public, shard: Shard, key: Key, history: int, each: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Gradient (each client's mean, or the weighted sum), losses, and positions trained on."""
-        weights = public.net.detach()
-        total, losses = None, []
+        weights, losses = public.net.detach(), []
+        total: Tensor | None = None
+        gradient: Tensor | None = None
         for step in range(self.local_steps):
             batch = self._batch(public, shard, key, history, step)
             if not each:
                 return self._summed(public, batch)
+            if gradient is not None and public.scale is not None:
+                moved = torch.mul(public.scale, gradient).clamp_(-FARTHEST, FARTHEST)
+                weights = torch.sub(weights, moved, alpha=self.local_lr)
             gradient, loss = _each(public, weights, batch)
             losses.append(loss)
-            if public.scale is not None:
-                moved = (public.scale * gradient).clamp(-FARTHEST, FARTHEST)
-                weights = weights - self.local_lr * moved
             total = gradient if total is None else total.add_(gradient)
         assert total is not None
         return total.div_(self.local_steps), torch.stack(losses).mean(0), batch.length
