@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.algorithms._sparse_graph import narrow
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
@@ -41,7 +42,7 @@ class Newcomers(Spec):
     def contribution(self, shard: Shard) -> Tensor:
         """What these clients add, whole numbers ``[places * items]``, summed over them."""
         own = shard.ptr, shard.items, shard.catalogue
-        return beginnings(*own, self.places).flatten()
+        return narrow(beginnings(*own, self.places).flatten(), len(shard))
 
     def plausible(self, contribution: Tensor) -> bool:
         """Whether one client could have sent this: one item a place, from the first on."""
