@@ -12,6 +12,7 @@ from torch import Tensor
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.low_rank import LowRank
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.data.shards import build
@@ -355,6 +356,46 @@ def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
                 ("shape", replace(value, blocks=value.blocks.flip(0))),
                 ("shape", replace(value, blocks=value.blocks.long())),
             ]
+    for reason, forged in broken:
+        with pytest.raises(RejectedReply) as refused:
+            check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)
+        assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("codec", ["float32", "bfloat16", "int8"])
+def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, shard):
+    upload = UploadSpec(codec=codec, rank=1)
+    simulation, border, setting = federation("ufgraphformer", shard)
+    simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
+    border = replace(border, upload=upload)
+    state = with_graph(simulation, setting)
+    task = simulation.algorithm.broadcast(state, shard.clients, 9)
+    expected = border.expected(task.select(torch.tensor([0])), shard.clients)
+    report = simulation.answer(task, Key(setting.seed, 9))
+    check(report, expected)
+    back = decode_report(encode_report(report))
+    check(back, expected)
+    value = report.arrays["gradient"]
+    assert isinstance(value, LowRank)
+    assert torch.equal(back.arrays["gradient"].dense(), value.dense())
+    first, *rest = value.matrices
+    moved = (first[0] + 1, *first[1:])
+    broken = [
+        ("arrays", replace(value, rank=2)),
+        ("arrays", replace(value, size=value.size + 1)),
+        ("arrays", replace(value, matrices=(moved, *rest))),
+        ("arrays", value.numbers),
+        ("arrays", value.dense()),
+    ]
+    if isinstance(value.numbers, Tensor):
+        huge = torch.full_like(value.numbers, 3e38)
+        broken += [
+            ("shape", replace(value, numbers=value.numbers[:, 1:])),
+            ("not-finite", replace(value, numbers=value.numbers * torch.inf)),
+            ("not-finite", replace(value, numbers=huge)),
+        ]
+    else:
+        broken += [("shape", replace(value, numbers=replace(value.numbers, bits=4)))]
     for reason, forged in broken:
         with pytest.raises(RejectedReply) as refused:
             check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)

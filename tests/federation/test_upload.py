@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.low_rank import LowRank
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.quantised import Quantised
 from ufgraphfr.core.rows import Rows
@@ -131,6 +132,41 @@ def test_a_holders_sum_is_rounded_once(codec: str, bytes_each: float) -> None:
 def test_a_holders_clients_still_clip_themselves() -> None:
     assert UploadSpec(codec="int4", clip=2.0).bounds == UploadSpec(clip=2.0)
     assert UploadSpec(codec="int4", share=0.5).bounds is None
+
+
+MATRICES = {"weights": ((0, 40, 10),)}
+
+
+@pytest.mark.parametrize(("codec", "bytes_each"), [("float32", 4), ("bfloat16", 2), ("int4", 0.5)])
+def test_of_low_rank_a_matrix_takes_the_bytes_of_its_factors(codec: str, bytes_each: float) -> None:
+    arrays = {name: value.flatten(1) for name, value in update().items()}
+    sent = UploadSpec(codec=codec, rank=2).prepared({**arrays}, CLIENTS, KEY, MATRICES)
+    report = Report(1, CLIENTS, sent, False, torch.zeros(3))
+    payload = encode_report(report)
+    assert len(payload) < 3 * 2 * (40 + 10) * bytes_each + 1000
+    back = decode_report(payload).total().arrays["weights"]
+    assert isinstance(back, Tensor)
+    assert torch.equal(back, report.total().arrays["weights"])
+    scale, step = float(arrays["weights"].abs().max()), {"float32": 0, "bfloat16": 0.02, "int4": 1}
+    exact = UploadSpec(rank=2).prepared({**arrays}, CLIENTS, KEY, MATRICES)["weights"]
+    assert isinstance(exact, LowRank)
+    assert float((back - exact.total()).abs().max()) <= step[codec] * scale
+    # a holder's sum may have any rank: it is cut to the same one
+    (total,) = (value.sum(0) for name, value in arrays.items() if name == "weights")
+    sums = Report(1, CLIENTS, {"weights": total}, True, torch.zeros(3))
+    held = UploadSpec(codec=codec, rank=2).of_sum(sums, 7, KEY, MATRICES)
+    found = decode_report(encode_report(held)).total().arrays["weights"]
+    assert isinstance(found, Tensor)
+    assert found.shape == total.shape
+    kept = torch.linalg.svdvals(found.view(40, 10))
+    assert float(kept[2]) < 1e-4 * float(kept[0])
+
+
+def test_a_rank_needs_matrices_and_whole_updates() -> None:
+    with pytest.raises(InputError, match=r"rank = 2: this algorithm uploads no matrices"):
+        UploadSpec(rank=2).prepared(update(), CLIENTS, KEY)
+    with pytest.raises(ValueError, match=r"share = 0\.5 would leave out parts of products"):
+        UploadSpec(codec="int8", share=0.5, rank=2)
 
 
 def test_changed_rows_are_refused() -> None:

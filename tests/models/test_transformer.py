@@ -106,3 +106,16 @@ def test_dropout_reaches_every_site(params: Params) -> None:
         only = torch.ones_like(masks)
         only[site] = masks[site]
         assert not torch.allclose(NET.states(params, items, text, only), plain)
+
+
+def test_matrices_lie_where_the_weights_are_laid_out() -> None:
+    network = Transformer(7, 5, 4, 6, 2, 1, 3, text=True, columns=2)
+    vector = torch.arange(float(network.size))
+    named = {name: view for name, view in network.named(vector).items() if view.dim() == 2}
+    found = [
+        vector[at : at + rows * columns].view(rows, columns)
+        for at, rows, columns in network.matrices
+    ]
+    assert len(found) == len(named) == 8
+    for matrix, view in zip(found, named.values(), strict=True):
+        assert torch.equal(matrix, view)

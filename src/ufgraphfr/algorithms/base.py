@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.low_rank import Matrix
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.core.rows import Rows
@@ -124,6 +125,10 @@ class Algorithm(Spec, ABC):
             are views but what has no rows to view.
         """
         return arrays
+
+    def matrices(self, task: Task) -> dict[str, tuple[Matrix, ...]]:
+        """Where flat arrays of the answers to a task hold matrices, by the arrays' names."""
+        return {}
 
     def everyone(self, round_number: int) -> bool:
         """Whether this round asks every client once, whatever the size of a cohort."""

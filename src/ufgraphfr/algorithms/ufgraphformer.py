@@ -25,6 +25,7 @@ from ufgraphfr.algorithms._sequence_training import Public
 from ufgraphfr.algorithms._server_adam import begun, local_scale, stepped
 from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.low_rank import Matrix
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.transformer import with_item_vectors
@@ -129,6 +130,12 @@ class UFGraphFormer(FormerSpec):
         count = arrays.get("count")
         most = 1 if self.training.weighting == "clients" else self.history + 1
         return count is None or bool(((count >= 1) & (count <= most)).all())
+
+    def matrices(self, task: Task) -> dict[str, tuple[Matrix, ...]]:
+        """See `Algorithm.matrices`: those of the Transformer."""
+        if "net" not in task.shared:
+            return {}
+        return {"gradient": self._public(task.shared).network.matrices}
 
     def unpacked(
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.low_rank import LowRank
 from ufgraphfr.core.quantised import Quantised
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.tables import Tables
@@ -20,8 +21,9 @@ Private = dict[str, Tensor]
 State = dict[str, Tensor]
 """The server's memory between rounds."""
 
-Uploaded: TypeAlias = Tensor | Rows | Quantised
-"""One array of an answer: dense, the changed rows of tables, or on a coarse grid."""
+Uploaded: TypeAlias = Tensor | Rows | Quantised | LowRank
+"""One array of an answer: dense, the changed rows of tables, on a coarse grid, or with its matrices
+as products of thin ones."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Report:
         if len(self.clients) != 1:
             raise ValueError("a sum over clients cannot be taken apart")
         own: dict[str, Uploaded] = {
-            name: value[None] for name, value in self.arrays.items() if isinstance(value, Tensor)
+            name: value[None] if isinstance(value, Tensor) else value
+            for name, value in self.arrays.items()
         }
         return replace(self, arrays=own, summed=False)
 
@@ -139,12 +142,15 @@ def _join(parts: list[Uploaded], place: tuple[Tensor, ...], summed: bool) -> Upl
     """One array of many; part p's clients go to ``place[p]``."""
     rows = [part for part in parts if isinstance(part, Rows)]
     coarse = [part for part in parts if isinstance(part, Quantised)]
+    thin = [part for part in parts if isinstance(part, LowRank)]
     tensors = [part for part in parts if isinstance(part, Tensor)]
     parts.clear()
     if rows:
         return Rows.cat(rows, place)
     if coarse:
         return Quantised.cat(coarse).select(torch.cat(place).argsort())
+    if thin:
+        return LowRank.cat(thin).select(torch.cat(place).argsort())
     if summed:
         return torch.stack(tensors).sum(0)
     return torch.cat(tensors)[torch.cat(place).argsort()]

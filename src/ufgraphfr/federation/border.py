@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.low_rank import LowRank, Matrix
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.quantised import BLOCK, Quantised
 from ufgraphfr.core.rows import Rows
@@ -78,6 +79,7 @@ class Form:
         dtype: of floats.
         bits: of a level, where floats travel on a coarse grid; 0 where they do not.
         blocks: of a coarse grid, which of its blocks travel; None for all.
+        layout: of matrices as products of thin ones, whose numbers the rest describes; or None.
     """
 
     rows: bool
@@ -87,6 +89,7 @@ class Form:
     dtype: torch.dtype = torch.float32
     bits: int = 0
     blocks: Tensor | None = None
+    layout: tuple[int, tuple[Matrix, ...], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,10 @@ def check(report: Report, expected: Expected) -> None:
         raise RejectedReply("arrays")
     for name, form in expected.arrays.items():
         value = report.arrays[name]
+        thin = value if isinstance(value, LowRank) else None
+        if (thin.layout if thin else None) != form.layout:
+            raise RejectedReply("arrays")
+        value = value.numbers if isinstance(value, LowRank) else value
         if isinstance(value, Rows):
             _check_rows(value, form, report)
             values = value.values
@@ -158,6 +165,10 @@ def check(report: Report, expected: Expected) -> None:
             values = value
         else:
             raise RejectedReply("dtype")
+        if thin is not None:
+            # finite factors may have a product that is not
+            value = thin.dense()
+            values = torch.cat((values.flatten(), value.flatten()))
         if form.floating and not bool(torch.isfinite(values).all()):
             raise RejectedReply("not-finite")
         if not form.signed and bool((values < 0).any()):
@@ -202,7 +213,9 @@ def _check_array(value: Tensor, form: Form, report: Report) -> None:
     if form.rows or form.bits:
         raise RejectedReply("arrays")
     _check_dtype(value, form)
-    leading = () if report.summed else (len(report.clients),)
+    leading: tuple[int, ...] = (1 if report.summed else len(report.clients),)
+    if report.summed and form.layout is None:
+        leading = ()
     if tuple(value.shape) != (*leading, *form.shape):
         raise RejectedReply("shape")
 

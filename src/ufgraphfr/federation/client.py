@@ -54,7 +54,7 @@ def respond(
     # a loss tells about its client's data, and no budget pays for it
     loss = torch.zeros_like(update.loss) if mechanism.accounted else update.loss
     if upload is not None and not update.summed:
-        ready = upload.prepared(arrays, task.clients, key)
+        ready = upload.prepared(arrays, task.clients, key, algorithm.matrices(task))
         # what travels are the clients' own updates: their sum is no longer on the grid
         return Report(task.round, task.clients, ready, False, loss), after
     report = Report(task.round, task.clients, {**arrays}, update.summed, loss)

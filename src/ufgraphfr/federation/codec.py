@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ufgraphfr.core import bits
+from ufgraphfr.core.low_rank import LowRank
 from ufgraphfr.core.messages import Report, Task, Uploaded
 from ufgraphfr.core.quantised import BLOCK, Quantised
 from ufgraphfr.core.rows import Rows
@@ -53,7 +54,10 @@ def encode_report(report: Report, whole: dict[str, int] | None = None) -> bytes:
         "loss": report.loss,
         "summed": torch.tensor(report.summed),
     }
-    for name, value in report.arrays.items():
+    for name, sent in report.arrays.items():
+        value = sent.numbers if isinstance(sent, LowRank) else sent
+        if isinstance(sent, LowRank):
+            arrays[f"low/{name}"] = torch.tensor([(sent.rank, sent.size, 0), *sent.matrices])
         if isinstance(value, Rows):
             arrays[f"rows/{name}"] = value.dense()
         elif isinstance(value, Quantised):
@@ -90,9 +94,18 @@ def decode_report(payload: bytes) -> Report:
     for label, packed in _under("coarse/", arrays).items():
         width, name = label.split("/", 1)
         values[name] = _grid(packed, int(width), name, arrays)
+    for name, layout in _under("low/", arrays).items():
+        values[name] = _low_rank(values[name], layout)
     return Report(
         int(arrays["round"]), arrays["clients"], values, bool(arrays["summed"]), arrays["loss"]
     )
+
+
+def _low_rank(numbers: Uploaded, layout: Tensor) -> LowRank:
+    (rank, size, _), *matrices = map(tuple, layout.tolist())
+    if not isinstance(numbers, Tensor | Quantised):
+        raise TypeError("factors of matrices are numbers")
+    return LowRank(numbers, rank, tuple(matrices), size)
 
 
 def _grid(packed: Tensor, width: int, name: str, arrays: dict[str, Tensor]) -> Quantised:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.low_rank import LowRank
 from ufgraphfr.core.messages import Report, Task, Uploaded
 from ufgraphfr.core.quantised import Quantised
 from ufgraphfr.core.rows import Rows
@@ -58,7 +59,7 @@ class Border:
         specimen, _ = respond(algorithm, self.mechanism, task, invented, private, key, own, apart)
         specimen = specimen.apart() if apart else specimen
         if self.holders and self.upload is not None:
-            specimen = self.upload.of_sum(specimen, 0, key)
+            specimen = self.upload.of_sum(specimen, 0, key, self.algorithm.matrices(task))
         return Expected(
             round=task.round,
             clients=clients,
@@ -76,7 +77,7 @@ class Border:
         if self.defence is None or report.summed:
             return report
         arrays: dict[str, Uploaded] = {
-            name: value.dense() if isinstance(value, Quantised) else value
+            name: value.dense() if isinstance(value, Quantised | LowRank) else value
             for name, value in report.arrays.items()
         }
         kept = self.defence.combine(replace(report, arrays=arrays), self.algorithm, self.setting)
@@ -84,6 +85,9 @@ class Border:
 
 
 def _form(value: Uploaded, summed: bool) -> Form:
+    if isinstance(value, LowRank):
+        # its numbers have a row for each client, and are never sums of those
+        return replace(_form(value.numbers, summed=False), layout=value.layout)
     if isinstance(value, Quantised):
         return Form(False, True, value.shape, bits=value.bits, blocks=value.blocks)
     values = value.values if isinstance(value, Rows) else value

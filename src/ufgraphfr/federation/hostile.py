@@ -63,4 +63,6 @@ class Hostile:
         if upload is None or not all(isinstance(v, Tensor) for v in forged.arrays.values()):
             return forged
         dense = {name: v for name, v in forged.arrays.items() if isinstance(v, Tensor)}
-        return replace(forged, arrays=upload.prepared({**dense}, task.clients, key))
+        return replace(
+            forged, arrays=upload.prepared({**dense}, task.clients, key, algorithm.matrices(task))
+        )

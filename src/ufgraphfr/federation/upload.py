@@ -6,7 +6,7 @@ bytes.
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from pydantic import Field, model_validator
@@ -14,11 +14,14 @@ from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.low_rank import LowRank, Matrix
 from ufgraphfr.core.messages import Report, Uploaded
 from ufgraphfr.core.quantised import BLOCK, Quantised
 from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 
+Matrices: TypeAlias = dict[str, tuple[Matrix, ...]]
+"""Where arrays of an update hold matrices, by their names."""
 _BITS = {"int8": 8, "int4": 4}
 _FEW = 64
 """Arrays up to this many numbers (counts, biases of a head) travel as they are."""
@@ -38,8 +41,17 @@ class UploadSpec(Spec):
     and the same for every client, so that what is left out tells nothing. The rest of the model
     stays as it is in that round."""
 
+    rank: int | None = Field(None, ge=1)
+    """Each matrix of an update travels as the product of two with so many columns, the best such
+    approximation, which the codec then rounds; None for whole matrices."""
+
     @model_validator(mode="after")
-    def _of_blocks(self) -> "UploadSpec":
+    def _consistent(self) -> "UploadSpec":
+        if self.share < 1 and self.rank is not None:
+            raise ValueError(
+                f"share = {self.share} would leave out parts of products: with rank = {self.rank} "
+                f"lower the rank instead"
+            )
         if self.share < 1 and self.codec not in _BITS:
             raise ValueError(f"share = {self.share} goes with codec = {' or '.join(_BITS)}")
         return self
@@ -49,27 +61,34 @@ class UploadSpec(Spec):
         """What is left for a client to do whose update is added to others' where it is."""
         return None if self.clip is None else UploadSpec(clip=self.clip)
 
-    def of_sum(self, report: Report, holder: int, key: Key) -> Report:
+    def of_sum(
+        self, report: Report, holder: int, key: Key, matrices: Matrices | None = None
+    ) -> Report:
         """What travels of a sum over the clients of one data holder.
 
         Args:
             report: the sum.
             holder: a number of its own, for the rounding.
             key: seed and round of the rounding.
+            matrices: of each array that holds some.
         """
         alone = torch.tensor([holder])
         arrays: dict[str, Uploaded] = {}
         for part, (name, value) in enumerate(sorted(report.arrays.items())):
             large = isinstance(value, Tensor) and value.numel() > _FEW
             if isinstance(value, Tensor) and large and value.is_floating_point():
-                sent = self._rounded(value[None], alone, key, part)
+                sent = self._coded(value[None], alone, key, part, (matrices or {}).get(name))
                 arrays[name] = sent[0] if isinstance(sent, Tensor) else sent
             else:
                 arrays[name] = value
         return replace(report, arrays=arrays)
 
     def prepared(
-        self, arrays: dict[str, Tensor | Rows], clients: Tensor, key: Key
+        self,
+        arrays: dict[str, Tensor | Rows],
+        clients: Tensor,
+        key: Key,
+        matrices: Matrices | None = None,
     ) -> dict[str, Uploaded]:
         """What travels of each client's update.
 
@@ -77,9 +96,11 @@ class UploadSpec(Spec):
             arrays: each ``[clients, ...]``; small ones travel as they are.
             clients: int64 ``[clients]``.
             key: seed and round of the rounding.
+            matrices: of each array that holds some.
 
         Raises:
-            InputError: an array is given as the changed rows of a table.
+            InputError: an array is given as the changed rows of a table, or there are no matrices
+                to be of a ``rank``.
         """
         ready: dict[str, Uploaded] = {}
         for part, (name, value) in enumerate(sorted(arrays.items())):
@@ -91,7 +112,8 @@ class UploadSpec(Spec):
             if value[0].numel() <= _FEW:
                 ready[name] = value
             else:
-                ready[name] = self._rounded(self._clipped(value), clients, key, part)
+                bounded = self._clipped(value)
+                ready[name] = self._coded(bounded, clients, key, part, (matrices or {}).get(name))
         return ready
 
     def _clipped(self, value: Tensor) -> Tensor:
@@ -101,6 +123,25 @@ class UploadSpec(Spec):
         factor = (self.clip / length.clamp(min=self.clip)).to(value.dtype)
         bounded: Tensor = value * factor.view(-1, *[1] * (value.dim() - 1))
         return bounded
+
+    def _coded(
+        self,
+        value: Tensor,
+        clients: Tensor,
+        key: Key,
+        part: int,
+        matrices: tuple[Matrix, ...] | None,
+    ) -> Tensor | Quantised | LowRank:
+        if self.rank is None:
+            return self._rounded(value, clients, key, part)
+        if matrices is None:
+            raise InputError(
+                f"[federation.upload] rank = {self.rank}: this algorithm uploads no matrices of a "
+                f"shared model; leave it out"
+            )
+        thin = LowRank.of(value, matrices, self.rank)
+        assert isinstance(thin.numbers, Tensor)
+        return replace(thin, numbers=self._rounded(thin.numbers, clients, key, part))
 
     def _rounded(self, value: Tensor, clients: Tensor, key: Key, part: int) -> Tensor | Quantised:
         if self.codec == "float32":

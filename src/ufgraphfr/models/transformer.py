@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ufgraphfr.core.low_rank import Matrix
+
 Params = dict[str, Tensor]
 
 INIT_STD = 0.02
@@ -93,6 +95,16 @@ class Transformer:
                 f"{block}.down.bias": (dim,),
             }
         return shapes | {"last.gain": (dim,), "last.shift": (dim,)}
+
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Where one vector of all weights holds those that are matrices."""
+        found, start = list[Matrix](), 0
+        for shape in self.shapes.values():
+            if len(shape) == 2:
+                found.append((start, *shape))
+            start += math.prod(shape)
+        return tuple(found)
 
     @property
     def size(self) -> int:

@@ -122,7 +122,9 @@ class Duties:
         if self.mechanism.accounted:
             # the ledger pays here, before anything is kept or sent
             return self.mechanism.finalize(total, key)
-        return total if upload is None else upload.of_sum(total, int(held.numbers[0]), key)
+        if upload is None:
+            return total
+        return upload.of_sum(total, int(held.numbers[0]), key, algorithm.matrices(task))
 
     def evaluate(self, request: Envelope) -> Envelope:
         """Sums of metrics over the users."""
