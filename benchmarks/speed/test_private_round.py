@@ -1,0 +1,47 @@
+"""One round of `fedmf` on MovieLens-100K, without and with a guarantee: clipping and noise."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.keys import Key
+from ufgraphfr.experiment.config import build
+from ufgraphfr.experiment.guarding import opened
+from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.privacy.accounted.ledger import Ledger
+
+ROUNDS = 10
+MECHANISMS: dict[str, dict[str, Any]] = {
+    "none": {"kind": "none"},
+    "central-jdp": {"kind": "central-jdp", "epsilon": 8, "clip": 30.0},
+}
+
+
+@pytest.mark.parametrize("kind", MECHANISMS)
+@pytest.mark.benchmark(group="one round of fedmf on MovieLens-100K", timer=time.process_time)
+def test_private_round(benchmark: Callable[..., Any], prepared: Prepared, kind: str) -> None:
+    experiment = build(
+        {
+            "data": {"kind": "ml-100k"},
+            "algorithm": {"kind": "fedmf"},
+            "federation": {"rounds": ROUNDS},
+            "privacy": MECHANISMS[kind],
+        }
+    )
+    model = experiment.model
+    assert isinstance(model, Algorithm)
+    clients = torch.from_numpy(prepared.split.warm)
+    mechanism = opened(experiment, model, len(clients), Ledger(None))
+    store = MemoryStore(model.init_private(prepared.setting, prepared.shard))
+    simulation = Simulation(model, mechanism, prepared.shard, store, experiment.federation.chunk)
+    state, spec = model.init_server(prepared.setting), experiment.federation
+    going = rounds(model, mechanism, Local(simulation), spec, clients, state, Key(0))
+    next(going)
+    benchmark.pedantic(next, args=(going,), rounds=ROUNDS - 1)
