@@ -34,6 +34,10 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         },
     },
 }
+ALGORITHMS["compressed"] = {
+    **ALGORITHMS["ufgraphformer"],
+    "federation": {"rounds": 3, "cohort": 20, "upload": {"codec": "int4"}},
+}
 
 
 @pytest.fixture(scope="session")

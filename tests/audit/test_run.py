@@ -31,6 +31,16 @@ def test_figures_and_plots_are_written_and_the_model_is_left_alone(folder):
         assert (folder / name).read_bytes() == content
 
 
+def test_compressed_uploads_are_attacked_and_hide_little(finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished("compressed"), copy)
+    done = audit(copy, ("support", "attributes", "poisoning"), rounds=2, victims=5)
+    assert {line.attack for line in done.lines} == {"support", "attributes", "poisoning"}
+    exactly = [line for line in done.lines if "exactly" in line.finding.measure]
+    # a guess among all profiles is right once in thousands of times
+    assert [line.finding.value > 0.5 for line in exactly] == [True]
+
+
 def test_without_matplotlib_there_are_no_plots_and_that_is_told(folder, monkeypatch, caplog):
     real = builtins.__import__
 

@@ -54,15 +54,20 @@ class Recorder:
     ) -> Iterator[Answer]:
         """See `Transport.exchange`."""
         watched = torch.isin(cohort, self.victims)
-        algorithm = self.simulation.algorithm
         # few at a time: a contribution to an item graph is large
         for clients in cohort[watched].split(FEW) if bool(watched.any()) else ():
             report = self.simulation.apart(task_for(clients), key)
             for place in torch.arange(len(report.clients)).split(1):
                 self._keep(report.select(place))
-            yield Answer(report.total() if algorithm.release == "sum" else report, 0.0, 0.0)
+            yield Answer(report.total() if self._summed(report) else report, 0.0, 0.0)
         if not bool(watched.all()):
             yield from Local(self.simulation).exchange(task_for, cohort[~watched], key)
+
+    def _summed(self, report: Report) -> bool:
+        """Whether all others' answers of the round arrive summed."""
+        algorithm, upload = self.simulation.algorithm, self.simulation.upload
+        compressed = upload is not None and not algorithm.everyone(report.round)
+        return algorithm.release == "sum" and not compressed
 
     def _keep(self, report: Report) -> None:
         """What one client sent."""
