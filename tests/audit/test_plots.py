@@ -12,7 +12,7 @@ GUARANTEE = f"user-level (1, 1e-05)-joint differential privacy (zero-out adjacen
 
 
 def test_no_title_or_label_reaches_the_edge(tmp_path):
-    measure = "AUC of telling clients in from clients out"
+    measure = "own items from rows that move more with the client than in those without it: AUC"
     points = {"in": (0.1, 0.7, 0.9), "out": (0.0, 0.2, 0.3)}
     found = Finding("broadcast", measure, 0.55, 0.5, 0.5, bounded=True, points=points)
     shown = (judged("canaries", "?", found, PROMISE),)

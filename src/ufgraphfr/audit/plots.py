@@ -31,9 +31,10 @@ def draw(audit: Audit, folder: Path) -> list[Path]:
             _bar(axes, place, line)
         axes.set_yticks(list(places), [_label(line) for line in bars], fontsize=7)
         axes.set_xlim(0, 1.02)
-        # over the figure, not over the axes: what is promised takes more than their width
+        # of the figure, not of the axes, whose width long names of figures take away
         figure.suptitle(textwrap.fill(f"{audit.name}: {audit.guarantee}", LINE), fontsize=8)
-        axes.set_xlabel("found (bar), chance (grey line), ceiling of the promise (red line)")
+        marks = "found (bar), chance (grey line), ceiling of the promise (red line)"
+        figure.supxlabel(marks, fontsize=8)
         written.append(folder / "audit.png")
         figure.savefig(written[-1], dpi=120)
     for line in audit.lines:
