@@ -21,9 +21,9 @@ from ufgraphfr.federation.defences.base import Defence
 class RowCap(Defence):
     """Rows no longer than ``factor`` times the median client's longest."""
 
-    factor: float = Field(0.03, gt=0)
+    factor: float = Field(0.05, gt=0)
     """Of the median client's longest row. A client's rows differ in length a hundredfold; at 1 few
-    attackers suffice to lift an item, at .03 the honest model is as good (docs/audits.md)."""
+    attackers suffice to lift an item, at .05 the honest model is nearly as good (docs/audits.md)."""
 
     def combine(self, report: Report, algorithm: Algorithm, setting: Setting) -> Report:
         """See `Defence.combine`."""
