@@ -23,7 +23,7 @@ class RowCap(Defence):
 
     factor: float = Field(0.05, gt=0)
     """Of the median client's longest row. A client's rows differ in length a hundredfold; at 1 few
-    attackers suffice to lift an item, at .05 the honest model is nearly as good (docs/audits.md)."""
+    attackers suffice to lift an item; at .05 the honest model is almost as good (see audits.md)."""
 
     def combine(self, report: Report, algorithm: Algorithm, setting: Setting) -> Report:
         """See `Defence.combine`."""
