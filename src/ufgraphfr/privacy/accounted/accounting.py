@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import dp_accounting
-from dp_accounting import pld, rdp
-
 from ufgraphfr.core.errors import InputError
 
 LEAST_NOISE, MOST_NOISE = 1e-2, 1e4
@@ -50,12 +47,12 @@ def accountant_name() -> str:
 
 def noise_of(epsilon: float, delta: float) -> float:
     """Standard deviation of one release of sensitivity 1, exact (Balle and Wang, ICML 2018)."""
-    return float(dp_accounting.get_sigma_gaussian(epsilon, delta))
+    return float(_library().get_sigma_gaussian(epsilon, delta))
 
 
 def epsilon_of(noise: float, delta: float) -> float:
     """The epsilon of one release of sensitivity 1 with this noise, the inverse of `noise_of`."""
-    return float(dp_accounting.get_epsilon_gaussian(noise, delta))
+    return float(_library().get_epsilon_gaussian(noise, delta))
 
 
 def multipliers(parts: Sequence[Gaussian], epsilon: float, delta: float) -> tuple[float, ...]:
@@ -99,7 +96,7 @@ def feasible(parts: Sequence[Gaussian], delta: float) -> tuple[float, float]:
 def spent(parts: Sequence[Gaussian], noise: Sequence[float], delta: float) -> float:
     """The epsilon of all releases together."""
     if any(part.secret for part in parts):
-        account = pld.PLDAccountant()
+        account = _library().pld.PLDAccountant()
         account.compose(_event(parts, noise))
         return float(account.get_epsilon(delta))
     mu_squared = sum(part.participations / z**2 for part, z in zip(parts, noise, strict=True))
@@ -114,24 +111,32 @@ def _amplified(
     def event(z: float) -> Any:
         return _event(parts, [*noise[:place], z, *noise[place + 1 :]])
 
+    library = _library()
     calibrate = functools.partial(
-        dp_accounting.calibrate_dp_mechanism,
+        library.calibrate_dp_mechanism,
         make_event_from_param=event,
         target_epsilon=epsilon,
         target_delta=delta,
     )
-    wide = dp_accounting.ExplicitBracketInterval(LEAST_NOISE * 10, max(noise[place], 1.0) * 4)
+    wide = library.ExplicitBracketInterval(LEAST_NOISE * 10, max(noise[place], 1.0) * 4)
     # RDP is an upper bound of the cost, so its answer is noise enough, and PLD's lies below it
-    enough = calibrate(rdp.RdpAccountant, bracket_interval=wide, tol=1e-3)
-    near = dp_accounting.ExplicitBracketInterval(enough / 2, enough * 1.01)
-    return float(calibrate(pld.PLDAccountant, bracket_interval=near, tol=1e-4))
+    enough = calibrate(library.rdp.RdpAccountant, bracket_interval=wide, tol=1e-3)
+    near = library.ExplicitBracketInterval(enough / 2, enough * 1.01)
+    return float(calibrate(library.pld.PLDAccountant, bracket_interval=near, tol=1e-4))
 
 
 def _event(parts: Sequence[Gaussian], noise: Sequence[float]) -> Any:
-    events = []
+    library, events = _library(), []
     for part, z in zip(parts, noise, strict=True):
-        one = dp_accounting.GaussianDpEvent(z)
+        one = library.GaussianDpEvent(z)
         if part.secret:
-            one = dp_accounting.PoissonSampledDpEvent(part.rate, one)
-        events.append(dp_accounting.SelfComposedDpEvent(one, part.participations))
-    return dp_accounting.ComposedDpEvent(events)
+            one = library.PoissonSampledDpEvent(part.rate, one)
+        events.append(library.SelfComposedDpEvent(one, part.participations))
+    return library.ComposedDpEvent(events)
+
+
+def _library() -> Any:
+    """dp-accounting, imported when a budget first asks: with it comes scipy, 70 MB and a second."""
+    import dp_accounting
+
+    return dp_accounting
