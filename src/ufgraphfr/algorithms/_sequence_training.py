@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.func import grad_and_value, vmap
+from torch.func import vmap
 
 from ufgraphfr.algorithms.base import Update
 from ufgraphfr.core.keys import Key, Purpose
@@ -187,7 +187,10 @@ class _Batch:
 def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
     """Each client's gradient of its mean loss, ``[clients, size]``, and that loss.
 
-    Weights that all clients share, ``[size]``, are not written out for each of them.
+    Args:
+        public: shapes.
+        weights: ``[size]``, shared, or each client's own, ``[clients, size]``.
+        batch: what is trained on.
     """
 
     def loss(
@@ -195,17 +198,12 @@ def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tenso
     ) -> Tensor:
         return _losses(public, public.params(own), targets, text, dropout, outside).sum()
 
-    along = (
-        0 if weights.dim() == 2 else None,
-        0,
-        0,
-        _second(batch.dropout),
-        _second(batch.outside),
-    )
-    gradient, total = vmap(grad_and_value(loss), in_dims=along)(
-        weights, batch.targets, batch.text, batch.dropout, batch.outside
-    )
-    return gradient.div_(batch.length[:, None]), total / batch.length
+    # a client's loss depends on its own row alone; `torch.func.grad` would import a compiler
+    own = weights.expand(len(batch.targets), -1).detach().requires_grad_()
+    along = (0, 0, 0, _second(batch.dropout), _second(batch.outside))
+    total = vmap(loss, in_dims=along)(own, batch.targets, batch.text, batch.dropout, batch.outside)
+    (gradient,) = torch.autograd.grad(total.sum(), own)
+    return gradient.div_(batch.length[:, None]), total.detach() / batch.length
 
 
 def _losses(
