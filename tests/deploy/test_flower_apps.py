@@ -22,6 +22,7 @@ def _engine(monkeypatch):
 
 
 CHUNKS = [b"header", b"", b"x" * 100]
+REQUESTS = {node: Envelope("train", "", "run", 1, node, "n", parts=(b"a",)) for node in NODES}
 
 
 def test_records_hold_the_chunks():
@@ -89,12 +90,12 @@ class Grid:
 @contextmanager
 def asked(grid, seconds=5.0):
     post = FlowerPost(grid, {1: NODES[0], 2: NODES[1]})
-    yield dict(post.ask({NODES[0]: [b"a"], NODES[1]: [b"b"]}, 1, seconds))
+    yield dict(post.ask(NODES, REQUESTS.__getitem__, 1, seconds))
 
 
 def test_every_node_gets_its_own_message():
     with asked(Grid()) as found:
-        assert found == {NODES[0]: [b"a", b"!"], NODES[1]: [b"b", b"!"]}
+        assert found == {node: [*pack(request), b"!"] for node, request in REQUESTS.items()}
     assert FlowerPost(Grid(), {1: NODES[0]}).reachable() == {NODES[0]}
 
 

@@ -1,6 +1,7 @@
 """The server's side: what comes back is believed only when it answers the question."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from small_federation import NODES, HerePost, federate, toy_values
 
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
-from ufgraphfr.deploy.envelope import Envelope, pack, unpack
+from ufgraphfr.deploy.envelope import pack, unpack
 from ufgraphfr.deploy.greeting import TooFewAnswers
 from ufgraphfr.deploy.tally import read_tally
 from ufgraphfr.deploy.terms import Terms
@@ -67,8 +68,7 @@ def resealed(chunks, payload=None, **header):
     """A reply with other content whose header fits again."""
     found = unpack(chunks)
     parts = found.parts if payload is None else (payload,)
-    fields = {**vars(found), "parts": parts, **header}
-    return [pack(Envelope(**fields))]
+    return [pack(replace(found, parts=parts, **header))]
 
 
 def report_of(chunks):

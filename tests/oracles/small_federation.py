@@ -1,7 +1,7 @@
 """A federation small enough for every test: thirty made-up users on two nodes."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ from typing import Any
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agreement import Agreement
 from ufgraphfr.deploy.catalogue import Catalogue
+from ufgraphfr.deploy.envelope import pack
 from ufgraphfr.deploy.folder import Deployment
 from ufgraphfr.deploy.greeting import greet
 from ufgraphfr.deploy.init import plan_tryout, write
+from ufgraphfr.deploy.post import Requests
 from ufgraphfr.deploy.remote import Remote
 from ufgraphfr.deploy.roster import Roster
 from ufgraphfr.deploy.tally import Tally
@@ -48,9 +50,10 @@ class HerePost:
         return set(self.agents)
 
     def ask(
-        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+        self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> Iterator[tuple[str, list[bytes]]]:
-        for node, chunks in requests.items():
+        for node in nodes:
+            chunks = pack(requests(node))
             self.asked.append((node, chunks))
             if node in self.agents:
                 answer = self.agents[node].answer(chunks)

@@ -11,7 +11,9 @@ from ufgraphfr.deploy.terms import Terms
 BIN = Path(sys.executable).parent
 """Where this installation's console scripts are."""
 RESTART_SECONDS = 5
-QUIET = {
+ENGINE = {
+    # how often it looks for work, in seconds; else 1
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     # else the engine would install an app's dependencies by itself
@@ -32,7 +34,12 @@ class Commands:
     terms: Terms
 
     def superlink(self) -> list[str]:
-        """The engine's server, on loopback."""
+        """The engine's server, on loopback.
+
+        It keeps messages and keys in memory: what nodes send is not written to the server's disk,
+        which takes a round with large messages half of its time, and whoever starts it again
+        registers the keys again.
+        """
         server = self.deployment.server
         return [
             str(BIN / "flower-superlink"),
@@ -42,7 +49,6 @@ class Commands:
             *("--ssl-ca-certfile", str(server.tls / "ca.crt")),
             "--enable-supernode-auth",
             "--disable-runtime-dependency-installation",
-            *("--database", str(server.home / "superlink.sqlite")),
         ]
 
     def supernode(self, name: str, address: str, port: int) -> list[str]:
@@ -79,6 +85,10 @@ class Commands:
         key = str(self.deployment.node(name).public_key)
         return [str(BIN / "flwr"), "supernode", "register", key, "--name", name, "--format", "json"]
 
+    def registered(self) -> list[str]:
+        """Lists the nodes whose keys the server knows."""
+        return [str(BIN / "flwr"), "supernode", "list", "--format", "json"]
+
     def submit(self) -> list[str]:
         """Starts the run."""
         return [str(BIN / "flwr"), "run", str(self.deployment.server.app), "--format", "json"]
@@ -96,4 +106,4 @@ class Commands:
     def _environment(self, home: Path) -> dict[str, str]:
         path = os.pathsep.join((str(BIN), os.environ.get("PATH", os.defpath)))
         threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-        return {**os.environ, **QUIET, **threads, "PATH": path, "FLWR_HOME": str(home)}
+        return {**os.environ, **ENGINE, **threads, "PATH": path, "FLWR_HOME": str(home)}

@@ -7,6 +7,7 @@ that was cut short, changed, meant for another round or sent twice is told befor
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 SCHEMA = "ufgraphfr-wire-1"
@@ -58,13 +59,23 @@ class Envelope:
         """An answer to this request."""
         return replace(self, code=code, facts=facts or {}, parts=parts)
 
+    @cached_property
+    def seals(self) -> list[str]:
+        """SHA-256 of each part; parts may be large, so it is computed once."""
+        return [hashlib.sha256(part).hexdigest() for part in self.parts]
+
+    @property
+    def size(self) -> int:
+        """Bytes that travel."""
+        return sum(map(len, pack(self)))
+
     @property
     def digest(self) -> str:
         """SHA-256 of the question: the same one has the same digest, however often it is asked."""
         said = ("kind", "agreement", "run", "round", "node")
         header = {key: value for key, value in _header(self).items() if key in said}
         # the first part only brings what the digests name, and may leave out what is known
-        header |= {"shared": self.facts.get("shared"), "own": list(map(_seal, self.parts[1:]))}
+        header |= {"shared": self.facts.get("shared"), "own": self.seals[1:]}
         return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
@@ -104,9 +115,10 @@ def unpack(chunks: list[bytes]) -> Envelope:
     # bool is an int to Python, not to us
     if any(type(header[name]) is not kind for name, kind in _FIELDS.items()):
         raise Malformed("a field of the header is of another type")
-    if header["parts"] != [_seal(part) for part in chunks[1:]]:
+    found = Envelope(**{name: header[name] for name in _FIELDS}, parts=tuple(chunks[1:]))
+    if header["parts"] != found.seals:
         raise Malformed("the parts are not those that were sealed")
-    return Envelope(**{name: header[name] for name in _FIELDS}, parts=tuple(chunks[1:]))
+    return found
 
 
 def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
@@ -128,8 +140,4 @@ def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
 
 def _header(envelope: Envelope) -> dict[str, Any]:
     fields = {name: getattr(envelope, name) for name in _FIELDS}
-    return {"schema": SCHEMA, **fields, "parts": [_seal(part) for part in envelope.parts]}
-
-
-def _seal(part: bytes) -> str:
-    return hashlib.sha256(part).hexdigest()
+    return {"schema": SCHEMA, **fields, "parts": envelope.seals}

@@ -6,7 +6,7 @@ import time
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement import Agreement
-from ufgraphfr.deploy.envelope import Envelope, Malformed, matched, pack
+from ufgraphfr.deploy.envelope import Envelope, Malformed, matched
 from ufgraphfr.deploy.post import Post
 from ufgraphfr.deploy.roster import Roster
 from ufgraphfr.deploy.terms import Terms
@@ -33,8 +33,7 @@ def greet(agreement: Agreement, post: Post, terms: Terms) -> Roster:
             node: Envelope("hello", agreement.digest, run, 0, node, secrets.token_hex(16))
             for node in here
         }
-        packed = {node: pack(request) for node, request in requests.items()}
-        for node, chunks in post.ask(packed, 0, terms.deadline) if packed else ():
+        for node, chunks in post.ask(here, requests.__getitem__, 0, terms.deadline):
             try:
                 found[node] = matched(requests[node], chunks)
             except Malformed as error:

@@ -1,28 +1,33 @@
 """How envelopes reach the agents of nodes: the one thing an engine has to offer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from ufgraphfr.deploy.envelope import Envelope, pack
 from ufgraphfr.deploy.framing import BrokenFrame, call
+
+Requests: TypeAlias = Callable[[str], Envelope]
+"""From a node to what it is asked: made when it is sent, and the same every time."""
 
 
 class Post(Protocol):
-    """Carries packed envelopes to nodes and their answers back."""
+    """Carries envelopes to nodes and their packed answers back."""
 
     def reachable(self) -> set[str]:
         """Names of the nodes that are there now."""
 
     def ask(
-        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+        self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> Iterator[tuple[str, list[bytes]]]:
         """Ask nodes once, all at the same time.
 
         Args:
-            requests: node to packed envelope.
+            nodes: whom.
+            requests: what.
             round_number: for logs.
             seconds: what has not come back by then does not come.
 
@@ -46,13 +51,13 @@ class SocketPost:
         return {node for node, path in self.sockets.items() if path.exists()}
 
     def ask(
-        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+        self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> Iterator[tuple[str, list[bytes]]]:
         """See `Post.ask`."""
-        pool = ThreadPoolExecutor(max(1, len(requests)))
+        pool = ThreadPoolExecutor(max(1, len(nodes)))
         waiting = {
-            pool.submit(call, self.sockets[node], chunks, seconds): node
-            for node, chunks in requests.items()
+            pool.submit(call, self.sockets[node], pack(requests(node)), seconds): node
+            for node in nodes
         }
         try:
             for done in as_completed(waiting, timeout=seconds):

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.data.split import Part
 from ufgraphfr.deploy.agreement import Agreement
 from ufgraphfr.deploy.catalogue import Catalogue
-from ufgraphfr.deploy.envelope import Envelope, Forgotten, Kind, Malformed, matched, pack
+from ufgraphfr.deploy.envelope import Envelope, Forgotten, Kind, Malformed, matched
 from ufgraphfr.deploy.greeting import TooFewAnswers
 from ufgraphfr.deploy.guarantee import of_server
 from ufgraphfr.deploy.parcel import (
@@ -137,7 +137,7 @@ class Remote:
                 self._tally.rejected(node, str(error))
                 continue
             answered += 1
-            down = sum(map(len, pack(request)))
+            down = request.size
             up = len(reply.parts[0])
             self._tally.answered(node, len(report.clients), down, up)
             yield Answer(report, down / len(asked[node]), up / len(report.clients))
@@ -181,7 +181,7 @@ class Remote:
             except Malformed as error:
                 self._tally.rejected(node, str(error))
                 continue
-            self._tally.evaluated(sum(map(len, pack(request))), len(reply.parts[0]))
+            self._tally.evaluated(request.size, len(reply.parts[0]))
         self._need(len(parts), len(ask), number)
         return total(parts)
 
@@ -217,25 +217,25 @@ class Remote:
         """
         left, until = set(ask), time.monotonic() + self._terms.deadline
         for _ in range(2):
-            requests = {node: ask[node]() for node in sorted(left)}
-            packed = {node: pack(request) for node, request in requests.items()}
-            missing, left = set(requests), set[str]()
-            for node, chunks in self._post.ask(packed, number, until - time.monotonic()):
+            # each is made when it is sent: the first node works while the second one's is made
+            asked = cache(lambda node: ask[node]())
+            missing, left, seconds = left, set[str](), until - time.monotonic()
+            for node, chunks in self._post.ask(sorted(missing), asked, number, seconds):
                 if node not in missing:
                     self._tally.rejected(node, "a second reply")
                     continue
                 missing.remove(node)
                 before = self._known.pop(node, None)
                 try:
-                    reply = matched(requests[node], chunks)
+                    reply = matched(asked(node), chunks)
                 except Forgotten:
                     left |= {node} if before else set()
                     continue
                 except Malformed as error:
                     self._tally.rejected(node, str(error))
                     continue
-                self._known[node] = set(requests[node].facts["shared"].values())
-                yield node, requests[node], reply
+                self._known[node] = set(asked(node).facts["shared"].values())
+                yield node, asked(node), reply
             for node in sorted(missing):
                 self._tally.lost(node)
             if not left:

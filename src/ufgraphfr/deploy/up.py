@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
@@ -78,16 +79,20 @@ def down(folder: Deployment) -> tuple[int, int]:
 
 
 def register(folder: Deployment) -> None:
-    """Make the keys of all nodes known to the server, once.
+    """Make the keys of all nodes known to the server, which forgets them when it ends.
 
     Raises:
         InputError: the server does not answer.
     """
-    server = folder.server
+    server, commands = folder.server, Commands(folder, folder.server.terms())
     known = {name: number for number, name in server.nodes().items()}
+    if known:
+        listed = _flwr(folder, commands.registered())["nodes"]
+        there = {int(node["node-id"]) for node in listed}
+        known = {name: number for name, number in known.items() if number in there}
     for node in read_agreement(server.agreement).nodes:
         if node.name not in known:
-            answer = _flwr(folder, Commands(folder, server.terms()).register(node.name))
+            answer = _flwr(folder, commands.register(node.name))
             known[node.name] = int(answer["node-id"])
             write_atomically(server.registered, json.dumps(known).encode())
             logger.info("registered the key of %s", node.name)
@@ -117,7 +122,7 @@ def import_samples(folder: Deployment, name: str) -> None:
     import_table(ShardStore(shard.database), agreement, catalogue, own, interactions, users)
 
 
-def _flwr(folder: Deployment, command: list[str]) -> dict[str, str]:
+def _flwr(folder: Deployment, command: list[str]) -> dict[str, Any]:
     terms, words = folder.server.terms(), " ".join(command[1:3])
     environment = Commands(folder, terms).server_environment()
     try:
@@ -137,7 +142,7 @@ def _flwr(folder: Deployment, command: list[str]) -> dict[str, str]:
     if done.returncode or begin < 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise InputError(f"{words} failed ({' '.join(said)}): is the server up?")
-    answer: dict[str, str] = json.JSONDecoder().raw_decode(done.stdout[begin:])[0]
+    answer: dict[str, Any] = json.JSONDecoder().raw_decode(done.stdout[begin:])[0]
     return answer
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,9 +181,6 @@ class ShardStore:
         stacked = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
         return Rows(numbers, names, stacked, user, item, time)
 
-    def _all(self, query: str) -> list[tuple[Any, ...]]:
-        return self._db.execute(query).fetchall()
-
     def forget(self, name: str) -> int:
         """Delete a user with everything that belongs to it.
 
@@ -210,13 +206,16 @@ class ShardStore:
 
     def weights(self, run: str, before: int, numbers: Tensor) -> dict[int, Private]:
         """Private weights as of the last round below ``before``, of users that have any."""
-        wanted = set(numbers.tolist())
-        found = self._db.execute(
-            "SELECT user, weights, max(round) FROM private WHERE run = ? AND round < ? "
-            "GROUP BY user",
-            (run, before),
-        )
-        return {user: load(blob) for user, blob, _ in found if user in wanted}
+        found = dict[int, Private]()
+        for user in numbers.tolist():
+            row = self._db.execute(
+                "SELECT weights FROM private WHERE run = ? AND user = ? AND round < ? "
+                "ORDER BY round DESC LIMIT 1",
+                (run, user, before),
+            ).fetchone()
+            if row is not None:
+                found[user] = load(row[0])
+        return found
 
     def keep_weights(self, run: str, number: int, numbers: Tensor, weights: Private) -> None:
         """Keep private weights, each ``[clients, ...]``, as of a round."""

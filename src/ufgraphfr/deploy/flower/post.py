@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
+from ufgraphfr.deploy.envelope import pack
 from ufgraphfr.deploy.flower.records import from_record, to_record
+from ufgraphfr.deploy.post import Requests
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
@@ -34,18 +36,17 @@ class FlowerPost:
         return {self.nodes[found] for found in self.grid.get_node_ids() if found in self.nodes}
 
     def ask(
-        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+        self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> Iterator[tuple[str, list[bytes]]]:
         """See `Post.ask`.
 
         The engine gives up on a node whose heartbeat is missing. If that node comes back before
         our deadline it is asked again: an agent answers the same question the same way.
         """
-        until, waiting, missing = time.monotonic() + seconds, dict[str, str](), set(requests)
+        until, waiting, missing = time.monotonic() + seconds, dict[str, str](), set(nodes)
         while (missing or waiting) and (left := until - time.monotonic()) > 0:
             here = missing & self.reachable() if missing else missing
-            asked = {node: requests[node] for node in here}
-            waiting |= self._push(asked, round_number, left + GRACE_SECONDS)
+            waiting |= self._push(here, requests, round_number, left + GRACE_SECONDS)
             missing -= here
             for reply in self.grid.pull_messages(list(waiting)):
                 node = waiting.pop(reply.metadata.reply_to_message_id, None)
@@ -59,19 +60,22 @@ class FlowerPost:
             time.sleep(POLL_SECONDS)
 
     def _push(
-        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+        self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> dict[str, str]:
-        """Hand messages to the engine; by its number of each message, the node."""
+        """Hand messages to the engine; by its number of each message, the node.
+
+        One after the other: a node sees a message before all of it is there, and waits the longer
+        for the rest the more often it has looked in vain.
+        """
         number = {name: found for found, name in self.nodes.items()}
-        messages = [
-            Message(
-                to_record(chunks),
+        waiting = dict[str, str]()
+        for node in sorted(nodes):
+            message = Message(
+                to_record(pack(requests(node))),
                 dst_node_id=number[node],
                 message_type=MessageType.QUERY,
                 ttl=seconds,
                 group_id=str(round_number),
             )
-            for node, chunks in requests.items()
-        ]
-        pushed = self.grid.push_messages(messages) if messages else []
-        return {made: node for made, node in zip(pushed, requests, strict=True) if made}
+            waiting |= {made: node for made in self.grid.push_messages([message]) if made}
+        return waiting
