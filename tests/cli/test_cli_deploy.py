@@ -107,6 +107,9 @@ def test_status_of_a_run(cli, made):
     shown = cli("deploy", "status", made).out
     assert "running: round 0/4, 2 nodes, 30 users" in shown
     assert "1 lost" in shown
+    assert "epsilon" not in shown
+    tally.spent(1.5, 8.0)
+    assert "epsilon 1.50 of 8.00" in cli("deploy", "status", made).out
 
 
 def test_watch_tells_why_a_run_stopped(cli, made):

@@ -1,10 +1,15 @@
 """An agent answers what was agreed on, once, and refuses everything else without a word."""
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import small_federation
 import torch
 from small_federation import NODES, federate, toy_values
 
@@ -65,6 +70,25 @@ def test_a_reply_is_one_sum_for_the_whole_shard(fedmf):
     assert report.clients.tolist() == [0, 3, 4]
     (table,) = report.arrays.values()
     assert table.shape == (40, 4)
+
+
+LEAN = """
+import sys
+from pathlib import Path
+from small_federation import HerePost, federate, toy_values
+training = {"kind": "ufgraphformer", "training": {"local_steps": 2}}
+federation = federate(Path(sys.argv[1]), toy_values(algorithm=training))
+federation.run(HerePost(federation.agents()))
+print(sorted({"scipy", "sympy", "torch._dynamo"} & set(sys.modules)))
+"""
+
+
+def test_what_an_agent_does_not_need_is_not_in_its_memory(tmp_path):
+    """Without a guarantee: no accountant with scipy, and no compiler, 130 MB together."""
+    command = [sys.executable, "-c", LEAN, str(tmp_path / "d")]
+    environment = os.environ | {"PYTHONPATH": str(Path(small_federation.__file__).parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_same_question_gets_the_same_answer_and_trains_nobody_twice(fedmf):

@@ -11,6 +11,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.envelope import Envelope, pack, unpack
 from ufgraphfr.deploy.parcel import digest, encode_arrays, encode_own, shared_arrays
+from ufgraphfr.deploy.tally import prometheus, read_tally
 from ufgraphfr.experiment import build
 from ufgraphfr.experiment.guarding import model_in_use
 from ufgraphfr.federation import codec
@@ -45,6 +46,9 @@ def test_the_result_states_the_guarantee_and_no_round_or_blend_is_picked(guarded
         assert ledger.claim["epsilon"] == pytest.approx(8.0, rel=0.01)
         assert [spend["round"] for spend in ledger.spends] == [1]
     assert (out / "privacy.md").exists()
+    tally = read_tally(guarded.folder.server.tally)
+    assert tally["epsilon_spent"] == tally["epsilon_budget"] == found["privacy"]["epsilon"]
+    assert f"ufgraphfr_epsilon_spent {tally['epsilon_spent']}" in prometheus(tally)
 
 
 def test_a_spent_budget_buys_no_second_run(guarded):

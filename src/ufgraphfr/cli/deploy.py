@@ -105,7 +105,7 @@ def watch(
     folder: Folder,
     seconds: Annotated[float, typer.Option(help="Between two looks.")] = 1.0,
 ) -> None:
-    """Follow the run to its end: rounds, nodes, users, bytes, lost and refused replies."""
+    """Follow the run to its end: rounds, nodes, users, bytes, lost replies, epsilon."""
     deployment, console = Deployment(folder.resolve()), _console()
     deployment.server.terms()
     shown, values = "", {"state": WAITING[0]}
@@ -142,6 +142,8 @@ def _line(values: dict[str, Any]) -> str:
         f"{values.get('replies_lost', 0)} lost",
         f"{values.get('replies_rejected', 0)} refused",
     ]
+    if "epsilon_spent" in values:
+        parts.append(f"epsilon {values['epsilon_spent']:.2f} of {values['epsilon_budget']:.2f}")
     if "ndcg10" in values:
         parts.append(f"val NDCG@10 {values['ndcg10']:.4f}")
     return f"{values['state']}: " + ", ".join(parts)

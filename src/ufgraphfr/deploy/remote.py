@@ -47,6 +47,7 @@ from ufgraphfr.federation import codec
 from ufgraphfr.federation.border import Expected, RejectedReply, check, check_bytes
 from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.transport import Answer, Transport
+from ufgraphfr.privacy.accounted.claim import central_spent
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 from ufgraphfr.privacy.none import NoMechanism
@@ -87,6 +88,7 @@ class Remote:
 
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
         """See `Population.mechanism`: the holders add the noise."""
+        self._ledger = ledger
         return of_server(self._agreement.experiment, algorithm, self._agreement.clients, ledger)
 
     def begin(
@@ -111,6 +113,9 @@ class Remote:
         """See `Population.checkpointed`: agents are told with the next request."""
         self._settled, self._best = round_number, best_round
         self._tally.settled(round_number)
+        spent = central_spent(self._ledger)
+        if spent is not None and self._ledger.claim is not None:
+            self._tally.spent(spent, self._ledger.claim["epsilon"])
 
     def fit(self, reference: Reference) -> State:
         """See `Population.fit`."""

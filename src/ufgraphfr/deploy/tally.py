@@ -20,6 +20,8 @@ HELP = {
     "nodes": ("gauge", "Nodes that take part in the run."),
     "users": ("gauge", "Users that take part in the run."),
     "users_answered": ("counter", "Users whose part came back, over all rounds."),
+    "epsilon_spent": ("gauge", "Epsilon of what was released so far, under a guarantee."),
+    "epsilon_budget": ("gauge", "Epsilon of all that will be released, under a guarantee."),
     "bytes_down": ("counter", "Encoded bytes to nodes."),
     "bytes_up": ("counter", "Encoded bytes from nodes."),
     "replies_lost": ("counter", "Requests that were not answered in time."),
@@ -77,6 +79,11 @@ class Tally:
     def settled(self, round_number: int) -> None:
         """A checkpoint was written."""
         self.values["rounds"] = round_number
+        self.save()
+
+    def spent(self, epsilon: float, budget: float) -> None:
+        """What the releases up to now have cost, and what all of them will."""
+        self.values |= {"epsilon_spent": epsilon, "epsilon_budget": budget}
         self.save()
 
     def progress(self, step: Progress) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.accounting import Gaussian
 from ufgraphfr.privacy.accounted.gaussian import Part
+from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Plan
 
 Claim = dict[str, Any]
@@ -47,6 +48,22 @@ def central_claim(
         "parts": {part.name: part_facts(part) for part in parts},
         "why": list(plan.why),
     }
+
+
+def central_spent(ledger: Ledger) -> float | None:
+    """Epsilon of all releases of `central-jdp` so far; None where nothing is promised.
+
+    The ledger does not say who took part: of each part every release counts, up to the most that
+    one user takes part in.
+    """
+    claim = ledger.claim
+    if claim is None or claim["epsilon"] is None:
+        return None
+    done = {name: sum(spend["part"] == name for spend in ledger.spends) for name in claim["parts"]}
+    parts = [(part, done[name]) for name, part in claim["parts"].items() if done[name]]
+    gaussians = [Gaussian(min(times, p["participations"]), p["rate"]) for p, times in parts]
+    noise = [part["noise_multiplier"] for part, _ in parts]
+    return accounting.spent(gaussians, noise, claim["delta"])
 
 
 def local_claim(delta: float, plan: Plan, part: Part) -> Claim:
