@@ -1,6 +1,9 @@
 """A guarantee in a deployment: every node pays from its own ledger and adds all the noise, once."""
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,6 +12,7 @@ from small_federation import NODES, HerePost, federate, toy_values
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import Agent
+from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.envelope import Envelope, pack, unpack
 from ufgraphfr.deploy.parcel import digest, encode_arrays, encode_own, shared_arrays
 from ufgraphfr.deploy.tally import prometheus, read_tally
@@ -82,6 +86,52 @@ def test_noise_is_drawn_once_and_the_same_answer_is_given_again(guarded):
     # noise on the grid, not whole numbers of items
     assert bool((sums != sums.round()).any())
     assert len(Ledger(guarded.shard(NODES[0]).ledger).spends) == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
+from ufgraphfr.privacy.accounted import ledger
+agent, write, when = Agent(ShardFolder(Path(sys.argv[1]))), ledger._write_through, sys.argv[2]
+def killed(path, line):
+    if when == "after":
+        write(path, line)
+    os.kill(os.getpid(), signal.SIGKILL)
+ledger._write_through = killed
+agent.answer([Path(name).read_bytes() for name in sys.argv[3:]])
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_at_the_payment_loses_no_round_and_pays_once(guarded, tmp_path, when):
+    asked = request(guarded)
+    files = [tmp_path / str(place) for place, _ in enumerate(pack(asked))]
+    for path, chunk in zip(files, pack(asked), strict=True):
+        path.write_bytes(chunk)
+    shard = guarded.shard(NODES[0])
+    command = [sys.executable, "-c", KILLED, str(shard.path), when, *map(str, files)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(Ledger(shard.ledger).spends) == (when == "after")
+    kept = ShardStore(shard.database).answered("run", 1, "train")
+    first = unpack(Agent(shard).answer(pack(asked)))
+    again = unpack(Agent(shard).answer(pack(asked)))
+    assert first.code == "ok"
+    # what was on the disk is what leaves: nothing is drawn again
+    assert first.parts == again.parts == (kept[1],)
+    assert len(Ledger(shard.ledger).spends) == 1
+
+
+def test_a_reply_that_waits_is_not_sent_once_another_run_has_spent_the_budget(guarded):
+    shard = guarded.shard(NODES[0])
+    agent = Agent(shard)
+    agent._duties.pay = lambda *_: (_ for _ in ()).throw(OSError("no space"))
+    assert unpack(agent.answer(pack(request(guarded)))).code == "failed"
+    assert Ledger(shard.ledger).spends == []
+    assert unpack(Agent(shard).answer(pack(request(guarded, run="another")))).code == "ok"
+    late = unpack(Agent(shard).answer(pack(request(guarded))))
+    assert (late.code, late.parts) == ("refused", ())
+    assert len(Ledger(shard.ledger).spends) == 1
 
 
 def test_every_node_adds_all_of_the_noise(tmp_path):

@@ -4,6 +4,7 @@ The server sees noised sums over shards and is not trusted. Its own ledger repea
 have spent, for the statement of the run.
 """
 
+import hashlib
 from typing import ClassVar
 
 from torch import Tensor
@@ -62,7 +63,44 @@ def of_holder(
                 f"[privacy] clip = 'adaptive' would need the lengths of everybody's updates for "
                 f"'{part.name}': set a number"
             )
-    return found.of_one_holder()
+    return Holder(found.of_one_holder())
+
+
+class Holder(Mechanism):
+    """What one data holder runs: clip, all of the noise, and payment when the reply is kept.
+
+    A noised sum that is on the disk and not yet paid for stays there; what is paid for is there to
+    be sent, also after a kill.
+    """
+
+    accounted: ClassVar[bool] = True
+
+    def __init__(self, inner: NoisedSums) -> None:
+        """Takes the mechanism of one holder, calibrated."""
+        self._inner = inner
+
+    def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
+        """See `Mechanism.privatize`."""
+        return self._inner.privatize(arrays, clients, key)
+
+    def finalize(self, report: Report, key: Key) -> Report:
+        """See `Mechanism.finalize`: noise, where it could be paid for.
+
+        Raises:
+            BudgetSpent: it could not.
+        """
+        self._inner.ledger.check(self._inner.part(key.round).name, key.round)
+        return self._inner.noised(report, key)
+
+    def pay(self, round_number: int, reply: bytes) -> None:
+        """Pay for a reply, once; it may be sent after this has returned, as often as asked for.
+
+        Raises:
+            BudgetSpent: the ledger refuses, or another reply of this round was paid for.
+        """
+        seal = hashlib.sha256(reply).hexdigest()
+        if all(spend.get("reply") != seal for spend in self._inner.ledger.spends):
+            self._inner.pay(round_number, reply=seal)
 
 
 class Received(Mechanism):
@@ -80,10 +118,8 @@ class Received(Mechanism):
 
     def finalize(self, report: Report, key: Key) -> Report:
         """See `Mechanism.finalize`: write down what the holders have paid."""
-        part = self._inner.part(key.round)
-        clip = self._inner.clip_of(part)
         if self._inner.ledger.last_round < key.round:
-            self._inner.ledger.spend(part.name, key.round, clip=clip, noise=part.noise)
+            self._inner.pay(key.round)
         return report
 
 

@@ -17,7 +17,7 @@ from ufgraphfr.deploy.agent.sums import metric_sums
 from ufgraphfr.deploy.agreement import Agreement
 from ufgraphfr.deploy.catalogue import Catalogue
 from ufgraphfr.deploy.envelope import Envelope
-from ufgraphfr.deploy.guarantee import of_holder
+from ufgraphfr.deploy.guarantee import Holder, of_holder
 from ufgraphfr.deploy.parcel import (
     decode_arrays,
     decode_task,
@@ -120,11 +120,16 @@ class Duties:
             reports = [combine([*reports, report])] if report.summed else [*reports, report]
         total = combine(reports)
         if self.mechanism.accounted:
-            # the ledger pays here, before anything is kept or sent
+            # the ledger pays once the reply is kept, see `pay`
             return self.mechanism.finalize(total, key)
         if upload is None:
             return total
         return upload.of_sum(total, int(held.numbers[0]), key, algorithm.matrices(task))
+
+    def pay(self, request: Envelope, reply: bytes) -> None:
+        """Charge the shard's ledger with a reply that is kept, before it is sent."""
+        if isinstance(self.mechanism, Holder):
+            self.mechanism.pay(request.round, reply)
 
     def evaluate(self, request: Envelope) -> Envelope:
         """Sums of metrics over the users."""

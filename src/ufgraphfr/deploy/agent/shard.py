@@ -135,10 +135,13 @@ class Agent:
         if before is not None:
             if before[0] != request.digest:
                 raise Refused("another request for a round that was answered")
-            return request.reply(before[1])
-        with self._store.transaction():
-            reply = self._duties.train(request)
-            self._store.keep_reply(*where, request.digest, reply.parts[0])
+            reply = request.reply(before[1])
+        else:
+            with self._store.transaction():
+                reply = self._duties.train(request)
+                self._store.keep_reply(*where, request.digest, reply.parts[0])
+        # killed before this, the reply waits; killed after it, it is paid for and waits
+        self._duties.pay(request, reply.parts[0])
         return reply
 
     def _settle(self, request: Envelope) -> None:

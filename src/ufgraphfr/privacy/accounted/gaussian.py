@@ -92,6 +92,16 @@ class NoisedSums(Mechanism):
         """The same as one of several data holders runs it: all of the noise, once."""
         return NoisedSums(self.parts, self.ledger, 1, self._normal)
 
+    def pay(self, round_number: int, **facts: str) -> None:
+        """Charge the ledger with the release of a round.
+
+        Raises:
+            BudgetSpent: the ledger refuses.
+        """
+        part = self.part(round_number)
+        clip, noise = self.clip_of(part), part.noise
+        self.ledger.spend(part.name, round_number, clip=clip, noise=noise, **facts)
+
     def part(self, round_number: int) -> Part:
         """The part that a round belongs to.
 
@@ -129,9 +139,13 @@ class NoisedSums(Mechanism):
         Raises:
             BudgetSpent: the ledger refuses.
         """
+        self.pay(key.round)
+        return self.noised(report, key)
+
+    def noised(self, report: Report, key: Key) -> Report:
+        """Sums with noise, which nobody may see before they are paid for."""
         part = self.part(key.round)
         bound = self.clip_of(part)
-        self.ledger.spend(part.name, key.round, clip=bound, noise=part.noise)
         sums = {name: _summed(value, name) for name, value in report.arrays.items()}
         within = sums.pop(WITHIN, None)
         step = grid_step(bound)

@@ -89,8 +89,8 @@ class Ledger:
                 f"cannot be changed after a release; name another folder with --out"
             )
 
-    def spend(self, part: str, round_number: int, **facts: float) -> None:
-        """Pay for one release; it may happen after this has returned.
+    def check(self, part: str, round_number: int) -> None:
+        """Whether one release could be paid for now.
 
         Raises:
             BudgetSpent: the part has no rounds left, or this round has been paid for before.
@@ -106,6 +106,14 @@ class Ledger:
                 f"the budget of '{part}' is spent: {allowed} release(s) were promised, and there "
                 f"will be no more"
             )
+
+    def spend(self, part: str, round_number: int, **facts: float | str) -> None:
+        """Pay for one release; it may happen after this has returned.
+
+        Raises:
+            BudgetSpent: see `check`.
+        """
+        self.check(part, round_number)
         self._append({"spend": {"part": part, "round": round_number, **facts}})
 
     def _append(self, entry: Entry) -> None:
