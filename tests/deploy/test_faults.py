@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -84,6 +85,22 @@ def test_agents_that_are_killed_between_rounds_lose_nothing(agents, tmp_path):
     for node in NODES:
         agents.signal(node, signal.SIGKILL)
         agents.start(node)
+    out = agents.federation.run(agents.post, PATIENT)
+    assert result(out) == pytest.approx(simulated(tmp_path / "s"), abs=1e-9)
+
+
+def test_an_agent_that_is_killed_in_a_round_is_asked_again(agents, tmp_path):
+    for node in NODES:
+        agents.start(node)
+    agents.federation.run(agents.post, PATIENT, stop_after=1)
+    # it has the request and never answers
+    agents.signal(NODES[1], signal.SIGSTOP)
+    kill = threading.Timer(1.0, agents.signal, (NODES[1], signal.SIGKILL))
+    kill.start()
+    with pytest.raises(TooFewAnswers, match="1 of 2 nodes"):
+        agents.federation.run(agents.post, PATIENT)
+    kill.join()
+    agents.start(NODES[1])
     out = agents.federation.run(agents.post, PATIENT)
     assert result(out) == pytest.approx(simulated(tmp_path / "s"), abs=1e-9)
 

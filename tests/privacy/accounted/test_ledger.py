@@ -1,6 +1,7 @@
 """The ledger pays first, pays once, and notices what was done to it, also after a kill."""
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -35,6 +36,21 @@ def promised(path: Path | None) -> Ledger:
     ledger = Ledger(path)
     ledger.promise(CLAIM)
     return ledger
+
+
+def test_a_line_that_the_disk_has_no_room_for_leaves_nothing_behind(path: Path) -> None:
+    ledger = promised(path)
+    ledger.spend("update", 1)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            ledger.spend("update", 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    ledger.spend("update", 2)
+    assert [spend["round"] for spend in Ledger(path).spends] == [1, 2]
 
 
 def test_what_is_spent_is_on_the_disk_and_read_again(path: Path) -> None:

@@ -5,6 +5,7 @@ changed or removed later shows. Lines are on the disk before anything is release
 kill cut short was never followed by a release and is dropped.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -126,10 +127,17 @@ class Ledger:
 
 
 def _write_through(path: Path, line: bytes) -> None:
-    """Append a line; file and folder are on the disk when this returns."""
+    """Append a line; file and folder are on the disk when this returns.
+
+    Raises:
+        OSError: there is no room; nothing is left of the line.
+    """
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(handle, line)
+        before = os.fstat(handle).st_size
+        if os.write(handle, line) < len(line):
+            os.ftruncate(handle, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(handle)
     finally:
         os.close(handle)
