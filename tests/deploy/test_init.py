@@ -2,6 +2,7 @@
 
 import configparser
 import tomllib
+from pathlib import Path
 
 import pytest
 from small_federation import NODES, toy_values
@@ -44,6 +45,7 @@ def test_every_template_is_filled(own):
         unit.read_string(path.read_text())
         assert unit["Service"]["Restart"] == "always"
         assert "$" not in path.read_text()
+        assert Path(unit["Service"]["ReadWritePaths"]).is_dir()
     assert "$" not in (own.path / "README.md").read_text()
     rules = (own.path / "nginx" / "ufgraphfr.conf").read_text()
     assert "proxy_pass https://127.0.0.1:9000;" in rules

@@ -101,7 +101,7 @@ class Commands:
         """Of a node's SuperNode and agent."""
         node = self.deployment.node(name)
         socket = {"UFGRAPHFR_AGENT": str(node.shard / "agent.sock")}
-        return self._environment(node.path / "flwr") | socket
+        return self._environment(node.home) | socket
 
     def _environment(self, home: Path) -> dict[str, str]:
         path = os.pathsep.join((str(BIN), os.environ.get("PATH", os.defpath)))

@@ -119,6 +119,11 @@ class NodeFolder:
         """Tables of a try-out, to be imported."""
         return self.path / "import"
 
+    @property
+    def home(self) -> Path:
+        """Flower's own folder."""
+        return self.path / "flwr"
+
 
 @dataclass(frozen=True)
 class Deployment:

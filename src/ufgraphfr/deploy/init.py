@@ -126,6 +126,8 @@ def write(folder: Deployment, made: Plan, terms: Terms) -> None:
         made.catalogue.write(shard.catalogue)
         write_atomically(shard.node, f"{node.name}\n".encode())
         own.shard.chmod(0o710)
+        # a unit that may write to a folder which is not there does not start
+        own.home.mkdir()
     _write_texts(folder, agreement, terms)
 
 
