@@ -316,6 +316,27 @@ def test_a_client_cannot_claim_any_number_of_positions(count, shard):
     assert refused.value.reason == "implausible"
 
 
+def compressed(upload, shard):
+    """Answers of clients that compress them so, which the border lets in, and what it expects."""
+    simulation, border, setting = federation("ufgraphformer", shard)
+    simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
+    border = replace(border, upload=upload)
+    state = with_graph(simulation, setting)
+    task = simulation.algorithm.broadcast(state, shard.clients, 9)
+    expected = border.expected(task.select(torch.tensor([0])), shard.clients)
+    report = simulation.answer(task, Key(setting.seed, 9))
+    check(report, expected)
+    return report, expected
+
+
+def check_refused(report, expected, broken):
+    """Each forged gradient is refused, for its reason."""
+    for reason, forged in broken:
+        with pytest.raises(RejectedReply) as refused:
+            check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)
+        assert refused.value.reason == reason
+
+
 @pytest.mark.parametrize(
     "upload",
     [
@@ -327,14 +348,7 @@ def test_a_client_cannot_claim_any_number_of_positions(count, shard):
     ids=str,
 )
 def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
-    simulation, border, setting = federation("ufgraphformer", shard)
-    simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
-    border = replace(border, upload=upload)
-    state = with_graph(simulation, setting)
-    task = simulation.algorithm.broadcast(state, shard.clients, 9)
-    expected = border.expected(task.select(torch.tensor([0])), shard.clients)
-    report = simulation.answer(task, Key(setting.seed, 9))
-    check(report, expected)
+    report, expected = compressed(upload, shard)
     check(decode_report(encode_report(report)), expected)
     value = report.arrays["gradient"]
     if isinstance(value, Tensor):
@@ -356,23 +370,13 @@ def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
                 ("shape", replace(value, blocks=value.blocks.flip(0))),
                 ("shape", replace(value, blocks=value.blocks.long())),
             ]
-    for reason, forged in broken:
-        with pytest.raises(RejectedReply) as refused:
-            check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)
-        assert refused.value.reason == reason
+    check_refused(report, expected, broken)
 
 
 @pytest.mark.parametrize("codec", ["float32", "bfloat16", "int8"])
 def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, shard):
     upload = UploadSpec(codec=codec, rank=1)
-    simulation, border, setting = federation("ufgraphformer", shard)
-    simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
-    border = replace(border, upload=upload)
-    state = with_graph(simulation, setting)
-    task = simulation.algorithm.broadcast(state, shard.clients, 9)
-    expected = border.expected(task.select(torch.tensor([0])), shard.clients)
-    report = simulation.answer(task, Key(setting.seed, 9))
-    check(report, expected)
+    report, expected = compressed(upload, shard)
     back = decode_report(encode_report(report))
     check(back, expected)
     value = report.arrays["gradient"]
@@ -396,10 +400,7 @@ def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, shard):
         ]
     else:
         broken += [("shape", replace(value, numbers=replace(value.numbers, bits=4)))]
-    for reason, forged in broken:
-        with pytest.raises(RejectedReply) as refused:
-            check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)
-        assert refused.value.reason == reason
+    check_refused(report, expected, broken)
 
 
 def test_under_a_guarantee_a_reply_longer_than_the_clip_is_refused(tmp_path):
