@@ -28,7 +28,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.low_rank import Matrix
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.models.transformer import with_item_vectors
+from ufgraphfr.models.transformer import Transformer, with_item_vectors
 from ufgraphfr.ops.blend import standardised
 
 COUNTS = "graph.counts"
@@ -108,8 +108,6 @@ class UFGraphFormer(FormerSpec):
     def _public(self, shared: dict[str, Tensor], sample: Tensor | None = None) -> Public:
         """What a device trains with."""
         features, graph = shared["features"], self.graph
-        width = shared["projection"].shape[1]
-        network = self.network(len(features), width, features.shape[1])
         absent = torch.zeros(len(features), dtype=torch.bool, device=features.device)
         sample, outside = None if sample is None else sample.to(features.device), None
         if graph is not False:
@@ -117,7 +115,12 @@ class UFGraphFormer(FormerSpec):
             below = self.under_training
             outside = beneath(graph, shared, below, sample) if below else None
         own = shared["net"], features, absent, outside
-        return Public(network, *own, shared.get("net.scale"), sample)
+        return Public(self._sent(shared), *own, shared.get("net.scale"), sample)
+
+    def _sent(self, shared: dict[str, Tensor]) -> Transformer:
+        """The shapes of the weights in a task."""
+        (items, columns), width = shared["features"].shape, shared["projection"].shape[1]
+        return self.network(items, width, columns)
 
     def plausible(self, report: Report, setting: Setting) -> bool:
         """See `Algorithm.plausible`: one history, and no more positions than it may have."""
@@ -135,7 +138,7 @@ class UFGraphFormer(FormerSpec):
         """See `Algorithm.matrices`: those of the Transformer."""
         if "net" not in task.shared:
             return {}
-        return {"gradient": self._public(task.shared).network.matrices}
+        return {"gradient": self._sent(task.shared).matrices}
 
     def unpacked(
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int
