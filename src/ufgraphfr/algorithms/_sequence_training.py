@@ -22,7 +22,7 @@ from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.next_item import cross_entropy
-from ufgraphfr.models.sampled_softmax import sampled_cross_entropy
+from ufgraphfr.models.sampled_softmax import rows_needed, sampled_cross_entropy
 from ufgraphfr.models.transformer import Params, Transformer
 
 GROUP = 8
@@ -63,9 +63,9 @@ class Public:
     sample: Tensor | None = None
     fixed: Params | None = None
 
-    def params(self, weights: Tensor) -> Params:
-        """The network's weights by name, where these are trained."""
-        return self.network.unpack(weights, self.features, self.fixed)
+    def params(self, weights: Tensor, rows: Tensor | None = None) -> Params:
+        """The network's weights by name, where these are trained; see `Transformer.unpack`."""
+        return self.network.unpack(weights, self.features, self.fixed, rows)
 
 
 class SequenceTraining(Spec):
@@ -142,8 +142,7 @@ class SequenceTraining(Spec):
     def _summed(self, public: Public, batch: "_Batch") -> tuple[Tensor, Tensor, Tensor]:
         """The gradient of the group's summed loss, without forming each client's."""
         weights = public.net.detach().requires_grad_()
-        params = public.params(weights)
-        places = _losses(public, params, batch.targets, batch.text, batch.dropout, batch.outside)
+        places = _losses(public, weights, batch.targets, batch.text, batch.dropout, batch.outside)
         loss = places.sum(1) / batch.length
         total = places.sum() if self.weighting == "positions" else loss.sum()
         (gradient,) = torch.autograd.grad(total, weights)
@@ -196,29 +195,31 @@ def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tenso
     def loss(
         own: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None, outside: Tensor | None
     ) -> Tensor:
-        return _losses(public, public.params(own), targets, text, dropout, outside).sum()
+        return _losses(public, own, targets, text, dropout, outside).sum()
 
     # a client's loss depends on its own row alone; `torch.func.grad` would import a compiler
     own = weights.expand(len(batch.targets), -1).detach().requires_grad_()
     along = (0, 0, 0, _second(batch.dropout), _second(batch.outside))
     total = vmap(loss, in_dims=along)(own, batch.targets, batch.text, batch.dropout, batch.outside)
-    (gradient,) = torch.autograd.grad(total.sum(), own)
-    return gradient.div_(batch.length[:, None]), total.detach() / batch.length
+    mean = total / batch.length
+    (gradient,) = torch.autograd.grad(mean.sum(), own)
+    return gradient, mean.detach()
 
 
 def _losses(
     public: Public,
-    params: Params,
+    weights: Tensor,
     targets: Tensor,
     text: Tensor,
     dropout: Tensor | None,
     outside: Tensor | None,
 ) -> Tensor:
     """Each place's loss, see `cross_entropy` and `sampled_cross_entropy`."""
-    own = public.network, params, targets, text, dropout, outside, public.absent
+    own = targets, text, dropout, outside, public.absent
     if public.sample is None:
-        return cross_entropy(*own)
-    return sampled_cross_entropy(*own, public.sample)
+        return cross_entropy(public.network, public.params(weights), *own)
+    params = public.params(weights, rows_needed(targets, public.sample))
+    return sampled_cross_entropy(public.network, params, *own, public.sample)
 
 
 def _second(value: Tensor | None) -> int | None:

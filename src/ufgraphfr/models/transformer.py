@@ -150,7 +150,11 @@ class Transformer:
         return fixed, torch.cat([part.flatten() for part in params.values()])
 
     def unpack(
-        self, vector: Tensor, features: Tensor | None = None, fixed: Params | None = None
+        self,
+        vector: Tensor,
+        features: Tensor | None = None,
+        fixed: Params | None = None,
+        rows: Tensor | None = None,
     ) -> Params:
         """One vector as named weights.
 
@@ -158,11 +162,17 @@ class Transformer:
             vector: the weights, ``[size]`` without those that are fixed.
             features: float ``[items, columns]``, public; needed if there are columns.
             fixed: see `named`.
+            rows: int64 ``[n]``, the items whose vectors and biases are wanted, in this order and
+                maybe twice; None for the catalogue.
 
         Returns:
-            views by name, but for ``item.weight``, which has the features' part in it.
+            by name, views but for those of items; ``item.weight`` has the features' part in it.
         """
         params = self.named(vector, fixed)
+        if rows is not None:
+            params["item.weight"] = params["item.weight"][rows]
+            params["item.bias"] = params["item.bias"][rows]
+            features = None if features is None else features[rows]
         if features is not None and self.columns:
             params["item.weight"] = params["item.weight"] + features @ params["item.map"]
         return params
