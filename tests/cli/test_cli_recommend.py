@@ -86,6 +86,14 @@ def test_compare_shows_metrics_and_differences(cli, toy, folder, tmp_path):
     assert "a claim needs at least 5 seeds" in ended.out
 
 
+def test_compare_may_ask_sparse_users_alone(cli, folder):
+    ended = cli("compare", folder, "--at-most", "30")
+    assert ended.code == 0
+    assert "of users with at most 30 known items" in ended.out
+    refused = cli("compare", folder, "--at-most", "1")
+    assert refused.code == 2
+
+
 def test_one_run_alone_has_no_differences(cli, folder):
     ended = cli("compare", folder)
     assert ended.code == 0

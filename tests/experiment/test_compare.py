@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.columns import read_parquet, write_parquet
+from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.experiment.compare import compare
 
 
@@ -76,6 +78,37 @@ def test_new_items_are_a_part_of_the_row(trained, outcome):
     assert row.mean["new items"]["ndcg@10"] == pytest.approx(np.mean(found))
     (plain,) = compare([trained("plain", 1)])
     assert plain.mean["new items"] == {}
+
+
+def test_sparse_users_can_be_compared_alone(toy, run):
+    ease, popularity = (
+        run(toy() | {"algorithm": {"kind": kind}}, kind) for kind in ("ease", "popularity")
+    )
+    columns = {folder: read_parquet(folder / "ranks.parquet") for folder in (ease, popularity)}
+    assert set(columns[ease]["known"]) == {7}, "the test knows all but the last of eight items"
+    # the toy's users are all alike in this
+    known = 3 + np.arange(len(columns[ease]["known"])) % 9
+    for folder, found in columns.items():
+        write_parquet(folder / "ranks.parquet", found | {"known": known})
+    bound = int(np.median(known))
+    assert 0 < (known <= bound).sum() < len(known)
+    first, second = compare([popularity, ease], bound)
+    gains = [values("ndcg@10", columns[folder]["full"]) for folder in (popularity, ease)]
+    few = [gain[known <= bound].mean() for gain in gains]
+    assert [row.mean["full"]["ndcg@10"] for row in (first, second)] == pytest.approx(few)
+    assert second.against_first.mean == pytest.approx(few[1] - few[0])
+    assert "coverage@10" not in first.mean["full"]
+    with pytest.raises(InputError, match="at most 2 known items: the fewest are 3"):
+        compare([ease], 2)
+
+
+def test_runs_that_do_not_say_how_much_is_known_are_named(trained):
+    one = trained("one", 1)
+    columns = read_parquet(one / "ranks.parquet")
+    write_parquet(one / "ranks.parquet", {n: c for n, c in columns.items() if n != "known"})
+    assert compare([one])
+    with pytest.raises(InputError, match="does not say how much is known of each user: run it"):
+        compare([one], 5)
 
 
 def test_two_leaky_runs_may_be_compared(trained):

@@ -19,22 +19,27 @@ CLAIM_SEEDS = 5
 
 def compare(
     folders: Annotated[list[Path], typer.Argument(help="Finished run folders.")],
+    at_most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only users of whom the test knows at most so many items."),
+    ] = None,
 ) -> None:
     """Compare finished runs; runs that differ in their seed alone become one row."""
-    rows = compare_runs(folders)
+    rows = compare_runs(folders, at_most)
     console = Console(highlight=False)
-    console.print(_metrics(rows))
+    console.print(_metrics(rows, at_most))
     if len(rows) > 1:
         console.print(_differences(rows))
         if min(len(row.seeds) for row in rows) < CLAIM_SEEDS:
             console.print(f"a claim needs at least {CLAIM_SEEDS} seeds of each run")
 
 
-def _metrics(rows: list[Row]) -> Table:
+def _metrics(rows: list[Row], at_most: int | None) -> Table:
     columns = COLUMNS
     if any(row.mean["new items"] for row in rows):
         columns = (*COLUMNS, ("new items", "ndcg@10", "new items\nNDCG@10"))
-    title = "[bold]test[/]: mean over seeds, ± standard deviation"
+    who = "" if at_most is None else f" of users with at most {at_most} known items"
+    title = f"[bold]test[/]{who}: mean over seeds, ± standard deviation"
     table = metrics_table(title, "run (seeds)", columns)
     for row in rows:
         cells = [_cell(row, ranking, name) for ranking, name, _ in columns]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.columns import read_parquet
-from ufgraphfr.evaluation.metrics import values
+from ufgraphfr.evaluation.metrics import summary, values
+from ufgraphfr.evaluation.protocol import RANKINGS
 from ufgraphfr.evaluation.significance import Difference, difference
 from ufgraphfr.experiment.artifacts import RunFolder
 
@@ -26,7 +27,7 @@ TESTED = "ndcg@10"
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, read from its folder."""
+    """A finished run, read from its folder: all its users, or those of whom little is known."""
 
     folder: Path
     group: str
@@ -34,6 +35,7 @@ class Run:
     protocol: str
     split: dict[str, Any]
     result: dict[str, Any]
+    test: dict[str, dict[str, float]]
     users: NDArray[Any]
     ranks: NDArray[np.float64]
 
@@ -64,11 +66,15 @@ class Row:
     not_compared: str
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, at_most: int | None = None) -> Run:
     """Read a finished run.
 
+    Args:
+        folder: where it is.
+        at_most: leave out users of whom the test knows more items than this.
+
     Raises:
-        InputError: no finished run there.
+        InputError: no finished run there, or no such user.
     """
     run = RunFolder(folder)
     if not run.result.exists():
@@ -77,7 +83,10 @@ def read_run(folder: Path) -> Run:
     config = tomllib.loads(run.config.read_text(encoding="utf-8"))
     for key in ("seed", "name"):
         config.pop(key)
-    columns = read_parquet(run.ranks)
+    columns, test = read_parquet(run.ranks), result["test"]
+    if at_most is not None:
+        columns = _sparse(columns, at_most, folder)
+        test = {ranking: summary(columns[ranking]) for ranking in RANKINGS}
     protocol = config["protocol"]
     return Run(
         folder=folder,
@@ -86,25 +95,40 @@ def read_run(folder: Path) -> Run:
         protocol=result["protocol"],
         split={key: value for key, value in protocol.items() if key != "negatives"},
         result=result,
+        # runs of before there were new items say nothing of them; they are no user's
+        test=test | {"new items": (at_most is None and result.get("new_items")) or {}},
         users=columns["user"],
         ranks=columns["full"],
     )
 
 
-def compare(folders: Sequence[Path]) -> list[Row]:
+def _sparse(columns: dict[str, Any], at_most: int, folder: Path) -> dict[str, Any]:
+    """The ranks of users of whom at most so many items are known."""
+    known = columns.get("known")
+    if known is None:
+        raise InputError(f"{folder} does not say how much is known of each user: run it again")
+    if known.min() > at_most:
+        raise InputError(
+            f"{folder} has no user with at most {at_most} known items: the fewest are {known.min()}"
+        )
+    return {name: column[known <= at_most] for name, column in columns.items()}
+
+
+def compare(folders: Sequence[Path], at_most: int | None = None) -> list[Row]:
     """Rows in the order of their first folder.
 
     Args:
         folders: finished run folders.
+        at_most: see `read_run`; coverage and new items are left out then.
 
     Raises:
-        InputError: no folder, one without a finished run, or the same run twice.
+        InputError: no folder, one without a finished run, or the same run twice; no such user.
     """
     if not folders:
         raise InputError("name at least one run folder to compare")
     groups: dict[str, list[Run]] = {}
     for folder in folders:
-        run = read_run(folder)
+        run = read_run(folder, at_most)
         runs = groups.setdefault(run.group, [])
         if run.seed in (known.seed for known in runs):
             raise InputError(
@@ -118,8 +142,7 @@ def compare(folders: Sequence[Path]) -> list[Row]:
 
 def _row(runs: list[Run], first: list[Run] | None) -> Row:
     lead = runs[0]
-    # runs of before there were new items say nothing of them
-    tests = [run.result["test"] | {"new items": run.result.get("new_items") or {}} for run in runs]
+    tests = [run.test for run in runs]
     stacked = {
         ranking: {
             name: np.array([test[ranking][name] for test in tests]) for name in tests[0][ranking]

@@ -173,7 +173,7 @@ class Simulated:
         kept_out = assess_kept_out(score, prepared, chunk)
         references = self._experiment.yardsticks
         yardsticks, outcomes = assess_yardsticks(references, prepared, chunk)
-        ranks = _ranks(prepared.dataset, test, outcomes)
+        ranks = _ranks(prepared, test, outcomes)
         attack = assess_attack(self._experiment, prepared, score, test)
         return Tested(test.metrics, validation, kept_out, yardsticks, ranks, attack)
 
@@ -198,11 +198,12 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _ranks(
-    dataset: Dataset, test: Outcome, yardsticks: dict[str, Outcome]
+    prepared: Prepared, test: Outcome, yardsticks: dict[str, Outcome]
 ) -> dict[str, NDArray[Any]]:
-    """Each user's test ranks, of the model and of the yardsticks beside it."""
+    """Each user's test ranks, of the model and of the yardsticks beside it, and known items."""
     columns: dict[str, NDArray[Any]] = {
-        "user": np.array([dataset.users[user] for user in test.users]),
+        "user": np.array([prepared.dataset.users[user] for user in test.users]),
+        "known": prepared.split.known[test.users],
         "full": test.full,
         "sampled99": test.sampled,
     }
