@@ -1,19 +1,20 @@
 """What lies beneath UFGraphFormer's Transformer in training: the graph of everybody else.
 
-For the whole catalogue, or for a sample of items and each next item; then mean and deviation of the
-sampled items stand for those of the catalogue.
+For the whole catalogue, or for a sample of items and each next item; then their mean and deviation
+stand for those of the catalogue.
 """
 
 from functools import partial
 
-from torch import Tensor, stack
+import torch
+from torch import Tensor
 
 from ufgraphfr.algorithms._graph_spec import Operator
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms._sequence_training import Outside
 from ufgraphfr.algorithms._sparse_graph import smooth_factors
 from ufgraphfr.data.shards import Shard
-from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.blend import standardised, standardised_by_sample
 from ufgraphfr.ops.leave_own_out import before_each
 from ufgraphfr.ops.sampled_own_out import sampled_near, sampled_ridge, sampled_smooth
 
@@ -32,15 +33,18 @@ def beneath(
         operators: which lie beneath.
         sample: int64 ``[sample]``, or None for all items.
     """
+    items = len(shared["graph.counts"])
     if sample is None:
         scores: Outside = partial(graph.training_scores, shared, operators=operators)
     else:
         scores = _sampled(graph, shared, operators, sample)
-    among = None if sample is None else len(sample)
 
     def outside(stretch: Tensor, shard: Shard) -> Tensor:
         found = scores(stretch, shard)
-        return standardised(found, among, out=found)
+        if sample is None:
+            return standardised(found, out=found)
+        apart = ~torch.isin(stretch, sample)
+        return standardised_by_sample(found, apart, items, out=found)
 
     return outside
 
@@ -72,5 +76,5 @@ def _sampled(
         return sampled_smooth(stretch, sample, into, out, graph.smooth_decay)
 
     return lambda stretch, shard: before_each(
-        stack([scores(name, stretch, shard) for name in operators])
+        torch.stack([scores(name, stretch, shard) for name in operators])
     )
