@@ -113,7 +113,6 @@ def costs(runs: list[Run]) -> dict[str, Any]:
         "rounds": results[0]["rounds"],
         "best_rounds": [result["best_round"] for result in results],
         "bytes_up_per_client_round": mean([r["bytes_up_per_client_round"] for r in results]),
-        "bytes_down_per_client_round": mean([r["bytes_down_per_client_round"] for r in results]),
         "bytes_up_per_client": mean([upload(run) for run in runs]),
         "cpu_seconds_per_round": mean([result["cpu_seconds_per_round"] for result in results]),
         "cpu_seconds": mean([sum(line["cpu_seconds"] for line in own) for own in lines]),

@@ -1,5 +1,6 @@
 """Both transports carry the same messages, whoever is asked and however many at a time."""
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -127,6 +128,19 @@ def test_bytes_are_those_of_one_client(kind, shard):
     assert answer.bytes_up == single.bytes_up == len(encode_report(single.report))
     task = alone.task(answer.report.clients[:1])
     assert answer.bytes_down == single.bytes_down == len(encode_task(task))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_what_lasts_is_counted_apart(transport, shard):
+    network = Network("fedncf", shard, transport, chunk=1)
+    (before,) = network.ask(torch.tensor([3]))
+    assert before.bytes_once == 0
+    task = network.task(torch.tensor([3]))
+    name = next(iter(task.shared))
+    network.task = lambda clients: replace(task, lasting=frozenset({name}))
+    (after,) = network.ask(torch.tensor([3]))
+    assert after.bytes_once == task.shared[name].nbytes > 0
+    assert after.bytes_down + after.bytes_once == before.bytes_down
 
 
 def test_changed_rows_arrive_as_rows(shard):

@@ -63,7 +63,8 @@ class PrivateForm(PrivateSpec):
             shared = {"basis": narrowed(state["columns"], self.numbers)}
         elif round_number > 1:
             shared = {"kept": state["kept"]}
-        return Task(round_number, clients, shared, {})
+        lasting = frozenset(shared) - {"net"}
+        return Task(round_number, clients, shared, {}, lasting)
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.evaluated`: all that a device needs to rank."""

@@ -65,10 +65,11 @@ class UFGraphFormer(FormerSpec):
         """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
         if self.everyone(round_number) or not self.transformer:
             return Task(round_number, clients, {}, {})
-        shared = {"net": state["net"], **self._lasting(state, operators=bool(self.under_training))}
+        lasting = self._lasting(state, operators=bool(self.under_training))
+        shared = {"net": state["net"], **lasting}
         if self.training.local_steps > 1:
             shared["net.scale"] = local_scale(state, self.betas)
-        return Task(round_number, clients, shared, {})
+        return Task(round_number, clients, shared, {}, frozenset(lasting))
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.evaluated`: all that a device needs to rank."""

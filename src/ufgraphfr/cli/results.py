@@ -111,6 +111,9 @@ def _facts(result: dict[str, Any]) -> list[str]:
             f"{_size(result['bytes_down_per_client_round'])} down, "
             f"{_size(result['bytes_up_per_client_round'])} up a client and round"
         )
+        once = result["bytes_down_once_per_client"]
+        if once:
+            facts[-1] += f", and {_size(once)} down once"
     return facts
 
 

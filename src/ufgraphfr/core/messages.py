@@ -35,12 +35,20 @@ class Task:
         clients: int64 ``[clients]``, the clients' numbers.
         shared: arrays that are the same for all clients.
         personal: arrays or item tables with a leading clients axis.
+        lasting: names of shared arrays that do not change while a model is trained. A device that
+            has been sent them keeps them; only the server, which counts bytes, reads this.
     """
 
     round: int
     clients: Tensor
     shared: dict[str, Tensor]
     personal: dict[str, Tensor | Tables]
+    lasting: frozenset[str] = frozenset()
+
+    @property
+    def lasting_bytes(self) -> int:
+        """The size of its lasting arrays."""
+        return sum(self.shared[name].nbytes for name in self.lasting)
 
     def select(self, places: Tensor) -> "Task":
         """The task of some of the clients, int64 ``[n]``, in that order."""

@@ -192,6 +192,7 @@ def _line(done: Round, evaluate_seconds: float, validation: Metrics | None) -> d
         "cpu_seconds": done.cpu_seconds,
         "bytes_down": done.bytes_down,
         "bytes_up": done.bytes_up,
+        "bytes_once": done.bytes_once,
         "rejected": done.rejected,
         "validation": validation,
     }

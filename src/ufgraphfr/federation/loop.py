@@ -30,8 +30,9 @@ class Round:
         train_seconds: wall time of the clients' work.
         aggregate_seconds: wall time of the server's work.
         cpu_seconds: CPU time of both, all threads.
-        bytes_down: encoded bytes to one client.
+        bytes_down: encoded bytes to one client, without what lasts.
         bytes_up: encoded bytes from one client.
+        bytes_once: bytes of what lasts, to one client that has not been asked before.
         rejected: replies that the border refused, by reason.
         released: what the algorithm was given, of which all that is broadcast is made; None if
             nobody answered.
@@ -46,6 +47,7 @@ class Round:
     cpu_seconds: float
     bytes_down: float
     bytes_up: float
+    bytes_once: float
     rejected: dict[str, int]
     released: Report | None
 
@@ -57,6 +59,7 @@ class _Collected:
     reports: list[Report]
     bytes_down: list[float]
     bytes_up: list[float]
+    bytes_once: list[float]
     rejected: dict[str, int]
 
 
@@ -106,6 +109,7 @@ def rounds(
             cpu_seconds=time.process_time() - cpu,
             bytes_down=_mean(collected.bytes_down),
             bytes_up=_mean(collected.bytes_up),
+            bytes_once=_mean(collected.bytes_once),
             rejected=collected.rejected,
             released=released,
         )
@@ -119,7 +123,7 @@ def _collect(
     border: Border | None,
 ) -> _Collected:
     """Ask a cohort; replies that do not fit are counted and dropped."""
-    collected = _Collected([], [], [], {})
+    collected = _Collected([], [], [], [], {})
     expected = None
     if border is not None and len(cohort):
         expected = border.expected(task_for(cohort[:1]), cohort)
@@ -135,6 +139,7 @@ def _collect(
         collected.reports.append(answer.report)
         collected.bytes_down.append(answer.bytes_down)
         collected.bytes_up.append(answer.bytes_up)
+        collected.bytes_once.append(answer.bytes_once)
     return collected
 
 

@@ -27,13 +27,15 @@ class Answer:
 
     Attributes:
         report: of some clients.
-        bytes_down: encoded size of one client's task.
+        bytes_down: encoded size of one client's task, without what lasts.
         bytes_up: encoded size of one client's report.
+        bytes_once: size of what lasts in a task, which a client is sent once.
     """
 
     report: Report
     bytes_down: float
     bytes_up: float
+    bytes_once: float = 0.0
 
 
 class Transport(Protocol):
@@ -154,11 +156,12 @@ class Local:
         down = up = 0.0
         for number, clients in enumerate(self.simulation.chunks(cohort)):
             task = task_for(clients)
+            once = task.lasting_bytes
             if number == 0:
                 one = torch.zeros(1, dtype=torch.int64, device=clients.device)
-                down = float(len(codec.encode_task(task.select(one))))
+                down = float(len(codec.encode_task(task.select(one))) - once)
                 up = self.simulation.bytes_up(task, key)
-            yield Answer(self.simulation.answer(task, key), down, up)
+            yield Answer(self.simulation.answer(task, key), down, up, once)
 
 
 class Loopback:
@@ -173,12 +176,16 @@ class Loopback:
     ) -> Iterator[Answer]:
         """See `Transport.exchange`."""
         for clients in self.simulation.chunks(cohort):
-            down = codec.encode_task(task_for(clients))
+            task = task_for(clients)
+            down = codec.encode_task(task)
             answer = self.simulation.answer(codec.decode_task(down), key)
             up = codec.encode_report(answer, self.simulation.algorithm.whole)
             report = codec.decode_report(up)
             share = 1 if report.summed else len(clients)
-            yield Answer(report, len(down) / len(clients), len(up) / share)
+            changing = len(down) - task.lasting_bytes
+            yield Answer(
+                report, changing / len(clients), len(up) / share, task.lasting_bytes / len(clients)
+            )
 
 
 TRANSPORTS: dict[str, Callable[[Clients], Transport]] = {"local": Local, "loopback": Loopback}
