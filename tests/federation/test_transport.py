@@ -137,7 +137,7 @@ def test_what_lasts_is_counted_apart(transport, shard):
     assert before.bytes_once == 0
     task = network.task(torch.tensor([3]))
     name = next(iter(task.shared))
-    network.task = lambda clients: replace(task, lasting=frozenset({name}))
+    network.task = lambda _: replace(task, lasting=frozenset({name}))
     (after,) = network.ask(torch.tensor([3]))
     assert after.bytes_once == task.shared[name].nbytes > 0
     assert after.bytes_down + after.bytes_once == before.bytes_down
