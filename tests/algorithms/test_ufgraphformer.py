@@ -244,6 +244,13 @@ def test_every_part_has_a_switch(
         )
 
 
+def test_without_a_transformer_the_operators_lead() -> None:
+    mixes = UFGraphFormer(transformer=False).blends()
+    operators, head = mixes[:, :3], mixes[:, 3]
+    assert (operators.amax(1) > head).all()
+    assert mixes[-1].tolist() == [1.0, 1.0, 1.0, 0.25, 1.0]
+
+
 def test_nothing_left_is_refused() -> None:
     with pytest.raises(InputError, match="leave nothing"):
         ALGORITHMS.build("ufgraphformer", {"graph": False, "transformer": False}, "[algorithm]")

@@ -21,7 +21,9 @@ from ufgraphfr.core.releases import Budget
 from ufgraphfr.models.transformer import Transformer, check_heads
 
 SHARES = (0.0, 0.125, 0.25)
-"""Weights of a part, relative to the last one, that validation chooses from."""
+"""Weights of a part, relative to the Transformer's, that validation chooses from."""
+LEADING = (0.0, 0.5, 1.0)
+"""Weights of the graph's operators where there is no Transformer."""
 
 
 class FormerSpec(Algorithm, ABC):
@@ -145,8 +147,12 @@ class FormerSpec(Algorithm, ABC):
 
     def blends(self) -> Tensor:
         """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
-        graph = len(OPERATORS) + (self.head is not False) if self.graph is not False else 0
-        others = graph + self.transformer - 1
+        shares = list[tuple[float, ...]]()
+        if self.graph is not False:
+            # what leads is the Transformer, or the operators where there is none
+            shares += [SHARES if self.transformer else LEADING] * len(OPERATORS)
+            shares += [SHARES] * (self.head is not False)
         # what newcomers are served from has its own share for each of them
-        last = (1.0, 1.0) if self.for_newcomers else (1.0,)
-        return torch.tensor([(*mix, *last) for mix in product(SHARES, repeat=others)])
+        shares += [(1.0,)] * (self.transformer + (self.for_newcomers is not None))
+        mixes = torch.tensor(list(product(*shares)))
+        return mixes if self.transformer else mixes[mixes[:, : len(OPERATORS)].any(1)]
