@@ -181,3 +181,14 @@ def test_an_unnoised_transition_is_kept_and_noise_is_lowered(checkerboard, feder
     lowered = federation_of(low, checkerboard).run(2)
     assert bool((lowered.state["next"] >= 0).all())
     assert int((lowered.state["next"] > 0).sum()) < int((clean.state["next"] > 0).sum())
+
+
+def test_what_lasts_is_the_same_in_every_later_message(checkerboard, federation_of) -> None:
+    form = PrivateForm(graph_items=5, graph_share=0.2, transformer=PrivateTransformer(rounds=3))
+    federation, kept = federation_of(form, checkerboard), {}
+    for number in range(1, 6):
+        task = form.broadcast(federation.state, checkerboard.clients, number)
+        for name in task.lasting:
+            assert torch.equal(task.shared[name], kept.setdefault(name, task.shared[name])), name
+        federation.run(1, first=number)
+    assert {"kept", "fixed.joint.weight"} <= kept.keys()
