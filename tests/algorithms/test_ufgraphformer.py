@@ -251,6 +251,13 @@ def test_without_a_transformer_the_operators_lead() -> None:
     assert mixes[-1].tolist() == [1.0, 1.0, 1.0, 0.25, 1.0]
 
 
+def test_the_operators_shares_are_those_that_are_named() -> None:
+    mixes = UFGraphFormer(residual=False, shares=(0.0, 2.0)).blends()
+    assert set(mixes[:, :3].flatten().tolist()) == {0.0, 2.0}
+    assert set(mixes[:, 3].tolist()) == {0.0, 0.125, 0.25}
+    assert bool((mixes[:, 4:] == 1).all())
+
+
 def test_nothing_left_is_refused() -> None:
     with pytest.raises(InputError, match="leave nothing"):
         ALGORITHMS.build("ufgraphformer", {"graph": False, "transformer": False}, "[algorithm]")

@@ -5,7 +5,7 @@ from itertools import product
 from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms._graph_spec import OPERATORS, Operator
@@ -21,7 +21,7 @@ from ufgraphfr.core.releases import Budget
 from ufgraphfr.models.transformer import Transformer, check_heads
 
 SHARES = (0.0, 0.125, 0.25)
-"""Weights of a part, relative to the Transformer's, that validation chooses from."""
+"""Weights of a part that validation chooses from, where the leading one has about 1."""
 LEADING = (0.0, 0.5, 1.0)
 """Weights of the graph's operators where there is no Transformer."""
 
@@ -73,6 +73,9 @@ class FormerSpec(Algorithm, ABC):
     graph's rounds."""
     private: PrivateForm | None = None
     """What this model becomes under a privacy budget, where its defaults do not fit."""
+    shares: tuple[NonNegativeFloat, ...] = Field(SHARES, min_length=1)
+    """Weights of a graph's operator, beside the Transformer's 1, that validation chooses from. If
+    the Transformer does not train on top of the graph, they may want to be larger."""
     personal: PersonalBlend | Literal[False] = False
     """Whether each device fits weights of its own for the parts."""
 
@@ -150,7 +153,7 @@ class FormerSpec(Algorithm, ABC):
         shares = list[tuple[float, ...]]()
         if self.graph is not False:
             # what leads is the Transformer, or the operators where there is none
-            shares += [SHARES if self.transformer else LEADING] * len(OPERATORS)
+            shares += [self.shares if self.transformer else LEADING] * len(OPERATORS)
             shares += [SHARES] * (self.head is not False)
         # what newcomers are served from has its own share for each of them
         shares += [(1.0,)] * (self.transformer + (self.for_newcomers is not None))
