@@ -104,16 +104,15 @@ def _facts(result: dict[str, Any]) -> list[str]:
     if result["yardsticks"]:
         facts.append("yardsticks are centralised: they see everybody's training rows")
     if result["rounds"]:
+        once = result["bytes_down_once_per_client"]
         facts.append(
             f"round {result['best_round']} of {result['rounds']}, "
             f"{'picked on validation' if result['privacy'] is None else 'the last'}; "
             f"{result['cpu_seconds_per_round']:.2g} CPU s a round; "
             f"{_size(result['bytes_down_per_client_round'])} down, "
             f"{_size(result['bytes_up_per_client_round'])} up a client and round"
+            + (f", and {_size(once)} down once" if once else "")
         )
-        once = result["bytes_down_once_per_client"]
-        if once:
-            facts[-1] += f", and {_size(once)} down once"
     return facts
 
 
