@@ -57,6 +57,17 @@ class Federation:
             self.state = step.state
         return self
 
+    def lasting(self, count: int) -> dict[str, Tensor]:
+        """What is sent once; it must be the same in each message of the first rounds."""
+        kept: dict[str, Tensor] = {}
+        for number in range(1, count + 1):
+            task = self.algorithm.broadcast(self.state, self.shard.clients, number)
+            for name in task.lasting:
+                first = kept.setdefault(name, task.shared[name])
+                assert torch.equal(task.shared[name], first), name
+            self.run(1, first=number)
+        return kept
+
     def scores(self) -> Tensor:
         task = self.algorithm.evaluated(self.state, self.shard.clients, 1)
         everyone = self.store.gather(self.shard.clients)

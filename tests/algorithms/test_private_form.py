@@ -185,10 +185,5 @@ def test_an_unnoised_transition_is_kept_and_noise_is_lowered(checkerboard, feder
 
 def test_what_lasts_is_the_same_in_every_later_message(checkerboard, federation_of) -> None:
     form = PrivateForm(graph_items=5, graph_share=0.2, transformer=PrivateTransformer(rounds=3))
-    federation, kept = federation_of(form, checkerboard), {}
-    for number in range(1, 6):
-        task = form.broadcast(federation.state, checkerboard.clients, number)
-        for name in task.lasting:
-            assert torch.equal(task.shared[name], kept.setdefault(name, task.shared[name])), name
-        federation.run(1, first=number)
+    kept = federation_of(form, checkerboard).lasting(5)
     assert {"kept", "fixed.joint.weight"} <= kept.keys()

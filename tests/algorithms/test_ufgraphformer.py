@@ -256,6 +256,10 @@ def test_the_operators_shares_are_those_that_are_named() -> None:
     assert set(mixes[:, :3].flatten().tolist()) == {0.0, 2.0}
     assert set(mixes[:, 3].tolist()) == {0.0, 0.125, 0.25}
     assert bool((mixes[:, 4:] == 1).all())
+    alone = UFGraphFormer(transformer=False, shares=(0.0, 2.0)).blends()
+    assert set(alone[:, :3].flatten().tolist()) == {0.0, 2.0}
+    with pytest.raises(ValueError, match=r"shares = \[0\.0\] leave nothing"):
+        UFGraphFormer(transformer=False, shares=(0.0,))
 
 
 def test_nothing_left_is_refused() -> None:

@@ -73,9 +73,10 @@ class FormerSpec(Algorithm, ABC):
     graph's rounds."""
     private: PrivateForm | None = None
     """What this model becomes under a privacy budget, where its defaults do not fit."""
-    shares: tuple[NonNegativeFloat, ...] = Field(SHARES, min_length=1)
-    """Weights of a graph's operator, beside the Transformer's 1, that validation chooses from. If
-    the Transformer does not train on top of the graph, they may want to be larger."""
+    shares: tuple[NonNegativeFloat, ...] | None = Field(None, min_length=1)
+    """Weights of a graph's operator that validation chooses from, beside the Transformer's 1; None
+    offers `SHARES`, or `LEADING` where there is no Transformer. Where it does not train on top of
+    the graph, they may want to be larger."""
     personal: PersonalBlend | Literal[False] = False
     """Whether each device fits weights of its own for the parts."""
 
@@ -88,6 +89,11 @@ class FormerSpec(Algorithm, ABC):
         check_heads(self.heads, self.dim)
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
+        if not self.transformer and self.shares is not None and not any(self.shares):
+            raise ValueError(
+                f"shares = {list(self.shares)} leave nothing without the Transformer: "
+                f"offer a weight above 0"
+            )
         if len(set(self.beneath)) < max(1, len(self.beneath)):
             raise ValueError(
                 f"beneath = {list(self.beneath)} must name one operator or more, each once: "
@@ -153,7 +159,8 @@ class FormerSpec(Algorithm, ABC):
         shares = list[tuple[float, ...]]()
         if self.graph is not False:
             # what leads is the Transformer, or the operators where there is none
-            shares += [self.shares if self.transformer else LEADING] * len(OPERATORS)
+            own = self.shares or (SHARES if self.transformer else LEADING)
+            shares += [own] * len(OPERATORS)
             shares += [SHARES] * (self.head is not False)
         # what newcomers are served from has its own share for each of them
         shares += [(1.0,)] * (self.transformer + (self.for_newcomers is not None))

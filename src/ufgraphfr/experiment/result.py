@@ -96,13 +96,11 @@ def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:
     """CPU seconds, a mean over rounds; encoded bytes, a mean over clients and rounds or once."""
     taking_part = sum(line["clients"] for line in lines)
     cpu = sum(line["cpu_seconds"] for line in lines)
-    each = {
+    return {
+        "cpu_seconds_per_round": cpu / max(1, len(lines)),
+        "bytes_down_once_per_client": max((line["bytes_once"] for line in lines), default=0.0),
+    } | {
         f"{name}_per_client_round": sum(line[name] * line["clients"] for line in lines)
         / max(1, taking_part)
         for name in ("bytes_up", "bytes_down")
-    }
-    return {
-        "cpu_seconds_per_round": cpu / max(1, len(lines)),
-        **each,
-        "bytes_down_once_per_client": max((line["bytes_once"] for line in lines), default=0.0),
     }

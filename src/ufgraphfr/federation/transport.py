@@ -153,13 +153,13 @@ class Local:
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
     ) -> Iterator[Answer]:
         """See `Transport.exchange`."""
-        down = up = 0.0
+        down = up = once = 0.0
         for number, clients in enumerate(self.simulation.chunks(cohort)):
             task = task_for(clients)
-            once = task.lasting_bytes
             if number == 0:
                 one = torch.zeros(1, dtype=torch.int64, device=clients.device)
-                down = float(len(codec.encode_task(task.select(one))) - once)
+                once = float(task.lasting_bytes)
+                down = len(codec.encode_task(task.select(one))) - once
                 up = self.simulation.bytes_up(task, key)
             yield Answer(self.simulation.answer(task, key), down, up, once)
 
@@ -182,10 +182,9 @@ class Loopback:
             up = codec.encode_report(answer, self.simulation.algorithm.whole)
             report = codec.decode_report(up)
             share = 1 if report.summed else len(clients)
-            changing = len(down) - task.lasting_bytes
-            yield Answer(
-                report, changing / len(clients), len(up) / share, task.lasting_bytes / len(clients)
-            )
+            once = task.lasting_bytes
+            each = (len(down) - once) / len(clients)
+            yield Answer(report, each, len(up) / share, once / len(clients))
 
 
 TRANSPORTS: dict[str, Callable[[Clients], Transport]] = {"local": Local, "loopback": Loopback}
