@@ -11,15 +11,15 @@ from made_shards import made_shard
 from ufgraphfr.algorithms.anchormf import AnchorMF, kmeans, stacked
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.fedmf import FedMF
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import MixedTables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.releases import Release
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import MixedTables
 from ufgraphfr.federation.client import respond
-from ufgraphfr.privacy.accounted.gaussian import NoisedSums, Part
+from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedSums
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import grid_step, secure_normal
-from ufgraphfr.privacy.base import Exposure
+from ufgraphfr.privacy.base import Participation
 from ufgraphfr.privacy.none import NoMechanism
 
 SHARD = made_shard([9, 7, 4, 1, 0], 20)
@@ -75,7 +75,7 @@ def test_all_blocks_together_are_within_one_clip(
     torch.testing.assert_close(blocks.dense(), expected)
     before, after = (rows.dense().flatten(1).norm(dim=1) for rows in (change, blocks))
     assert bool((after <= before * (1 + 1e-5)).all())
-    part = Part(Exposure(Release("update", 1, 1), 1, None, 4), 1.0, bound)
+    part = GaussianRelease(Participation(Release("update", 1, 1), 1, None, 4), 1.0, bound)
     mechanism = NoisedSums((part,), Ledger(None), 1, secure_normal)
     clipped = mechanism.privatize({"items": blocks}, torch.arange(4), Key(0, 1))["items"]
     assert isinstance(clipped, Rows)
@@ -122,6 +122,6 @@ def test_profiles_that_cannot_be_enumerated_are_parted_at_random() -> None:
 def test_row_caps_see_an_items_row_in_every_block() -> None:
     algorithm = AnchorMF(prototypes=3, dim=2)
     sent = torch.arange(5 * 60 * 2).view(5, 60, 2).float()
-    view = algorithm.unpacked({"items": sent}, SETTING, 1)["items"]
+    view = algorithm.item_views({"items": sent}, SETTING, 1)["items"]
     assert view.shape == (5, 20, 3, 2)
     assert torch.equal(view[:, 7, 1], sent[:, 27])

@@ -11,27 +11,27 @@ from ufgraphfr.algorithms._graph_spec import OPERATORS
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.baselines.ease import Ease
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, combine
-from ufgraphfr.core.rows import owners
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import respond
 from ufgraphfr.models.transformer import LIFT
 from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import co_interactions, nearness, normalised, ridge_inverse
 from ufgraphfr.ops.recency import recency
 from ufgraphfr.privacy.none import NoMechanism
-from ufgraphfr.references.ease import Ease
 
 SMALL = {"dim": 8, "hidden": 8, "history": 5}
 
 
-def setting_of(shard: Shard) -> Setting:
+def setting_of(shard: ClientBatch) -> Setting:
     return Setting(shard.catalogue, len(shard), shard.text.shape[1], 0)
 
 
-def answers(model: UFGraphFormer, shard: Shard, round_number: int, chunk: int):
+def answers(model: UFGraphFormer, shard: ClientBatch, round_number: int, chunk: int):
     state = model.init_server(setting_of(shard))
     reports = []
     for clients in shard.clients.split(chunk):
@@ -41,7 +41,7 @@ def answers(model: UFGraphFormer, shard: Shard, round_number: int, chunk: int):
     return state, combine(reports)
 
 
-def with_graph(model: UFGraphFormer, shard: Shard, chunk: int = 5):
+def with_graph(model: UFGraphFormer, shard: ClientBatch, chunk: int = 5):
     state = model.init_server(setting_of(shard))
     for round_number in range(1, model.graph.rounds + 1):
         _, report = answers(model, shard, round_number, chunk)
@@ -50,7 +50,7 @@ def with_graph(model: UFGraphFormer, shard: Shard, chunk: int = 5):
 
 
 @pytest.mark.parametrize("rounds", [1, 3, 30])
-def test_the_graph_is_the_sum_of_contributions(checkerboard: Shard, rounds: int) -> None:
+def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds: int) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": rounds})
     state = with_graph(model, checkerboard)
     own = (checkerboard.ptr, checkerboard.items, checkerboard.catalogue)
@@ -72,7 +72,7 @@ def test_the_parts_of_a_contribution_are_of_like_size() -> None:
     assert max(sizes) < 1.02 * min(sizes)
 
 
-def test_the_ridge_part_is_ease(checkerboard: Shard) -> None:
+def test_the_ridge_part_is_ease(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
     ease = Ease(ridge=model.graph.ridge, decay=model.graph.decay)
@@ -80,17 +80,17 @@ def test_the_ridge_part_is_ease(checkerboard: Shard) -> None:
     torch.testing.assert_close(ridge, ease.score(ease.fit(checkerboard), checkerboard))
 
 
-def test_contributions_are_whole_and_narrow(checkerboard: Shard) -> None:
+def test_contributions_are_whole_and_narrow(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     one = model.graph.contribution(checkerboard.select(torch.tensor([0])), 1)
     assert {value.dtype for value in one.values()} == {torch.uint8}
     for name, value in one.items():
-        assert int(value.max()) == model.whole[name]
+        assert int(value.max()) == model.integer_bounds[name]
     many = checkerboard.select(torch.arange(24).repeat(2))
     assert model.graph.contribution(many, 1)["graph.near"].dtype == torch.int16
 
 
-def test_the_transformer_starts_from_the_graph(checkerboard: Shard) -> None:
+def test_the_transformer_starts_from_the_graph(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
     network = model.network(checkerboard.catalogue, checkerboard.text.shape[1], 0)
@@ -106,7 +106,7 @@ def test_the_transformer_starts_from_the_graph(checkerboard: Shard) -> None:
 
 @pytest.mark.parametrize("weighting", ["positions", "clients"])
 def test_the_cohort_sends_the_gradient_of_its_mean_loss(
-    checkerboard: Shard, weighting: str
+    checkerboard: ClientBatch, weighting: str
 ) -> None:
     training = {"dropout": 0.0, "window": "recent", "weighting": weighting}
     model = UFGraphFormer(**SMALL, training=training, graph=False)
@@ -138,7 +138,7 @@ def test_the_cohort_sends_the_gradient_of_its_mean_loss(
     torch.testing.assert_close(report.loss, torch.stack([loss.mean() for loss in losses]).detach())
 
 
-def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
+def test_random_windows_reach_the_whole_history(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     seen = [set() for _ in range(len(checkerboard))]
     for round_number in range(1, 200):
@@ -151,7 +151,9 @@ def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
         assert seen[user] == set(checkerboard.items[bounds].tolist())
 
 
-def test_scores_are_the_blend_of_standardised_parts(checkerboard: Shard, federation_of) -> None:
+def test_scores_are_the_blend_of_standardised_parts(
+    checkerboard: ClientBatch, federation_of
+) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     federation = federation_of(model, checkerboard).run(2)
     federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 1.0])
@@ -164,7 +166,7 @@ def test_scores_are_the_blend_of_standardised_parts(checkerboard: Shard, federat
     torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4] + parts[5])
 
 
-def test_the_transformer_is_scored_on_top_of_the_graph(checkerboard: Shard) -> None:
+def test_the_transformer_is_scored_on_top_of_the_graph(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
     # a network that says nothing leaves the graph's even mix
@@ -174,7 +176,9 @@ def test_the_transformer_is_scored_on_top_of_the_graph(checkerboard: Shard) -> N
 
 
 @pytest.mark.parametrize("local_steps", [1, 3])
-def test_updates_apart_sum_to_the_summed_update(checkerboard: Shard, local_steps: int) -> None:
+def test_updates_apart_sum_to_the_summed_update(
+    checkerboard: ClientBatch, local_steps: int
+) -> None:
     training = {"local_steps": local_steps}
     model = UFGraphFormer(**SMALL, graph={"rounds": 1}, training=training)
     state = with_graph(model, checkerboard)
@@ -190,7 +194,7 @@ def test_updates_apart_sum_to_the_summed_update(checkerboard: Shard, local_steps
         torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3)
 
 
-def test_local_steps_descend_on_weights_of_the_device(checkerboard: Shard) -> None:
+def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch) -> None:
     """One client by hand: three steps of scaled descent on its whole history."""
     training = {"local_steps": 3, "local_lr": 0.01, "dropout": 0.0, "window": "recent"}
     model = UFGraphFormer(**SMALL, graph=False, training=training)
@@ -228,7 +232,7 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: Shard) -> No
     ],
 )
 def test_every_part_has_a_switch(
-    checkerboard: Shard, federation_of, switches: dict[str, bool], parts: int
+    checkerboard: ClientBatch, federation_of, switches: dict[str, bool], parts: int
 ) -> None:
     model = UFGraphFormer(**SMALL, **{"graph": {"rounds": 1}} | switches)
     federation = federation_of(model, checkerboard).run(3)
@@ -267,7 +271,7 @@ def test_nothing_left_is_refused() -> None:
         ALGORITHMS.build("ufgraphformer", {"graph": False, "transformer": False}, "[algorithm]")
 
 
-def test_the_smooth_part_is_a_projection(checkerboard: Shard) -> None:
+def test_the_smooth_part_is_a_projection(checkerboard: ClientBatch) -> None:
     """All directions kept and nothing discounted, a history is given back as it was."""
     model = UFGraphFormer(**SMALL, graph={"rank": 24, "power": 0.0})
     smooth = model.graph.scores(with_graph(model, checkerboard), checkerboard)[2]
@@ -279,7 +283,7 @@ def test_the_smooth_part_is_a_projection(checkerboard: Shard) -> None:
 
 
 def test_at_the_end_of_a_history_training_sees_what_serving_sees_of_others(
-    checkerboard: Shard,
+    checkerboard: ClientBatch,
 ) -> None:
     """The scores in training are those of a graph that its owner did not contribute to."""
     model = UFGraphFormer(**SMALL)
@@ -309,7 +313,7 @@ def test_at_the_end_of_a_history_training_sees_what_serving_sees_of_others(
 )
 @pytest.mark.parametrize("local_steps", [1, 2])
 def test_with_all_items_as_candidates_nothing_changes(
-    checkerboard: Shard, parts: dict[str, object], local_steps: int
+    checkerboard: ClientBatch, parts: dict[str, object], local_steps: int
 ) -> None:
     sent = []
     for candidates in (None, checkerboard.catalogue):
@@ -325,7 +329,7 @@ def test_with_all_items_as_candidates_nothing_changes(
 
 @pytest.mark.parametrize("beneath", [["smooth"], ["near", "ridge"]])
 def test_operators_beneath_that_are_not_chosen_change_nothing(
-    checkerboard: Shard, beneath: list[str]
+    checkerboard: ClientBatch, beneath: list[str]
 ) -> None:
     """The scores of some operators are those of all at weights of zero."""
     some = UFGraphFormer(**SMALL, graph={"rounds": 1}, beneath=beneath)
@@ -348,7 +352,9 @@ def test_operators_beneath_that_are_not_chosen_change_nothing(
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
 
 
-def test_beside_the_graph_a_training_message_carries_no_operators(checkerboard: Shard) -> None:
+def test_beside_the_graph_a_training_message_carries_no_operators(
+    checkerboard: ClientBatch,
+) -> None:
     for residual in (True, False):
         model = UFGraphFormer(**SMALL, graph={"rounds": 1}, residual=residual)
         state = with_graph(model, checkerboard)
@@ -373,7 +379,7 @@ def test_candidates_are_public_and_new_each_round() -> None:
     assert not torch.equal(one, training.sample(24, Key(0, round=4)))
 
 
-def test_sampled_training_still_learns_the_board(checkerboard: Shard, federation_of) -> None:
+def test_sampled_training_still_learns_the_board(checkerboard: ClientBatch, federation_of) -> None:
     model = UFGraphFormer(**SMALL, graph=False, lr=0.01, training={"candidates": 8}, average=0.0)
     federation = federation_of(model, checkerboard).run(40)
     own = torch.arange(24)

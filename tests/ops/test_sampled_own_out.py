@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.ops.item_graph import co_interactions, low_pass, nearness, normalised, ridge_inverse
 from ufgraphfr.ops.leave_own_out import near_scores, past_sums, ridge_scores
 from ufgraphfr.ops.sampled_own_out import sampled_near, sampled_ridge, sampled_smooth

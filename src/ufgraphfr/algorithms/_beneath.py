@@ -13,7 +13,7 @@ from ufgraphfr.algorithms._graph_spec import Operator
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms._sequence_training import Outside
 from ufgraphfr.algorithms._sparse_graph import smooth_factors
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.blend import standardised, standardised_by_sample
 from ufgraphfr.ops.leave_own_out import before_each
 from ufgraphfr.ops.sampled_own_out import sampled_near, sampled_ridge, sampled_smooth
@@ -39,7 +39,7 @@ def beneath(
     else:
         scores = _sampled(graph, shared, operators, sample)
 
-    def outside(stretch: Tensor, shard: Shard) -> Tensor:
+    def outside(stretch: Tensor, shard: ClientBatch) -> Tensor:
         found = scores(stretch, shard)
         if sample is None:
             return standardised(found, out=found)
@@ -66,7 +66,7 @@ def _sampled(
     into, out = smooth_factors(shared, graph.power)
     weights = graph.weights.to(sample.device) / graph.levels
 
-    def scores(name: Operator, stretch: Tensor, shard: Shard) -> Tensor:
+    def scores(name: Operator, stretch: Tensor, shard: ClientBatch) -> Tensor:
         if name == "ridge":
             ridge = shared["graph.inverse"], shard.ptr, shard.items, graph.decay
             return sampled_ridge(stretch, sample, cut[name], *ridge)

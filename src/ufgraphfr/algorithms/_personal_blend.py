@@ -11,15 +11,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.spec import Spec
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.own_weights import fit_weights
 
 GROUP = 32
 """Clients fitted at once; bounds memory."""
 
-Before = Callable[[Shard, Tensor], Tensor]
+Before = Callable[[ClientBatch, Tensor], Tensor]
 """From clients with their training items, and places in these, int64 ``[clients, places]``, to
 each part's scores before them, float ``[parts, clients, places, items]``."""
 
@@ -37,7 +37,7 @@ class PersonalBlend(Spec):
     steps: int = Field(3, ge=1)
     """Of Newton's method."""
 
-    def weights(self, before: Before, shared: Tensor, inputs: Shard) -> Tensor:
+    def weights(self, before: Before, shared: Tensor, inputs: ClientBatch) -> Tensor:
         """Each client's weights, float ``[clients, parts]``.
 
         Args:
@@ -49,7 +49,7 @@ class PersonalBlend(Spec):
         groups = torch.arange(len(own), device=own.items.device).split(GROUP)
         return torch.cat([self._group(before, shared, own.select(group)) for group in groups])
 
-    def _group(self, before: Before, shared: Tensor, own: Shard) -> Tensor:
+    def _group(self, before: Before, shared: Tensor, own: ClientBatch) -> Tensor:
         back = torch.arange(self.last, 0, -1, device=own.items.device)
         # nothing goes before the first item
         place = own.counts[:, None] - back
@@ -65,7 +65,7 @@ class PersonalBlend(Spec):
         return fit_weights(scores, wanted, barred, shared * self.sharpness, self.ridge, self.steps)
 
 
-def trained(inputs: Shard) -> Shard:
+def trained(inputs: ClientBatch) -> ClientBatch:
     """The clients with those of their items that they trained on: the graph holds these alone."""
     owner = owners(inputs.ptr, len(inputs.items))
     barred = owners(inputs.barred_ptr, len(inputs.barred)) * inputs.catalogue + inputs.barred

@@ -19,7 +19,7 @@ from torch.func import vmap
 from ufgraphfr.algorithms.base import Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.spec import Spec
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.next_item import cross_entropy
 from ufgraphfr.models.sampled_softmax import rows_needed, sampled_cross_entropy
@@ -33,7 +33,7 @@ FARTHEST = 5.0
 """No weight moves by more than this times ``local_lr`` in a local step: a weight whose gradients
 the server has hardly seen (a late position) has next to no scale."""
 
-Outside = Callable[[Tensor, Shard], Tensor]
+Outside = Callable[[Tensor, ClientBatch], Tensor]
 """From stretches ``[clients, length]`` and histories to scores before each item, ``[outside,
 clients, length, items]``, zero before the first; of a sample of items, ``sample + 1`` columns, the
 item's own last."""
@@ -93,7 +93,7 @@ class SequenceTraining(Spec):
         generator = key.to(Purpose.NEGATIVES).generator()
         return torch.randperm(items, generator=generator)[: self.candidates]
 
-    def update(self, public: Public, shard: Shard, key: Key, history: int) -> Update:
+    def update(self, public: Public, shard: ClientBatch, key: Key, history: int) -> Update:
         """The clients' ``gradient`` and how much each ``count``s.
 
         Args:
@@ -120,7 +120,7 @@ class SequenceTraining(Spec):
         return Update({"gradient": gradient, "count": count[:, None]}, loss)
 
     def _group(
-        self, public: Public, shard: Shard, key: Key, history: int, each: bool
+        self, public: Public, shard: ClientBatch, key: Key, history: int, each: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Gradient (each client's mean, or the weighted sum), losses, and positions trained on."""
         weights, losses = public.net.detach(), []
@@ -148,7 +148,9 @@ class SequenceTraining(Spec):
         (gradient,) = torch.autograd.grad(total, weights)
         return gradient, loss.detach(), batch.length
 
-    def _batch(self, public: Public, shard: Shard, key: Key, history: int, step: int) -> "_Batch":
+    def _batch(
+        self, public: Public, shard: ClientBatch, key: Key, history: int, step: int
+    ) -> "_Batch":
         targets = self._stretch(shard, key.to(Purpose.SHUFFLE, step), history)
         length = targets.shape[1]
         masks = dropout_masks(
@@ -164,7 +166,7 @@ class SequenceTraining(Spec):
             outside = public.outside(targets, shard)
         return _Batch(targets, shard.text, masks, outside, (targets >= 0).sum(1).to(public.net))
 
-    def _stretch(self, shard: Shard, key: Key, history: int) -> Tensor:
+    def _stretch(self, shard: ClientBatch, key: Key, history: int) -> Tensor:
         """The part of each history to train on, int64 ``[clients, length]`` padded right."""
         length = min(history + 1, int(shard.counts.max()))
         if self.window == "recent":

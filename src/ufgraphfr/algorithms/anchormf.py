@@ -19,11 +19,11 @@ from torch import Tensor
 from ufgraphfr.algorithms._changes import mean_change
 from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.algorithms.fedmf import FedMF
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import MixedTables
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import MixedTables
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 
 SWEEPS = 20
 """Of k-means."""
@@ -63,7 +63,9 @@ class AnchorMF(FedMF):
         """See `Algorithm.broadcast`: the same for all clients."""
         return Task(round_number, clients, dict(state), {})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         mixture = self.mixture(task.shared, shard.text)
         update, private = super().local(_mixed(task, mixture), shard, private, key)
@@ -76,15 +78,15 @@ class AnchorMF(FedMF):
         change = self.prototypes * mean_change(report).view_as(state["items"])
         return state | {"items": state["items"] + self.server_lr * change}
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         mixture = self.mixture(task.shared, inputs.text)
         return super().score(_mixed(task, mixture), inputs, private)
 
-    def unpacked(
+    def item_views(
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int
     ) -> dict[str, Tensor]:
-        """See `Algorithm.unpacked`: an item's row lies in each prototype's block."""
+        """See `Algorithm.item_views`: an item's row lies in each prototype's block."""
         blocks = self.prototypes, setting.items
 
         def by_item(value: Tensor) -> Tensor:

@@ -24,10 +24,10 @@ from ufgraphfr.algorithms._projection import projection_of
 from ufgraphfr.algorithms._sequence_training import Public
 from ufgraphfr.algorithms._server_adam import begun, local_scale, stepped
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.low_rank import Matrix
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.low_rank import Matrix
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import Transformer, with_item_vectors
 from ufgraphfr.ops.blend import standardised
 
@@ -57,13 +57,13 @@ class UFGraphFormer(FormerSpec):
             state |= {**begun(net), "seed": torch.tensor([setting.seed])}
         return state
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all weights are shared."""
         return {}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
-        if self.everyone(round_number) or not self.transformer:
+        if self.asks_all_clients(round_number) or not self.transformer:
             return Task(round_number, clients, {}, {})
         lasting = self._lasting(state, operators=bool(self.under_training))
         shared = {"net": state["net"], **lasting}
@@ -92,14 +92,16 @@ class UFGraphFormer(FormerSpec):
             graph = {name: value for name, value in graph.items() if name == COUNTS}
         return {"features": state["features"], "projection": state["projection"], **graph}
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         if "net" in task.shared:
             public = self._public(task.shared, self.training.sample(shard.catalogue, key))
             shard = replace(shard, text=shard.text @ task.shared["projection"])
             return self.training.update(public, shard, key, self.history), private
         no_loss = torch.zeros(len(shard), device=shard.items.device)
-        if self.graph is False or not self.everyone(task.round):
+        if self.graph is False or not self.asks_all_clients(task.round):
             return Update({}, no_loss, summed=True), private
         sums = self.graph.contribution(shard, task.round)
         if self.for_newcomers and task.round == 1:
@@ -123,14 +125,16 @@ class UFGraphFormer(FormerSpec):
         (items, columns), width = shared["features"].shape, shared["projection"].shape[1]
         return self.network(items, width, columns)
 
-    def plausible(self, report: Report, setting: Setting) -> bool:
-        """See `Algorithm.plausible`: one history, and no more positions than it may have."""
+    def is_feasible(self, report: Report, setting: Setting) -> bool:
+        """See `Algorithm.is_feasible`: one history, and no more positions than it may have."""
         arrays = {name: v for name, v in report.arrays.items() if isinstance(v, Tensor)}
         if self.graph is not False and self.graph.collecting(arrays):
             told = arrays.pop(SUM, None)
-            if told is not None and not (self.for_newcomers and self.for_newcomers.plausible(told)):
+            if told is not None and not (
+                self.for_newcomers and self.for_newcomers.is_feasible(told)
+            ):
                 return False
-            return self.graph.plausible(arrays, setting.items, report.round)
+            return self.graph.is_feasible(arrays, setting.items, report.round)
         count = arrays.get("count")
         most = 1 if self.training.weighting == "clients" else self.history + 1
         return count is None or bool(((count >= 1) & (count <= most)).all())
@@ -141,13 +145,13 @@ class UFGraphFormer(FormerSpec):
             return {}
         return {"gradient": self._sent(task.shared).matrices}
 
-    def unpacked(
+    def item_views(
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int
     ) -> dict[str, Tensor]:
-        """See `Algorithm.unpacked`."""
+        """See `Algorithm.item_views`."""
         packed = "net" if "net" in arrays else "gradient"
         if packed not in arrays:
-            if self.graph is False or not self.everyone(round_number):
+            if self.graph is False or not self.asks_all_clients(round_number):
                 return arrays
             rest = {name: value for name, value in arrays.items() if name != SUM}
             views = self.graph.by_item(rest, setting.items, round_number)
@@ -184,7 +188,7 @@ class UFGraphFormer(FormerSpec):
         vectors = self.graph.item_vectors(state, self.dim, generator)
         return state | begun(with_item_vectors(state["net"], vectors))
 
-    def parts(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.parts`: each part's scores, standardised for each user."""
         shared, scores = task.shared, list[Tensor]()
         if self.graph is not False:
@@ -221,7 +225,7 @@ class UFGraphFormer(FormerSpec):
         below = torch.stack([graph[OPERATORS.index(name)] for name in self.under_training])
         return public.network.with_outside(params, logits, below)
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         parts, shared = self.parts(task, inputs, private), task.shared
         if self.personal is False:
@@ -234,7 +238,7 @@ class UFGraphFormer(FormerSpec):
             return scores
         return self.new_items.filled(scores, shared["public"], shared[COUNTS])
 
-    def _before(self, shared: dict[str, Tensor], own: Shard, place: Tensor) -> Tensor:
+    def _before(self, shared: dict[str, Tensor], own: ClientBatch, place: Tensor) -> Tensor:
         """The parts' scores before some training items, see `Before`."""
         stretch, length = own.last(self.history + 1)
         here = place - (own.counts - length)[:, None]

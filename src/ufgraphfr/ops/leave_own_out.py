@@ -12,7 +12,7 @@ target. Their scores are large, so they are written where the caller wants them.
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners
 
 
 def near_scores(

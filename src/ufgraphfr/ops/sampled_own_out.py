@@ -9,7 +9,7 @@ but the last the scores of the sampled items and, in the last column, of the ite
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.ops.leave_own_out import own_links, past_sums, past_weights
 
 
