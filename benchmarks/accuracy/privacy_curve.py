@@ -27,11 +27,11 @@ from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.evaluation.significance import difference
 from ufgraphfr.experiment.assess import assess
 from ufgraphfr.experiment.config import Experiment, build
-from ufgraphfr.experiment.guarding import model_in_use, opened
-from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.experiment.prepare import PreparedExperiment, prepare
+from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Local, Simulation
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -58,13 +58,13 @@ def experiment_of(data: str, epsilon: float, model: str, draw: int, count: int) 
 
 
 def outcome(
-    data: str, epsilon: float, model: str, draw: int, prepared: Prepared
+    data: str, epsilon: float, model: str, draw: int, prepared: PreparedExperiment
 ) -> tuple[dict[str, Any], Gains]:
     """One run with fresh noise, its last iterate on test, and each user's full NDCG@10."""
     form = model_in_use(experiment_of(data, epsilon, model, draw, 1), prepared.setting)
     count = form.releases(1)[-1].last
     experiment = experiment_of(data, epsilon, model, draw, count)
-    score = device_score(form, trained(experiment, form, prepared), MemoryStore({}), count)
+    score = device_score(form, trained(experiment, form, prepared), PrivateState({}), count)
     found = assess(score, prepared, "test", CHUNK)
     metrics = found.metrics
     row = {
@@ -78,9 +78,11 @@ def outcome(
     return row, values("ndcg@10", found.full)
 
 
-def trained(experiment: Experiment, form: Algorithm, prepared: Prepared) -> dict[str, torch.Tensor]:
-    mechanism = opened(experiment, form, len(prepared.split.warm), Ledger(None))
-    transport = Local(Simulation(form, mechanism, prepared.shard, MemoryStore({}), CHUNK))
+def trained(
+    experiment: Experiment, form: Algorithm, prepared: PreparedExperiment
+) -> dict[str, torch.Tensor]:
+    mechanism = calibrate(experiment, form, len(prepared.split.warm), Ledger(None))
+    transport = Local(Simulation(form, mechanism, prepared.shard, PrivateState({}), CHUNK))
     state = form.init_server(prepared.setting)
     clients = torch.from_numpy(prepared.split.warm)
     key = Key(experiment.seed)

@@ -20,9 +20,9 @@ import numpy as np
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.evaluation.metrics import values
-from ufgraphfr.experiment.artifacts import RunFolder
 from ufgraphfr.experiment.compare import Run, read_run
 from ufgraphfr.experiment.config import Experiment, build, read
+from ufgraphfr.experiment.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -19,12 +19,12 @@ from typing import Any
 import torch
 
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
-from ufgraphfr.deploy.conduct import conduct
-from ufgraphfr.deploy.folder import Deployment
-from ufgraphfr.deploy.init import plan_tryout, write
-from ufgraphfr.deploy.tally import read_tally
-from ufgraphfr.deploy.terms import Terms
-from ufgraphfr.deploy.up import import_samples
+from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.operations.init import plan_tryout, write
+from ufgraphfr.deploy.operations.launcher import import_samples
+from ufgraphfr.deploy.server.metrics import read_tally
+from ufgraphfr.deploy.server.run import conduct
+from ufgraphfr.deploy.server.settings import Terms
 from ufgraphfr.experiment import build
 
 WIRES: dict[str, dict[str, Any] | None] = {
@@ -38,7 +38,7 @@ WIRES: dict[str, dict[str, Any] | None] = {
 
 @dataclass(frozen=True)
 class HerePost:
-    """See `ufgraphfr.deploy.post.Post`: agents in this process, one after the other."""
+    """See `ufgraphfr.deploy.wire.engine.Post`: agents in this process, one after the other."""
 
     agents: dict[str, Agent]
 

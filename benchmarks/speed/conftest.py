@@ -8,10 +8,10 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.experiment.config import Experiment, build
-from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.experiment.prepare import PreparedExperiment, prepare
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import Round, rounds
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import Local, Simulation
 
 
@@ -27,22 +27,22 @@ def main_job() -> Experiment:
 
 
 @pytest.fixture(scope="session")
-def prepared(main_job: Experiment) -> Prepared:
+def prepared(main_job: Experiment) -> PreparedExperiment:
     """Its data; fetched and encoded once, then from the cache."""
     return prepare(main_job)
 
 
-Going = Callable[[int], tuple[MemoryStore, Iterator[Round]]]
+Going = Callable[[int], tuple[PrivateState, Iterator[Round]]]
 
 
 @pytest.fixture
-def going(main_job: Experiment, prepared: Prepared) -> Going:
+def going(main_job: Experiment, prepared: PreparedExperiment) -> Going:
     """Starts the main job: the clients' weights, and so many rounds as they are asked for."""
 
-    def started(count: int) -> tuple[MemoryStore, Iterator[Round]]:
+    def started(count: int) -> tuple[PrivateState, Iterator[Round]]:
         algorithm, mechanism = main_job.model, main_job.mechanism
         assert isinstance(algorithm, Algorithm)
-        store = MemoryStore(algorithm.init_private(prepared.setting, prepared.shard))
+        store = PrivateState(algorithm.init_private(prepared.setting, prepared.shard))
         chunk = main_job.federation.chunk
         transport = Local(Simulation(algorithm, mechanism, prepared.shard, store, chunk))
         warm = torch.from_numpy(prepared.split.warm)

@@ -7,12 +7,14 @@ import pytest
 
 from ufgraphfr.experiment.assess import assess
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.federation.scoring import device_score
 
 
 @pytest.mark.benchmark(group="evaluation on MovieLens-100K", timer=time.process_time)
-def test_evaluate(benchmark, main_job: Experiment, prepared: Prepared, going: Callable) -> None:
+def test_evaluate(
+    benchmark, main_job: Experiment, prepared: PreparedExperiment, going: Callable
+) -> None:
     store, rounds = going(1)
     done = next(rounds)
     score = device_score(main_job.model, done.state, store, done.number)

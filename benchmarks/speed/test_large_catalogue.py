@@ -13,7 +13,7 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 
 CLIENTS, ITEMS, EACH, COHORT = 10_000, 100_000, 40, 64
 MODEL = UFGraphFormer(text=False, head=False, training={"candidates": 1000})  # type: ignore[arg-type]
@@ -23,7 +23,7 @@ measured = pytest.mark.benchmark(group="100,000 items", timer=time.process_time)
 
 
 @pytest.fixture(scope="module")
-def shard() -> Shard:
+def shard() -> ClientBatch:
     """Each client walks among items of like number, whose popularity falls with it."""
     generator = torch.Generator().manual_seed(0)
     start = (ITEMS - 200) * torch.rand(CLIENTS, 1, generator=generator) ** 3
@@ -31,11 +31,13 @@ def shard() -> Shard:
     items = (start.long() + step).flatten()
     ptr = torch.arange(CLIENTS + 1) * EACH
     barred = items.view(CLIENTS, EACH).sort(1).values.flatten()
-    return Shard(torch.arange(CLIENTS), ptr, items, ptr, barred, torch.ones(CLIENTS, 1), ITEMS)
+    return ClientBatch(
+        torch.arange(CLIENTS), ptr, items, ptr, barred, torch.ones(CLIENTS, 1), ITEMS
+    )
 
 
 @pytest.fixture(scope="module")
-def sums(shard: Shard) -> list[State]:
+def sums(shard: ClientBatch) -> list[State]:
     assert MODEL.graph
     rounds = range(1, MODEL.graph.rounds + 1)
     return [MODEL.graph.contribution(shard, number) for number in rounds]
@@ -55,7 +57,7 @@ def collected(sums: list[State]) -> State:
 
 
 @measured
-def test_collect(benchmark, shard: Shard) -> None:
+def test_collect(benchmark, shard: ClientBatch) -> None:
     benchmark.pedantic(MODEL.graph.contribution, args=(shard, 1), rounds=1)
 
 
@@ -70,7 +72,7 @@ def test_operators(benchmark, sums: list[State]) -> None:
 
 
 @measured
-def test_train(benchmark, shard: Shard, state: State) -> None:
+def test_train(benchmark, shard: ClientBatch, state: State) -> None:
     some = shard.select(torch.arange(COHORT))
     task = MODEL.broadcast(state, some.clients, 9)
     update, _ = benchmark.pedantic(MODEL.local, args=(task, some, {}, Key(0, 9)), rounds=2)
@@ -78,7 +80,7 @@ def test_train(benchmark, shard: Shard, state: State) -> None:
 
 
 @measured
-def test_score(benchmark, shard: Shard, state: State) -> None:
+def test_score(benchmark, shard: ClientBatch, state: State) -> None:
     some = shard.select(torch.arange(COHORT))
     task = MODEL.evaluated(state, some.clients, 9)
     scores = benchmark.pedantic(MODEL.score, args=(task, some, {}), rounds=2)

@@ -10,10 +10,10 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.experiment.config import build
-from ufgraphfr.experiment.guarding import opened
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.experiment.privacy_plan import calibrate
 from ufgraphfr.federation.loop import rounds
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import Local, Simulation
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -26,7 +26,9 @@ MECHANISMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", MECHANISMS)
 @pytest.mark.benchmark(group="one round of fedmf on MovieLens-100K", timer=time.process_time)
-def test_private_round(benchmark: Callable[..., Any], prepared: Prepared, kind: str) -> None:
+def test_private_round(
+    benchmark: Callable[..., Any], prepared: PreparedExperiment, kind: str
+) -> None:
     experiment = build(
         {
             "data": {"kind": "ml-100k"},
@@ -38,8 +40,8 @@ def test_private_round(benchmark: Callable[..., Any], prepared: Prepared, kind: 
     model = experiment.model
     assert isinstance(model, Algorithm)
     clients = torch.from_numpy(prepared.split.warm)
-    mechanism = opened(experiment, model, len(clients), Ledger(None))
-    store = MemoryStore(model.init_private(prepared.setting, prepared.shard))
+    mechanism = calibrate(experiment, model, len(clients), Ledger(None))
+    store = PrivateState(model.init_private(prepared.setting, prepared.shard))
     simulation = Simulation(model, mechanism, prepared.shard, store, experiment.federation.chunk)
     state, spec = model.init_server(prepared.setting), experiment.federation
     going = rounds(model, mechanism, Local(simulation), spec, clients, state, Key(0))

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from ufgraphfr.data.shards import Shard, build
+from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.split import leave_one_out
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.prepare import PreparedExperiment
 
 
 @pytest.mark.benchmark(group="split of MovieLens-100K", min_rounds=3)
-def test_split(benchmark, prepared: Prepared) -> None:
+def test_split(benchmark, prepared: PreparedExperiment) -> None:
     text = torch.zeros(len(prepared.dataset.users), 0)
 
-    def split() -> Shard:
+    def split() -> ClientBatch:
         return build(leave_one_out(prepared.dataset), text)
 
     assert torch.equal(benchmark(split).items, prepared.shard.items)

@@ -19,18 +19,18 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
+from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.tables import SharedTable
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.cohort import FederationSpec
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 
 ALGORITHM = UFGraphFR()
 CLIENTS, ITEMS, WIDTH, CHUNK = 943, 1682, 512, FederationSpec().chunk
 SETTING = Setting(items=ITEMS, clients=10 + 3 * CLIENTS, text_width=WIDTH, seed=0)
 
 
-def made_clients() -> Shard:
+def made_clients() -> ClientBatch:
     """Numbers of training items much as on MovieLens-100K: from 18 on, median 64, mean 101."""
     random = np.random.default_rng(0)
     counts = (18 + random.lognormal(3.75, 1.15, CLIENTS)).clip(max=735).astype(int)
@@ -60,7 +60,7 @@ def loaded(samples: Step) -> Iterable[Step]:
 
 def one_after_another(
     clients: Iterable[LonelyClient],
-    shard: Shard,
+    shard: ClientBatch,
     start: torch.Tensor,
     batches: Callable[[Step], Iterable[Step]],
 ) -> None:
@@ -108,7 +108,7 @@ measured = pytest.mark.benchmark(group="943 clients train for a round", timer=ti
 def test_stacked(benchmark, seconds: dict[str, float]) -> None:
     shard = made_clients()
     table = ALGORITHM.init_table(SETTING)
-    store = MemoryStore(ALGORITHM.init_private(SETTING, shard))
+    store = PrivateState(ALGORITHM.init_private(SETTING, shard))
 
     def round_() -> None:
         for places in torch.arange(CLIENTS).split(CHUNK):

@@ -10,10 +10,10 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import rounds
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import Local, Simulation
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -26,16 +26,16 @@ class Federation:
 
     algorithm: Algorithm
     setting: Setting
-    shard: Shard
-    store: MemoryStore
+    shard: ClientBatch
+    store: PrivateState
     state: State
     seed: int = 3
 
     @classmethod
-    def of(cls, algorithm: Algorithm, shard: Shard, seed: int = 3) -> "Federation":
+    def of(cls, algorithm: Algorithm, shard: ClientBatch, seed: int = 3) -> "Federation":
         setting = Setting(shard.catalogue, len(shard), shard.text.shape[1], seed)
         private = algorithm.init_private(setting, shard)
-        store = MemoryStore(private)
+        store = PrivateState(private)
         return cls(algorithm, setting, shard, store, algorithm.init_server(setting), seed)
 
     def run(
@@ -57,12 +57,12 @@ class Federation:
             self.state = step.state
         return self
 
-    def lasting(self, count: int) -> dict[str, Tensor]:
+    def cacheable(self, count: int) -> dict[str, Tensor]:
         """What is sent once; it must be the same in each message of the first rounds."""
         kept: dict[str, Tensor] = {}
         for number in range(1, count + 1):
             task = self.algorithm.broadcast(self.state, self.shard.clients, number)
-            for name in task.lasting:
+            for name in task.cacheable:
                 first = kept.setdefault(name, task.shared[name])
                 assert torch.equal(task.shared[name], first), name
             self.run(1, first=number)
@@ -75,7 +75,7 @@ class Federation:
 
 
 @pytest.fixture
-def checkerboard() -> Shard:
+def checkerboard() -> ClientBatch:
     """User u likes the items of its own colour (u and i both even or both odd) but never saw i = u.
 
     The profile says the colour, and something of the user's own.
@@ -91,7 +91,7 @@ def checkerboard() -> Shard:
     colour = torch.nn.functional.one_hot(own % 2, 2).float()
     text = torch.cat((colour, 0.3 * torch.eye(SIZE)), dim=1)
     text = torch.nn.functional.normalize(text, dim=1)
-    return Shard(own, ptr, items, ptr, barred, text, SIZE)
+    return ClientBatch(own, ptr, items, ptr, barred, text, SIZE)
 
 
 @pytest.fixture

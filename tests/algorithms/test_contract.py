@@ -5,9 +5,9 @@ import torch
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import parse
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import respond
@@ -145,6 +145,6 @@ def test_a_user_without_history_can_be_scored(algorithm, checkerboard, federatio
 def test_what_lasts_is_the_same_in_every_later_message(
     algorithm, checkerboard, federation_of
 ) -> None:
-    kept = federation_of(algorithm, checkerboard).lasting(12)
+    kept = federation_of(algorithm, checkerboard).cacheable(12)
     if algorithm.kind == "ufgraphformer":
         assert {"features", "graph.counts"} <= kept.keys()

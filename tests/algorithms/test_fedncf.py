@@ -7,9 +7,9 @@ from made_shards import made_shard
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.fedncf import FedNCF
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import parse
 
 ITEMS, DIM, SEED = 60, 16, 4

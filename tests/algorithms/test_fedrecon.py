@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.fedrecon import FedRecon, halves
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import parse
 from ufgraphfr.data.epochs import epoch_samples
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.gpfedrec import GPFedRec, related_users
+from ufgraphfr.core.arrays.tables import DenseTables, SharedTable
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task
 from ufgraphfr.core.spec import parse
-from ufgraphfr.core.tables import DenseTables, SharedTable
 
 ITEMS, DIM, SEED = 60, 16, 4
 SHARD = made_shard([25, 18, 9, 9, 3, 1], ITEMS)

@@ -10,7 +10,7 @@ from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.spec import parse
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import respond
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -53,7 +53,7 @@ def test_nobody_has_anything() -> None:
 
 
 @pytest.mark.parametrize("of", ["features", "titles"])
-def test_users_prefer_new_items_of_their_colour(checkerboard: Shard, of: str) -> None:
+def test_users_prefer_new_items_of_their_colour(checkerboard: ClientBatch, of: str) -> None:
     colour = torch.nn.functional.one_hot(torch.arange(24) % 2, 2).float()
     known = ~torch.isin(checkerboard.items, NEW)
     owner = torch.repeat_interleave(torch.arange(24), checkerboard.counts)[known]

@@ -9,11 +9,11 @@ from made_shards import made_shard
 from ufgraphfr.algorithms._newcomers import SUM, Newcomers
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.baselines.position_popularity import PositionPopularity
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.blend import standardised
-from ufgraphfr.references.position_popularity import PositionPopularity
 
 ITEMS = 30
 SHARD = made_shard([26, 17, 9, 3, 1, 0], ITEMS)
@@ -61,18 +61,18 @@ def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
 
 
 def test_a_contribution_is_one_history() -> None:
-    def told(shard: Shard, place: int) -> torch.Tensor:
+    def told(shard: ClientBatch, place: int) -> torch.Tensor:
         return OWN.contribution(shard.select(torch.tensor([place])))
 
     for place in range(len(SHARD)):
-        assert OWN.plausible(told(SHARD, place))
+        assert OWN.is_feasible(told(SHARD, place))
     honest = told(SHARD, 0).view(OWN.places, ITEMS)
     late = honest.clone()
     late[0] = 0
     twice = honest.clone()
     twice[1, (int(honest[1].argmax()) + 1) % ITEMS] = 1
     for forged in (late, twice, 2 * honest):
-        assert not OWN.plausible(forged.flatten())
+        assert not OWN.is_feasible(forged.flatten())
     report = Report(1, SHARD.clients[:1], {}, True, torch.zeros(1))
     update, _ = MODEL.local(
         MODEL.broadcast(MODEL.init_server(SETTING), SHARD.clients[:1], 1),
@@ -80,14 +80,14 @@ def test_a_contribution_is_one_history() -> None:
         {},
         Key(0, 1),
     )
-    assert MODEL.plausible(replace(report, arrays=dict(update.arrays)), SETTING)
+    assert MODEL.is_feasible(replace(report, arrays=dict(update.arrays)), SETTING)
     forged = dict(update.arrays) | {SUM: late.flatten()}
-    assert not MODEL.plausible(replace(report, arrays=forged), SETTING)
+    assert not MODEL.is_feasible(replace(report, arrays=forged), SETTING)
 
 
 def test_rows_of_a_contribution_are_told_by_item() -> None:
     arrays = {SUM: OWN.contribution(SHARD)[None], "graph.pairs": torch.zeros(1, 465)}
     arrays["graph.near"] = arrays["graph.pairs"]
-    views = MODEL.unpacked(arrays, SETTING, 1)
+    views = MODEL.item_views(arrays, SETTING, 1)
     assert views[SUM].shape == (1, ITEMS, OWN.places)
     assert torch.equal(views[SUM][0].T.flatten(), arrays[SUM][0])

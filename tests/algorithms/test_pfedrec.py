@@ -8,12 +8,12 @@ from torch import nn
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.pfedrec import PFedRec
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import parse
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
-from ufgraphfr.data.shards import Shard
 
 ITEMS, DIM, SEED = 60, 16, 4
 SHARD = made_shard([25, 18, 9, 9, 3, 1], ITEMS)
@@ -26,7 +26,9 @@ def made(**values: object) -> PFedRec:
     return parse(PFedRec, SMALL | values, "[algorithm]")
 
 
-def train_alone(layer: nn.Linear, items: nn.Parameter, algorithm: PFedRec, one: Shard) -> float:
+def train_alone(
+    layer: nn.Linear, items: nn.Parameter, algorithm: PFedRec, one: ClientBatch
+) -> float:
     """Returns the mean cross-entropy after the score layer's steps."""
     start = items.detach().clone()
     score = torch.optim.SGD(layer.parameters(), lr=algorithm.lr * algorithm.score_scale)
@@ -48,7 +50,7 @@ def train_alone(layer: nn.Linear, items: nn.Parameter, algorithm: PFedRec, one: 
     return sum(losses) / len(losses)
 
 
-def trained(algorithm: PFedRec, state: State, shard: Shard = SHARD) -> tuple[Report, Private]:
+def trained(algorithm: PFedRec, state: State, shard: ClientBatch = SHARD) -> tuple[Report, Private]:
     private = algorithm.init_private(SETTING, shard)
     task = algorithm.broadcast(state, shard.clients, KEY.round)
     update, after = algorithm.local(task, shard, private, KEY)

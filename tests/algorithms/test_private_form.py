@@ -10,10 +10,10 @@ from ufgraphfr.algorithms._private_form import PrivateForm
 from ufgraphfr.algorithms._private_transformer import PrivateTransformer
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Task
 from ufgraphfr.core.releases import Budget
-from ufgraphfr.core.rows import Rows
 
 COUNTS, ITEMS = [26, 17, 9, 9, 3, 1, 0], 30
 SHARD = made_shard(COUNTS, ITEMS)
@@ -82,7 +82,7 @@ def test_together_they_send_what_each_sends_alone(kept: torch.Tensor | None) -> 
 
 
 def test_a_few_numbers_are_the_mean_of_public_features() -> None:
-    form = UFGraphFormer().under(Budget(100, 30.0, most=3), SETTING)
+    form = UFGraphFormer().for_budget(Budget(100, 30.0, most=3), SETTING)
     assert isinstance(form, PrivateForm)
     assert [release.part for release in form.releases(1)] == ["taste"]
     basis = torch.nn.functional.normalize(torch.randn(ITEMS, 3))
@@ -104,19 +104,19 @@ def test_a_few_numbers_are_the_mean_of_public_features() -> None:
 )
 def test_the_budget_decides(clients: int, noise: float, items: int, parts: list[str]) -> None:
     setting = Setting(3706, clients, 8, 0)
-    form = UFGraphFormer().under(Budget(clients, noise), setting)
+    form = UFGraphFormer().for_budget(Budget(clients, noise), setting)
     assert isinstance(form, PrivateForm)
     assert form.graph_items == items
     releases = form.releases(9)
     assert [release.part for release in releases] == parts
     assert [(release.first, release.last) for release in releases] == [(1, 1), (2, 2)][: len(parts)]
     assert sum(release.share for release in releases) == pytest.approx(1)
-    assert f"{clients / noise:,.0f} clients for each unit of noise" in " ".join(form.explained())
-    assert "Transformer: left out: 40 rounds on" in " ".join(form.explained())
+    assert f"{clients / noise:,.0f} clients for each unit of noise" in " ".join(form.rationale())
+    assert "Transformer: left out: 40 rounds on" in " ".join(form.rationale())
 
 
 def test_a_million_users_carry_a_transformer() -> None:
-    form = UFGraphFormer().under(Budget(10**6, 0.6), Setting(3706, 10**6, 8, 0))
+    form = UFGraphFormer().for_budget(Budget(10**6, 0.6), Setting(3706, 10**6, 8, 0))
     assert isinstance(form, PrivateForm)
     assert form.graph_items == 3706
     releases = form.releases(9)
@@ -126,8 +126,8 @@ def test_a_million_users_carry_a_transformer() -> None:
         ("transformer", 3, 42),
     ]
     assert sum(each.share for each in releases) == pytest.approx(1)
-    assert [form.everyone(number) for number in (1, 2, 3)] == [True, True, False]
-    assert "Transformer: affordable" in " ".join(form.explained())
+    assert [form.asks_all_clients(number) for number in (1, 2, 3)] == [True, True, False]
+    assert "Transformer: affordable" in " ".join(form.rationale())
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_a_transformer_that_is_asked_for_is_there(
 ) -> None:
     asked = UFGraphFormer(private=PrivateForm(transformer=transformer))
     shares = {"transformer": 0.5, "graph": 0.2} if transformer else {}
-    form = asked.under(Budget(943, 0.6, shares=shares), SETTING)
+    form = asked.for_budget(Budget(943, 0.6, shares=shares), SETTING)
     assert isinstance(form, PrivateForm)
-    assert why in " ".join(form.explained())
+    assert why in " ".join(form.rationale())
     found = {each.part: each.share for each in form.releases(9)}
     assert found.get("transformer") == (0.5 if transformer else None)
     if transformer:
@@ -149,14 +149,14 @@ def test_a_transformer_that_is_asked_for_is_there(
 
 
 def test_a_million_users_who_send_a_few_numbers_carry_none() -> None:
-    form = UFGraphFormer().under(Budget(10**6, 0.6, most=16), SETTING)
+    form = UFGraphFormer().for_budget(Budget(10**6, 0.6, most=16), SETTING)
     assert isinstance(form, PrivateForm)
     assert [release.part for release in form.releases(1)] == ["taste"]
 
 
 def test_what_is_said_wins_over_what_is_afforded() -> None:
     asked = UFGraphFormer(private=PrivateForm(graph_items=7, graph_weight=0.4))
-    form = asked.under(Budget(6040, 0.6, shares={"graph": 0.3}), SETTING)
+    form = asked.for_budget(Budget(6040, 0.6, shares={"graph": 0.3}), SETTING)
     assert isinstance(form, PrivateForm)
     assert (form.graph_items, form.graph_weight, form.graph_share) == (7, 0.4, 0.3)
 
@@ -185,5 +185,5 @@ def test_an_unnoised_transition_is_kept_and_noise_is_lowered(checkerboard, feder
 
 def test_what_lasts_is_the_same_in_every_later_message(checkerboard, federation_of) -> None:
     form = PrivateForm(graph_items=5, graph_share=0.2, transformer=PrivateTransformer(rounds=3))
-    kept = federation_of(form, checkerboard).lasting(5)
+    kept = federation_of(form, checkerboard).cacheable(5)
     assert {"kept", "fixed.joint.weight"} <= kept.keys()

@@ -7,13 +7,13 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 
 SMALL = {"dim": 8, "hidden": 8, "history": 20}
 SPARSE = {"rounds": 3, "dense_items": 1, "neighbors": 24, "buckets": 24}
 
 
-def collected(model: UFGraphFormer, shard: Shard) -> State:
+def collected(model: UFGraphFormer, shard: ClientBatch) -> State:
     state = model.init_server(Setting(shard.catalogue, len(shard), shard.text.shape[1], 0))
     for number in range(1, model.graph.rounds + 1):
         # two silos
@@ -26,7 +26,7 @@ def collected(model: UFGraphFormer, shard: Shard) -> State:
     return state
 
 
-def test_with_room_for_everything_near_is_the_dense_one(checkerboard: Shard) -> None:
+def test_with_room_for_everything_near_is_the_dense_one(checkerboard: ClientBatch) -> None:
     sparse = UFGraphFormer(**SMALL, graph=SPARSE)
     dense = UFGraphFormer(**SMALL, graph={"rounds": 3})
     one, other = collected(sparse, checkerboard), collected(dense, checkerboard)
@@ -36,7 +36,7 @@ def test_with_room_for_everything_near_is_the_dense_one(checkerboard: Shard) -> 
     assert not mine[0].any()
 
 
-def test_a_contribution_is_whole_and_of_fixed_size(checkerboard: Shard) -> None:
+def test_a_contribution_is_whole_and_of_fixed_size(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL, graph=SPARSE | {"buckets": 4})
     one = model.graph.contribution(checkerboard.select(torch.tensor([2])), 1)
     assert {name: value.shape for name, value in one.items()} == {
@@ -45,10 +45,10 @@ def test_a_contribution_is_whole_and_of_fixed_size(checkerboard: Shard) -> None:
     }
     assert {value.dtype for value in one.values()} == {torch.uint8}
     for name, value in one.items():
-        assert 0 < int(value.max()) <= model.whole[name]
+        assert 0 < int(value.max()) <= model.integer_bounds[name]
 
 
-def test_with_all_items_as_candidates_nothing_changes(checkerboard: Shard) -> None:
+def test_with_all_items_as_candidates_nothing_changes(checkerboard: ClientBatch) -> None:
     sent = []
     for candidates in (None, checkerboard.catalogue):
         graph = SPARSE | {"neighbors": 6, "buckets": 8}
@@ -61,7 +61,7 @@ def test_with_all_items_as_candidates_nothing_changes(checkerboard: Shard) -> No
 
 @pytest.mark.parametrize("candidates", [None, 8])
 def test_a_federation_learns_the_board(
-    checkerboard: Shard, federation_of, candidates: int | None
+    checkerboard: ClientBatch, federation_of, candidates: int | None
 ) -> None:
     graph = SPARSE | {"neighbors": 8, "buckets": 12}
     model = UFGraphFormer(**SMALL, graph=graph, training={"candidates": candidates})

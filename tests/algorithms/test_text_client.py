@@ -11,12 +11,12 @@ from made_shards import made_shard
 from ufgraphfr.algorithms import _client
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
+from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.spec import parse
-from ufgraphfr.core.tables import DenseTables
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
-from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.stacked import init_linear
 
 ITEMS, WIDTH, DIM, SEED = 60, 5, 16, 4
@@ -54,7 +54,7 @@ def lonely(algorithm: UFGraphFR, place: int) -> LonelyClient:
     return client
 
 
-def steps(algorithm: UFGraphFR, one: Shard, key: Key, epoch: int) -> Iterator[Step]:
+def steps(algorithm: UFGraphFR, one: ClientBatch, key: Key, epoch: int) -> Iterator[Step]:
     """The same samples in the same batches, each with the state that scores it."""
     samples = epoch_samples(one, key, algorithm.negatives, epoch)
     older = max(0, len(one.items) - algorithm.history)

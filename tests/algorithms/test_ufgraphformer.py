@@ -8,26 +8,26 @@ from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.baselines.ease import Ease
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, combine
-from ufgraphfr.core.rows import owners
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import respond
 from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import co_interactions, nearness, normalised, ridge_inverse
 from ufgraphfr.ops.recency import recency
 from ufgraphfr.privacy.none import NoMechanism
-from ufgraphfr.references.ease import Ease
 
 SMALL = {"dim": 8, "hidden": 8, "history": 5}
 
 
-def setting_of(shard: Shard) -> Setting:
+def setting_of(shard: ClientBatch) -> Setting:
     return Setting(shard.catalogue, len(shard), shard.text.shape[1], 0)
 
 
-def answers(model: UFGraphFormer, shard: Shard, round_number: int, chunk: int):
+def answers(model: UFGraphFormer, shard: ClientBatch, round_number: int, chunk: int):
     state = model.init_server(setting_of(shard))
     reports = []
     for clients in shard.clients.split(chunk):
@@ -37,7 +37,7 @@ def answers(model: UFGraphFormer, shard: Shard, round_number: int, chunk: int):
     return state, combine(reports)
 
 
-def with_graph(model: UFGraphFormer, shard: Shard, chunk: int = 5):
+def with_graph(model: UFGraphFormer, shard: ClientBatch, chunk: int = 5):
     state = model.init_server(setting_of(shard))
     for round_number in range(1, model.graph.rounds + 1):
         _, report = answers(model, shard, round_number, chunk)
@@ -46,7 +46,7 @@ def with_graph(model: UFGraphFormer, shard: Shard, chunk: int = 5):
 
 
 @pytest.mark.parametrize("rounds", [1, 3, 30])
-def test_the_graph_is_the_sum_of_contributions(checkerboard: Shard, rounds: int) -> None:
+def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds: int) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": rounds})
     state = with_graph(model, checkerboard)
     own = (checkerboard.ptr, checkerboard.items, checkerboard.catalogue)
@@ -68,7 +68,7 @@ def test_the_parts_of_a_contribution_are_of_like_size() -> None:
     assert max(sizes) < 1.02 * min(sizes)
 
 
-def test_the_ridge_part_is_ease(checkerboard: Shard) -> None:
+def test_the_ridge_part_is_ease(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
     ease = Ease(ridge=model.graph.ridge, decay=model.graph.decay)
@@ -76,17 +76,17 @@ def test_the_ridge_part_is_ease(checkerboard: Shard) -> None:
     torch.testing.assert_close(ridge, ease.score(ease.fit(checkerboard), checkerboard))
 
 
-def test_contributions_are_whole_and_narrow(checkerboard: Shard) -> None:
+def test_contributions_are_whole_and_narrow(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     one = model.graph.contribution(checkerboard.select(torch.tensor([0])), 1)
     assert {value.dtype for value in one.values()} == {torch.uint8}
     for name, value in one.items():
-        assert int(value.max()) == model.whole[name]
+        assert int(value.max()) == model.integer_bounds[name]
     many = checkerboard.select(torch.arange(24).repeat(2))
     assert model.graph.contribution(many, 1)["graph.near"].dtype == torch.int16
 
 
-def test_the_transformer_starts_from_the_graph(checkerboard: Shard) -> None:
+def test_the_transformer_starts_from_the_graph(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
     network = model.network(checkerboard.catalogue, checkerboard.text.shape[1], 0)
@@ -102,7 +102,7 @@ def test_the_transformer_starts_from_the_graph(checkerboard: Shard) -> None:
 
 @pytest.mark.parametrize("weighting", ["positions", "clients"])
 def test_the_cohort_sends_the_gradient_of_its_mean_loss(
-    checkerboard: Shard, weighting: str
+    checkerboard: ClientBatch, weighting: str
 ) -> None:
     training = {"dropout": 0.0, "window": "recent", "weighting": weighting}
     model = UFGraphFormer(**SMALL, training=training, graph=False)
@@ -134,7 +134,7 @@ def test_the_cohort_sends_the_gradient_of_its_mean_loss(
     torch.testing.assert_close(report.loss, torch.stack([loss.mean() for loss in losses]).detach())
 
 
-def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
+def test_random_windows_reach_the_whole_history(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     seen = [set() for _ in range(len(checkerboard))]
     for round_number in range(1, 200):
@@ -147,7 +147,9 @@ def test_random_windows_reach_the_whole_history(checkerboard: Shard) -> None:
         assert seen[user] == set(checkerboard.items[bounds].tolist())
 
 
-def test_scores_are_the_blend_of_standardised_parts(checkerboard: Shard, federation_of) -> None:
+def test_scores_are_the_blend_of_standardised_parts(
+    checkerboard: ClientBatch, federation_of
+) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     federation = federation_of(model, checkerboard).run(2)
     federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 1.0])
@@ -161,7 +163,9 @@ def test_scores_are_the_blend_of_standardised_parts(checkerboard: Shard, federat
 
 
 @pytest.mark.parametrize("local_steps", [1, 3])
-def test_updates_apart_sum_to_the_summed_update(checkerboard: Shard, local_steps: int) -> None:
+def test_updates_apart_sum_to_the_summed_update(
+    checkerboard: ClientBatch, local_steps: int
+) -> None:
     training = {"local_steps": local_steps}
     model = UFGraphFormer(**SMALL, graph={"rounds": 1}, training=training)
     state = with_graph(model, checkerboard)
@@ -177,7 +181,7 @@ def test_updates_apart_sum_to_the_summed_update(checkerboard: Shard, local_steps
         torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3)
 
 
-def test_local_steps_descend_on_weights_of_the_device(checkerboard: Shard) -> None:
+def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch) -> None:
     """One client by hand: three steps of scaled descent on its whole history."""
     training = {"local_steps": 3, "local_lr": 0.01, "dropout": 0.0, "window": "recent"}
     model = UFGraphFormer(**SMALL, graph=False, training=training)
@@ -215,7 +219,7 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: Shard) -> No
     ],
 )
 def test_every_part_has_a_switch(
-    checkerboard: Shard, federation_of, switches: dict[str, bool], parts: int
+    checkerboard: ClientBatch, federation_of, switches: dict[str, bool], parts: int
 ) -> None:
     model = UFGraphFormer(**SMALL, **{"graph": {"rounds": 1}} | switches)
     federation = federation_of(model, checkerboard).run(3)
@@ -254,7 +258,7 @@ def test_nothing_left_is_refused() -> None:
         ALGORITHMS.build("ufgraphformer", {"graph": False, "transformer": False}, "[algorithm]")
 
 
-def test_the_smooth_part_is_a_projection(checkerboard: Shard) -> None:
+def test_the_smooth_part_is_a_projection(checkerboard: ClientBatch) -> None:
     """All directions kept and nothing discounted, a history is given back as it was."""
     model = UFGraphFormer(**SMALL, graph={"rank": 24, "power": 0.0})
     smooth = model.graph.scores(with_graph(model, checkerboard), checkerboard)[2]
@@ -268,7 +272,7 @@ def test_the_smooth_part_is_a_projection(checkerboard: Shard) -> None:
 @pytest.mark.parametrize("parts", [{"graph": {"rounds": 1}}, {"graph": False}])
 @pytest.mark.parametrize("local_steps", [1, 2])
 def test_with_all_items_as_candidates_nothing_changes(
-    checkerboard: Shard, parts: dict[str, object], local_steps: int
+    checkerboard: ClientBatch, parts: dict[str, object], local_steps: int
 ) -> None:
     sent = []
     for candidates in (None, checkerboard.catalogue):
@@ -282,7 +286,7 @@ def test_with_all_items_as_candidates_nothing_changes(
     torch.testing.assert_close(sent[0], sent[1], atol=1e-4, rtol=1e-3)
 
 
-def test_a_training_message_carries_no_operators(checkerboard: Shard) -> None:
+def test_a_training_message_carries_no_operators(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     state = with_graph(model, checkerboard)
     trained = model.broadcast(state, checkerboard.clients, 2).shared
@@ -300,7 +304,7 @@ def test_candidates_are_public_and_new_each_round() -> None:
     assert not torch.equal(one, training.sample(24, Key(0, round=4)))
 
 
-def test_sampled_training_still_learns_the_board(checkerboard: Shard, federation_of) -> None:
+def test_sampled_training_still_learns_the_board(checkerboard: ClientBatch, federation_of) -> None:
     model = UFGraphFormer(
         **SMALL, graph=False, training={"candidates": 8}, adam={"lr": 0.01, "average": 0.0}
     )

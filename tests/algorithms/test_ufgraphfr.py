@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Report
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import parse
 
 ITEMS, DIM, CLIENTS = 7, 8, 5

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ufgraphfr.audit.recording import Recording
-from ufgraphfr.audit.replay import Finished, record
+from ufgraphfr.audit.replay import FinishedRun, record
 from ufgraphfr.experiment import build, execute
 
 TOY: dict[str, Any] = {
@@ -61,7 +61,7 @@ def recorded(finished: Callable[[str], Path]) -> Callable[[str], Recording]:
 
     def of(name: str) -> Recording:
         if name not in made:
-            made[name] = record(Finished.open(finished(name)), count=8, victims=40)
+            made[name] = record(FinishedRun.open(finished(name)), count=8, victims=40)
         return made[name]
 
     return of

@@ -11,7 +11,7 @@ import pytest
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import execute, read
-from ufgraphfr.experiment.artifacts import RunFolder
+from ufgraphfr.experiment.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 MADE = """# {about}.

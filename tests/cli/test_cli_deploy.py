@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ufgraphfr.deploy.tally import Tally
+from ufgraphfr.deploy.server.metrics import Tally
 
 TOY = """
 seed = 3

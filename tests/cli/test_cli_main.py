@@ -7,9 +7,9 @@ import pytest
 
 import ufgraphfr
 from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.baselines import BASELINES
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.privacy import MECHANISMS
-from ufgraphfr.references import REFERENCES
 from ufgraphfr.text import ENCODERS
 
 COMMANDS = ("run", "compare", "recommend", "doctor", "data")
@@ -34,7 +34,7 @@ def test_every_command_has_help(cli, words):
 
 def test_run_help_lists_every_kind(cli):
     text = " ".join(cli("run", "--help").out.split())
-    for registry in (SOURCES, ENCODERS, ALGORITHMS, REFERENCES, MECHANISMS):
+    for registry in (SOURCES, ENCODERS, ALGORITHMS, BASELINES, MECHANISMS):
         assert ", ".join(registry.kinds) in text
     assert "[privacy]" in text
 
@@ -79,7 +79,7 @@ def test_doctor_tells_versions_and_kinds(cli):
     assert ended.code == 0
     for text in (ufgraphfr.__version__, "torch 2", "cache", "GPU", "nothing that is needed"):
         assert text in ended.out
-    for kind in (*ALGORITHMS.kinds, *REFERENCES.kinds):
+    for kind in (*ALGORITHMS.kinds, *BASELINES.kinds):
         assert kind in ended.out
 
 

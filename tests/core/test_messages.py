@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.messages import Report, Task, combine
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import SharedTable
 
 CLIENTS = torch.tensor([8, 3, 5, 1])
 WEIGHTS = torch.arange(8.0).view(4, 2)

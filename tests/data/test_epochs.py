@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from made_shards import made_shard
 
 from ufgraphfr.core.keys import Key
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples, window_times
-from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.samples import Samples
 
 ITEMS, NEGATIVES = 40, 4
@@ -23,7 +23,7 @@ def listed(samples: Samples, client: int) -> list[tuple[int, int, float]]:
     return list(zip(*(column[client, taken].tolist() for column in columns), strict=True))
 
 
-def own(shard: Shard, client: int) -> tuple[list[int], set[int]]:
+def own(shard: ClientBatch, client: int) -> tuple[list[int], set[int]]:
     """A client's training items in time order, and its barred items."""
     items = shard.items[shard.ptr[client] : shard.ptr[client + 1]]
     barred = shard.barred[shard.barred_ptr[client] : shard.barred_ptr[client + 1]]

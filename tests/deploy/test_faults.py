@@ -10,14 +10,14 @@ import time
 import pytest
 from small_federation import NODES, Federation, federate, toy_values
 
-from ufgraphfr.deploy import processes
-from ufgraphfr.deploy.commands import Commands
-from ufgraphfr.deploy.framing import address, listens
-from ufgraphfr.deploy.greeting import TooFewAnswers
-from ufgraphfr.deploy.post import SocketPost
-from ufgraphfr.deploy.processes import Process
-from ufgraphfr.deploy.tally import read_tally
-from ufgraphfr.deploy.terms import Terms
+from ufgraphfr.deploy.operations import processes
+from ufgraphfr.deploy.operations.commands import Commands
+from ufgraphfr.deploy.operations.processes import Process
+from ufgraphfr.deploy.server.handshake import TooFewAnswers
+from ufgraphfr.deploy.server.metrics import read_tally
+from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.deploy.wire.engine import SocketPost
+from ufgraphfr.deploy.wire.unix_socket import address, listens
 from ufgraphfr.experiment import build, execute
 
 pytestmark = pytest.mark.slow

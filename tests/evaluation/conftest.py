@@ -4,7 +4,7 @@ import pytest
 import torch
 from made_data import made_data
 
-from ufgraphfr.data.shards import Shard, build
+from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.split import Split, leave_one_out
 
 USERS, ITEMS = 50, 200
@@ -17,6 +17,6 @@ def split() -> Split:
 
 
 @pytest.fixture(scope="session")
-def shard(split: Split) -> Shard:
+def shard(split: Split) -> ClientBatch:
     """All users; the text of user u is the number u."""
     return build(split, torch.arange(float(USERS))[:, None])

@@ -7,20 +7,20 @@ from sklearn.metrics import ndcg_score
 from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import COLD_KNOWN, Split
 from ufgraphfr.evaluation.cold import evaluate_cold
 
 NAMES = [f"ndcg@10 known={known}" for known in COLD_KNOWN]
 
 
-def random_scores(clients: Shard) -> Tensor:
+def random_scores(clients: ClientBatch) -> Tensor:
     """The same for a client in any chunk, without ties."""
     rows = [np.random.default_rng(client).normal(size=200) for client in clients.clients.tolist()]
     return torch.from_numpy(np.stack(rows))
 
 
-def test_agrees_with_scikit_learn(shard: Shard, split: Split) -> None:
+def test_agrees_with_scikit_learn(shard: ClientBatch, split: Split) -> None:
     outcome = evaluate_cold(random_scores, shard, split, chunk=3)
     assert outcome.users.tolist() == split.cold.tolist()
     scores = random_scores(shard.select(torch.from_numpy(split.cold))).numpy()
@@ -34,11 +34,11 @@ def test_agrees_with_scikit_learn(shard: Shard, split: Split) -> None:
 
 
 def test_the_history_is_the_first_items_and_the_text_the_users_own(
-    shard: Shard, split: Split
+    shard: ClientBatch, split: Split
 ) -> None:
     asked: list[tuple[int, list[int]]] = []
 
-    def score(clients: Shard) -> Tensor:
+    def score(clients: ClientBatch) -> Tensor:
         for place, user in enumerate(clients.clients.tolist()):
             assert clients.text[place].item() == user
             own = clients.items[clients.ptr[place] : clients.ptr[place + 1]].tolist()
@@ -53,7 +53,7 @@ def test_the_history_is_the_first_items_and_the_text_the_users_own(
     ]
 
 
-def test_a_model_that_knows_the_answer_is_nearly_perfect(shard: Shard, split: Split) -> None:
+def test_a_model_that_knows_the_answer_is_nearly_perfect(shard: ClientBatch, split: Split) -> None:
     """Targets in the right order and known items above them: the known ones do not count."""
     position = torch.full((shard.catalogue,), 0.0).repeat(len(shard), 1)
     for user, items in zip(split.cold, split.cold_items, strict=True):
@@ -62,7 +62,7 @@ def test_a_model_that_knows_the_answer_is_nearly_perfect(shard: Shard, split: Sp
     np.testing.assert_allclose(outcome.ndcg, 1.0)
 
 
-def test_without_cold_users_the_mend_is_named(shard: Shard, split: Split) -> None:
+def test_without_cold_users_the_mend_is_named(shard: ClientBatch, split: Split) -> None:
     warm_only = type(split)(**{**vars(split), "cold": split.cold[:0]})
     with pytest.raises(InputError, match="cold_users"):
         evaluate_cold(random_scores, shard, warm_only)

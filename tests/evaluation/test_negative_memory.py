@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.data.client_batches import ClientBatch, Negatives, build
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.negatives import draw_outside
-from ufgraphfr.data.shards import Negatives, Shard, build
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
 
@@ -37,7 +37,7 @@ def dense() -> Split:
     return leave_one_out(data)
 
 
-def remembered(shard: Shard) -> Tensor:
+def remembered(shard: ClientBatch) -> Tensor:
     """How often each item was a negative of each user: 4 fresh ones per positive and round."""
     count = 4 * int(shard.counts[0])
     memory = torch.zeros(len(shard), shard.catalogue)

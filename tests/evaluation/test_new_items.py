@@ -8,7 +8,7 @@ from sklearn.metrics import ndcg_score
 from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.shards import Shard, build
+from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.evaluation.new_items import evaluate_new_items
 
@@ -22,11 +22,11 @@ def split() -> Split:
 
 
 @pytest.fixture(scope="module")
-def shard(split: Split) -> Shard:
+def shard(split: Split) -> ClientBatch:
     return build(split, torch.zeros(USERS, 1))
 
 
-def random_scores(clients: Shard) -> Tensor:
+def random_scores(clients: ClientBatch) -> Tensor:
     """The same for a client in any chunk, without ties."""
     rows = [np.random.default_rng(client).normal(size=ITEMS) for client in clients.clients.tolist()]
     return torch.from_numpy(np.stack(rows))
@@ -37,7 +37,7 @@ def taken(split: Split, user: int) -> list[int]:
     return found
 
 
-def test_agrees_with_scikit_learn(shard: Shard, split: Split) -> None:
+def test_agrees_with_scikit_learn(shard: ClientBatch, split: Split) -> None:
     outcome = evaluate_new_items(random_scores, shard, split, chunk=7)
     assert outcome.users.tolist() == [u for u in split.asked("test").tolist() if taken(split, u)]
     assert 20 < len(outcome.users) < 45
@@ -48,8 +48,8 @@ def test_agrees_with_scikit_learn(shard: Shard, split: Split) -> None:
     assert outcome.metrics["ndcg@10"] == pytest.approx(outcome.ndcg.mean())
 
 
-def test_the_input_is_that_of_the_test(shard: Shard, split: Split) -> None:
-    def score(clients: Shard) -> Tensor:
+def test_the_input_is_that_of_the_test(shard: ClientBatch, split: Split) -> None:
+    def score(clients: ClientBatch) -> Tensor:
         for place, user in enumerate(clients.clients.tolist()):
             own = clients.items[clients.ptr[place] : clients.ptr[place + 1]].tolist()
             trained = split.train[split.ptr[user] : split.ptr[user + 1]].tolist()
@@ -60,9 +60,9 @@ def test_the_input_is_that_of_the_test(shard: Shard, split: Split) -> None:
 
 
 def test_who_knows_the_answer_is_perfect_and_old_items_do_not_count(
-    shard: Shard, split: Split
+    shard: ClientBatch, split: Split
 ) -> None:
-    def score(clients: Shard) -> Tensor:
+    def score(clients: ClientBatch) -> Tensor:
         scores = torch.ones(len(clients), ITEMS)
         scores[:, split.new] = 0
         for place, user in enumerate(clients.clients.tolist()):
@@ -74,7 +74,7 @@ def test_who_knows_the_answer_is_perfect_and_old_items_do_not_count(
     np.testing.assert_allclose(outcome.ndcg, 1.0)
 
 
-def test_chance_is_what_random_scores_reach(shard: Shard, split: Split) -> None:
+def test_chance_is_what_random_scores_reach(shard: ClientBatch, split: Split) -> None:
     outcome = evaluate_new_items(random_scores, shard, split)
     assert outcome.chance.mean() == pytest.approx(outcome.ndcg.mean(), abs=0.08)
     again = evaluate_new_items(lambda c: torch.zeros(len(c), ITEMS), shard, split, chunk=3)
@@ -82,7 +82,7 @@ def test_chance_is_what_random_scores_reach(shard: Shard, split: Split) -> None:
     assert (again.ndcg == 0).all(), "a constant is in the middle, beyond the tenth place"
 
 
-def test_without_new_items_the_mend_is_named(shard: Shard, split: Split) -> None:
+def test_without_new_items_the_mend_is_named(shard: ClientBatch, split: Split) -> None:
     nothing = type(split)(**{**vars(split), "new_ptr": np.zeros_like(split.new_ptr)})
     with pytest.raises(InputError, match="cold_items"):
         evaluate_new_items(random_scores, shard, nothing)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Card, Dataset
-from ufgraphfr.data.shards import Shard, build
 from ufgraphfr.data.split import Part, Split, global_time
 from ufgraphfr.evaluation.protocol import Score, evaluate, inputs, scored
 
@@ -22,7 +22,7 @@ def seen_by(split: Split, user: int, part: Part) -> list[int]:
     return train if part == "validation" else [*train, int(split.validation[user])]
 
 
-def hashed(clients: Shard) -> Tensor:
+def hashed(clients: ClientBatch) -> Tensor:
     """Scores that look random, the same for a client in any chunk."""
     grid = clients.clients[:, None] * 7919 + torch.arange(clients.catalogue) * 104729
     return (grid % 8675309 % 1009).float()
@@ -31,7 +31,7 @@ def hashed(clients: Shard) -> Tensor:
 def on_target(split: Split, part: Part, value: float) -> Score:
     targets = torch.from_numpy(split.validation if part == "validation" else split.test)
 
-    def score(clients: Shard) -> Tensor:
+    def score(clients: ClientBatch) -> Tensor:
         scores = torch.zeros(len(clients), clients.catalogue)
         return scores.scatter_(1, targets[clients.clients][:, None], value)
 
@@ -39,7 +39,7 @@ def on_target(split: Split, part: Part, value: float) -> Score:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_input_is_all_that_may_be_known(shard: Shard, split: Split, part: Part) -> None:
+def test_input_is_all_that_may_be_known(shard: ClientBatch, split: Split, part: Part) -> None:
     given = inputs(shard, split, part)
     assert given.clients.tolist() == split.warm.tolist()
     for place, user in enumerate(split.warm):
@@ -49,7 +49,7 @@ def test_input_is_all_that_may_be_known(shard: Shard, split: Split, part: Part) 
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_ranks_are_those_of_a_loop_over_users(shard: Shard, split: Split, part: Part) -> None:
+def test_ranks_are_those_of_a_loop_over_users(shard: ClientBatch, split: Split, part: Part) -> None:
     given = inputs(shard, split, part)
     scores = hashed(given).numpy()
     outcome = evaluate(scored(hashed, given), split, part)
@@ -70,7 +70,9 @@ def test_ranks_are_those_of_a_loop_over_users(shard: Shard, split: Split, part: 
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_model_that_knows_the_answer_is_perfect(shard: Shard, split: Split, part: Part) -> None:
+def test_a_model_that_knows_the_answer_is_perfect(
+    shard: ClientBatch, split: Split, part: Part
+) -> None:
     outcome = evaluate(scored(on_target(split, part, 1.0), inputs(shard, split, part)), split, part)
     assert set(outcome.metrics) == {"full", "sampled99"}
     for ranking in outcome.metrics.values():
@@ -79,14 +81,14 @@ def test_a_model_that_knows_the_answer_is_perfect(shard: Shard, split: Split, pa
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_nan_target_is_last(shard: Shard, split: Split, part: Part) -> None:
+def test_a_nan_target_is_last(shard: ClientBatch, split: Split, part: Part) -> None:
     given = inputs(shard, split, part)
     outcome = evaluate(scored(on_target(split, part, torch.nan), given), split, part)
     assert (outcome.sampled == 100).all()
     assert outcome.full.tolist() == (split.items - given.counts).tolist()
 
 
-def test_a_constant_model_sits_in_the_middle(shard: Shard, split: Split) -> None:
+def test_a_constant_model_sits_in_the_middle(shard: ClientBatch, split: Split) -> None:
     given = inputs(shard, split, "test")
     outcome = evaluate(
         scored(lambda part: torch.zeros(len(part), split.items), given), split, "test"
@@ -95,7 +97,9 @@ def test_a_constant_model_sits_in_the_middle(shard: Shard, split: Split) -> None
     assert outcome.metrics["sampled99"]["hr@20"] == 0
 
 
-def test_the_validation_item_is_a_rival_only_of_the_validation(shard: Shard, split: Split) -> None:
+def test_the_validation_item_is_a_rival_only_of_the_validation(
+    shard: ClientBatch, split: Split
+) -> None:
     """Ranked above everything, it costs the test nothing; the test item costs the validation."""
     above = on_target(split, "validation", 2.0)
     outcome = evaluate(scored(above, inputs(shard, split, "test")), split, "test")
@@ -108,7 +112,7 @@ def test_the_validation_item_is_a_rival_only_of_the_validation(shard: Shard, spl
     assert outcome.full.tolist() == (2 + (candidates - 2) / 2).tolist()
 
 
-def test_neither_chunks_nor_their_order_matter(shard: Shard, split: Split) -> None:
+def test_neither_chunks_nor_their_order_matter(shard: ClientBatch, split: Split) -> None:
     given = inputs(shard, split, "test")
     whole = evaluate(scored(hashed, given, chunk=len(given)), split, "test")
     backwards = given.select(torch.arange(len(given)).flip(0))
@@ -120,7 +124,7 @@ def test_neither_chunks_nor_their_order_matter(shard: Shard, split: Split) -> No
         assert whole.coverage == other.coverage
 
 
-def test_scores_are_not_kept(shard: Shard, split: Split) -> None:
+def test_scores_are_not_kept(shard: ClientBatch, split: Split) -> None:
     given = inputs(shard, split, "test")
     alive: list[weakref.ref[Tensor]] = []
 
@@ -136,7 +140,7 @@ def test_scores_are_not_kept(shard: Shard, split: Split) -> None:
     assert len(alive) == 10
 
 
-def test_everybody_is_scored_exactly_once(shard: Shard, split: Split) -> None:
+def test_everybody_is_scored_exactly_once(shard: ClientBatch, split: Split) -> None:
     given = inputs(shard, split, "test")
     chunks = list(scored(hashed, given, 8))
     for wrong in (chunks[1:], [*chunks, chunks[0]]):
@@ -144,13 +148,13 @@ def test_everybody_is_scored_exactly_once(shard: Shard, split: Split) -> None:
             evaluate(wrong, split, "test")
 
 
-def test_cold_users_are_not_asked(shard: Shard, split: Split) -> None:
+def test_cold_users_are_not_asked(shard: ClientBatch, split: Split) -> None:
     assert len(split.cold) == 10
     with pytest.raises(ValueError, match="only users with a target"):
         evaluate([(shard.clients, hashed(shard))], split, "test")
 
 
-def test_scores_of_another_shape_are_refused(shard: Shard, split: Split) -> None:
+def test_scores_of_another_shape_are_refused(shard: ClientBatch, split: Split) -> None:
     given = inputs(shard, split, "test")
     with pytest.raises(ValueError, match=r"shape \(40, 199\) for 40 clients and 200 items"):
         evaluate([(given.clients, hashed(given)[:, 1:])], split, "test")

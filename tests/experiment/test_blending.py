@@ -8,8 +8,8 @@ from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
 from ufgraphfr.experiment.blending import with_best_blend
 from ufgraphfr.experiment.config import build
 from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.store import MemoryStore
 
 DATA = {"kind": "synthetic", "users": 60, "items": 40, "groups": 4, "interactions": 8}
 
@@ -18,7 +18,7 @@ def test_the_best_of_all_choices_is_taken() -> None:
     experiment = build({"data": DATA, "text": {"kind": "hashing", "width": 8}})
     prepared = prepare(experiment)
     model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 1})
-    store = MemoryStore(model.init_private(prepared.setting, prepared.shard))
+    store = PrivateState(model.init_private(prepared.setting, prepared.shard))
     state = model.init_server(prepared.setting)
     sums = model.graph.contribution(prepared.shard, 1)
     state = model.graph.collected(state, sums, 1)

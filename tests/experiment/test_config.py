@@ -7,17 +7,17 @@ import pytest
 import tomli_w
 
 from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.baselines import BASELINES
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment import build, read
 from ufgraphfr.privacy import MECHANISMS
-from ufgraphfr.references import REFERENCES
 from ufgraphfr.text import ENCODERS
 
 KINDS = [
     *(("data", kind) for kind in SOURCES.kinds),
     *(("text", kind) for kind in ENCODERS.kinds),
-    *(("algorithm", kind) for kind in (*ALGORITHMS.kinds, *REFERENCES.kinds)),
+    *(("algorithm", kind) for kind in (*ALGORITHMS.kinds, *BASELINES.kinds)),
     *(("privacy", kind) for kind in MECHANISMS.kinds),
 ]
 NEEDED = {

@@ -7,8 +7,8 @@ import pytest
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
-from ufgraphfr.experiment.guarding import model_in_use, plan
 from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.experiment.privacy_plan import model_in_use, plan
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 PRIVATE = {"kind": "central-jdp", "epsilon": 4, "delta": 1e-4, "clip": 0.5}
@@ -162,7 +162,7 @@ def test_upload_codecs_have_no_place_after_clipping(toy, run) -> None:
 def test_an_algorithm_that_sums_before_clipping_is_refused(toy, run, monkeypatch) -> None:
     from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 
-    monkeypatch.setattr(UFGraphFormer, "under", lambda self, *_: self)
+    monkeypatch.setattr(UFGraphFormer, "for_budget", lambda self, *_: self)
     with pytest.raises(InputError, match="adds up its clients' updates before any of them is"):
         run(toy(algorithm={"kind": "ufgraphformer"}, privacy=PRIVATE, federation={"rounds": 2}))
 

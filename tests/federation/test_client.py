@@ -11,17 +11,17 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
 from ufgraphfr.core.releases import Release
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import respond
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import grid_step
-from ufgraphfr.privacy.base import Exposure, Mechanism, Plan
+from ufgraphfr.privacy.base import Mechanism, Participation, ReleasePlan
 
 COUNTS = [3, 17, 9, 9, 0, 26, 1]
 ITEMS, KEY = 40, Key(2).at(5)
@@ -130,7 +130,7 @@ def test_the_device_half_of_the_mechanism_runs_before_anything_leaves(order: lis
 
 
 def test_a_shard_of_nobody_with_data_answers_too() -> None:
-    empty: Shard = SHARD.select(torch.tensor([4]))
+    empty: ClientBatch = SHARD.select(torch.tensor([4]))
     algorithm, _ = fedmf()
     task = algorithm.broadcast(algorithm.init_server(SETTING), empty.clients, 1)
     private = algorithm.init_private(SETTING, empty)
@@ -143,8 +143,8 @@ def test_a_shard_of_nobody_with_data_answers_too() -> None:
 def test_under_a_budget_no_loss_leaves_and_no_unclipped_sum() -> None:
     ledger = Ledger(None)
     spec = MECHANISMS.build("central-jdp", {"epsilon": 1, "clip": 0.01}, "[privacy]")
-    exposure = Exposure(Release("update", 1, 9), 9, None, 40)
-    mechanism = spec.opened(Plan((exposure,), 40, True, "fedmf"), ledger)
+    exposure = Participation(Release("update", 1, 9), 9, None, 40)
+    mechanism = spec.calibrate(ReleasePlan((exposure,), 40, True, "fedmf"), ledger)
     report, _ = ask(lambda: (fedmf()[0], mechanism), [0, 1, 2])
     assert not report.loss.any()
     assert report.summed

@@ -13,16 +13,16 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
-from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Task
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import (
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import (
     ChangedTables,
     DenseTables,
     GraphTables,
     SharedTable,
     Tables,
 )
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.federation.client import respond
 from ufgraphfr.federation.codec import decode_report, decode_task, encode_report, encode_task
 from ufgraphfr.privacy import MECHANISMS

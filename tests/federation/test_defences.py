@@ -11,9 +11,9 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.fedmf import FedMF
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Report
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.defences.krum import Krum
 from ufgraphfr.federation.defences.row_cap import RowCap
@@ -75,14 +75,14 @@ def test_rows_of_a_packed_gradient_are_capped_too():
     algorithm = UFGraphFormer(dim=4, hidden=4, heads=1, blocks=1, history=3)
     size = algorithm.network(ITEMS, 4, 0).size
     own = torch.randn(5, size, generator=torch.manual_seed(2))
-    views = algorithm.unpacked({"gradient": own}, SETTING, 9)
+    views = algorithm.item_views({"gradient": own}, SETTING, 9)
     views["gradient.item.weight"][0, 2] *= 1e6
     views["gradient.item.bias"][0, 2] *= 1e6
     views["gradient.last.gain"][0] *= 1e6
     before = own.clone()
     found = combined(RowCap(factor=1.0), {"gradient": own}, algorithm).arrays["gradient"]
     assert torch.equal(own, before)
-    after = algorithm.unpacked({"gradient": found}, SETTING, 9)
+    after = algorithm.item_views({"gradient": found}, SETTING, 9)
     for name in ("gradient.item.weight", "gradient.item.bias", "gradient.last.gain"):
         assert float(after[name].abs().max()) < 10
     # a row below the cap is not touched

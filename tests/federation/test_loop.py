@@ -9,12 +9,12 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.fedmf import FedMF
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
 from ufgraphfr.core.keys import Key
-from ufgraphfr.data.shards import build
+from ufgraphfr.data.client_batches import build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
 from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
 from ufgraphfr.federation.loop import rounds
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import Local, Simulation
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -32,7 +32,7 @@ class Federation:
         self.algorithm = algorithm
         self.clients = shard.clients if clients is None else clients
         self.state = algorithm.init_server(setting)
-        self.store = MemoryStore(algorithm.init_private(setting, shard))
+        self.store = PrivateState(algorithm.init_private(setting, shard))
         self.simulation = Simulation(algorithm, NoMechanism(), shard, self.store, chunk=8)
 
     def run(self, first=1, **federation):

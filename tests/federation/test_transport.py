@@ -9,15 +9,15 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.data.shards import build
+from ufgraphfr.data.client_batches import build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
 from ufgraphfr.federation.codec import encode_report, encode_task
 from ufgraphfr.federation.cohort import FederationSpec
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import TRANSPORTS, Simulation
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -43,7 +43,7 @@ class Network:
         self.algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
         setting = Setting(shard.catalogue, USERS, 6, seed=1)
         self.state = self.algorithm.init_server(setting)
-        self.store = MemoryStore(self.algorithm.init_private(setting, shard))
+        self.store = PrivateState(self.algorithm.init_private(setting, shard))
         self.simulation = Simulation(self.algorithm, NoMechanism(), shard, self.store, chunk)
         self.transport = TRANSPORTS[transport](self.simulation)
 
@@ -137,7 +137,7 @@ def test_what_lasts_is_counted_apart(transport, shard):
     assert before.bytes_once == 0
     task = network.task(torch.tensor([3]))
     name = next(iter(task.shared))
-    network.task = lambda _: replace(task, lasting=frozenset({name}))
+    network.task = lambda _: replace(task, cacheable=frozenset({name}))
     (after,) = network.ask(torch.tensor([3]))
     assert after.bytes_once == task.shared[name].nbytes > 0
     assert after.bytes_down + after.bytes_once == before.bytes_down

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ufgraphfr.core.arrays.low_rank import LowRank
+from ufgraphfr.core.arrays.quantised import Quantised
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.low_rank import LowRank
 from ufgraphfr.core.messages import Report
-from ufgraphfr.core.quantised import Quantised
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.federation.codec import decode_report, encode_report
 from ufgraphfr.federation.upload import UploadSpec
 

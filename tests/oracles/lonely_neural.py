@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from ufgraphfr.algorithms._neural import NeuralClient
 from ufgraphfr.core.keys import Key
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
-from ufgraphfr.data.shards import Shard
 
 
 class LonelyNeural(nn.Module):
@@ -38,7 +38,7 @@ class LonelyNeural(nn.Module):
 
 
 def train_alone(
-    client: LonelyNeural, algorithm: NeuralClient, one: Shard, key: Key, anchor: Tensor
+    client: LonelyNeural, algorithm: NeuralClient, one: ClientBatch, key: Key, anchor: Tensor
 ) -> None:
     """The local epochs of one client, its item table pulled to ``anchor``."""
     lr = algorithm.lr

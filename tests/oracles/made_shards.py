@@ -2,10 +2,10 @@
 
 import torch
 
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 
 
-def made_shard(counts: list[int], items: int, width: int = 5, seed: int = 0) -> Shard:
+def made_shard(counts: list[int], items: int, width: int = 5, seed: int = 0) -> ClientBatch:
     """Clients 10, 13, 16, ... with that many distinct random items each, in random order.
 
     Barred are a client's own items and one more, so that the two are told apart.
@@ -15,7 +15,7 @@ def made_shard(counts: list[int], items: int, width: int = 5, seed: int = 0) -> 
     clients = len(counts)
     ptr = torch.tensor([0, *counts]).cumsum(0)
     barred = [own[: count + 1].sort().values for own, count in zip(order, counts, strict=True)]
-    return Shard(
+    return ClientBatch(
         clients=10 + 3 * torch.arange(clients),
         ptr=ptr,
         items=torch.cat([own[:count] for own, count in zip(order, counts, strict=True)]),

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
-from ufgraphfr.deploy.agreement import Agreement
-from ufgraphfr.deploy.catalogue import Catalogue
-from ufgraphfr.deploy.envelope import pack
-from ufgraphfr.deploy.folder import Deployment
-from ufgraphfr.deploy.greeting import greet
-from ufgraphfr.deploy.init import plan_tryout, write
-from ufgraphfr.deploy.post import Requests
-from ufgraphfr.deploy.remote import Remote
-from ufgraphfr.deploy.roster import Roster
-from ufgraphfr.deploy.tally import Tally
-from ufgraphfr.deploy.terms import Terms
-from ufgraphfr.deploy.up import import_samples
+from ufgraphfr.deploy.agreement.catalogue import Catalogue
+from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.operations.init import plan_tryout, write
+from ufgraphfr.deploy.operations.launcher import import_samples
+from ufgraphfr.deploy.server.handshake import greet
+from ufgraphfr.deploy.server.metrics import Tally
+from ufgraphfr.deploy.server.participants import Roster
+from ufgraphfr.deploy.server.remote_clients import Remote
+from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.deploy.wire.engine import Requests
+from ufgraphfr.deploy.wire.message import pack
 from ufgraphfr.experiment import build, execute
 
 TOY: dict[str, Any] = {

@@ -12,22 +12,24 @@ from ufgraphfr.privacy.accounted.accounting import epsilon_of, noise_of
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import secure_normal, seeded_normal
-from ufgraphfr.privacy.base import Exposure, Plan
+from ufgraphfr.privacy.base import Participation, ReleasePlan
 
-ONE_SHOT = Exposure(Release("graph", 1, 1, norm=1.0), 1, None, 1000)
-TRAINED = Exposure(Release("update", 1, 20), 20, None, 1000)
+ONE_SHOT = Participation(Release("graph", 1, 1, norm=1.0), 1, None, 1000)
+TRAINED = Participation(Release("update", 1, 20), 20, None, 1000)
 
 
-def opened(*exposures: Exposure, sums: bool = True, clients: int = 1000, **values: Any):
+def calibrate(*exposures: Participation, sums: bool = True, clients: int = 1000, **values: Any):
     mechanism = MECHANISMS.build("central-jdp", {"epsilon": 2} | values, "[privacy]")
     ledger = Ledger(None)
-    found = mechanism.opened(Plan(exposures, clients, sums, "fedmf", ("because",)), ledger)
+    found = mechanism.calibrate(
+        ReleasePlan(exposures, clients, sums, "fedmf", ("because",)), ledger
+    )
     assert isinstance(found, NoisedSums)
     return found, ledger.claim
 
 
 def test_the_promise_is_written_before_anything_is_released() -> None:
-    mechanism, claim = opened(TRAINED, clip=0.5, row_cap=0.1)
+    mechanism, claim = calibrate(TRAINED, clip=0.5, row_cap=0.1)
     assert claim is not None
     assert claim["epsilon"] == pytest.approx(2)
     assert claim["epsilon_replace_one"] == pytest.approx(epsilon_of(noise_of(2, 1e-5) / 2, 1e-5))
@@ -48,13 +50,13 @@ def test_the_promise_is_written_before_anything_is_released() -> None:
 
 
 def test_what_is_bounded_by_construction_keeps_its_bound() -> None:
-    mechanism, _ = opened(ONE_SHOT, clip=0.01)
+    mechanism, _ = calibrate(ONE_SHOT, clip=0.01)
     assert mechanism.clip_of(mechanism.parts[0]) == 1.0
     assert mechanism.parts[0].noise == pytest.approx(noise_of(2, 1e-5))
 
 
 def test_every_shard_adds_all_of_the_noise() -> None:
-    mechanism, claim = opened(ONE_SHOT, trust="shard", shards=4)
+    mechanism, claim = calibrate(ONE_SHOT, trust="shard", shards=4)
     assert mechanism.holders == 4
     assert claim is not None
     assert claim["shards"] == 4
@@ -65,15 +67,15 @@ def test_every_shard_adds_all_of_the_noise() -> None:
 
 
 def test_seeded_noise_promises_nothing() -> None:
-    mechanism, claim = opened(ONE_SHOT, seeded_noise=True)
+    mechanism, claim = calibrate(ONE_SHOT, seeded_noise=True)
     assert claim is not None
     assert claim["epsilon"] is claim["delta"] is claim["epsilon_replace_one"] is None
     assert mechanism._normal is seeded_normal
-    assert opened(ONE_SHOT)[0]._normal is secure_normal
+    assert calibrate(ONE_SHOT)[0]._normal is secure_normal
 
 
 def test_secret_cohorts_are_amplified_and_have_no_replace_one() -> None:
-    _, claim = opened(Exposure(Release("update", 1, 10), 10, 0.1, 100), clip=1.0)
+    _, claim = calibrate(Participation(Release("update", 1, 10), 10, 0.1, 100), clip=1.0)
     assert claim is not None
     assert claim["epsilon_replace_one"] is None
     assert claim["parts"]["update"]["noise_multiplier"] < noise_of(2, 1e-5) * math.sqrt(10) / 2
@@ -89,18 +91,26 @@ def test_secret_cohorts_are_amplified_and_have_no_replace_one() -> None:
             {"epsilon": 1e-9, "clip": 1.0},
             r"epsilon = 1e-09 cannot be kept .* choose it between",
         ),
-        (Exposure(Release("u", 1, 9), 9, 1e-3, 1), {"clip": 1.0}, "a round may come out empty"),
-        (Exposure(Release("u", 1, 9), 9, None, 30), {}, "clip = 'adaptive' needs larger cohorts"),
+        (
+            Participation(Release("u", 1, 9), 9, 1e-3, 1),
+            {"clip": 1.0},
+            "a round may come out empty",
+        ),
+        (
+            Participation(Release("u", 1, 9), 9, None, 30),
+            {},
+            "clip = 'adaptive' needs larger cohorts",
+        ),
     ],
 )
 def test_impossible_plans_are_refused(exposure, values, rule) -> None:
     with pytest.raises(InputError, match=rule):
-        opened(exposure, **values)
+        calibrate(exposure, **values)
 
 
 def test_an_algorithm_that_needs_each_update_is_refused() -> None:
     with pytest.raises(InputError, match="fedmf needs each client's own update"):
-        opened(TRAINED, sums=False)
+        calibrate(TRAINED, sums=False)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +131,7 @@ def test_a_bad_table_is_refused(values, rule) -> None:
 
 def test_shares_name_parts_of_the_model() -> None:
     with pytest.raises(InputError, match="shares names 'other', but the parts of this model are"):
-        opened(ONE_SHOT, shares={"other": 0.5})
+        calibrate(ONE_SHOT, shares={"other": 0.5})
 
 
 @pytest.mark.parametrize("kind", ["none", "laplace-as-published"])
@@ -130,6 +140,6 @@ def test_an_epsilon_given_to_a_mechanism_without_one_is_an_error(kind: str) -> N
         MECHANISMS.build(kind, {"epsilon": 1}, "[privacy]")
     mechanism = MECHANISMS.build(kind, {}, "[privacy]")
     ledger = Ledger(None)
-    assert mechanism.opened(Plan((TRAINED,), 10, True, "fedmf"), ledger) is mechanism
+    assert mechanism.calibrate(ReleasePlan((TRAINED,), 10, True, "fedmf"), ledger) is mechanism
     assert ledger.claim is None
     assert mechanism.budget(10) is None

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import Arrays, Mechanism
 from ufgraphfr.privacy.laplace_as_published import LaplaceAsPublished

@@ -8,15 +8,15 @@ from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.accounted.accounting import noise_of
 from ufgraphfr.privacy.accounted.gaussian import NoisedClients
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Exposure, Plan
+from ufgraphfr.privacy.base import Participation, ReleasePlan
 
-TASTE = Exposure(Release("taste", 1, 1, norm=1.0), 1, None, 100)
+TASTE = Participation(Release("taste", 1, 1, norm=1.0), 1, None, 100)
 LDP = MECHANISMS.build("ldp", {"epsilon": 4}, "[privacy]")
 
 
 def test_its_promise_and_its_noise() -> None:
     ledger = Ledger(None)
-    mechanism = LDP.opened(Plan((TASTE,), 100, True, "ufgraphformer"), ledger)
+    mechanism = LDP.calibrate(ReleasePlan((TASTE,), 100, True, "ufgraphformer"), ledger)
     assert isinstance(mechanism, NoisedClients)
     assert mechanism.parts[0].noise == pytest.approx(2 * noise_of(4, 1e-5))
     assert mechanism.most == 16
@@ -35,11 +35,11 @@ def test_a_sum_gets_everybodys_noise() -> None:
 @pytest.mark.parametrize(
     "exposures",
     [
-        (Exposure(Release("update", 1, 5), 5, None, 100),),
-        (Exposure(Release("update", 1, 1), 1, None, 100),),
+        (Participation(Release("update", 1, 5), 5, None, 100),),
+        (Participation(Release("update", 1, 1), 1, None, 100),),
         (TASTE, TASTE),
     ],
 )
-def test_more_than_one_bounded_release_is_refused(exposures: tuple[Exposure, ...]) -> None:
+def test_more_than_one_bounded_release_is_refused(exposures: tuple[Participation, ...]) -> None:
     with pytest.raises(InputError, match="is for one release of at most 16 numbers"):
-        LDP.opened(Plan(exposures, 100, True, "fedmf"), Ledger(None))
+        LDP.calibrate(ReleasePlan(exposures, 100, True, "fedmf"), Ledger(None))

@@ -2,9 +2,9 @@
 
 import torch
 
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.privacy import MECHANISMS
 
 

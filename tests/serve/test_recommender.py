@@ -8,7 +8,7 @@ import torch
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
-from ufgraphfr.experiment.artifacts import RunFolder
+from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.serve.recommender import Recommender
 
 USERS, ITEMS, LIKES = 24, 96, 20

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.messages import Report, State
-from ufgraphfr.core.rows import Rows
 
 
 def mean_change(report: Report) -> Tensor:

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, on
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import Tables
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import Tables
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import window_times
-from ufgraphfr.data.shards import Shard
 from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.personal import PersonalNetwork, Scoring
 from ufgraphfr.models.scorer import tower
@@ -76,7 +76,7 @@ class TextClient(Pointwise, ABC):
             scoring=self.scoring,
         )
 
-    def init_client(self, setting: Setting, shard: Shard) -> Private:
+    def init_client(self, setting: Setting, shard: ClientBatch) -> Private:
         """The same initial weights for every client, ``W_0 x`` computed for its own text."""
         generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
         joint = on(shard.text.device, init_linear("joint", setting.text_width, self.dim, generator))
@@ -86,7 +86,7 @@ class TextClient(Pointwise, ABC):
             "joint.start": self.profile(shard) @ joint["joint.weight"],
         }
 
-    def profile(self, shard: Shard) -> Tensor:
+    def profile(self, shard: ClientBatch) -> Tensor:
         """What the joint layer embeds, float ``[clients, E]``."""
         if self.text:
             return shard.text
@@ -99,7 +99,7 @@ class TextClient(Pointwise, ABC):
         return params["joint.start"] + moved + params["joint.bias"]
 
     def train_client(
-        self, private: Private, tables: Tables, shard: Shard, key: Key
+        self, private: Private, tables: Tables, shard: ClientBatch, key: Key
     ) -> tuple[Private, Rows, Tensor]:
         """Train from the given tables; returns new weights, row changes and losses."""
         params = {name: value.clone() for name, value in private.items()}
@@ -110,7 +110,7 @@ class TextClient(Pointwise, ABC):
         trained = self.train(params, tables, shard, key, forward, self._descend)
         return params, *trained
 
-    def _forward(self, shard: Shard, rows: Touched, key: Key, epoch: int) -> Forward:
+    def _forward(self, shard: ClientBatch, rows: Touched, key: Key, epoch: int) -> Forward:
         recent, length = shard.last(self.history)
         profile = self.profile(shard)
         # no interaction of the epoch comes after the last item, so no sample reads that state
@@ -142,7 +142,7 @@ class TextClient(Pointwise, ABC):
         for name in params.keys() - fixed:
             params[name].sub_(gradients[name], alpha=self.lr)
 
-    def rank(self, private: Private, tables: Tensor, inputs: Shard) -> Tensor:
+    def rank(self, private: Private, tables: Tensor, inputs: ClientBatch) -> Tensor:
         """Scores of all items after the whole history, float ``[clients, items]``."""
         recent, length = inputs.last(self.history)
         clients = torch.arange(len(inputs), device=tables.device)

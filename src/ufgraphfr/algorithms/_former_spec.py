@@ -103,8 +103,8 @@ class FormerSpec(Algorithm, ABC):
         """What newcomers are served from, if anybody tells it."""
         return self.newcomers if self.newcomers and self.graph is not False else None
 
-    def under(self, budget: Budget, setting: Setting) -> Algorithm:
-        """See `Algorithm.under`: sums that are worth their noise, the rest on the device."""
+    def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
+        """See `Algorithm.for_budget`: sums that are worth their noise, the rest on the device."""
         return (self.private or PrivateForm()).chosen(budget, setting)
 
     @property
@@ -119,12 +119,12 @@ class FormerSpec(Algorithm, ABC):
         )
 
     @property
-    def whole(self) -> dict[str, int]:
-        """See `Algorithm.whole`."""
-        return {} if self.graph is False else {**self.graph.whole, SUM: 1}
+    def integer_bounds(self) -> dict[str, int]:
+        """See `Algorithm.integer_bounds`."""
+        return {} if self.graph is False else {**self.graph.integer_bounds, SUM: 1}
 
-    def everyone(self, round_number: int) -> bool:
-        """See `Algorithm.everyone`: all clients contribute to the item graph, once."""
+    def asks_all_clients(self, round_number: int) -> bool:
+        """See `Algorithm.asks_all_clients`: all clients contribute to the item graph, once."""
         return self.graph is not False and round_number <= self.graph.rounds
 
     def blends(self) -> Tensor:

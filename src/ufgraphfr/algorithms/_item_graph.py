@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._graph_spec import GraphSpec
 from ufgraphfr.algorithms._sparse_graph import SPARSE_SUMS, SparseGraph, narrow, smooth_factors
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.messages import State
-from ufgraphfr.core.rows import owners
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.item_graph import (
     co_interactions,
     low_pass,
@@ -39,15 +39,15 @@ class ItemGraph(GraphSpec):
         return SparseGraph(self) if items > self.dense_items else None
 
     @property
-    def whole(self) -> dict[str, int]:
+    def integer_bounds(self) -> dict[str, int]:
         """The most that one client adds to an entry of each sum."""
-        return dict(zip(SUMS, (1, self.levels), strict=True)) | SparseGraph(self).whole
+        return dict(zip(SUMS, (1, self.levels), strict=True)) | SparseGraph(self).integer_bounds
 
     def collecting(self, sums: State) -> bool:
         """Whether these are sums for the graph."""
         return SUMS[0] in sums or SPARSE_SUMS[0] in sums
 
-    def contribution(self, shard: Shard, round_number: int) -> dict[str, Tensor]:
+    def contribution(self, shard: ClientBatch, round_number: int) -> dict[str, Tensor]:
         """What these clients add, whole numbers ``[entries]``, summed over them.
 
         Args:
@@ -62,7 +62,7 @@ class ItemGraph(GraphSpec):
         blocks = co_interactions(*own, rows), nearness(*own, weights, rows)
         upper = _upper(rows, shard.catalogue, shard.items.device)
         return {
-            name: narrow(block[upper], len(shard) * self.whole[name])
+            name: narrow(block[upper], len(shard) * self.integer_bounds[name])
             for name, block in zip(SUMS, blocks, strict=True)
         }
 
@@ -73,10 +73,10 @@ class ItemGraph(GraphSpec):
         rows = self._rows(items, round_number)
         return {name: _largest(value, rows, items) for name, value in arrays.items()}
 
-    def plausible(self, arrays: dict[str, Tensor], items: int, round_number: int) -> bool:
+    def is_feasible(self, arrays: dict[str, Tensor], items: int, round_number: int) -> bool:
         """Whether one client could have contributed these: pairs and nearness of one history."""
         if self.sparse(items):
-            most = SparseGraph(self).whole
+            most = SparseGraph(self).integer_bounds
             return all(bool((arrays[name] <= most[name]).all()) for name in SPARSE_SUMS)
         pairs, near = (arrays[name].flatten().long() for name in SUMS)
         rows = self._rows(items, round_number)
@@ -131,7 +131,7 @@ class ItemGraph(GraphSpec):
         bounds = (items * (1 - left.sqrt())).round().long().tolist()
         return range(bounds[round_number - 1], bounds[round_number])
 
-    def scores(self, shared: dict[str, Tensor], inputs: Shard) -> Tensor:
+    def scores(self, shared: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """Each operator's scores of the whole history, float ``[3, clients, items]``."""
         if sparse := self.sparse(inputs.catalogue):
             return sparse.scores(shared, inputs)

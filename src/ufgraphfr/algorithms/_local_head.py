@@ -3,9 +3,9 @@
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.spec import Spec
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.local_head import fit_heads
 from ufgraphfr.ops.recency import recency
 
@@ -20,7 +20,7 @@ class LocalHead(Spec):
     steps: int = Field(4, ge=1)
     """Of Newton's method."""
 
-    def scores(self, features: Tensor, counts: Tensor, inputs: Shard) -> Tensor:
+    def scores(self, features: Tensor, counts: Tensor, inputs: ClientBatch) -> Tensor:
         """Log popularity plus the user's taste, float ``[clients, items]``.
 
         Args:

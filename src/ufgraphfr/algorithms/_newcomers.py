@@ -15,7 +15,7 @@ from torch import Tensor
 from ufgraphfr.algorithms._sparse_graph import narrow
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.beginnings import beginnings, windows
 from ufgraphfr.ops.blend import standardised
 
@@ -39,12 +39,12 @@ class Newcomers(Spec):
         """How many of its first places a client tells."""
         return self.latest + self.width
 
-    def contribution(self, shard: Shard) -> Tensor:
+    def contribution(self, shard: ClientBatch) -> Tensor:
         """What these clients add, whole numbers ``[places * items]``, summed over them."""
         own = shard.ptr, shard.items, shard.catalogue
         return narrow(beginnings(*own, self.places).flatten(), len(shard))
 
-    def plausible(self, contribution: Tensor) -> bool:
+    def is_feasible(self, contribution: Tensor) -> bool:
         """Whether one client could have sent this: one item a place, from the first on."""
         each = contribution.view(self.places, -1).long()
         held = each.sum(1)
@@ -58,7 +58,7 @@ class Newcomers(Spec):
         """The server's memory: for each length of a history the counts of the next places."""
         return {SUM: windows(total.view(self.places, items), self.width)}
 
-    def among(self, parts: Tensor, shared: State, inputs: Shard) -> Tensor:
+    def among(self, parts: Tensor, shared: State, inputs: ClientBatch) -> Tensor:
         """The parts of a model with this as a last one, whose weight is to be 1.
 
         Args:

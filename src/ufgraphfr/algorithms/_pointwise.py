@@ -12,11 +12,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import Tables
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import Tables
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
-from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.local_sgd import Descend, Forward, Params, batches, train_epoch
 from ufgraphfr.ops.touched import Touched, touched
 
@@ -50,7 +50,7 @@ class Pointwise(Algorithm, ABC):
         """See `initial_table`."""
         return initial_table(setting, self.dim, self.init_std)
 
-    def init_user(self, setting: Setting, shard: Shard) -> Tensor:
+    def init_user(self, setting: Setting, shard: ClientBatch) -> Tensor:
         """Initial user vectors, float ``[clients, dim]``: apart, or users would stay alike."""
         uniform = Key(setting.seed, purpose=Purpose.INIT).uniform(shard.clients, self.dim)
         users: Tensor = torch.special.ndtri(uniform) * self.init_std
@@ -68,7 +68,7 @@ class Pointwise(Algorithm, ABC):
         self,
         params: Params,
         tables: Tables,
-        shard: Shard,
+        shard: ClientBatch,
         key: Key,
         forward: Callable[[Touched, int], Forward],
         descend: Descend,

@@ -24,10 +24,10 @@ from ufgraphfr.algorithms._private_spec import (
     PrivateSpec,
 )
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.sparse_rows import Rows, owners
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.rows import Rows, owners
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import followed, normalised
 from ufgraphfr.ops.public_items import closeness, item_columns, kindred, narrowed, titles
@@ -50,14 +50,14 @@ class PrivateForm(PrivateSpec):
         }
         return state | (self.sequence.initial(setting) if self.sequence else {})
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`; nothing is kept between rounds."""
         return {}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`: which items the graph links, or the Transformer's weights."""
         shared = {}
-        if self.sequence and not self.everyone(round_number):
+        if self.sequence and not self.asks_all_clients(round_number):
             shared = self.sequence.shared(state, "net")
         elif self.numbers:
             shared = {"basis": narrowed(state["columns"], self.numbers)}
@@ -73,7 +73,9 @@ class PrivateForm(PrivateSpec):
             shared |= self.sequence.shared(state, "net.mean")
         return Task(round_number, clients, shared, {})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         no_loss = torch.zeros(len(shard), device=shard.items.device)
         if self.sequence and "net" in task.shared:
@@ -85,19 +87,19 @@ class PrivateForm(PrivateSpec):
             return Update({POPULARITY: self._counts(shard)}, no_loss), private
         return Update({GRAPH: self._transitions(shard, task.shared["kept"])}, no_loss), private
 
-    def _mean_taste(self, shard: Shard, basis: Tensor) -> Tensor:
+    def _mean_taste(self, shard: ClientBatch, basis: Tensor) -> Tensor:
         """The mean of the public features of a client's last items, float ``[clients, width]``."""
         last, length = shard.last(self.counted)
         rows = torch.where((last >= 0)[..., None], basis[last.clamp(min=0)], 0.0)
         return rows.sum(1) / length.clamp(min=1)[:, None]
 
-    def _counts(self, shard: Shard) -> Rows:
+    def _counts(self, shard: ClientBatch) -> Rows:
         """The same for each of a client's last items, of length sqrt(`TYPICAL`) together."""
         last, length = shard.last(self.counted)
         each = (TYPICAL / length.clamp(min=1)).sqrt().repeat_interleave(length)
         return Rows(_pointer(length), last[last >= 0], each[:, None], shard.catalogue)
 
-    def _transitions(self, shard: Shard, kept: Tensor) -> Rows:
+    def _transitions(self, shard: ClientBatch, kept: Tensor) -> Rows:
         """What followed what among the kept items, at length 1."""
         place = torch.full((shard.catalogue,), -1, device=kept.device)
         place[kept] = torch.arange(len(kept), device=kept.device)
@@ -148,7 +150,7 @@ class PrivateForm(PrivateSpec):
         # noise lifts the rarest items; counts below it tell nothing apart
         return (counts.clamp(min=0) + max(1.0, self.std(POPULARITY))).log()
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         shared = task.shared
         offset = self._offset(shared["counts"])
@@ -169,14 +171,14 @@ class PrivateForm(PrivateSpec):
             scores = scores + self.sequence.weight * following
         return scores
 
-    def _taste(self, columns: Tensor, offset: Tensor, inputs: Shard) -> Tensor:
+    def _taste(self, columns: Tensor, offset: Tensor, inputs: ClientBatch) -> Tensor:
         features = torch.cat((columns, closeness(offset)), 1)
         history = _written(inputs, self.decay)
         weights = tastes(features, offset, history @ features, history.sum(1), self.ridge)
         return weights @ features.T
 
 
-def _written(inputs: Shard, decay: float) -> Tensor:
+def _written(inputs: ClientBatch, decay: float) -> Tensor:
     """Each client's history, weighted by recency, float ``[clients, items]``."""
     history = torch.zeros(len(inputs), inputs.catalogue, device=inputs.items.device)
     owner = owners(inputs.ptr, len(inputs.items))

@@ -139,8 +139,8 @@ class PrivateSpec(Algorithm, ABC):
             return None, f"left out: {cost}, here are {signal:,.0f}"
         return found, f"affordable: {cost}, here are {signal:,.0f}"
 
-    def explained(self) -> tuple[str, ...]:
-        """See `Algorithm.explained`."""
+    def rationale(self) -> tuple[str, ...]:
+        """See `Algorithm.rationale`."""
         ratio = f"{self.signal:,.0f} clients for each unit of noise"
         popularity = (
             f"popularity: the last {self.counted} items of each user, at one length for all; "
@@ -180,8 +180,8 @@ class PrivateSpec(Algorithm, ABC):
             found.append(Release(TRANSFORMER, count + 1, last, own.clip, own.share))
         return tuple(found)
 
-    def everyone(self, round_number: int) -> bool:
-        """See `Algorithm.everyone`: what is sent once is asked of everybody."""
+    def asks_all_clients(self, round_number: int) -> bool:
+        """See `Algorithm.asks_all_clients`: what is sent once is asked of everybody."""
         return round_number <= len(self.once)
 
     def std(self, part: str) -> float:

@@ -20,7 +20,7 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import INIT_STD, Params, Transformer, check_heads
 from ufgraphfr.ops.item_graph import spectral
 
@@ -134,7 +134,7 @@ class PrivateTransformer(Spec):
         fixed = {name: value for name, value in state.items() if name.startswith(FIXED)}
         return {"net": state[weights], **fixed}
 
-    def gradients(self, shared: State, shard: Shard, key: Key) -> Tensor:
+    def gradients(self, shared: State, shard: ClientBatch, key: Key) -> Tensor:
         """Each client's own update, float ``[clients, size]``."""
         training = self.training.model_copy(update={"apart": True, "weighting": "clients"})
         public = self._public(shared, shard, training.sample(shard.catalogue, key))
@@ -142,7 +142,7 @@ class PrivateTransformer(Spec):
         assert isinstance(found, Tensor)
         return found
 
-    def _public(self, shared: State, shard: Shard, sample: Tensor | None = None) -> Public:
+    def _public(self, shared: State, shard: ClientBatch, sample: Tensor | None = None) -> Public:
         fixed: Params = {
             name.removeprefix(FIXED): value
             for name, value in shared.items()
@@ -158,7 +158,7 @@ class PrivateTransformer(Spec):
         """The memory after a round, from the cohort's noised mean."""
         return self.adam.stepped(state, mean)
 
-    def scores(self, shared: State, inputs: Shard) -> Tensor:
+    def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
         """What follows each history, float ``[clients, items]``."""
         public = self._public(shared, inputs)
         params = public.params(public.net)

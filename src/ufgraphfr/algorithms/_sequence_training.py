@@ -18,7 +18,7 @@ from torch.func import vmap
 from ufgraphfr.algorithms.base import Update
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.spec import Spec
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.next_item import cross_entropy
 from ufgraphfr.models.sampled_softmax import rows_needed, sampled_cross_entropy
@@ -85,7 +85,7 @@ class SequenceTraining(Spec):
         generator = key.to(Purpose.NEGATIVES).generator()
         return torch.randperm(items, generator=generator)[: self.candidates]
 
-    def update(self, public: Public, shard: Shard, key: Key, history: int) -> Update:
+    def update(self, public: Public, shard: ClientBatch, key: Key, history: int) -> Update:
         """The clients' ``gradient`` and how much each ``count``s.
 
         Args:
@@ -112,7 +112,7 @@ class SequenceTraining(Spec):
         return Update({"gradient": gradient, "count": count[:, None]}, loss)
 
     def _group(
-        self, public: Public, shard: Shard, key: Key, history: int, each: bool
+        self, public: Public, shard: ClientBatch, key: Key, history: int, each: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Gradient (each client's mean, or the weighted sum), losses, and positions trained on."""
         weights, losses = public.net.detach(), []
@@ -140,7 +140,9 @@ class SequenceTraining(Spec):
         (gradient,) = torch.autograd.grad(total, weights)
         return gradient, loss.detach(), batch.length
 
-    def _batch(self, public: Public, shard: Shard, key: Key, history: int, step: int) -> "_Batch":
+    def _batch(
+        self, public: Public, shard: ClientBatch, key: Key, history: int, step: int
+    ) -> "_Batch":
         targets = self._stretch(shard, key.to(Purpose.SHUFFLE, step), history)
         length = targets.shape[1]
         masks = dropout_masks(
@@ -153,7 +155,7 @@ class SequenceTraining(Spec):
         )
         return _Batch(targets, shard.text, masks, (targets >= 0).sum(1).to(public.net))
 
-    def _stretch(self, shard: Shard, key: Key, history: int) -> Tensor:
+    def _stretch(self, shard: ClientBatch, key: Key, history: int) -> Tensor:
         """The part of each history to train on, int64 ``[clients, length]`` padded right."""
         length = min(history + 1, int(shard.counts.max()))
         if self.window == "recent":

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._graph_spec import GraphSpec
 from ufgraphfr.core.messages import State
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops import links
 from ufgraphfr.ops.item_graph import largest, nearness, spectral
 from ufgraphfr.ops.recency import propagate, recency
@@ -34,12 +34,12 @@ class SparseGraph:
     spec: GraphSpec
 
     @property
-    def whole(self) -> dict[str, int]:
+    def integer_bounds(self) -> dict[str, int]:
         """The most that one client adds to an entry of each sum."""
         # all items near one of them could share a bucket
         return dict(zip(SPARSE_SUMS, (1, 2 * int(self.spec.weights.sum())), strict=True))
 
-    def contribution(self, shard: Shard, round_number: int) -> dict[str, Tensor]:
+    def contribution(self, shard: ClientBatch, round_number: int) -> dict[str, Tensor]:
         """Counts ``[rows]`` and the sketch ``[rows * buckets]`` of one part of the items."""
         items, device = shard.catalogue, shard.items.device
         rows, bucket = self._rows(items, round_number), self._bucket(items).to(device)
@@ -47,7 +47,7 @@ class SparseGraph:
         counts = torch.bincount(shard.items, minlength=items)[rows.start : rows.stop]
         sums = counts, nearness(*own, rows, bucket).flatten()
         return {
-            name: narrow(value, len(shard) * self.whole[name])
+            name: narrow(value, len(shard) * self.integer_bounds[name])
             for name, value in zip(SPARSE_SUMS, sums, strict=True)
         }
 
@@ -97,7 +97,7 @@ class SparseGraph:
         bounds = [items * part // self.spec.rounds for part in (round_number - 1, round_number)]
         return range(*bounds)
 
-    def scores(self, shared: dict[str, Tensor], inputs: Shard) -> Tensor:
+    def scores(self, shared: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """Each operator's scores of the whole history, float ``[3, clients, items]``."""
         own, spec = (inputs.ptr, inputs.items), self.spec
         operator = shared["graph.index"], shared["graph.near"]

@@ -11,13 +11,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.low_rank import Matrix
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.low_rank import Matrix
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.releases import Budget, Release
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Algorithm(Spec, ABC):
         """The server's memory before the first round."""
 
     @abstractmethod
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """The weights that stay with these clients, before they first take part."""
 
     @abstractmethod
@@ -76,7 +76,9 @@ class Algorithm(Spec, ABC):
         """What the server sends to these clients."""
 
     @abstractmethod
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """Train on the device.
 
         Args:
@@ -94,7 +96,7 @@ class Algorithm(Spec, ABC):
         """The server's memory after a round; ``report`` holds all answers, or their sum."""
 
     @abstractmethod
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """Scores of every item on the device, float ``[clients, items]``.
 
         Args:
@@ -103,11 +105,11 @@ class Algorithm(Spec, ABC):
             private: their weights.
         """
 
-    def plausible(self, report: Report, setting: Setting) -> bool:
+    def is_feasible(self, report: Report, setting: Setting) -> bool:
         """Whether an honest client could have sent this, beyond its form; asked of one client."""
         return True
 
-    def unpacked(
+    def item_views(
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int
     ) -> dict[str, Tensor]:
         """Views of each client's arrays by what they are, so that item rows can be told.
@@ -127,7 +129,7 @@ class Algorithm(Spec, ABC):
         """Where flat arrays of the answers to a task hold matrices, by the arrays' names."""
         return {}
 
-    def everyone(self, round_number: int) -> bool:
+    def asks_all_clients(self, round_number: int) -> bool:
         """Whether this round asks every client once, whatever the size of a cohort."""
         return False
 
@@ -135,11 +137,11 @@ class Algorithm(Spec, ABC):
         """What clients upload in which of the rounds; by default one update a round."""
         return (Release("update", 1, rounds),)
 
-    def under(self, budget: Budget, setting: Setting) -> "Algorithm":
+    def for_budget(self, budget: Budget, setting: Setting) -> "Algorithm":
         """The form of this model for a privacy budget; by default the same model."""
         return self
 
-    def explained(self) -> tuple[str, ...]:
+    def rationale(self) -> tuple[str, ...]:
         """Why this form was chosen for its budget, a line for each part of the model."""
         return ()
 
@@ -156,7 +158,7 @@ class Algorithm(Spec, ABC):
         return self
 
     @property
-    def whole(self) -> dict[str, int]:
+    def integer_bounds(self) -> dict[str, int]:
         """Uploaded arrays of whole numbers from 0, and the most that one client adds to each."""
         return {}
 
@@ -169,7 +171,7 @@ class Algorithm(Spec, ABC):
         """
         return None
 
-    def parts(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """Scores of each part, float ``[parts, clients, items]``; see `blends` and `score`."""
         return self.score(task, inputs, private)[None]
 

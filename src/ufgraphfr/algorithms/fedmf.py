@@ -13,10 +13,10 @@ from torch import Tensor
 from ufgraphfr.algorithms._changes import mean_change
 from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.tables import SharedTable
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.local_sgd import Forward, Params
 from ufgraphfr.ops.touched import Touched
 
@@ -37,7 +37,7 @@ class FedMF(Pointwise):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)}
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
         return {"user": self.init_user(setting, shard)}
 
@@ -46,7 +46,9 @@ class FedMF(Pointwise):
         tables = SharedTable(state["items"], len(clients))
         return Task(round_number, clients, {}, {"items": tables})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         params = {"user": private["user"].clone()}
         change, loss = self.train(
@@ -64,6 +66,6 @@ class FedMF(Pointwise):
         """See `Algorithm.aggregate`."""
         return {"items": state["items"] + self.server_lr * mean_change(report)}
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         return (task.tables("items").dense() @ private["user"][..., None]).squeeze(-1)

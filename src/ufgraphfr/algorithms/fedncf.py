@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._neural import NeuralClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.tables import SharedTable
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.stacked import stack
 
 
@@ -37,7 +37,7 @@ class FedNCF(NeuralClient):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)} | self.init_scorer(setting)
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
         return {"user": self.init_user(setting, shard)}
 
@@ -47,7 +47,9 @@ class FedNCF(NeuralClient):
         tables = SharedTable(state["items"], len(clients))
         return Task(round_number, clients, shared, {"items": tables})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         params = {"user": private["user"].clone()} | stack(task.shared, len(shard))
         items, loss = self.train(
@@ -65,7 +67,7 @@ class FedNCF(NeuralClient):
             new[name] = value + total * (self.server_lr / max(1, len(report.clients)))
         return new
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         mlp = {name: value.expand(len(inputs), *value.shape) for name, value in task.shared.items()}
         return self.rank(private | mlp, task.tables("items").dense())

@@ -17,12 +17,12 @@ from torch import Tensor
 from ufgraphfr.algorithms._changes import mean_change
 from ufgraphfr.algorithms._pointwise import initial_table
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import SharedTable
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
-from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.samples import Samples
 from ufgraphfr.ops.touched import touched
 
@@ -54,7 +54,7 @@ class FedRecon(Algorithm):
         """See `Algorithm.init_server`."""
         return {"items": initial_table(setting, self.dim, self.init_std)}
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`; nothing is kept between rounds."""
         return {}
 
@@ -63,7 +63,9 @@ class FedRecon(Algorithm):
         tables = SharedTable(state["items"], len(clients))
         return Task(round_number, clients, {}, {"items": tables})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         samples = epoch_samples(shard, key, self.negatives, 0)
         support, query = halves(samples, shard, key, 1 + self.negatives)
@@ -101,7 +103,7 @@ class FedRecon(Algorithm):
         """See `Algorithm.aggregate`."""
         return {"items": state["items"] + self.server_lr * mean_change(report)}
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`; the whole history is the support.
 
         A ranking must not hang on a draw: every other item is a negative, with the weight that
@@ -121,7 +123,7 @@ class FedRecon(Algorithm):
         return (tables @ user[..., None]).squeeze(-1)
 
 
-def halves(samples: Samples, shard: Shard, key: Key, group: int) -> tuple[Tensor, Tensor]:
+def halves(samples: Samples, shard: ClientBatch, key: Key, group: int) -> tuple[Tensor, Tensor]:
     """A fresh random half of each client's interactions as support, the others as query.
 
     Args:

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._neural import NeuralClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.tables import DenseTables, SharedTable, Tables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.tables import DenseTables, SharedTable, Tables
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.stacked import stack
 
 
@@ -49,7 +49,7 @@ class GPFedRec(NeuralClient):
             "graph": torch.zeros(0, 0),
         }
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all score MLPs start alike."""
         user = {"user": self.init_user(setting, shard)}
         return user | stack(self.init_scorer(setting), len(shard))
@@ -60,7 +60,9 @@ class GPFedRec(NeuralClient):
         tables: dict[str, Tensor | Tables] = {"items": start, "related": _related(state, clients)}
         return Task(round_number, clients, {}, tables)
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`.
 
         A row that no sample touches has no gradient but the pull's: after b batches it lies at
@@ -104,7 +106,7 @@ class GPFedRec(NeuralClient):
             tables = DenseTables(own)
         return Task(round_number, clients, {}, {"items": tables})
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         return self.rank(private, task.tables("items").dense())
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ufgraphfr.algorithms._client import TextClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.tables import DenseTables
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 
 
 class LocalOnly(TextClient):
@@ -24,7 +24,7 @@ class LocalOnly(TextClient):
         """See `Algorithm.init_server`; the server knows nothing."""
         return {}
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
         table = self.init_table(setting).to(shard.text.device)
         tables = table.expand(len(shard), *table.shape)
@@ -34,7 +34,9 @@ class LocalOnly(TextClient):
         """See `Algorithm.broadcast`; nothing but the wish to train."""
         return Task(round_number, clients, {}, {})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         weights = {name: value for name, value in private.items() if name != "items"}
         weights, change, loss = self.train_client(
@@ -48,6 +50,6 @@ class LocalOnly(TextClient):
         """See `Algorithm.aggregate`; nothing arrives."""
         return state
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         return self.rank(private, private["items"], inputs)

@@ -16,11 +16,11 @@ from torch import Tensor
 from ufgraphfr.algorithms._changes import mean_change, pack, unpack
 from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import ChangedTables, SharedTable
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import ChangedTables, SharedTable
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.stacked import init_linear, linear, stack
 from ufgraphfr.ops.local_sgd import Batch, Params
 
@@ -45,7 +45,7 @@ class PFedRec(Pointwise):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)}
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all score layers start alike."""
         generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
         return stack(init_linear("score", self.dim, 1, generator), len(shard))
@@ -55,7 +55,9 @@ class PFedRec(Pointwise):
         tables = SharedTable(state["items"], len(clients))
         return Task(round_number, clients, {}, {"items": tables})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         layer = {name: value.clone() for name, value in private.items()}
 
@@ -105,7 +107,7 @@ class PFedRec(Pointwise):
         tables = ChangedTables(SharedTable(state["before"], len(clients)), own)
         return Task(round_number, clients, {}, {"items": tables})
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         tables = task.tables("items").dense()
         return linear(tables, private["score.weight"], private["score.bias"]).squeeze(-1)

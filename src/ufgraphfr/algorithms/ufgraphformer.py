@@ -20,10 +20,10 @@ from ufgraphfr.algorithms._newcomers import SUM
 from ufgraphfr.algorithms._projection import projection_of
 from ufgraphfr.algorithms._sequence_training import Public
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.low_rank import Matrix
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.low_rank import Matrix
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import Transformer, with_item_vectors
 from ufgraphfr.ops.blend import standardised
 
@@ -53,13 +53,13 @@ class UFGraphFormer(FormerSpec):
             state |= {**self.adam.begun(net), "seed": torch.tensor([setting.seed])}
         return state
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all weights are shared."""
         return {}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
-        if self.everyone(round_number) or not self.transformer:
+        if self.asks_all_clients(round_number) or not self.transformer:
             return Task(round_number, clients, {}, {})
         lasting = {name: state[name] for name in ("features", "projection")}
         if self.graph is not False:
@@ -82,14 +82,16 @@ class UFGraphFormer(FormerSpec):
             shared[SUM] = state[SUM]
         return Task(round_number, clients, shared, {})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         if "net" in task.shared:
             public = self._public(task.shared, self.training.sample(shard.catalogue, key))
             shard = replace(shard, text=shard.text @ task.shared["projection"])
             return self.training.update(public, shard, key, self.history), private
         no_loss = torch.zeros(len(shard), device=shard.items.device)
-        if self.graph is False or not self.everyone(task.round):
+        if self.graph is False or not self.asks_all_clients(task.round):
             return Update({}, no_loss, summed=True), private
         sums = self.graph.contribution(shard, task.round)
         if self.for_newcomers and task.round == 1:
@@ -111,14 +113,16 @@ class UFGraphFormer(FormerSpec):
         (items, columns), width = shared["features"].shape, shared["projection"].shape[1]
         return self.network(items, width, columns)
 
-    def plausible(self, report: Report, setting: Setting) -> bool:
-        """See `Algorithm.plausible`: one history, and no more positions than it may have."""
+    def is_feasible(self, report: Report, setting: Setting) -> bool:
+        """See `Algorithm.is_feasible`: one history, and no more positions than it may have."""
         arrays = {name: v for name, v in report.arrays.items() if isinstance(v, Tensor)}
         if self.graph is not False and self.graph.collecting(arrays):
             told = arrays.pop(SUM, None)
-            if told is not None and not (self.for_newcomers and self.for_newcomers.plausible(told)):
+            if told is not None and not (
+                self.for_newcomers and self.for_newcomers.is_feasible(told)
+            ):
                 return False
-            return self.graph.plausible(arrays, setting.items, report.round)
+            return self.graph.is_feasible(arrays, setting.items, report.round)
         count = arrays.get("count")
         most = 1 if self.training.weighting == "clients" else self.history + 1
         return count is None or bool(((count >= 1) & (count <= most)).all())
@@ -129,13 +133,13 @@ class UFGraphFormer(FormerSpec):
             return {}
         return {"gradient": self._sent(task.shared).matrices}
 
-    def unpacked(
+    def item_views(
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int
     ) -> dict[str, Tensor]:
-        """See `Algorithm.unpacked`."""
+        """See `Algorithm.item_views`."""
         packed = "net" if "net" in arrays else "gradient"
         if packed not in arrays:
-            if self.graph is False or not self.everyone(round_number):
+            if self.graph is False or not self.asks_all_clients(round_number):
                 return arrays
             rest = {name: value for name, value in arrays.items() if name != SUM}
             views = self.graph.by_item(rest, setting.items, round_number)
@@ -172,7 +176,7 @@ class UFGraphFormer(FormerSpec):
         vectors = self.graph.item_vectors(state, self.dim, generator)
         return state | self.adam.begun(with_item_vectors(state["net"], vectors))
 
-    def parts(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.parts`: each part's scores, standardised for each user."""
         shared, scores = task.shared, list[Tensor]()
         if self.graph is not False:
@@ -185,7 +189,7 @@ class UFGraphFormer(FormerSpec):
         parts = torch.stack(scores)
         return self.for_newcomers.among(parts, shared, inputs) if self.for_newcomers else parts
 
-    def _next_item(self, shared: dict[str, Tensor], inputs: Shard) -> Tensor:
+    def _next_item(self, shared: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The Transformer's scores after each history, float ``[clients, items]``."""
         public = self._public(shared)
         params = public.params(public.net)
@@ -195,7 +199,7 @@ class UFGraphFormer(FormerSpec):
         clients = torch.arange(len(inputs), device=length.device)
         return public.network.logits(params, states[clients, length])
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         parts, shared = self.parts(task, inputs, private), task.shared
         scores = torch.einsum("p,pci->ci", shared["blend"], parts)

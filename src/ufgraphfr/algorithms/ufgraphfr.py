@@ -17,11 +17,11 @@ from ufgraphfr.algorithms._changes import mean_change, pack, touched_mean, unpac
 from ufgraphfr.algorithms._client import TextClient
 from ufgraphfr.algorithms._user_graph import GraphRule, user_graph
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import ChangedTables, DenseTables, GraphTables, Tables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import ChangedTables, DenseTables, GraphTables, Tables
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.neighbors import Neighbors, as_sparse
 
 AS_CODED: dict[str, Any] = {
@@ -98,7 +98,7 @@ class UFGraphFR(TextClient):
             return state | {"tables": table.expand(users, *table.shape).clone()}
         return state | pack(Rows.of(table.new_zeros(0, setting.items, self.dim)))
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
         return self.init_client(setting, shard)
 
@@ -118,7 +118,9 @@ class UFGraphFR(TextClient):
         weight = torch.where(here >= 0, weight * self.message, 0)
         return GraphTables(state["items"], unpack(state), here.clamp(min=0), weight)
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         after, change, loss = self.train_client(private, task.tables("items"), shard, key)
         step, text = after["joint.step"], self.profile(shard)
@@ -183,7 +185,7 @@ class UFGraphFR(TextClient):
             tables = ChangedTables(self._start(state | before, clients), own)
         return Task(round_number, clients, {}, {"items": tables})
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         return self.rank(private, task.tables("items").dense(), inputs)
 

@@ -24,7 +24,7 @@ _PHI = NormalDist().cdf
 
 
 @dataclass(frozen=True)
-class Measured:
+class BoundedEstimate:
     """An estimate with its one-sided 99.9 % lower bound."""
 
     value: float
@@ -45,7 +45,7 @@ def auc(scores: Tensor, truth: Tensor) -> float:
     return above / (positives * (total - positives))
 
 
-def measured_auc(scores: Tensor, truth: Tensor) -> Measured:
+def measured_auc(scores: Tensor, truth: Tensor) -> BoundedEstimate:
     """An AUC with its lower bound (Hanley and McNeil, Radiology 1982)."""
     value = auc(scores, truth)
     ins = int(truth.bool().sum())
@@ -54,7 +54,7 @@ def measured_auc(scores: Tensor, truth: Tensor) -> Measured:
     spread = value * (1 - value)
     spread += (ins - 1) * (both_in - value**2) + (outs - 1) * (both_out - value**2)
     error = math.sqrt(max(0.0, spread) / (ins * outs))
-    return Measured(value, value - ONE_SIDED * error)
+    return BoundedEstimate(value, value - ONE_SIDED * error)
 
 
 def gaussian_delta(epsilon: float, mu: float) -> float:
@@ -96,7 +96,9 @@ def pure_ceiling(epsilon: float, delta: float) -> float:
     return 1 - (steep + flat)
 
 
-def gaussian_estimate(scores: Tensor, inside: Tensor, delta: float) -> tuple[Measured, Measured]:
+def gaussian_estimate(
+    scores: Tensor, inside: Tensor, delta: float
+) -> tuple[BoundedEstimate, BoundedEstimate]:
     """How far apart canaries that took part lie from those that did not.
 
     Args:
@@ -114,8 +116,8 @@ def gaussian_estimate(scores: Tensor, inside: Tensor, delta: float) -> tuple[Mea
     mu = float((ins.mean() - outs.mean()) / pooled.sqrt().clamp(min=1e-300))
     error = math.sqrt(1 / len(ins) + 1 / len(outs) + mu**2 / (2 * freedom))
     low = mu - ONE_SIDED * error
-    epsilon = Measured(gaussian_epsilon(mu, delta), gaussian_epsilon(low, delta))
-    return Measured(mu, low), epsilon
+    epsilon = BoundedEstimate(gaussian_epsilon(mu, delta), gaussian_epsilon(low, delta))
+    return BoundedEstimate(mu, low), epsilon
 
 
 def one_run_p_value(

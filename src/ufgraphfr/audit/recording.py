@@ -8,9 +8,9 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.messages import Report, State
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.guarding import opened
-from ufgraphfr.experiment.prepare import Prepared
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.experiment.privacy_plan import calibrate
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
@@ -70,16 +70,16 @@ class Recording:
     algorithm: Algorithm
     mechanism: Mechanism
     trust: str
-    prepared: Prepared
+    prepared: PreparedExperiment
     state: State
-    store: MemoryStore
+    store: PrivateState
     round: int
     rounds: int
     victims: Tensor
     uploads: tuple[Upload, ...]
     published: tuple[Published, ...]
 
-    def opened(self, of_one_holder: bool = False) -> Mechanism:
+    def fresh_mechanism(self, of_one_holder: bool = False) -> Mechanism:
         """The run's mechanism before its first release.
 
         Args:
@@ -88,7 +88,7 @@ class Recording:
         spec = self.experiment.mechanism
         changed = spec.model_copy(update={"shards": 1}) if of_one_holder else spec
         experiment = replace(self.experiment, mechanism=changed)
-        return opened(experiment, self.algorithm, len(self.prepared.split.warm), Ledger(None))
+        return calibrate(experiment, self.algorithm, len(self.prepared.split.warm), Ledger(None))
 
     def history(self, client: int) -> Tensor:
         """Which items a client trains on, bool ``[items]``."""
@@ -116,7 +116,9 @@ class Recording:
         return list(held.values())
 
 
-def dissect(report: Report, algorithm: Algorithm, prepared: Prepared) -> tuple[Arrays, Arrays]:
+def dissect(
+    report: Report, algorithm: Algorithm, prepared: PreparedExperiment
+) -> tuple[Arrays, Arrays]:
     """A report's item tables and text layers, of one client or of a sum.
 
     Args:
@@ -132,7 +134,7 @@ def dissect(report: Report, algorithm: Algorithm, prepared: Prepared) -> tuple[A
         dense[name] = whole[None] if report.summed else whole
     tables: Arrays = {}
     texts: Arrays = {}
-    for name, view in algorithm.unpacked(dense, setting, report.round).items():
+    for name, view in algorithm.item_views(dense, setting, report.round).items():
         one = view[0].detach().float().cpu()
         if one.shape[:1] == (items,):
             tables[name] = one.flatten(1) if one.dim() > 1 else one[:, None]

@@ -19,15 +19,15 @@ from ufgraphfr.audit.recording import Published, Recording, Upload, dissect, nby
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task
-from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import honest
-from ufgraphfr.experiment.guarding import model_in_use, opened
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.restore import finished_experiment, prepared_as_trained
+from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint
 from ufgraphfr.federation.loop import rounds
-from ufgraphfr.federation.store import MemoryStore
-from ufgraphfr.federation.transport import Answer, Local, Simulation
+from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.transport import Local, Response, Simulation
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
@@ -44,14 +44,14 @@ class Recorder:
     """A transport that asks the victims one by one and keeps what they send."""
 
     simulation: Simulation
-    prepared: Prepared
+    prepared: PreparedExperiment
     victims: Tensor
     uploads: list[Upload] = field(default_factory=list)
     bytes: int = 0
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Response]:
         """See `Transport.exchange`."""
         watched = torch.isin(cohort, self.victims)
         # few at a time: a contribution to an item graph is large
@@ -59,14 +59,14 @@ class Recorder:
             report = self.simulation.apart(task_for(clients), key)
             for place in torch.arange(len(report.clients)).split(1):
                 self._keep(report.select(place))
-            yield Answer(report.total() if self._summed(report) else report, 0.0, 0.0)
+            yield Response(report.total() if self._summed(report) else report, 0.0, 0.0)
         if not bool(watched.all()):
             yield from Local(self.simulation).exchange(task_for, cohort[~watched], key)
 
     def _summed(self, report: Report) -> bool:
         """Whether all others' answers of the round arrive summed."""
         algorithm, upload = self.simulation.algorithm, self.simulation.upload
-        compressed = upload is not None and not algorithm.everyone(report.round)
+        compressed = upload is not None and not algorithm.asks_all_clients(report.round)
         return algorithm.release == "sum" and not compressed
 
     def _keep(self, report: Report) -> None:
@@ -79,12 +79,12 @@ class Recorder:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """A finished run, read again."""
 
     experiment: Experiment
     algorithm: Algorithm
-    prepared: Prepared
+    prepared: PreparedExperiment
     checkpoint: Checkpoint
 
     @property
@@ -94,7 +94,9 @@ class Finished:
 
     def mechanism(self) -> Mechanism:
         """The run's mechanism, as before its first release."""
-        return opened(self.experiment, self.algorithm, len(self.prepared.split.warm), Ledger(None))
+        return calibrate(
+            self.experiment, self.algorithm, len(self.prepared.split.warm), Ledger(None)
+        )
 
     def initial(self) -> Checkpoint:
         """The weights before the first round."""
@@ -103,7 +105,7 @@ class Finished:
         return Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
 
     @classmethod
-    def open(cls, folder: Path, data_dir: Path | None = None) -> "Finished":
+    def open(cls, folder: Path, data_dir: Path | None = None) -> "FinishedRun":
         """Read a run folder.
 
         Raises:
@@ -122,7 +124,7 @@ class Finished:
         return cls(experiment, algorithm, prepared, checkpoint)
 
 
-def record(run: Finished, count: int, victims: int) -> Recording:
+def record(run: FinishedRun, count: int, victims: int) -> Recording:
     """Run on and record.
 
     Args:
@@ -134,11 +136,13 @@ def record(run: Finished, count: int, victims: int) -> Recording:
     chosen = _draw(torch.from_numpy(run.prepared.split.warm), victims, seed)
     uploads: list[Upload] = []
     published: list[Published] = []
-    accounted = run.mechanism().accounted
-    start = run.initial() if accounted else run.checkpoint
-    count = run.experiment.federation.rounds if accounted else count
-    first = sum(algorithm.everyone(n) for n in range(1, run.experiment.federation.rounds + 1))
-    if not accounted and algorithm.everyone(1):
+    is_private = run.mechanism().is_private
+    start = run.initial() if is_private else run.checkpoint
+    count = run.experiment.federation.rounds if is_private else count
+    first = sum(
+        algorithm.asks_all_clients(n) for n in range(1, run.experiment.federation.rounds + 1)
+    )
+    if not is_private and algorithm.asks_all_clients(1):
         _go_on(run, run.initial(), first, chosen, uploads, published)
     _go_on(run, start, count, chosen, uploads, published)
     if run.trust == "shard":
@@ -150,7 +154,7 @@ def record(run: Finished, count: int, victims: int) -> Recording:
         trust=run.trust,
         prepared=run.prepared,
         state=start.server,
-        store=MemoryStore(start.private),
+        store=PrivateState(start.private),
         round=start.round,
         rounds=count,
         victims=chosen,
@@ -165,7 +169,7 @@ def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
 
 
 def _go_on(
-    run: Finished,
+    run: FinishedRun,
     start: Checkpoint,
     count: int,
     victims: Tensor,
@@ -175,7 +179,7 @@ def _go_on(
     """Run ``count`` rounds after a checkpoint and add what they let out."""
     experiment, algorithm = run.experiment, run.algorithm
     # copies: rounds change the clients' weights in place
-    store = MemoryStore({name: value.clone() for name, value in start.private.items()})
+    store = PrivateState({name: value.clone() for name, value in start.private.items()})
     mechanism = run.mechanism()
     device = run.prepared.shard.items.device
     simulation = honest(experiment, algorithm, mechanism, run.prepared, store, device)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ufgraphfr.audit.attacks import ATTACKS
 from ufgraphfr.audit.plots import draw
-from ufgraphfr.audit.replay import Finished, record
+from ufgraphfr.audit.replay import FinishedRun, record
 from ufgraphfr.audit.report import Audit, Line, Promise, judged
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.experiment.artifacts import RunFolder
+from ufgraphfr.experiment.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def audit(
     if rounds < 1 or victims < 1:
         raise InputError(f"{rounds} rounds and {victims} victims: replay and watch at least one")
     attacks = [ATTACKS.build(kind, {}, "--attack") for kind in kinds or ATTACKS.kinds]
-    run = Finished.open(folder, data_dir)
+    run = FinishedRun.open(folder, data_dir)
     result = json.loads(RunFolder(folder).result.read_text(encoding="utf-8"))
     promise = Promise.of(result)
     recording = record(run, rounds, victims)

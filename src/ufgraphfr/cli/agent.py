@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agent.held import import_table
 from ufgraphfr.deploy.agent.serve import serve
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agent.users import import_table
 
 app = typer.Typer(invoke_without_command=True)
 

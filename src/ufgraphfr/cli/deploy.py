@@ -10,10 +10,10 @@ from rich.console import Console
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.cli.run import Overrides
 from ufgraphfr.core.errors import InputError, MissingExtra
-from ufgraphfr.deploy import processes
-from ufgraphfr.deploy.folder import Deployment
-from ufgraphfr.deploy.tally import read_tally
-from ufgraphfr.deploy.terms import Terms
+from ufgraphfr.deploy.operations import processes
+from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.server.metrics import read_tally
+from ufgraphfr.deploy.server.settings import Terms
 from ufgraphfr.experiment.config import read
 
 app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
@@ -151,14 +151,14 @@ def _line(values: dict[str, Any]) -> str:
 
 def _initialiser() -> Any:
     try:
-        from ufgraphfr.deploy import init as made
+        from ufgraphfr.deploy.operations import init as initialiser
     except ImportError:
         raise MissingExtra("deploy", "flower") from None
-    return made
+    return initialiser
 
 
 def _starter() -> Any:
-    from ufgraphfr.deploy import up as starter
+    from ufgraphfr.deploy.operations import launcher as starter
 
     return starter
 

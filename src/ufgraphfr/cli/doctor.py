@@ -12,12 +12,12 @@ from rich.text import Text
 
 import ufgraphfr
 from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.baselines import BASELINES
 from ufgraphfr.core.folders import cache_folder
 from ufgraphfr.core.spec import Registry
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment.environment import PACKAGES, installed, processor
 from ufgraphfr.privacy import MECHANISMS
-from ufgraphfr.references import REFERENCES
 from ufgraphfr.text import ENCODERS
 
 OPTIONAL = {
@@ -59,7 +59,7 @@ def _environment() -> dict[str, str]:
 
 
 def _kinds() -> dict[str, Registry[Any]]:
-    registries = (SOURCES, ENCODERS, ALGORITHMS, REFERENCES, MECHANISMS)
+    registries = (SOURCES, ENCODERS, ALGORITHMS, BASELINES, MECHANISMS)
     return {registry.noun: registry for registry in registries}
 
 

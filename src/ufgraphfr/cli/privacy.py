@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.experiment.artifacts import RunFolder
+from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import statement
 

@@ -12,17 +12,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.baselines import BASELINES
 from ufgraphfr.cli.progress import watch
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.core.allocator import keep_freed_memory
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import Registry
 from ufgraphfr.data.sources import SOURCES
-from ufgraphfr.experiment.artifacts import RunFolder
 from ufgraphfr.experiment.config import Experiment, read
+from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.runner import execute
 from ufgraphfr.privacy import MECHANISMS
-from ufgraphfr.references import REFERENCES
 from ufgraphfr.text import ENCODERS
 
 EXIT_INTERRUPTED = 130
@@ -31,7 +31,7 @@ TABLES: dict[str, Registry[Any]] = {
     "data": SOURCES,
     "text": ENCODERS,
     "algorithm": ALGORITHMS,
-    "algorithm, or yardsticks": REFERENCES,
+    "algorithm, or yardsticks": BASELINES,
     "privacy": MECHANISMS,
 }
 

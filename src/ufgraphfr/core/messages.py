@@ -10,10 +10,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.low_rank import LowRank
-from ufgraphfr.core.quantised import Quantised
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import Tables
+from ufgraphfr.core.arrays.low_rank import LowRank
+from ufgraphfr.core.arrays.quantised import Quantised
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import Tables
 
 Private = dict[str, Tensor]
 """Weights that stay on the device, each ``[clients, ...]``."""
@@ -35,7 +35,7 @@ class Task:
         clients: int64 ``[clients]``, the clients' numbers.
         shared: arrays that are the same for all clients.
         personal: arrays or item tables with a leading clients axis.
-        lasting: names of shared arrays that do not change while a model is trained. A device that
+        cacheable: names of shared arrays that do not change while a model is trained. A device that
             has been sent them keeps them; only the server, which counts bytes, reads this.
     """
 
@@ -43,12 +43,12 @@ class Task:
     clients: Tensor
     shared: dict[str, Tensor]
     personal: dict[str, Tensor | Tables]
-    lasting: frozenset[str] = frozenset()
+    cacheable: frozenset[str] = frozenset()
 
     @property
-    def lasting_bytes(self) -> int:
-        """The size of its lasting arrays."""
-        return sum(self.shared[name].nbytes for name in self.lasting)
+    def cacheable_bytes(self) -> int:
+        """The size of its cacheable arrays."""
+        return sum(self.shared[name].nbytes for name in self.cacheable)
 
     def select(self, places: Tensor) -> "Task":
         """The task of some of the clients, int64 ``[n]``, in that order."""

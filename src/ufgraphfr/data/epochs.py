@@ -3,12 +3,12 @@
 import torch
 
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.negatives import draw_outside
-from ufgraphfr.data.shards import Shard
 from ufgraphfr.ops.samples import Samples, shuffled
 
 
-def epoch_samples(shard: Shard, key: Key, negatives: int, epoch: int) -> Samples:
+def epoch_samples(shard: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
     """Every training item once, with ``negatives`` fresh negatives, in shuffled order.
 
     Args:
@@ -26,7 +26,7 @@ def epoch_samples(shard: Shard, key: Key, negatives: int, epoch: int) -> Samples
     return Samples.cat([_drawn(part, key, negatives, epoch) for part in parts])
 
 
-def _drawn(shard: Shard, key: Key, negatives: int, epoch: int) -> Samples:
+def _drawn(shard: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
     counts = shard.counts
     length = int(counts.max())
     positives, _ = shard.first(length)
@@ -42,7 +42,7 @@ def _drawn(shard: Shard, key: Key, negatives: int, epoch: int) -> Samples:
     return shuffled(positives, counts, drawn, words)
 
 
-def window_times(shard: Shard, history: int, time: torch.Tensor) -> torch.Tensor:
+def window_times(shard: ClientBatch, history: int, time: torch.Tensor) -> torch.Tensor:
     """Which state scores an interaction: 0 before the window, then one for each item in it.
 
     The window holds a client's last ``history`` items; state j has seen the user's own token

@@ -147,12 +147,12 @@ def unpack(packed: File, names: tuple[str, ...]) -> dict[str, File]:
     Raises:
         InputError: the archive lacks one of them.
     """
-    with zipfile.ZipFile(BytesIO(packed.data)) as opened:
-        members = {PurePosixPath(path).name: path for path in opened.namelist()}
+    with zipfile.ZipFile(BytesIO(packed.data)) as calibrate:
+        members = {PurePosixPath(path).name: path for path in calibrate.namelist()}
         missing = [name for name in names if name not in members]
         if missing:
             raise InputError(f"{packed.name} holds no {missing[0]}: fetch it again")
-        return {n: File(f"{packed.name}/{n}", opened.read(members[n])) for n in names}
+        return {n: File(f"{packed.name}/{n}", calibrate.read(members[n])) for n in names}
 
 
 def announce(card: Card) -> None:

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.rows import owners
 
 
 def draw_outside(

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, Split
 from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.evaluation.protocol import Score, scored
@@ -43,12 +43,12 @@ class ColdOutcome:
         }
 
 
-def evaluate_cold(score: Score, shard: Shard, split: Split, chunk: int = 256) -> ColdOutcome:
+def evaluate_cold(score: Score, shard: ClientBatch, split: Split, chunk: int = 256) -> ColdOutcome:
     """Rank each cold user's next ten items after its first few.
 
     Args:
         score: the model; it gets clients whose history is their first k items.
-        shard: all users, as `ufgraphfr.data.shards.build` gives them (for their texts).
+        shard: all users, as `ufgraphfr.data.client_batches.build` gives them (for their texts).
         split: names the cold users and their first items.
         chunk: clients at a time.
 
@@ -64,7 +64,9 @@ def evaluate_cold(score: Score, shard: Shard, split: Split, chunk: int = 256) ->
     return ColdOutcome(users=split.cold, ndcg=ndcg)
 
 
-def _after(known: int, score: Score, shard: Shard, split: Split, chunk: int) -> NDArray[np.float64]:
+def _after(
+    known: int, score: Score, shard: ClientBatch, split: Split, chunk: int
+) -> NDArray[np.float64]:
     """NDCG@10 of each cold user when its first ``known`` items are known, ``[cold]``."""
     cold = torch.from_numpy(split.cold)
     ptr = torch.arange(len(cold) + 1) * known

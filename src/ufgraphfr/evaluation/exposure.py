@@ -7,13 +7,13 @@ ER@k = share of the users who have not interacted with the item in whose top k i
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.ops.ranking import top
 
 
-def exposure(score: Score, clients: Shard, item: int, k: int = 10, chunk: int = 256) -> float:
+def exposure(score: Score, clients: ClientBatch, item: int, k: int = 10, chunk: int = 256) -> float:
     """ER@k of an item.
 
     Args:
@@ -38,7 +38,7 @@ def exposure(score: Score, clients: Shard, item: int, k: int = 10, chunk: int = 
     return shown / asked if asked else float("nan")
 
 
-def has(clients: Shard, item: int) -> Tensor:
+def has(clients: ClientBatch, item: int) -> Tensor:
     """Who has an item in its history, bool ``[clients]``."""
     owner = owners(clients.ptr, len(clients.items))
     found = torch.zeros(len(clients), dtype=torch.bool, device=clients.items.device)

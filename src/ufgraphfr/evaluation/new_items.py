@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.rows import owners
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import PROTOCOL_SEED, Split
 from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.evaluation.protocol import Score, inputs, scored
@@ -48,13 +48,13 @@ class NewItemsOutcome:
 
 
 def evaluate_new_items(
-    score: Score, shard: Shard, split: Split, chunk: int = 256
+    score: Score, shard: ClientBatch, split: Split, chunk: int = 256
 ) -> NewItemsOutcome:
     """Rank the new items for each user who has some of them.
 
     Args:
         score: the model.
-        shard: all users, as `ufgraphfr.data.shards.build` gives them.
+        shard: all users, as `ufgraphfr.data.client_batches.build` gives them.
         split: names the new items, and who has which.
         chunk: clients at a time.
 
@@ -78,13 +78,13 @@ def evaluate_new_items(
     )
 
 
-def _at_random(clients: Shard) -> Tensor:
+def _at_random(clients: ClientBatch) -> Tensor:
     key = Key(PROTOCOL_SEED, round=3, purpose=Purpose.CANDIDATES)
     return key.uniform(clients.clients, clients.catalogue)
 
 
 def _ndcg(
-    score: Score, asked: Shard, targets: Shard, items: NDArray[np.int64], chunk: int
+    score: Score, asked: ClientBatch, targets: ClientBatch, items: NDArray[np.int64], chunk: int
 ) -> NDArray[np.float64]:
     """Each client's NDCG@10 when these items are ranked among themselves, ``[asked]``."""
     new, found = torch.from_numpy(items), []

@@ -18,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ufgraphfr.core.rows import ranges
-from ufgraphfr.data.shards import Shard, build
+from ufgraphfr.core.arrays.sparse_rows import ranges
+from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.split import Part, Split
 from ufgraphfr.evaluation.metrics import summary
 from ufgraphfr.ops.ranking import full_ranks, sampled_ranks, top
 
-Score: TypeAlias = Callable[[Shard], Tensor]
+Score: TypeAlias = Callable[[ClientBatch], Tensor]
 """From clients with their input to scores of every item, float ``[clients, items]``."""
 
 RANKINGS = ("full", "sampled99")
@@ -33,7 +33,7 @@ COVERAGE = 10
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RankingResult:
     """What came out for each user that was asked.
 
     Attributes:
@@ -57,11 +57,11 @@ class Outcome:
         }
 
 
-def inputs(shard: Shard, split: Split, part: Part) -> Shard:
+def inputs(shard: ClientBatch, split: Split, part: Part) -> ClientBatch:
     """The users that are asked, with the input that every model gets.
 
     Args:
-        shard: all users, as `ufgraphfr.data.shards.build` gives them.
+        shard: all users, as `ufgraphfr.data.client_batches.build` gives them.
         split: who trains on what.
         part: ``validation`` or ``test``.
     """
@@ -75,7 +75,7 @@ def inputs(shard: Shard, split: Split, part: Part) -> Shard:
     return chosen.with_history(ptr, torch.from_numpy(split.history)[places])
 
 
-def scored(score: Score, clients: Shard, chunk: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+def scored(score: Score, clients: ClientBatch, chunk: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
     """Scores of some clients, a chunk at a time.
 
     Args:
@@ -91,7 +91,7 @@ def scored(score: Score, clients: Shard, chunk: int = 256) -> Iterator[tuple[Ten
         yield part.clients, score(part)
 
 
-def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) -> Outcome:
+def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) -> RankingResult:
     """Rank the target of every user that is asked; scores are consumed chunk by chunk and not kept.
 
     Args:
@@ -109,7 +109,7 @@ def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) 
     order = clients.argsort()
     if not torch.equal(clients[order], held.clients):
         raise ValueError("every user that is asked must be scored exactly once")
-    return Outcome(
+    return RankingResult(
         users=held.clients.numpy(),
         full=full[order].numpy(),
         sampled=sampled[order].numpy(),
@@ -118,7 +118,7 @@ def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) 
 
 
 def _ranked(
-    clients: Tensor, scores: Tensor, held: Shard, split: Split, part: Part
+    clients: Tensor, scores: Tensor, held: ClientBatch, split: Split, part: Part
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The clients, their targets' full and sampled ranks, and their top lists."""
     if scores.shape != (len(clients), split.items):

@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.data.split import Part
 from ufgraphfr.evaluation.cold import evaluate_cold
 from ufgraphfr.evaluation.new_items import evaluate_new_items
-from ufgraphfr.evaluation.protocol import Outcome, Score, evaluate, inputs, scored
-from ufgraphfr.experiment.prepare import Prepared
-from ufgraphfr.references.base import Reference
+from ufgraphfr.evaluation.protocol import RankingResult, Score, evaluate, inputs, scored
+from ufgraphfr.experiment.prepare import PreparedExperiment
 
 Metrics = dict[str, dict[str, float]]
 
 
-def assess(score: Score, prepared: Prepared, part: Part, chunk: int) -> Outcome:
+def assess(score: Score, prepared: PreparedExperiment, part: Part, chunk: int) -> RankingResult:
     """Rank the held-out item of every user that is asked.
 
     Args:
@@ -27,7 +27,7 @@ def assess(score: Score, prepared: Prepared, part: Part, chunk: int) -> Outcome:
 
 
 def assess_kept_out(
-    score: Score, prepared: Prepared, chunk: int
+    score: Score, prepared: PreparedExperiment, chunk: int
 ) -> dict[str, dict[str, float] | None]:
     """NDCG@10 of ``cold`` users and of ``new_items``; None where nobody or nothing is kept out."""
     split, asked = prepared.split, (score, prepared.shard, prepared.split, chunk)
@@ -37,15 +37,15 @@ def assess_kept_out(
     }
 
 
-def fitted_score(reference: Reference, prepared: Prepared) -> Score:
+def fitted_score(reference: Baseline, prepared: PreparedExperiment) -> Score:
     """A reference, fitted to everybody's training rows."""
     fitted = reference.fit(prepared.shard)
     return lambda clients: reference.score(fitted, clients)
 
 
 def assess_yardsticks(
-    references: Iterable[Reference], prepared: Prepared, chunk: int
-) -> tuple[dict[str, dict[str, Any]], dict[str, Outcome]]:
+    references: Iterable[Baseline], prepared: PreparedExperiment, chunk: int
+) -> tuple[dict[str, dict[str, Any]], dict[str, RankingResult]]:
     """Every reference through the protocol.
 
     Returns:
@@ -53,7 +53,7 @@ def assess_yardsticks(
         by kind; and the test outcomes.
     """
     metrics: dict[str, dict[str, Any]] = {}
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, RankingResult] = {}
     for reference in references:
         score = fitted_score(reference, prepared)
         outcomes[reference.kind] = assess(score, prepared, "test", chunk)

@@ -8,17 +8,17 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.metrics import summary
-from ufgraphfr.evaluation.protocol import Outcome, Score, inputs
+from ufgraphfr.evaluation.protocol import RankingResult, Score, inputs
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aimed
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.prepare import PreparedExperiment
 
 
 def assess_attack(
     experiment: Experiment,
-    prepared: Prepared,
+    prepared: PreparedExperiment,
     score: Score,
-    test: Outcome,
+    test: RankingResult,
 ) -> dict[str, Any] | None:
     """ER@10 of the target among honest users, and their test metrics.
 

@@ -10,16 +10,16 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.messages import State
 from ufgraphfr.evaluation.metrics import SELECTED_BY, values
 from ufgraphfr.evaluation.protocol import inputs
-from ufgraphfr.experiment.prepare import Prepared
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.ops.ranking import full_ranks
 
 
 def with_best_blend(
     algorithm: Algorithm,
     state: State,
-    store: MemoryStore,
-    prepared: Prepared,
+    store: PrivateState,
+    prepared: PreparedExperiment,
     round_number: int,
     chunk: int,
 ) -> State:

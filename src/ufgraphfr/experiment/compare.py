@@ -19,7 +19,7 @@ from ufgraphfr.data.columns import read_parquet
 from ufgraphfr.evaluation.metrics import summary, values
 from ufgraphfr.evaluation.protocol import RANKINGS
 from ufgraphfr.evaluation.significance import Difference, difference
-from ufgraphfr.experiment.artifacts import RunFolder
+from ufgraphfr.experiment.run_folder import RunFolder
 
 TESTED = "ndcg@10"
 """The metric whose difference is tested, full ranking."""

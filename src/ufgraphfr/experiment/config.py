@@ -11,16 +11,16 @@ from pydantic import Field, field_validator, model_validator
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.baselines import BASELINES
+from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.core.spec import Registry, Spec, parse
-from ufgraphfr.data.shards import Negatives
+from ufgraphfr.data.client_batches import Negatives
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import PrivacySpec
-from ufgraphfr.references import REFERENCES
-from ufgraphfr.references.base import Reference
 from ufgraphfr.text import ENCODERS
 from ufgraphfr.text.base import Encoder
 
@@ -105,11 +105,11 @@ class Experiment:
     source: Source
     protocol: ProtocolSpec
     encoder: Encoder
-    model: Algorithm | Reference
+    model: Algorithm | Baseline
     federation: FederationSpec
     mechanism: PrivacySpec
     evaluation: EvaluationSpec
-    yardsticks: tuple[Reference, ...]
+    yardsticks: tuple[Baseline, ...]
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, ready to be written as TOML and read again."""
@@ -214,7 +214,7 @@ def build(values: dict[str, Any]) -> Experiment:
         mechanism=_part(MECHANISMS, "privacy", values),
         evaluation=evaluation,
         yardsticks=tuple(
-            REFERENCES.build(kind, {}, f"[evaluation] yardstick {kind}")
+            BASELINES.build(kind, {}, f"[evaluation] yardstick {kind}")
             for kind in evaluation.yardsticks
         ),
     )
@@ -226,14 +226,14 @@ def _part(registry: Registry[Any], table: str, values: dict[str, Any]) -> Any:
     return registry.build(str(kind), given, f"[{table}]")
 
 
-def _model(values: dict[str, Any], evaluation: EvaluationSpec) -> Algorithm | Reference:
+def _model(values: dict[str, Any], evaluation: EvaluationSpec) -> Algorithm | Baseline:
     """The algorithm or, as the same table may name one, the reference."""
     given = dict(values.get("algorithm", {}))
     kind = str(given.pop("kind", DEFAULT_KINDS["algorithm"]))
-    if kind.replace("_", "-") in REFERENCES.kinds:
-        return REFERENCES.build(kind, given, "[algorithm]")
+    if kind.replace("_", "-") in BASELINES.kinds:
+        return BASELINES.build(kind, given, "[algorithm]")
     if "." not in kind and kind.replace("_", "-") not in ALGORITHMS.kinds:
-        both = (*ALGORITHMS.kinds, *REFERENCES.kinds)
+        both = (*ALGORITHMS.kinds, *BASELINES.kinds)
         raise InputError(f"no algorithm or reference '{kind}': {nearest(kind, both)}")
     if evaluation.table is not None:
         if "evaluated_table" not in ALGORITHMS.find(kind).model_fields:

@@ -4,13 +4,13 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.federation.adversarial import Hostile
 from ufgraphfr.federation.adversaries.base import Aim
 from ufgraphfr.federation.defences import DEFENCES
-from ufgraphfr.federation.expecting import Border
-from ufgraphfr.federation.hostile import Hostile
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import Clients, Simulation
+from ufgraphfr.federation.validation.expected import Border
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -18,8 +18,8 @@ def simulated(
     experiment: Experiment,
     algorithm: Algorithm,
     mechanism: Mechanism,
-    prepared: Prepared,
-    store: MemoryStore,
+    prepared: PreparedExperiment,
+    store: PrivateState,
     device: torch.device,
 ) -> Clients:
     """The clients of an experiment, in this process."""
@@ -34,8 +34,8 @@ def honest(
     experiment: Experiment,
     algorithm: Algorithm,
     mechanism: Mechanism,
-    prepared: Prepared,
-    store: MemoryStore,
+    prepared: PreparedExperiment,
+    store: PrivateState,
     device: torch.device,
 ) -> Simulation:
     """The same clients, none of them malicious."""
@@ -50,7 +50,7 @@ def honest(
     )
 
 
-def aimed(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> Aim | None:
+def aimed(experiment: Experiment, algorithm: Algorithm, prepared: PreparedExperiment) -> Aim | None:
     """Who is malicious, and what for; None if nobody is."""
     adversary = experiment.federation.adversary
     if adversary is None:
@@ -60,7 +60,7 @@ def aimed(experiment: Experiment, algorithm: Algorithm, prepared: Prepared) -> A
 
 
 def border(
-    experiment: Experiment, algorithm: Algorithm, mechanism: Mechanism, prepared: Prepared
+    experiment: Experiment, algorithm: Algorithm, mechanism: Mechanism, prepared: PreparedExperiment
 ) -> Border:
     """What the server lets in.
 
@@ -70,7 +70,7 @@ def border(
     defence = experiment.federation.defence
     if defence is None and experiment.federation.adversary is not None:
         # under a guarantee every client is clipped, and the sum has no room for another rule
-        kind = "none" if mechanism.accounted else "row-cap"
+        kind = "none" if mechanism.is_private else "row-cap"
         defence = DEFENCES.build(kind, {}, "[federation.defence]")
     if experiment.federation.adversary is None:
         defence = None

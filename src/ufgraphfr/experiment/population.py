@@ -9,28 +9,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.data.dataset import Dataset
-from ufgraphfr.evaluation.protocol import Outcome, Score
-from ufgraphfr.experiment.artifacts import Checkpoint
+from ufgraphfr.evaluation.protocol import RankingResult, Score
 from ufgraphfr.experiment.assess import Metrics, assess, assess_kept_out, assess_yardsticks
 from ufgraphfr.experiment.attack import assess_attack
 from ufgraphfr.experiment.blending import with_best_blend
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import border, simulated
-from ufgraphfr.experiment.guarding import model_in_use, opened
-from ufgraphfr.experiment.prepare import Prepared
-from ufgraphfr.federation.expecting import Border
+from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
+from ufgraphfr.experiment.run_folder import Checkpoint
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
+from ufgraphfr.federation.validation.expected import Border
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
-from ufgraphfr.references.base import Reference
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestResult:
     """What the test of the best round gave.
 
     Attributes:
@@ -100,10 +100,10 @@ class Population(Protocol):
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """Told after a checkpoint: only what these two rounds need must be kept from before."""
 
-    def fit(self, reference: Reference) -> State:
+    def fit(self, reference: Baseline) -> State:
         """A reference, fitted to everybody's rows."""
 
-    def test(self, best: Checkpoint) -> Tested:
+    def test(self, best: Checkpoint) -> TestResult:
         """The test, at the round that validation picked."""
 
 
@@ -112,18 +112,20 @@ class Simulated:
 
     durable = False
 
-    def __init__(self, experiment: Experiment, prepared: Prepared, device: torch.device) -> None:
+    def __init__(
+        self, experiment: Experiment, prepared: PreparedExperiment, device: torch.device
+    ) -> None:
         """Takes everybody's data."""
         self.setting = prepared.setting
         self.clients = torch.from_numpy(prepared.split.warm).to(device)
         self.data = _facts(prepared.dataset)
         self.sequential = prepared.dataset.card.sequential
         self._experiment, self._prepared, self._device = experiment, prepared, device
-        self._store = MemoryStore({})
+        self._store = PrivateState({})
 
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
         """See `Population.mechanism`."""
-        return opened(self._experiment, algorithm, len(self.clients), ledger)
+        return calibrate(self._experiment, algorithm, len(self.clients), ledger)
 
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
@@ -134,7 +136,7 @@ class Simulated:
             private = algorithm.init_private(self.setting, prepared.shard.to(device))
         else:
             private = last.private
-        self._algorithm, self._store = algorithm, MemoryStore(private)
+        self._algorithm, self._store = algorithm, PrivateState(private)
         clients = simulated(experiment, algorithm, mechanism, prepared, self._store, device)
         return TRANSPORTS[experiment.federation.transport](clients)
 
@@ -158,11 +160,11 @@ class Simulated:
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: weights in memory have no versions."""
 
-    def fit(self, reference: Reference) -> State:
+    def fit(self, reference: Baseline) -> State:
         """See `Population.fit`."""
         return reference.fit(self._prepared.shard)
 
-    def test(self, best: Checkpoint) -> Tested:
+    def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; yardsticks and cold users beside it."""
         chunk, prepared = self._experiment.evaluation.chunk, self._prepared
         score = restored_score(self._experiment, best, self.setting)
@@ -175,7 +177,7 @@ class Simulated:
         yardsticks, outcomes = assess_yardsticks(references, prepared, chunk)
         ranks = _ranks(prepared, test, outcomes)
         attack = assess_attack(self._experiment, prepared, score, test)
-        return Tested(test.metrics, validation, kept_out, yardsticks, ranks, attack)
+        return TestResult(test.metrics, validation, kept_out, yardsticks, ranks, attack)
 
 
 def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Setting) -> Score:
@@ -183,7 +185,7 @@ def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Sett
     model, server = experiment.model, checkpoint.server
     if isinstance(model, Algorithm):
         used = model_in_use(experiment, setting)
-        return device_score(used, server, MemoryStore(checkpoint.private), checkpoint.round)
+        return device_score(used, server, PrivateState(checkpoint.private), checkpoint.round)
     return lambda clients: model.score(server, clients)
 
 
@@ -198,7 +200,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _ranks(
-    prepared: Prepared, test: Outcome, yardsticks: dict[str, Outcome]
+    prepared: PreparedExperiment, test: RankingResult, yardsticks: dict[str, RankingResult]
 ) -> dict[str, NDArray[Any]]:
     """Each user's test ranks, of the model and of the yardsticks beside it, and known items."""
     columns: dict[str, NDArray[Any]] = {

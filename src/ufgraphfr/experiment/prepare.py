@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Cleaning, Dataset
 from ufgraphfr.data.features import item_features
-from ufgraphfr.data.shards import Shard, build
 from ufgraphfr.data.split import Split, global_time, leave_one_out
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
 from ufgraphfr.text import embed
@@ -19,16 +19,16 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedExperiment:
     """What an experiment trains on and is asked."""
 
     dataset: Dataset
     split: Split
-    shard: Shard
+    shard: ClientBatch
     setting: Setting
 
 
-def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
+def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExperiment:
     """Load, split and embed.
 
     Args:
@@ -49,7 +49,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
     )
     split = _split(dataset, experiment.protocol)
     text = torch.from_numpy(embed(experiment.encoder, dataset.texts))
-    return Prepared(
+    return PreparedExperiment(
         dataset=dataset,
         split=split,
         shard=build(split, text, experiment.protocol.negatives),

@@ -5,9 +5,9 @@ import tomllib
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.experiment.artifacts import RunFolder
 from ufgraphfr.experiment.config import Experiment, build
-from ufgraphfr.experiment.prepare import Prepared, prepare
+from ufgraphfr.experiment.prepare import PreparedExperiment, prepare
+from ufgraphfr.experiment.run_folder import RunFolder
 
 
 def finished_experiment(run: RunFolder) -> Experiment:
@@ -21,7 +21,9 @@ def finished_experiment(run: RunFolder) -> Experiment:
     return build(tomllib.loads(run.config.read_text(encoding="utf-8")))
 
 
-def prepared_as_trained(run: RunFolder, experiment: Experiment, data_dir: Path | None) -> Prepared:
+def prepared_as_trained(
+    run: RunFolder, experiment: Experiment, data_dir: Path | None
+) -> PreparedExperiment:
     """The data of a finished run.
 
     Args:

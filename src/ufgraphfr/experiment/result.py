@@ -6,11 +6,11 @@ from typing import Any
 
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
-from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.population import Population
+from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
 

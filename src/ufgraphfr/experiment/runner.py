@@ -9,13 +9,13 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.experiment.artifacts import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import environment
-from ufgraphfr.experiment.guarding import model_in_use
 from ufgraphfr.experiment.population import Population, Simulated
 from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.result import write_result
+from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.training import Progress, train
 
 logger = logging.getLogger(__name__)

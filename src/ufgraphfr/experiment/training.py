@@ -13,15 +13,15 @@ from ufgraphfr.algorithms.base import Algorithm, on
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.metrics import SELECTED_BY
-from ufgraphfr.experiment.artifacts import (
+from ufgraphfr.experiment.assess import Metrics
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.population import Population
+from ufgraphfr.experiment.run_folder import (
     Checkpoint,
     RunFolder,
     load_checkpoint,
     save_checkpoint,
 )
-from ufgraphfr.experiment.assess import Metrics
-from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.population import Population
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.accounted.ledger import Ledger
@@ -78,14 +78,14 @@ def train(
     """
     ledger = Ledger(folder.ledger)
     mechanism = people.mechanism(algorithm, ledger)
-    accounted = mechanism.accounted
+    is_private = mechanism.is_private
     last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
-    if accounted and last is not None:
+    if is_private and last is not None:
         _check_paid(ledger, last.round)
     transport = people.begin(algorithm, mechanism, last)
     if last is None:
         last = _first(algorithm, people, device)
-        if accounted:
+        if is_private:
             save_checkpoint(folder.best, last)
     best = _Best(last.best_round, last.best_value)
     folder.cut_metrics(last.round)
@@ -97,15 +97,15 @@ def train(
     steps = _rounds(experiment, algorithm, mechanism, people, transport, last, first)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
-    for done in steps if accounted else _warned(steps):
+    for done in steps if is_private else _warned(steps):
         started = time.perf_counter()
         state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
-            state, validation = people.validate(state, done.number, pick=not accounted)
+            state, validation = people.validate(state, done.number, pick=not is_private)
         evaluated = time.perf_counter() - started
         folder.append_metrics(_line(done, evaluated, validation))
-        if validation is not None or people.durable or accounted:
-            value = done.number if accounted else _selected(validation)
+        if validation is not None or people.durable or is_private:
+            value = done.number if is_private else _selected(validation)
             best = _keep(replace(done, state=state), people, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)

@@ -11,7 +11,7 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.privacy.base import Mechanism
 
@@ -20,7 +20,7 @@ def respond(
     algorithm: Algorithm,
     mechanism: Mechanism,
     task: Task,
-    shard: Shard,
+    shard: ClientBatch,
     private: Private,
     key: Key,
     upload: UploadSpec | None = None,
@@ -45,14 +45,14 @@ def respond(
     if bool((shard.counts.diff() > 0).any()):
         return _sorted(algorithm, mechanism, task, shard, private, key, upload, apart)
     update, after = algorithm.local(task, shard, private, key)
-    if mechanism.accounted and update.summed:
+    if mechanism.is_private and update.summed:
         raise InputError(
             f"{algorithm.kind} adds up its clients' updates before any of them is clipped: it has "
             f"no private form; choose another algorithm, or [privacy] kind = 'none'"
         )
     arrays = mechanism.privatize(update.arrays, task.clients, key)
     # a loss tells about its client's data, and no budget pays for it
-    loss = torch.zeros_like(update.loss) if mechanism.accounted else update.loss
+    loss = torch.zeros_like(update.loss) if mechanism.is_private else update.loss
     if upload is not None and not update.summed:
         ready = upload.prepared(arrays, task.clients, key, algorithm.matrices(task))
         # what travels are the clients' own updates: their sum is no longer on the grid
@@ -65,7 +65,7 @@ def _sorted(
     algorithm: Algorithm,
     mechanism: Mechanism,
     task: Task,
-    shard: Shard,
+    shard: ClientBatch,
     private: Private,
     key: Key,
     upload: UploadSpec | None,

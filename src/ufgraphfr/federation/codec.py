@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ufgraphfr.core import bits
-from ufgraphfr.core.low_rank import LowRank
+from ufgraphfr.core.arrays import bit_packing as bits
+from ufgraphfr.core.arrays.low_rank import LowRank
+from ufgraphfr.core.arrays.quantised import BLOCK, Quantised
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.tables import DenseTables, Tables
 from ufgraphfr.core.messages import Report, Task, Uploaded
-from ufgraphfr.core.quantised import BLOCK, Quantised
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.core.tables import DenseTables, Tables
 
 
 def encode_task(task: Task) -> bytes:

@@ -11,10 +11,10 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task, combine
-from ufgraphfr.federation.border import RejectedReply, check
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
-from ufgraphfr.federation.expecting import Border
 from ufgraphfr.federation.transport import Transport
+from ufgraphfr.federation.validation.check import RejectedReply, check
+from ufgraphfr.federation.validation.expected import Border
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -90,8 +90,8 @@ def rounds(
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
-        everyone = algorithm.everyone(number)
-        drawn = clients if everyone else draw_cohort(spec, clients, now, mechanism.accounted)
+        everyone = algorithm.asks_all_clients(number)
+        drawn = clients if everyone else draw_cohort(spec, clients, now, mechanism.is_private)
         cohort = drawn if everyone else answering(spec, drawn, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
         collected = _collect(transport, task_for, cohort, now, border)
@@ -156,7 +156,7 @@ def _release(
 
 def _told(released: Report | None, mechanism: Mechanism) -> float:
     """The clients' mean loss; NaN if nobody answered, or if no loss may leave a device."""
-    if released is None or mechanism.accounted:
+    if released is None or mechanism.is_private:
         return math.nan
     return float(released.loss.mean())
 

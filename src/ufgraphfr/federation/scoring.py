@@ -6,13 +6,13 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.messages import State
-from ufgraphfr.data.shards import Shard
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.federation.private_state import PrivateState
 
 
 def device_score(
-    algorithm: Algorithm, state: State, store: MemoryStore, round_number: int
-) -> Callable[[Shard], Tensor]:
+    algorithm: Algorithm, state: State, store: PrivateState, round_number: int
+) -> Callable[[ClientBatch], Tensor]:
     """A function from clients with their input to scores of every item.
 
     Args:
@@ -25,7 +25,7 @@ def device_score(
         From a shard to float ``[clients, items]``.
     """
 
-    def score(inputs: Shard) -> Tensor:
+    def score(inputs: ClientBatch) -> Tensor:
         inputs = inputs.to(store.device)
         task = algorithm.evaluated(state, inputs.clients, round_number + 1)
         return algorithm.score(task, inputs, store.gather(inputs.clients))

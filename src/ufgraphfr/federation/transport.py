@@ -13,16 +13,16 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task, combine
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import respond
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.privacy.base import Mechanism
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A report and what it cost to get.
 
     Attributes:
@@ -43,7 +43,7 @@ class Transport(Protocol):
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Response]:
         """Ask every client of a cohort once.
 
         Args:
@@ -84,8 +84,8 @@ class Simulation:
 
     algorithm: Algorithm
     mechanism: Mechanism
-    shard: Shard
-    store: MemoryStore
+    shard: ClientBatch
+    store: PrivateState
     chunk: int
     upload: UploadSpec | None = None
 
@@ -129,7 +129,7 @@ class Simulation:
         return float(
             len(
                 codec.encode_report(
-                    self._respond(first, key, self.algorithm)[0], self.algorithm.whole
+                    self._respond(first, key, self.algorithm)[0], self.algorithm.integer_bounds
                 )
             )
         )
@@ -151,17 +151,17 @@ class Local:
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Response]:
         """See `Transport.exchange`."""
         down = up = once = 0.0
         for number, clients in enumerate(self.simulation.chunks(cohort)):
             task = task_for(clients)
             if number == 0:
                 one = torch.zeros(1, dtype=torch.int64, device=clients.device)
-                once = float(task.lasting_bytes)
+                once = float(task.cacheable_bytes)
                 down = len(codec.encode_task(task.select(one))) - once
                 up = self.simulation.bytes_up(task, key)
-            yield Answer(self.simulation.answer(task, key), down, up, once)
+            yield Response(self.simulation.answer(task, key), down, up, once)
 
 
 class Loopback:
@@ -173,18 +173,18 @@ class Loopback:
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Response]:
         """See `Transport.exchange`."""
         for clients in self.simulation.chunks(cohort):
             task = task_for(clients)
             down = codec.encode_task(task)
             answer = self.simulation.answer(codec.decode_task(down), key)
-            up = codec.encode_report(answer, self.simulation.algorithm.whole)
+            up = codec.encode_report(answer, self.simulation.algorithm.integer_bounds)
             report = codec.decode_report(up)
             share = 1 if report.summed else len(clients)
-            once = task.lasting_bytes
+            once = task.cacheable_bytes
             each = (len(down) - once) / len(clients)
-            yield Answer(report, each, len(up) / share, once / len(clients))
+            yield Response(report, each, len(up) / share, once / len(clients))
 
 
 TRANSPORTS: dict[str, Callable[[Clients], Transport]] = {"local": Local, "loopback": Loopback}

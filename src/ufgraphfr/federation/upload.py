@@ -12,12 +12,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from ufgraphfr.core.arrays.low_rank import LowRank, Matrix
+from ufgraphfr.core.arrays.quantised import BLOCK, Quantised
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.low_rank import LowRank, Matrix
 from ufgraphfr.core.messages import Report, Uploaded
-from ufgraphfr.core.quantised import BLOCK, Quantised
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 
 Matrices: TypeAlias = dict[str, tuple[Matrix, ...]]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import ranges
+from ufgraphfr.core.arrays.sparse_rows import ranges
 
 
 def beginnings(ptr: Tensor, items: Tensor, catalogue: int, places: int) -> Tensor:

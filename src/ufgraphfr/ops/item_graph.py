@@ -8,7 +8,7 @@ Transitions: T[i, j] = sum over clients and gaps g of 1/g where j comes g places
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners
 
 _CHUNK = 1024
 """Clients written out dense at a time; bounds memory at ``_CHUNK * items`` floats."""

@@ -7,7 +7,7 @@ from history item (the row) to candidate; a value of 0 is no link.
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners
 
 _ROWS = 512
 """Rows decoded at a time; bounds memory at ``_ROWS * items`` floats."""

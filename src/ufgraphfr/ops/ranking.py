@@ -7,7 +7,7 @@ random, so a constant scorer sits in the middle instead of at the top. NaN is th
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners
 
 
 def full_ranks(scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.releases import Budget, Release
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -19,7 +19,7 @@ Arrays = dict[str, Tensor | Rows]
 class Mechanism(ABC):
     """What stands between a client's update and its release."""
 
-    accounted: ClassVar[bool] = False
+    is_private: ClassVar[bool] = False
     """Whether everything it releases is paid for from a budget; nothing else may leave then."""
 
     @abstractmethod
@@ -30,13 +30,13 @@ class Mechanism(ABC):
     def finalize(self, report: Report, key: Key) -> Report:
         """On the server: the combined report of a round, before the algorithm sees it."""
 
-    def longest(self, round_number: int) -> float | None:
+    def upload_norm_bound(self, round_number: int) -> float | None:
         """L2 length that no array of an honest client exceeds on the wire; None if unbounded."""
         return None
 
 
 @dataclass(frozen=True)
-class Exposure:
+class Participation:
     """How often one client's data go into a release.
 
     Attributes:
@@ -54,7 +54,7 @@ class Exposure:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReleasePlan:
     """All that a run will release.
 
     Attributes:
@@ -65,7 +65,7 @@ class Plan:
         why: one line for each part that the budget affords, or does not, and the reason.
     """
 
-    exposures: tuple[Exposure, ...]
+    exposures: tuple[Participation, ...]
     clients: int
     sums: bool
     algorithm: str
@@ -83,7 +83,7 @@ class PrivacySpec(Spec, ABC):
         return None
 
     @abstractmethod
-    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
+    def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
         """The mechanism for a plan, its noise calibrated before anything is released.
 
         Raises:

@@ -13,11 +13,11 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.accounting import Gaussian
-from ufgraphfr.privacy.accounted.claim import Terms, central_claim
-from ufgraphfr.privacy.accounted.gaussian import NoisedSums, Part
+from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedSums
+from ufgraphfr.privacy.accounted.guarantee import Terms, central_claim
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import secure_normal, seeded_normal
-from ufgraphfr.privacy.base import Exposure, Mechanism, Plan, PrivacySpec
+from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
 
 
 class CentralJDP(PrivacySpec):
@@ -57,8 +57,8 @@ class CentralJDP(PrivacySpec):
         noise = accounting.noise_of(self.epsilon, self.delta)
         return Budget(clients, noise * self.shards**0.5, shares=self.shares)
 
-    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
-        """See `PrivacySpec.opened`."""
+    def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
+        """See `PrivacySpec.calibrate`."""
         self._check(plan)
         gaussians = tuple(self._gaussian(exposure) for exposure in plan.exposures)
         noise = accounting.multipliers(gaussians, self.epsilon, self.delta)
@@ -70,14 +70,14 @@ class CentralJDP(PrivacySpec):
         normal = seeded_normal if self.seeded_noise else secure_normal
         return NoisedSums(parts, ledger, self.shards, normal)
 
-    def _gaussian(self, exposure: Exposure) -> Gaussian:
+    def _gaussian(self, exposure: Participation) -> Gaussian:
         release = exposure.release
         return Gaussian(exposure.participations, exposure.rate, release.share)
 
-    def _part(self, exposure: Exposure, noise: float) -> Part:
+    def _part(self, exposure: Participation, noise: float) -> GaussianRelease:
         norm = exposure.release.norm
         clip = norm if norm is not None else None if self.clip == "adaptive" else self.clip
-        part = Part(exposure, noise, clip, self.row_cap)
+        part = GaussianRelease(exposure, noise, clip, self.row_cap)
         if clip is None and part.noise >= 2 * part.count_noise:
             raise InputError(
                 f"[privacy] clip = 'adaptive' needs larger cohorts: its count is noised by "
@@ -86,7 +86,7 @@ class CentralJDP(PrivacySpec):
             )
         return part
 
-    def _check(self, plan: Plan) -> None:
+    def _check(self, plan: ReleasePlan) -> None:
         most = 1 / (10 * plan.clients)
         if self.delta > most:
             raise InputError(
@@ -108,7 +108,7 @@ class CentralJDP(PrivacySpec):
         for exposure in plan.exposures:
             self._check_cohorts(exposure, plan.clients)
 
-    def _check_cohorts(self, exposure: Exposure, clients: int) -> None:
+    def _check_cohorts(self, exposure: Participation, clients: int) -> None:
         cap, part = self.participation_cap, exposure.release.part
         if exposure.rate is None and cap is not None and exposure.participations > cap:
             raise InputError(

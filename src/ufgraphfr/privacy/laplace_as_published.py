@@ -13,7 +13,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Arrays, Mechanism, Plan, PrivacySpec
+from ufgraphfr.privacy.base import Arrays, Mechanism, PrivacySpec, ReleasePlan
 
 
 class LaplaceAsPublished(PrivacySpec, Mechanism):
@@ -26,8 +26,8 @@ class LaplaceAsPublished(PrivacySpec, Mechanism):
     arrays: tuple[str, ...] = ("joint",)
     """Which arrays are noised; the published code noises the joint layer alone."""
 
-    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
-        """See `PrivacySpec.opened`; there is nothing to account for."""
+    def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
+        """See `PrivacySpec.calibrate`; there is nothing to account for."""
         return self
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:

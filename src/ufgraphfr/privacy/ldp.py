@@ -11,11 +11,11 @@ from pydantic import Field
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.privacy.accounted import accounting
-from ufgraphfr.privacy.accounted.claim import local_claim
-from ufgraphfr.privacy.accounted.gaussian import NoisedClients, Part
+from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedClients
+from ufgraphfr.privacy.accounted.guarantee import local_claim
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import secure_normal
-from ufgraphfr.privacy.base import Mechanism, Plan, PrivacySpec
+from ufgraphfr.privacy.base import Mechanism, PrivacySpec, ReleasePlan
 
 MOST_NUMBERS = 16
 """That one client may release."""
@@ -39,8 +39,8 @@ class LDP(PrivacySpec):
         """See `PrivacySpec.budget`."""
         return Budget(clients, self._noise * clients**0.5, most=MOST_NUMBERS)
 
-    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
-        """See `PrivacySpec.opened`."""
+    def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
+        """See `PrivacySpec.calibrate`."""
         exposure = plan.exposures[0]
         norm = exposure.release.norm
         if len(plan.exposures) > 1 or exposure.participations > 1 or norm is None or not plan.sums:
@@ -49,6 +49,6 @@ class LDP(PrivacySpec):
                 f"client, of a length bounded by construction; {plan.algorithm} releases more: "
                 f"choose ufgraphformer, or kind = 'central-jdp'"
             )
-        part = Part(exposure, self._noise, norm)
+        part = GaussianRelease(exposure, self._noise, norm)
         ledger.promise(local_claim(self.delta, plan, part))
         return NoisedClients((part,), ledger, 1, secure_normal, MOST_NUMBERS)

@@ -7,7 +7,7 @@ from torch import Tensor
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Arrays, Mechanism, Plan, PrivacySpec
+from ufgraphfr.privacy.base import Arrays, Mechanism, PrivacySpec, ReleasePlan
 
 
 class NoMechanism(PrivacySpec, Mechanism):
@@ -15,8 +15,8 @@ class NoMechanism(PrivacySpec, Mechanism):
 
     guarantee: ClassVar[str] = "no privacy guarantee"
 
-    def opened(self, plan: Plan, ledger: Ledger) -> Mechanism:
-        """See `PrivacySpec.opened`; there is nothing to account for."""
+    def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
+        """See `PrivacySpec.calibrate`; there is nothing to account for."""
         return self
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:

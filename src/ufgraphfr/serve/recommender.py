@@ -6,17 +6,17 @@ from pathlib import Path
 import torch
 
 from ufgraphfr.core.errors import InputError, nearest
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.protocol import Score
-from ufgraphfr.experiment.artifacts import RunFolder, load_checkpoint
 from ufgraphfr.experiment.population import restored_score
-from ufgraphfr.experiment.prepare import Prepared
+from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.restore import finished_experiment, prepared_as_trained
+from ufgraphfr.experiment.run_folder import RunFolder, load_checkpoint
 from ufgraphfr.ops.ranking import top
 
 
 @dataclass(frozen=True)
-class Recommended:
+class Recommendation:
     """One item of a list.
 
     Attributes:
@@ -33,7 +33,7 @@ class Recommended:
 class Recommender:
     """A run's model at its best round, with the data it was trained on."""
 
-    def __init__(self, prepared: Prepared, score: Score) -> None:
+    def __init__(self, prepared: PreparedExperiment, score: Score) -> None:
         """Prefer `open`."""
         self._prepared, self._score = prepared, score
         self._numbers = {name: place for place, name in enumerate(prepared.dataset.users)}
@@ -64,7 +64,7 @@ class Recommender:
         titles = self._prepared.dataset.titles
         return [titles[item] for item in self._input(user).items.tolist()]
 
-    def recommend(self, user: str, count: int = 10) -> list[Recommended]:
+    def recommend(self, user: str, count: int = 10) -> list[Recommendation]:
         """The best items the user has not seen, the best first.
 
         Args:
@@ -82,12 +82,12 @@ class Recommender:
         best = top(scores, count, torch.tensor([0, len(seen)]), seen)[0]
         data = self._prepared.dataset
         return [
-            Recommended(data.items[item], data.titles[item], float(scores[0, item]))
+            Recommendation(data.items[item], data.titles[item], float(scores[0, item]))
             for item in best.tolist()
             if item >= 0
         ]
 
-    def _input(self, user: str) -> Shard:
+    def _input(self, user: str) -> ClientBatch:
         """The user's shard with its whole history, held-out items included."""
         if user not in self._numbers:
             raise InputError(f"no user '{user}' in this run: {nearest(user, self._numbers)}")

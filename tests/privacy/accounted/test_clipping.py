@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
 from ufgraphfr.privacy.accounted.noise import grid_step
 

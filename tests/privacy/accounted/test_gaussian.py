@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.releases import Release
-from ufgraphfr.core.rows import Rows
-from ufgraphfr.privacy.accounted.gaussian import NoisedClients, NoisedSums, Part
+from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedClients, NoisedSums
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 from ufgraphfr.privacy.accounted.noise import grid_step, secure_normal
-from ufgraphfr.privacy.base import Exposure
+from ufgraphfr.privacy.base import Participation
 
 KEY = Key(1).at(1)
 CLIENTS = torch.arange(3)
@@ -28,11 +28,11 @@ def ledger_for(rounds: int) -> Ledger:
 
 def part(
     noise: float = 1.0, clip: float | None = 2.0, rate: float | None = None, expected: float = 3
-) -> Part:
-    return Part(Exposure(Release("update", 1, 3), 3, rate, expected), noise, clip)
+) -> GaussianRelease:
+    return GaussianRelease(Participation(Release("update", 1, 3), 3, rate, expected), noise, clip)
 
 
-def opened(one: Part, holders: int = 1, normal=secure_normal) -> NoisedSums:
+def calibrate(one: GaussianRelease, holders: int = 1, normal=secure_normal) -> NoisedSums:
     return NoisedSums((one,), ledger_for(3), holders, normal)
 
 
@@ -51,14 +51,14 @@ def released(mechanism: NoisedSums, values: Tensor, key: Key = KEY) -> Tensor:
 
 def test_without_noise_short_updates_are_summed_as_they_are() -> None:
     values = torch.randn(3, 4, 2) / 10
-    torch.testing.assert_close(released(opened(part(), normal=quiet), values), values.sum(0))
+    torch.testing.assert_close(released(calibrate(part(), normal=quiet), values), values.sum(0))
 
 
 @pytest.mark.parametrize(("noise", "holders"), [(1.0, 1), (3.0, 1), (1.0, 4)])
 def test_the_noise_is_as_large_as_promised_whatever_was_sent(noise: float, holders: int) -> None:
     count = 100_000
     values = torch.full((1, count), 1.0 / math.sqrt(count))
-    drawn = released(opened(part(noise), holders), values) - values[0]
+    drawn = released(calibrate(part(noise), holders), values) - values[0]
     promised = noise * 2.0 * math.sqrt(holders)
     # six standard errors of a standard deviation
     assert float(drawn.std()) == pytest.approx(promised, rel=6 / math.sqrt(2 * count))
@@ -68,19 +68,19 @@ def test_the_noise_is_as_large_as_promised_whatever_was_sent(noise: float, holde
 def test_one_client_moves_a_sum_by_the_clip_at_most() -> None:
     values = torch.zeros(3, 50)
     values[1] = 1e6
-    moved = released(opened(part(clip=2.0), normal=quiet), values)
+    moved = released(calibrate(part(clip=2.0), normal=quiet), values)
     assert float(moved.norm()) == pytest.approx(2.0, abs=1e-4)
     assert float(moved.double().norm()) <= 2.0 * (1 + 1e-6)
 
 
 def test_the_sum_lies_on_the_grid() -> None:
-    steps = released(opened(part(noise=0.01)), torch.randn(2, 40)).double() / grid_step(2.0)
+    steps = released(calibrate(part(noise=0.01)), torch.randn(2, 40)).double() / grid_step(2.0)
     # float32 keeps 24 bits, the sums here have fewer
     assert torch.equal(steps, steps.round())
 
 
 def test_noise_is_fresh_each_round_and_drawn_for_nobody_too() -> None:
-    mechanism = opened(part())
+    mechanism = calibrate(part())
     first = released(mechanism, torch.zeros(0, 20))
     second = released(mechanism, torch.zeros(0, 20), KEY.at(2))
     assert float(first.abs().min()) > 0
@@ -91,7 +91,7 @@ def test_the_ledger_is_charged_before_noise_is_drawn() -> None:
     def killed(*_: object) -> Tensor:
         raise KeyboardInterrupt
 
-    mechanism = opened(part(), normal=killed)
+    mechanism = calibrate(part(), normal=killed)
     with pytest.raises(KeyboardInterrupt):
         released(mechanism, torch.zeros(2, 3))
     assert mechanism.ledger.last_round == 1
@@ -101,12 +101,12 @@ def test_the_ledger_is_charged_before_noise_is_drawn() -> None:
 
 def test_a_round_outside_the_plan_releases_nothing() -> None:
     with pytest.raises(BudgetSpent, match="round 4 is not in the plan"):
-        opened(part()).privatize({"items": torch.zeros(1, 2)}, CLIENTS[:1], KEY.at(4))
+        calibrate(part()).privatize({"items": torch.zeros(1, 2)}, CLIENTS[:1], KEY.at(4))
 
 
 def test_the_mean_of_a_secret_cohort_has_a_fixed_denominator() -> None:
     values = torch.ones(2, 3)
-    mechanism = opened(part(rate=0.1, expected=8, clip=100.0), normal=quiet)
+    mechanism = calibrate(part(rate=0.1, expected=8, clip=100.0), normal=quiet)
     # what an algorithm divides by two becomes a division by eight
     torch.testing.assert_close(released(mechanism, values) / 2, values.sum(0) / 8)
 
@@ -114,11 +114,11 @@ def test_the_mean_of_a_secret_cohort_has_a_fixed_denominator() -> None:
 def test_updates_that_are_not_clipped_are_refused() -> None:
     report = Report(1, CLIENTS, {"items": torch.zeros(2)}, True, torch.zeros(3))
     with pytest.raises(TypeError, match="not a sum of clipped whole numbers"):
-        opened(part()).finalize(report, KEY)
+        calibrate(part()).finalize(report, KEY)
 
 
 def test_an_adaptive_clip_moves_to_the_median_and_its_count_is_paid_for() -> None:
-    one = Part(Exposure(Release("update", 1, 400), 400, None, 200), 2.0, None)
+    one = GaussianRelease(Participation(Release("update", 1, 400), 400, None, 200), 2.0, None)
     assert one.value_noise**-2 + (2 * one.count_noise) ** -2 == pytest.approx(one.noise**-2)
     mechanism = NoisedSums((one,), ledger_for(400), 1, secure_normal)
     lengths = torch.linspace(1, 3, 200)

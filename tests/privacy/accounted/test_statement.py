@@ -6,14 +6,16 @@ from ufgraphfr.core.releases import Release
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
-from ufgraphfr.privacy.base import Exposure, Plan
+from ufgraphfr.privacy.base import Participation, ReleasePlan
 
 
 def ledger_of(rate: float | None = None, kind: str = "central-jdp", **values) -> Ledger:
-    exposure = Exposure(Release("popularity", 1, 1, norm=2.0), 1, rate, 100)
+    exposure = Participation(Release("popularity", 1, 1, norm=2.0), 1, rate, 100)
     ledger = Ledger(None)
     mechanism = MECHANISMS.build(kind, {"epsilon": 2} | values, "[privacy]")
-    mechanism.opened(Plan((exposure,), 1000, True, "ufgraphformer", ("it is enough",)), ledger)
+    mechanism.calibrate(
+        ReleasePlan((exposure,), 1000, True, "ufgraphformer", ("it is enough",)), ledger
+    )
     return ledger
 
 

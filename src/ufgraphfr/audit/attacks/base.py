@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ufgraphfr.audit.bounds import ONE_SIDED, Measured
+from ufgraphfr.audit.bounds import ONE_SIDED, BoundedEstimate
 from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.spec import Spec
 
@@ -54,13 +54,13 @@ class Attack(Spec, ABC):
         """Attack; an empty list if there is nothing to attack."""
 
 
-def over_clients(values: list[float]) -> Measured:
+def over_clients(values: list[float]) -> BoundedEstimate:
     """The mean over clients and its lower bound; NaN without clients."""
     found = torch.tensor([value for value in values if value == value], dtype=torch.float64)
     if len(found) == 0:
-        return Measured(float("nan"), float("nan"))
+        return BoundedEstimate(float("nan"), float("nan"))
     spread = float(found.std()) / len(found) ** 0.5 if len(found) > 1 else 0.0
-    return Measured(float(found.mean()), float(found.mean()) - ONE_SIDED * spread)
+    return BoundedEstimate(float(found.mean()), float(found.mean()) - ONE_SIDED * spread)
 
 
 def precision_recall(guessed: Tensor, truth: Tensor) -> tuple[float, float]:

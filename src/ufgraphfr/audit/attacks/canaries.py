@@ -19,10 +19,10 @@ from ufgraphfr.audit.bounds import gaussian_estimate, measured_auc, one_run_epsi
 from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import rounds
-from ufgraphfr.federation.store import MemoryStore
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import Local, Simulation
 from ufgraphfr.privacy.base import Mechanism
 
@@ -43,8 +43,8 @@ class Canary(Algorithm):
     full: tuple[int, ...] = ()
     """Rounds that ask everyone, as the run's."""
 
-    def everyone(self, round_number: int) -> bool:
-        """See `Algorithm.everyone`."""
+    def asks_all_clients(self, round_number: int) -> bool:
+        """See `Algorithm.asks_all_clients`."""
         return round_number in self.full
 
     def directions(self, clients: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Canary(Algorithm):
         """See `Algorithm.init_server`."""
         return {}
 
-    def init_private(self, setting: Setting, shard: Shard) -> Private:
+    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
         """See `Algorithm.init_private`: the direction, drawn once."""
         return {"direction": self.directions(shard.clients)}
 
@@ -67,7 +67,9 @@ class Canary(Algorithm):
         """See `Algorithm.broadcast`."""
         return Task(round_number, clients, {}, {})
 
-    def local(self, task: Task, shard: Shard, private: Private, key: Key) -> tuple[Update, Private]:
+    def local(
+        self, task: Task, shard: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         table = (private["direction"] * self.length).view(len(shard), -1, WIDTH)
         return Update({"items": table}, torch.zeros(len(shard))), private
@@ -78,7 +80,7 @@ class Canary(Algorithm):
         assert isinstance(total, Tensor)
         return state | {str(report.round): total.flatten()}
 
-    def score(self, task: Task, inputs: Shard, private: Private) -> Tensor:
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`; it recommends nothing."""
         return torch.zeros(len(inputs), inputs.catalogue)
 
@@ -104,14 +106,14 @@ class Canaries(Attack):
         clients = len(recording.prepared.split.warm)
         # a canary takes part as often as a client of the run
         spec = experiment.federation
-        rounds = spec.rounds if recording.mechanism.accounted else recording.rounds
+        rounds = spec.rounds if recording.mechanism.is_private else recording.rounds
         share = min(1.0, spec.expected(clients) / clients)
         spec = spec.model_copy(update={"rounds": rounds, "cohort": share})
-        whole = tuple(n for n in range(1, rounds + 1) if algorithm.everyone(n))
+        whole = tuple(n for n in range(1, rounds + 1) if algorithm.asks_all_clients(n))
         play = partial(self.play, federation=spec, seed=experiment.seed, whole=whole)
-        found = self.findings("broadcast", *play(recording.opened()))
+        found = self.findings("broadcast", *play(recording.fresh_mechanism()))
         if recording.trust == "shard":
-            found += self.findings("upload", *play(recording.opened(of_one_holder=True)))
+            found += self.findings("upload", *play(recording.fresh_mechanism(of_one_holder=True)))
         return found
 
     def play(
@@ -139,7 +141,7 @@ class Canaries(Attack):
         algorithm = Canary(cells=cells, seed=seed, full=whole)
         shard = _nobody(everyone)
         setting = Setting(WIDTH, self.canaries, 1, seed)
-        store = MemoryStore(algorithm.init_private(setting, shard))
+        store = PrivateState(algorithm.init_private(setting, shard))
         simulation = Simulation(algorithm, mechanism, shard, store, federation.chunk)
         spec = federation.model_copy(update={"adversary": None, "defence": None})
         transport, key, state = Local(simulation), Key(seed), algorithm.init_server(setting)
@@ -185,8 +187,8 @@ def _weight(mechanism: Mechanism, round_number: int) -> float:
     return 1.0
 
 
-def _nobody(clients: Tensor) -> Shard:
+def _nobody(clients: Tensor) -> ClientBatch:
     """Clients with one item each, and no text to speak of."""
     ptr = torch.arange(len(clients) + 1)
     items = torch.zeros(len(clients), dtype=torch.int64)
-    return Shard(clients, ptr, items, ptr, items, torch.zeros(len(clients), 1), WIDTH)
+    return ClientBatch(clients, ptr, items, ptr, items, torch.zeros(len(clients), 1), WIDTH)

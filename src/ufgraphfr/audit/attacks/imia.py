@@ -16,7 +16,7 @@ from ufgraphfr.audit.attacks._rows import moved, side
 from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients, precision_recall
 from ufgraphfr.audit.recording import Recording, Upload, dissect
 from ufgraphfr.core.keys import Key
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import respond
 from ufgraphfr.ops.logistic import fit_logistic
 
@@ -67,7 +67,7 @@ class IMIA(Attack):
         length = max(2, int(shard.counts[place]))
         items = torch.multinomial(counts, length, generator=generator)
         client = recording.victims[:1]
-        own = Shard(
+        own = ClientBatch(
             clients=client,
             ptr=torch.tensor([0, length]),
             items=items,

@@ -15,15 +15,15 @@ from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.federation.adversarial import Hostile
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
 from ufgraphfr.federation.defences import DEFENCES
-from ufgraphfr.federation.expecting import Border
-from ufgraphfr.federation.hostile import Hostile
 from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.store import MemoryStore
 from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.validation.expected import Border
 
 
 class Poisoning(Attack):
@@ -38,7 +38,7 @@ class Poisoning(Attack):
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
         found: list[Finding] = []
-        if recording.mechanism.accounted:
+        if recording.mechanism.is_private:
             return found
         for kind in ADVERSARIES.kinds:
             if kind == "malformed":
@@ -52,7 +52,7 @@ class Poisoning(Attack):
         """Exposure of the target and accuracy, before and after."""
         algorithm, prepared = recording.algorithm, recording.prepared
         mechanism = recording.mechanism
-        store = MemoryStore({name: v.clone() for name, v in recording.store.weights.items()})
+        store = PrivateState({name: v.clone() for name, v in recording.store.weights.items()})
         federation = recording.experiment.federation
         who = torch.from_numpy(prepared.split.warm)
         aim = adversary.aim(algorithm, prepared.setting, prepared.shard, who)
@@ -81,7 +81,7 @@ class Poisoning(Attack):
 
 
 def _measured(
-    recording: Recording, state: dict[str, torch.Tensor], store: MemoryStore, last: int, aim: Aim
+    recording: Recording, state: dict[str, torch.Tensor], store: PrivateState, last: int, aim: Aim
 ) -> tuple[float, float]:
     """ER@10 of the target among honest users, and their HR@10 on validation."""
     prepared = recording.prepared

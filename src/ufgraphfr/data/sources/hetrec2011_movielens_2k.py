@@ -17,7 +17,7 @@ from ufgraphfr.data.fetch import by_hand
 from ufgraphfr.data.files import File, read_all
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Layout, parse
-from ufgraphfr.data.times import with_times
+from ufgraphfr.data.timestamps import with_times
 from ufgraphfr.data.titles import film_title
 
 _VIEWER = "A film viewer."

@@ -22,7 +22,7 @@ from ufgraphfr.data.fetch import Published, archive
 from ufgraphfr.data.files import File, read_all
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Layout, OnBadRow, Table, parse
-from ufgraphfr.data.times import with_times
+from ufgraphfr.data.timestamps import with_times
 
 _LISTENER = "A listener of music."
 

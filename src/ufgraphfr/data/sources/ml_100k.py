@@ -27,7 +27,7 @@ from ufgraphfr.data.fetch import (
 from ufgraphfr.data.files import File, find, read, read_all
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Layout, Table, parse
-from ufgraphfr.data.times import with_times
+from ufgraphfr.data.timestamps import with_times
 from ufgraphfr.data.titles import film_title
 
 # fmt: off

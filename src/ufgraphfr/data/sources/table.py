@@ -18,7 +18,7 @@ from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.files import find, read
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Layout, Table, parse, parse_parquet
-from ufgraphfr.data.times import with_times
+from ufgraphfr.data.timestamps import with_times
 
 _LAYOUTS = {
     ".csv": Layout(separator=",", quoted=True),

@@ -10,7 +10,7 @@ from types import FrameType
 from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import Agent
-from ufgraphfr.deploy.framing import BrokenFrame, address, listens, receive, send
+from ufgraphfr.deploy.wire.unix_socket import BrokenFrame, address, listens, receive, send
 
 logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 60.0

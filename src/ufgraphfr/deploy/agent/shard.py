@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agent.duties import Duties, Missing, Refused
-from ufgraphfr.deploy.agent.memory import Memory
+from ufgraphfr.deploy.agent.array_cache import Memory
+from ufgraphfr.deploy.agent.handlers import Duties, Missing, Refused
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agreement import Agreement, read_agreement
-from ufgraphfr.deploy.catalogue import Catalogue, read_catalogue
-from ufgraphfr.deploy.envelope import Code, Envelope, Malformed, pack, unpack
+from ufgraphfr.deploy.agreement.catalogue import Catalogue, read_catalogue
+from ufgraphfr.deploy.agreement.document import Agreement, read_agreement
+from ufgraphfr.deploy.wire.message import Code, Envelope, Malformed, pack, unpack
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 
 logger = logging.getLogger(__name__)

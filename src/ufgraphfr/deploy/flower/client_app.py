@@ -11,7 +11,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from ufgraphfr.deploy.flower.records import from_record, to_record
-from ufgraphfr.deploy.framing import call
+from ufgraphfr.deploy.wire.unix_socket import call
 
 SOCKET, SECONDS = "UFGRAPHFR_AGENT", "UFGRAPHFR_AGENT_SECONDS"
 

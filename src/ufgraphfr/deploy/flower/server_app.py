@@ -5,9 +5,9 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from ufgraphfr.deploy.conduct import conduct
-from ufgraphfr.deploy.flower.post import FlowerPost
-from ufgraphfr.deploy.folder import ServerFolder
+from ufgraphfr.deploy.flower.engine import FlowerPost
+from ufgraphfr.deploy.operations.folder import ServerFolder
+from ufgraphfr.deploy.server.run import conduct
 
 app = ServerApp()
 

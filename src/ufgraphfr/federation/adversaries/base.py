@@ -12,11 +12,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task, Uploaded
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.core.spec import Spec
-from ufgraphfr.data.shards import Shard
+from ufgraphfr.data.client_batches import ClientBatch
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Adversary(Spec, ABC):
     fillers: int = Field(50, ge=1)
     """Popular items in a made-up history."""
 
-    def aim(self, algorithm: Algorithm, setting: Setting, shard: Shard, who: Tensor) -> Aim:
+    def aim(self, algorithm: Algorithm, setting: Setting, shard: ClientBatch, who: Tensor) -> Aim:
         """Choose the malicious clients and the target.
 
         Args:
@@ -65,7 +65,7 @@ class Adversary(Spec, ABC):
         popular = popular[popular != target][: self.fillers]
         return Aim(algorithm, setting, drawn.sort().values, target, popular)
 
-    def history(self, shard: Shard, aim: Aim) -> Shard:
+    def history(self, shard: ClientBatch, aim: Aim) -> ClientBatch:
         """The malicious clients' data: the target amid popular items, in an order of their own."""
         own = []
         for client in shard.clients:
@@ -99,7 +99,7 @@ def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dic
         name: value.clone() if isinstance(value, Tensor) else value.dense()
         for name, value in report.arrays.items()
     }
-    views = aim.algorithm.unpacked(arrays, aim.setting, report.round)
+    views = aim.algorithm.item_views(arrays, aim.setting, report.round)
     items = (aim.setting.items,)
     tables = {name: view for name, view in views.items() if view.shape[1:2] == items}
     others = {name: view for name, view in views.items() if view.shape[1:2] != items}
@@ -117,7 +117,7 @@ def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
         for key, value in task.personal.items()
     }
     sent |= {key: value[None] for key, value in task.shared.items()}
-    table = aim.algorithm.unpacked(sent, aim.setting, task.round).get(name)
+    table = aim.algorithm.item_views(sent, aim.setting, task.round).get(name)
     if table is None:
         return None
     towards = table[0, aim.popular].mean(0) - table[0].mean(0)

@@ -6,8 +6,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.messages import Report, Task, Uploaded
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
 
 

@@ -13,8 +13,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.messages import Report, Uploaded
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.federation.defences.base import Defence
 
 
@@ -34,7 +34,7 @@ class RowCap(Defence):
                 continue
             # counts become weights: a scaled history counts for less
             copy = (value if isinstance(value, Tensor) else value.dense()).float().clone()
-            for view in algorithm.unpacked({name: copy}, setting, report.round).values():
+            for view in algorithm.item_views({name: copy}, setting, report.round).values():
                 self._cap(view, setting.items)
             arrays[name] = copy
         return replace(report, arrays=arrays)

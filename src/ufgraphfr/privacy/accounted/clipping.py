@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.rows import Rows
+from ufgraphfr.core.arrays.sparse_rows import Rows
 
 Arrays = Mapping[str, Tensor | Rows]
 

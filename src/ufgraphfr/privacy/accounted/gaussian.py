@@ -17,14 +17,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, Uploaded
-from ufgraphfr.core.rows import Rows
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 from ufgraphfr.privacy.accounted.noise import grid_step
-from ufgraphfr.privacy.base import Arrays, Exposure, Mechanism
+from ufgraphfr.privacy.base import Arrays, Mechanism, Participation
 
 WITHIN = "within the clip"
 """The array that counts updates shorter than the clip, a half up or down for each client."""
@@ -36,7 +36,7 @@ Normal = Callable[[int, Key, int], Tensor]
 
 
 @dataclass(frozen=True)
-class Part:
+class GaussianRelease:
     """One part of the model and the noise it pays with.
 
     Attributes:
@@ -46,7 +46,7 @@ class Part:
         row_cap: bound on the length of each item row, or None.
     """
 
-    exposure: Exposure
+    exposure: Participation
     noise: float
     clip: float | None
     row_cap: float | None = None
@@ -72,10 +72,10 @@ class Part:
 class NoisedSums(Mechanism):
     """Sums with noise, one part of the model at a time."""
 
-    accounted: ClassVar[bool] = True
+    is_private: ClassVar[bool] = True
 
     def __init__(
-        self, parts: tuple[Part, ...], ledger: Ledger, holders: int, normal: Normal
+        self, parts: tuple[GaussianRelease, ...], ledger: Ledger, holders: int, normal: Normal
     ) -> None:
         """A calibrated mechanism.
 
@@ -102,7 +102,7 @@ class NoisedSums(Mechanism):
         clip, noise = self.clip_of(part), part.noise
         self.ledger.spend(part.name, round_number, clip=clip, noise=noise, **facts)
 
-    def part(self, round_number: int) -> Part:
+    def part(self, round_number: int) -> GaussianRelease:
         """The part that a round belongs to.
 
         Raises:
@@ -114,12 +114,12 @@ class NoisedSums(Mechanism):
                 return part
         raise BudgetSpent(f"round {round_number} is not in the plan, so nothing may leave in it")
 
-    def clip_of(self, part: Part) -> float:
+    def clip_of(self, part: GaussianRelease) -> float:
         """C at this moment."""
         return self._clips.get(part.name, FIRST_CLIP) if part.clip is None else part.clip
 
-    def longest(self, round_number: int) -> float | None:
-        """See `Mechanism.longest`: the clip, in steps of the grid."""
+    def upload_norm_bound(self, round_number: int) -> float | None:
+        """See `Mechanism.upload_norm_bound`: the clip, in steps of the grid."""
         bound = self.clip_of(self.part(round_number))
         return bound / grid_step(bound)
 
@@ -164,7 +164,7 @@ class NoisedSums(Mechanism):
         drawn = self._normal(like.numel(), key, place)
         return (drawn * std).round().long().view(like.shape).to(like.device)
 
-    def _adapt(self, part: Part, bound: float, within: Tensor, key: Key) -> None:
+    def _adapt(self, part: GaussianRelease, bound: float, within: Tensor, key: Key) -> None:
         std = part.count_noise * math.sqrt(self.holders)
         noise = float(self._normal(1, key, 2**10)[0]) * std
         expected = part.exposure.expected
@@ -176,14 +176,19 @@ class NoisedClients(NoisedSums):
     """The same noise on each client's own numbers, before anything leaves the device."""
 
     def __init__(
-        self, parts: tuple[Part, ...], ledger: Ledger, holders: int, normal: Normal, most: int
+        self,
+        parts: tuple[GaussianRelease, ...],
+        ledger: Ledger,
+        holders: int,
+        normal: Normal,
+        most: int,
     ) -> None:
         """See `NoisedSums`; a client may release ``most`` numbers."""
         super().__init__(parts, ledger, holders, normal)
         self.most = most
 
-    def longest(self, round_number: int) -> float | None:
-        """See `Mechanism.longest`: noise has no bound."""
+    def upload_norm_bound(self, round_number: int) -> float | None:
+        """See `Mechanism.upload_norm_bound`: noise has no bound."""
         return None
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
-Claim = dict[str, Any]
+Guarantee = dict[str, Any]
 
 WHO = {
     "server": (
@@ -22,14 +22,14 @@ WHO = {
 }
 
 
-def guarantee(claim: Claim | None) -> Claim | None:
+def guarantee(claim: Guarantee | None) -> Guarantee | None:
     """The guarantee as numbers; None without one."""
     if claim is None or claim["epsilon"] is None:
         return None
     return claim
 
 
-def in_words(claim: Claim | None) -> str | None:
+def in_words(claim: Guarantee | None) -> str | None:
     """The guarantee in one line; None if nothing was accounted for."""
     if claim is None:
         return None
@@ -57,7 +57,7 @@ def statement(ledger: Ledger) -> str:
     return "\n".join(("# Privacy statement of this run", "", *(x for s in sections for x in s)))
 
 
-def _promise(claim: Claim) -> Iterator[str]:
+def _promise(claim: Guarantee) -> Iterator[str]:
     yield "## What is promised"
     yield ""
     yield (
@@ -80,7 +80,7 @@ def _promise(claim: Claim) -> Iterator[str]:
     yield ""
 
 
-def _parts(claim: Claim, ledger: Ledger) -> Iterator[str]:
+def _parts(claim: Guarantee, ledger: Ledger) -> Iterator[str]:
     yield "## What was released, and what it cost"
     yield ""
     yield "| part | rounds | a user takes part in | noise multiplier z | clip C | released |"
@@ -106,17 +106,17 @@ def _parts(claim: Claim, ledger: Ledger) -> Iterator[str]:
         yield ""
 
 
-def _cohorts(part: Claim) -> str:
+def _cohorts(part: Guarantee) -> str:
     if part["rate"] is not None:
         return f"each by a secret coin of {part['rate']:.3g}"
     return f"at most {part['participations']}"
 
 
-def _holders(claim: Claim) -> str:
+def _holders(claim: Guarantee) -> str:
     return f", once for each of {claim['shards']} data holders" if claim["shards"] > 1 else ""
 
 
-def _assumptions(claim: Claim) -> Iterator[str]:
+def _assumptions(claim: Guarantee) -> Iterator[str]:
     yield "## What it assumes"
     yield ""
     if any(part["rate"] is not None for part in claim["parts"].values()):
@@ -132,7 +132,7 @@ def _assumptions(claim: Claim) -> Iterator[str]:
     yield ""
 
 
-def _uncovered(claim: Claim) -> Iterator[str]:
+def _uncovered(claim: Guarantee) -> Iterator[str]:
     yield "## What is not covered"
     yield ""
     yield (

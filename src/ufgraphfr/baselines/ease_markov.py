@@ -1,0 +1,38 @@
+"""EASE + Markov: what goes together plus what comes next, the strongest closed form here.
+
+score_u = z(EASE_u) + weight * z(Markov_u), z(s) = (s - mean s) / std s over all items of user u.
+"""
+
+from typing import final
+
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.baselines.base import Baseline
+from ufgraphfr.baselines.ease import Ease
+from ufgraphfr.baselines.markov import Markov
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.blend import standardised
+
+
+@final
+class EaseMarkov(Baseline):
+    """The sum of both, each standardised per user."""
+
+    weight: float = Field(1.5, ge=0)
+    """Share of Markov relative to EASE."""
+    ease: Ease = Ease()
+    markov: Markov = Markov()
+
+    def fit(self, training: ClientBatch) -> dict[str, Tensor]:
+        """``ease`` and ``markov``: float32 ``[items, items]``."""
+        return {
+            "ease": self.ease.fit(training)["operator"],
+            "markov": self.markov.fit(training)["operator"],
+        }
+
+    def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
+        """The weighted sum of standardised scores."""
+        ease = self.ease.score({"operator": fitted["ease"]}, inputs)
+        markov = self.markov.score({"operator": fitted["markov"]}, inputs)
+        return standardised(ease) + self.weight * standardised(markov)

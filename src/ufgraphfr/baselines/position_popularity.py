@@ -1,0 +1,34 @@
+"""Position popularity: what people have at this point of their history, for new users.
+
+score_u[i] = number of clients with item i at training positions l .. l + ``window`` - 1, where l is
+the length of u's history (at most ``latest``). Without any history these are the items popular
+among first positions: the yardstick of every cold-start claim.
+"""
+
+from typing import final
+
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.baselines.base import Baseline
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.beginnings import beginnings, windows
+
+
+@final
+class PositionPopularity(Baseline):
+    """Ranks items by how often clients have them around the next position."""
+
+    window: int = Field(10, ge=1)
+    """How many positions count, from the next one on."""
+    latest: int = Field(10, ge=0)
+    """Longer histories are treated as this long; later positions are thin."""
+
+    def fit(self, training: ClientBatch) -> dict[str, Tensor]:
+        """``next``: float ``[latest + 1, items]``, counts in the window of each length."""
+        own = training.ptr, training.items, training.catalogue
+        return {"next": windows(beginnings(*own, self.latest + self.window), self.window)}
+
+    def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
+        """The counts of each client's window."""
+        return fitted["next"][inputs.counts.clamp(max=self.latest)]

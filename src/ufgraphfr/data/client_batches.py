@@ -1,0 +1,153 @@
+"""What each client holds: its own interactions and text vector, as CSR over clients.
+
+A `ClientBatch` is the only type through which private data is read; the client function is the only
+code that reads it in training.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.arrays.sparse_rows import owners, ranges
+from ufgraphfr.core.keys import Key
+from ufgraphfr.data.split import Split
+
+Negatives = Literal["honest", "legacy-leaky"]
+
+
+@dataclass(frozen=True)
+class ClientBatch:
+    """The private data of some clients.
+
+    Attributes:
+        clients: int64 ``[clients]``, their numbers (they key all randomness).
+        ptr: int64 ``[clients + 1]``; client c owns ``items[ptr[c]:ptr[c + 1]]``.
+        items: int64, training items in time order.
+        barred_ptr: int64 ``[clients + 1]``, places in ``barred``.
+        barred: int64, items that are never negatives, ascending within a client.
+        text: float ``[clients, width]``, the embedded profile.
+        catalogue: how many items there are.
+    """
+
+    clients: Tensor
+    ptr: Tensor
+    items: Tensor
+    barred_ptr: Tensor
+    barred: Tensor
+    text: Tensor
+    catalogue: int
+
+    def __len__(self) -> int:
+        """How many clients this holds."""
+        return len(self.clients)
+
+    @property
+    def counts(self) -> Tensor:
+        """int64 ``[clients]``: training items of each client."""
+        return self.ptr.diff()
+
+    def select(self, places: Tensor) -> "ClientBatch":
+        """Some of the clients, by place (int64 ``[n]``), in that order."""
+        ptr, items = _select(self.ptr, self.items, places)
+        barred_ptr, barred = _select(self.barred_ptr, self.barred, places)
+        return replace(
+            self,
+            clients=self.clients[places],
+            ptr=ptr,
+            items=items,
+            barred_ptr=barred_ptr,
+            barred=barred,
+            text=self.text[places],
+        )
+
+    def last(self, length: int) -> tuple[Tensor, Tensor]:
+        """Each client's most recent items, oldest first.
+
+        Returns:
+            int64 ``[clients, length]`` padded with -1 on the right, and int64 ``[clients]``
+            lengths.
+        """
+        kept = self.counts.clamp(max=length)
+        return self._padded(self.ptr[1:] - kept, kept, length), kept
+
+    def first(self, length: int) -> tuple[Tensor, Tensor]:
+        """Each client's oldest items; otherwise as `last`."""
+        kept = self.counts.clamp(max=length)
+        return self._padded(self.ptr[:-1], kept, length), kept
+
+    def stretch(self, start: Tensor, length: int) -> Tensor:
+        """Each client's items from its ``start``-th on, int64 ``[clients, length]``."""
+        kept = (self.counts - start).clamp(max=length)
+        return self._padded(self.ptr[:-1] + start, kept, length)
+
+    def random_stretch(self, length: int, key: Key) -> Tensor:
+        """Each client's ``length`` items in a row from a place that ``key`` draws; as `stretch`."""
+        places = (self.counts - length).clamp(min=0) + 1
+        return self.stretch(key.integers(self.clients, 1, places)[:, 0], length)
+
+    def until(self, count: Tensor) -> "ClientBatch":
+        """The same clients with the oldest ``count`` items of their histories."""
+        kept = torch.minimum(count, self.counts)
+        ptr = torch.cat((kept.new_zeros(1), kept.cumsum(0)))
+        return self.with_history(ptr, self.items[ranges(self.ptr[:-1], kept)])
+
+    def _padded(self, starts: Tensor, kept: Tensor, length: int) -> Tensor:
+        padded = torch.full((len(self), length), -1, device=self.items.device)
+        owner = torch.repeat_interleave(torch.arange(len(self), device=kept.device), kept)
+        place = ranges(torch.zeros_like(kept), kept)
+        padded[owner, place] = self.items[ranges(starts, kept)]
+        return padded
+
+    def with_history(self, ptr: Tensor, items: Tensor) -> "ClientBatch":
+        """The same clients with another history (their input at test time)."""
+        return replace(self, ptr=ptr, items=items)
+
+    def to(self, device: torch.device) -> "ClientBatch":
+        """The same data on another device."""
+        moved = {
+            name: getattr(self, name).to(device)
+            for name in ("clients", "ptr", "items", "barred_ptr", "barred", "text")
+        }
+        return replace(self, **moved)
+
+
+def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> ClientBatch:
+    """The shard of all users.
+
+    Args:
+        split: who trains on what.
+        text: float ``[users, width]``.
+        negatives: ``honest`` draws training negatives from everything outside the training items;
+            ``legacy-leaky`` also spares the held-out items, which marks them: published
+            figures of this line of work were made that way.
+    """
+    ptr, items = torch.from_numpy(split.ptr), torch.from_numpy(split.train)
+    owner = owners(ptr, len(items))
+    barred_owner, barred = owner, items
+    if negatives == "legacy-leaky":
+        asked = [split.asked("validation"), split.asked("test")]
+        held_out = [split.validation[asked[0]], split.test[asked[1]]]
+        barred_owner = torch.cat([owner, *map(torch.from_numpy, asked)])
+        barred = torch.cat([items, *map(torch.from_numpy, held_out)])
+    order = torch.argsort(barred_owner * split.items + barred)
+    barred_ptr = torch.zeros(split.users + 1, dtype=torch.int64)
+    torch.cumsum(torch.bincount(barred_owner, minlength=split.users), 0, out=barred_ptr[1:])
+    return ClientBatch(
+        clients=torch.arange(split.users),
+        ptr=ptr,
+        items=items,
+        barred_ptr=barred_ptr,
+        barred=barred[order],
+        text=text,
+        catalogue=split.items,
+    )
+
+
+def _select(ptr: Tensor, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    lengths = ptr.diff()[places]
+    picked = values[ranges(ptr[places], lengths)]
+    new = torch.zeros(len(places) + 1, dtype=torch.int64, device=ptr.device)
+    torch.cumsum(lengths, 0, out=new[1:])
+    return new, picked

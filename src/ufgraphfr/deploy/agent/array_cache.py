@@ -1,0 +1,39 @@
+"""What the server sent before and need not send again: public arrays, by their digest."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.deploy.wire.payload import digest, encode_arrays, is_large
+
+
+class Memory:
+    """Arrays of the last message, as files."""
+
+    def __init__(self, folder: Path) -> None:
+        """Names the folder; it is made when there is something to keep."""
+        self._folder = folder
+
+    def get(self, name: str) -> Tensor | None:
+        """The array of a digest; None if it is not here, or no longer what it was."""
+        try:
+            value = load_file(self._path(name))["array"]
+        except (OSError, SafetensorError, KeyError):
+            return None
+        return value if digest(value) == name else None
+
+    def keep(self, arrays: dict[str, Tensor]) -> None:
+        """Keep these arrays, by digest, and no others."""
+        large = {name: value for name, value in arrays.items() if is_large(value)}
+        for path in self._folder.glob("*"):
+            if path.stem not in large:
+                path.unlink()
+        for name, value in large.items():
+            if not self._path(name).exists():
+                write_atomically(self._path(name), encode_arrays({"array": value}))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.safetensors"

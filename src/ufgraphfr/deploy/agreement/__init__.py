@@ -1,0 +1,1 @@
+"""What the operators of nodes sign off, and what follows from it."""

@@ -1,0 +1,1 @@
+"""Setting up, starting, watching and ending the processes of a deployment."""

@@ -1,0 +1,83 @@
+"""Metrics that come back from nodes: sums over users, checked, added up and turned into means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.deploy.wire.message import Envelope, Malformed
+from ufgraphfr.deploy.wire.payload import decode_arrays
+from ufgraphfr.evaluation.metrics import NAMES
+from ufgraphfr.evaluation.protocol import COVERAGE, RANKINGS
+from ufgraphfr.experiment.assess import Metrics
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Metrics of all nodes that answered: see `agent.sums`."""
+
+    sums: Tensor
+    asked: int
+    covered: Tensor | None
+
+    def metrics(self, choice: int) -> Metrics:
+        """Means under one choice of the blend."""
+        means = (self.sums[choice] / max(1, self.asked)).tolist()
+        found = {
+            ranking: dict(zip(NAMES, own, strict=True))
+            for ranking, own in zip(RANKINGS, means, strict=True)
+        }
+        if self.covered is not None:
+            found["full"][f"coverage@{COVERAGE}"] = float(self.covered.double().mean())
+        return found
+
+
+def read_sums(reply: Envelope, width: int, clients: int, items: int) -> dict[str, Tensor]:
+    """The sums in a reply, if they can be sums over that many clients.
+
+    Args:
+        reply: of one node.
+        width: how many choices of the blend were asked for; one tells the covered items as well.
+        clients: of the node.
+        items: in the catalogue.
+
+    Raises:
+        Malformed: they cannot.
+    """
+    arrays = decode_arrays(only_part(reply))
+    shapes = {"sums": (width, len(RANKINGS), len(NAMES)), "asked": (1,)}
+    kinds = {"sums": torch.float64, "asked": torch.int64, "covered": torch.uint8}
+    if width == 1:
+        shapes["covered"] = (items,)
+    if {name: tuple(value.shape) for name, value in arrays.items()} != shapes:
+        raise Malformed("metrics of another shape")
+    if any(value.dtype != kinds[name] for name, value in arrays.items()):
+        raise Malformed("metrics of another kind")
+    asked, sums = int(arrays["asked"]), arrays["sums"]
+    if not 0 <= asked <= clients or not bool(((sums >= 0) & (sums <= asked)).all()):
+        raise Malformed("metrics that no sum over these clients can be")
+    if width == 1 and bool((arrays["covered"] > 1).any()):
+        raise Malformed("an item is covered or not")
+    return arrays
+
+
+def total(parts: Sequence[dict[str, Tensor]]) -> Sums:
+    """The sums of several nodes together."""
+    covered = [part["covered"] for part in parts if "covered" in part]
+    return Sums(
+        sums=torch.stack([part["sums"] for part in parts]).sum(0),
+        asked=sum(int(part["asked"]) for part in parts),
+        covered=torch.stack(covered).amax(0) if covered else None,
+    )
+
+
+def only_part(reply: Envelope) -> bytes:
+    """What a reply carries.
+
+    Raises:
+        Malformed: it carries several things, or nothing.
+    """
+    if len(reply.parts) != 1:
+        raise Malformed("a reply has one part")
+    return reply.parts[0]

@@ -1,0 +1,1 @@
+"""What travels between server and agents, and what carries it."""

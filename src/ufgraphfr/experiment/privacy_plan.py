@@ -1,0 +1,69 @@
+"""From an experiment's budget to the mechanism of its run: what will be released, and how often."""
+
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import Mechanism, Participation, ReleasePlan
+
+
+def model_in_use(experiment: Experiment, setting: Setting) -> Algorithm:
+    """The experiment's algorithm, in the form that its budget affords."""
+    model = experiment.model
+    if not isinstance(model, Algorithm):
+        raise TypeError(f"{model.kind} is fitted centrally, it is no algorithm")
+    budget = experiment.mechanism.budget(setting.clients)
+    return model if budget is None else model.for_budget(budget, setting)
+
+
+def calibrate(
+    experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger
+) -> Mechanism:
+    """The mechanism, calibrated for all that a run will release; the promise is in the ledger.
+
+    Raises:
+        InputError: the budget cannot be kept.
+    """
+    return experiment.mechanism.calibrate(plan(experiment, algorithm, clients), ledger)
+
+
+def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleasePlan:
+    """What an experiment releases, by part of the model.
+
+    Raises:
+        InputError: the experiment has more rounds or fewer than the model's private form.
+    """
+    spec = experiment.federation
+    releases = algorithm.releases(spec.rounds)
+    if spec.upload is not None and experiment.mechanism.budget(clients) is not None:
+        raise InputError(
+            f"[federation] upload goes with updates that nothing protects: with [privacy] kind = "
+            f"'{experiment.mechanism.kind}' clip there, and leave the table out"
+        )
+    if releases[-1].last != spec.rounds:
+        told = ", ".join(f"{release.part} in {release.rounds}" for release in releases)
+        raise InputError(
+            f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "
+            f"{told} round(s): set rounds = {releases[-1].last}"
+        )
+    exposures = []
+    for release in releases:
+        everyone = algorithm.asks_all_clients(release.first) or spec.expected(clients) >= clients
+        secret = spec.sampling == "poisson" and not everyone
+        exposures.append(
+            Participation(
+                release,
+                release.rounds
+                if everyone
+                else spec.participations(release.first, release.last, clients),
+                spec.expected(clients) / clients if secret else None,
+                clients if everyone else spec.expected(clients),
+            )
+        )
+    return ReleasePlan(
+        tuple(exposures),
+        clients,
+        algorithm.release == "sum",
+        algorithm.kind,
+        algorithm.rationale(),
+    )

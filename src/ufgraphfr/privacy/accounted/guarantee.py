@@ -1,0 +1,111 @@
+"""The promise of a run, as facts: written into the ledger before the first release."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ufgraphfr.privacy.accounted import accounting
+from ufgraphfr.privacy.accounted.accounting import Gaussian
+from ufgraphfr.privacy.accounted.gaussian import GaussianRelease
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.base import ReleasePlan
+
+Guarantee = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a mechanism with noised sums was asked for; the names are those of its table."""
+
+    epsilon: float
+    delta: float
+    trust: str
+    shards: int
+    seeded_noise: bool
+
+
+def central_claim(
+    terms: Terms, plan: ReleasePlan, parts: Sequence[GaussianRelease], gaussians: Sequence[Gaussian]
+) -> Guarantee:
+    """The promise of `central-jdp`.
+
+    Without a guarantee (noise from a seed) no epsilon is in it.
+    """
+    noise = [part.noise for part in parts]
+    holds = not terms.seeded_noise
+    return {
+        "kind": "central-jdp",
+        "promise": "joint differential privacy, billboard model",
+        "unit": "all data of one user",
+        "adjacency": "zero-out (the number of clients is public)",
+        "epsilon": accounting.spent(gaussians, noise, terms.delta) if holds else None,
+        "delta": terms.delta if holds else None,
+        "epsilon_replace_one": replace_one(gaussians, noise, terms.delta) if holds else None,
+        "trust": terms.trust,
+        "shards": terms.shards,
+        "clients": plan.clients,
+        "accountant": accounting.accountant_name(),
+        "parts": {part.name: part_facts(part) for part in parts},
+        "why": list(plan.why),
+    }
+
+
+def central_spent(ledger: Ledger) -> float | None:
+    """Epsilon of all releases of `central-jdp` so far; None where nothing is promised.
+
+    The ledger does not say who took part: of each part every release counts, up to the most that
+    one user takes part in.
+    """
+    claim = ledger.claim
+    if claim is None or claim["epsilon"] is None:
+        return None
+    done = {name: sum(spend["part"] == name for spend in ledger.spends) for name in claim["parts"]}
+    parts = [(part, done[name]) for name, part in claim["parts"].items() if done[name]]
+    gaussians = [Gaussian(min(times, p["participations"]), p["rate"]) for p, times in parts]
+    noise = [part["noise_multiplier"] for part, _ in parts]
+    return accounting.spent(gaussians, noise, claim["delta"])
+
+
+def local_claim(delta: float, plan: ReleasePlan, part: GaussianRelease) -> Guarantee:
+    """The promise of `ldp`."""
+    return {
+        "kind": "ldp",
+        "promise": "local differential privacy",
+        "unit": "all data of one user",
+        "adjacency": "replace-one (any two histories)",
+        "epsilon": accounting.spent([Gaussian(1)], [part.noise / 2], delta),
+        "delta": delta,
+        "epsilon_replace_one": None,
+        "trust": "device",
+        "shards": 1,
+        "clients": plan.clients,
+        "accountant": accounting.accountant_name(),
+        "parts": {part.name: part_facts(part)},
+        "why": list(plan.why),
+    }
+
+
+def part_facts(part: GaussianRelease) -> Guarantee:
+    """What the ledger allows for a part, and what it costs."""
+    exposure = part.exposure
+    return {
+        "first_round": exposure.release.first,
+        "releases": exposure.release.rounds,
+        "participations": exposure.participations,
+        "rate": exposure.rate,
+        "noise_multiplier": part.noise,
+        "clip": part.clip if part.clip is not None else "adaptive",
+        "row_cap": part.row_cap,
+    }
+
+
+def replace_one(
+    gaussians: Sequence[Gaussian], noise: Sequence[float], delta: float
+) -> float | None:
+    """Epsilon if one user's data are replaced by any others: mu doubled.
+
+    None with secret cohorts, where only the weaker group privacy would follow.
+    """
+    if any(part.secret for part in gaussians):
+        return None
+    return accounting.spent(gaussians, [z / 2 for z in noise], delta)

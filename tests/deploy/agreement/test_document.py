@@ -1,0 +1,92 @@
+"""An agreement survives its file, and lets nothing in that a deployment cannot do."""
+
+from dataclasses import replace
+
+import pytest
+from small_federation import federate, toy_values
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.agent.shard import ShardFolder
+from ufgraphfr.deploy.agreement.catalogue import read_catalogue
+from ufgraphfr.deploy.agreement.document import Node, make, read_agreement
+from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.operations.init import plan_tryout
+from ufgraphfr.experiment import build
+
+
+def test_round_trip(federation):
+    path = federation.folder.server.agreement
+    found = read_agreement(path)
+    assert found == federation.agreement
+    assert found.digest == federation.agreement.digest
+    assert read_catalogue(federation.folder.server.catalogue) == federation.catalogue
+
+
+def test_every_setting_is_in_the_digest(federation):
+    agreement = federation.agreement
+    others = [
+        replace(agreement, smallest=7),
+        replace(agreement, metrics="none"),
+        replace(agreement, catalogue="0" * 64),
+        replace(agreement, nodes=(Node("node-1", 0, 30),)),
+        replace(agreement, experiment=build(toy_values(federation={"rounds": 5}))),
+        replace(agreement, experiment=build(toy_values(algorithm={"adam": {"lr": 0.5}}))),
+    ]
+    assert len({agreement.digest, *(other.digest for other in others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"algorithm": {"kind": "ease"}}, "needs everybody's rows"),
+        ({"protocol": {"negatives": "legacy-leaky"}}, "honest negatives"),
+        ({"protocol": {"cold_users": 0.1}}, "without cold users"),
+        ({"protocol": {"split": "global-time"}}, "leave-one-out"),
+    ],
+)
+def test_what_a_deployment_cannot_do_is_refused(change, message, federation):
+    agreement = federation.agreement
+    values = toy_values() | change
+    with pytest.raises(InputError, match=message):
+        make(build(values), agreement.catalogue, agreement.nodes, agreement.table)
+
+
+def test_centralised_yardsticks_are_left_out(federation):
+    agreement = federation.agreement
+    asked = build(toy_values(evaluation={"yardsticks": ["popularity"]}))
+    made = make(asked, agreement.catalogue, agreement.nodes, agreement.table)
+    assert made.experiment.yardsticks == ()
+
+
+@pytest.mark.parametrize("text", ["", "schema = 1", "not toml", 'schema = "ufgraphfr-agreement-1"'])
+def test_a_damaged_file_is_named(text, tmp_path):
+    path = tmp_path / "agreement.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"agreement\.toml is"):
+        read_agreement(path)
+
+
+def test_a_catalogue_that_was_not_agreed_on_is_refused(federation):
+    shard = federation.shard("node-1")
+    replace(federation.catalogue, titles=federation.catalogue.titles[::-1]).write(shard.catalogue)
+    with pytest.raises(InputError, match="not the catalogue that was agreed on"):
+        shard.signed()
+
+
+def test_a_folder_that_is_no_shard_is_named(tmp_path):
+    with pytest.raises(InputError, match="is no shard"):
+        ShardFolder(tmp_path).signed()
+
+
+def test_nodes_share_the_users_among_them(tmp_path):
+    plan = plan_tryout(build(toy_values()), 4, Deployment(tmp_path / "d"))
+    nodes = plan.agreement.nodes
+    assert [node.first for node in nodes] == [0, 8, 15, 23]
+    assert sum(node.clients for node in nodes) == plan.agreement.clients == 30
+    with pytest.raises(InputError, match="--nodes 31: 30 users"):
+        plan_tryout(build(toy_values()), 31, Deployment(tmp_path / "e"))
+
+
+def test_a_second_deployment_is_not_written_over_the_first(federation):
+    with pytest.raises(InputError, match="holds a deployment already"):
+        federate(federation.folder.path, toy_values())

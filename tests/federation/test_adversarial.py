@@ -1,0 +1,171 @@
+"""Malicious clients in a simulation: who they are, what they do, and what stops them."""
+
+import json
+
+import pytest
+import torch
+
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import combine
+from ufgraphfr.core.spec import parse
+from ufgraphfr.data.client_batches import build
+from ufgraphfr.data.sources.synthetic import Synthetic
+from ufgraphfr.data.split import leave_one_out
+from ufgraphfr.experiment import build as experiment_of
+from ufgraphfr.experiment import execute
+from ufgraphfr.federation.adversarial import Hostile
+from ufgraphfr.federation.adversaries import ADVERSARIES
+from ufgraphfr.federation.cohort import FederationSpec
+from ufgraphfr.federation.defences.row_cap import RowCap
+from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.validation.check import RejectedReply, check
+from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.privacy.none import NoMechanism
+
+USERS, ITEMS = 20, 40
+
+
+@pytest.fixture(scope="module")
+def shard():
+    split = leave_one_out(Synthetic(users=USERS, items=ITEMS, interactions=8).load())
+    return build(split, torch.nn.functional.normalize(torch.randn(USERS, 6), dim=1))
+
+
+class Network:
+    """Clients of one algorithm, some malicious."""
+
+    def __init__(self, kind, adversary, shard, number=10, **values):
+        self.algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
+        setting = Setting(ITEMS, USERS, 6, seed=1)
+        self.state = self.algorithm.init_server(setting)
+        store = PrivateState(self.algorithm.init_private(setting, shard))
+        self.honest = Simulation(self.algorithm, NoMechanism(), shard, store, chunk=6)
+        found = ADVERSARIES.build(adversary, {"share": 0.2, "fillers": 10, **values}, "test")
+        self.aim = found.aim(self.algorithm, setting, shard, shard.clients)
+        self.hostile = Hostile(self.honest, found, self.aim)
+        self.border = Border(self.algorithm, NoMechanism(), setting, RowCap())
+        self.everyone = shard.clients
+        for done in range(1, number):
+            if self.algorithm.asks_all_clients(done):
+                task = self.algorithm.broadcast(self.state, shard.clients, done)
+                answer = self.honest.answer(task, Key(0, done))
+                self.state = self.algorithm.aggregate(self.state, answer)
+
+    def ask(self, number=10):
+        def task_for(clients):
+            return self.algorithm.broadcast(self.state, clients, number)
+
+        expected = self.border.expected(task_for(self.everyone[:1]), self.everyone)
+        for answer in Local(self.hostile).exchange(task_for, self.everyone, Key(0, number)):
+            yield answer.report, expected
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS.kinds)
+@pytest.mark.parametrize("adversary", [a for a in ADVERSARIES.kinds if a != "malformed"])
+@pytest.mark.parametrize("number", [1, 10])
+def test_forged_replies_keep_to_the_form_so_the_border_alone_does_not_stop_them(
+    kind, adversary, number, shard
+):
+    network = Network(kind, adversary, shard, number)
+    replies = []
+    for report, expected in network.ask(number):
+        check(report, expected)
+        replies.append(report)
+    report = combine(replies)
+    assert torch.equal(report.clients, network.everyone)
+    after = network.algorithm.aggregate(network.state, network.border.defended(report))
+    for value in after.values():
+        assert not value.is_floating_point() or bool(value.isfinite().all())
+
+
+@pytest.mark.parametrize("kind", ["fedmf", "ufgraphformer", "ufgraphfr"])
+def test_honest_clients_answer_as_they_would_alone(kind, shard):
+    one, other = (Network(kind, "reverse", shard) for _ in range(2))
+    honest = one.everyone[~torch.isin(one.everyone, one.aim.clients)]
+    found = {int(c): r for r, _ in one.ask() for c in r.clients}
+    task = other.algorithm.broadcast(other.state, honest, 10)
+    alone = other.honest.apart(task, Key(0, 10))
+    for place, client in enumerate(honest.tolist()):
+        report = found[client]
+        where = int((report.clients == client).nonzero())
+        theirs = report.select(torch.tensor([where])).arrays
+        ours = alone.select(torch.tensor([place])).arrays
+        for name, value in ours.items():
+            left, right = (
+                v if isinstance(v, torch.Tensor) else v.dense() for v in (theirs[name], value)
+            )
+            torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-5)
+
+
+def test_every_malformed_reply_is_refused(shard):
+    network = Network("fedmf", "malformed", shard, share=0.45)
+    refused = set()
+    for number in range(1, 9):
+        for report, expected in network.ask(number):
+            malicious = (
+                len(report.clients) != 6 and not torch.isin(report.clients, network.everyone).all()
+            )
+            try:
+                check(report, expected)
+            except RejectedReply as rejected:
+                refused.add(rejected.reason)
+            else:
+                assert not malicious
+    assert refused >= {"not-finite", "dtype", "shape", "arrays", "round", "client", "loss"}
+
+
+def test_the_target_is_cold_and_the_fillers_are_popular(shard):
+    network = Network("fedmf", "push-row", shard)
+    counts = torch.bincount(shard.items, minlength=ITEMS)
+    assert counts[network.aim.target] == counts.min()
+    assert counts[network.aim.popular].min() >= counts.sort(descending=True).values[10]
+    assert len(network.aim.clients) == USERS // 5
+    fake = network.hostile.adversary.history(shard.select(network.aim.clients), network.aim)
+    assert fake.counts.tolist() == [11] * len(network.aim.clients)
+    for client in range(len(fake)):
+        own = fake.items[fake.ptr[client] : fake.ptr[client + 1]]
+        assert network.aim.target in own
+        assert len(own.unique()) == len(own)
+
+
+def test_a_table_without_a_kind_or_with_a_wrong_key_is_refused():
+    for values, message in (
+        ({"adversary": {"share": 0.1}}, "needs a kind"),
+        ({"adversary": {"kind": "push-row", "bost": 2}}, "did you mean 'boost'"),
+        ({"defence": {"kind": "krumm"}}, "did you mean 'krum'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            parse(FederationSpec, values, "[federation]")
+
+
+def attacked(tmp_path, name, defence, adversary="push-row"):
+    values = {
+        "data": {"kind": "synthetic", "users": 60, "items": 60, "interactions": 10},
+        "text": {"kind": "hashing", "width": 16},
+        "algorithm": {"kind": "fedmf", "dim": 8},
+        "federation": {"rounds": 15, "adversary": {"kind": adversary, "share": 0.1}},
+        "evaluation": {"every": 15},
+    }
+    if defence:
+        values["federation"]["defence"] = defence
+    for _ in execute(experiment_of(values), tmp_path / name, device="cpu"):
+        pass
+    return json.loads((tmp_path / name / "result.json").read_text())["attack"]
+
+
+def test_the_row_cap_is_on_by_default_and_stops_the_push(tmp_path):
+    undefended = attacked(tmp_path, "none", {"kind": "none"})
+    default = attacked(tmp_path, "default", None)
+    assert default["clients"] == 6
+    assert undefended["er@10"] > 0.3
+    assert default["er@10"] < undefended["er@10"] / 3
+
+
+def test_malformed_replies_are_counted(tmp_path):
+    found = attacked(tmp_path, "run", {"kind": "row-cap", "factor": 1.0}, "malformed")
+    assert found["rejected"]["round"] > 0
+    assert found["honest"]["full"]["hr@10"] > 0.3

@@ -1,0 +1,434 @@
+"""The border: honest replies pass, whatever the algorithm; everything else is named and dropped."""
+
+import inspect
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.core.arrays.low_rank import LowRank
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Report
+from ufgraphfr.data.client_batches import build
+from ufgraphfr.data.sources.synthetic import Synthetic
+from ufgraphfr.data.split import leave_one_out
+from ufgraphfr.experiment import build as build_experiment
+from ufgraphfr.experiment import execute
+from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.experiment.privacy_plan import calibrate
+from ufgraphfr.federation.codec import decode_report, encode_report
+from ufgraphfr.federation.cohort import FederationSpec
+from ufgraphfr.federation.defences.none import NoDefence
+from ufgraphfr.federation.loop import rounds
+from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.transport import Local, Response, Simulation
+from ufgraphfr.federation.upload import UploadSpec
+from ufgraphfr.federation.validation import check as border_module
+from ufgraphfr.federation.validation.check import (
+    RULES,
+    ArraySpec,
+    RejectedReply,
+    ReplySpec,
+    check,
+    check_bytes,
+)
+from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.none import NoMechanism
+
+USERS, ITEMS, DIM = 12, 40, 3
+
+
+@pytest.fixture(scope="module")
+def shard():
+    split = leave_one_out(Synthetic(users=USERS, items=ITEMS, interactions=8).load())
+    return build(split, torch.nn.functional.normalize(torch.randn(USERS, 6), dim=1))
+
+
+def federation(kind, shard, defence=None):
+    algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
+    setting = Setting(ITEMS, USERS, 6, seed=1)
+    store = PrivateState(algorithm.init_private(setting, shard))
+    simulation = Simulation(algorithm, NoMechanism(), shard, store, chunk=5)
+    return simulation, Border(algorithm, NoMechanism(), setting, defence), setting
+
+
+def with_graph(simulation, setting):
+    """The flagship's server once everybody has contributed to the item graph."""
+    algorithm, state = simulation.algorithm, simulation.algorithm.init_server(setting)
+    for number in range(1, 9):
+        task = algorithm.broadcast(state, simulation.shard.clients, number)
+        state = algorithm.aggregate(state, simulation.answer(task, Key(0, number)))
+    return state
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS.kinds)
+@pytest.mark.parametrize("apart", [False, True])
+def test_honest_replies_pass(kind, apart, shard):
+    simulation, border, setting = federation(kind, shard, NoDefence() if apart else None)
+    algorithm, state = simulation.algorithm, simulation.algorithm.init_server(setting)
+    for number in (1, 2):
+        task = algorithm.broadcast(state, shard.clients, number)
+        expected = border.expected(task.select(torch.tensor([0])), shard.clients)
+        alone = apart and not algorithm.asks_all_clients(number)
+        ask = simulation.apart if alone else simulation.answer
+        report = ask(task, Key(0, number))
+        check(report, expected)
+        payload = encode_report(report)
+        check_bytes(payload, USERS, expected)
+        check(decode_report(payload), expected)
+        state = algorithm.aggregate(state, report.total() if algorithm.release == "sum" else report)
+
+
+def rows():
+    index = torch.tensor([1, 5, 2])
+    return Rows(torch.tensor([0, 2, 3]), index, torch.ones(3, DIM), ITEMS)
+
+
+def honest():
+    arrays = {"items": rows(), "user": torch.ones(2, 4), "count": torch.ones(2, 1).to(torch.uint8)}
+    return Report(7, torch.tensor([3, 9]), arrays, False, torch.tensor([0.1, 0.2]))
+
+
+EXPECTED = ReplySpec(
+    round=7,
+    clients=torch.tensor([1, 3, 9]),
+    summed=False,
+    arrays={
+        "items": ArraySpec(True, True, (ITEMS, DIM)),
+        "user": ArraySpec(False, True, (4,)),
+        "count": ArraySpec(False, False, (1,), signed=False),
+    },
+    norm_cap=3.0,
+    row_cap=2.0,
+)
+
+
+def with_array(name, value):
+    report = honest()
+    return replace(report, arrays={**report.arrays, name: value})
+
+
+def with_rows(**changes):
+    return with_array("items", replace(rows(), **changes))
+
+
+BROKEN = [
+    ("round", replace(honest(), round=8)),
+    ("client", replace(honest(), clients=torch.tensor([3, 4]))),
+    ("client", replace(honest(), clients=torch.tensor([3, 3]))),
+    ("client", replace(honest(), clients=torch.tensor([3.0, 9.0]))),
+    ("client", replace(honest(), clients=torch.tensor([[3, 9]]))),
+    ("client", replace(honest(), clients=torch.tensor([], dtype=torch.int64))),
+    ("summed", replace(honest(), summed=True)),
+    ("loss", replace(honest(), loss=torch.tensor([0.1, torch.nan]))),
+    ("loss", replace(honest(), loss=torch.tensor([0.1]))),
+    ("loss", replace(honest(), loss=torch.tensor([1, 2]))),
+    ("arrays", replace(honest(), arrays={})),
+    ("arrays", with_array("extra", torch.zeros(2))),
+    ("arrays", with_array("items", torch.zeros(2, ITEMS, DIM))),
+    ("arrays", with_array("user", rows())),
+    ("dtype", with_array("user", torch.ones(2, 4, dtype=torch.float64))),
+    ("dtype", with_array("user", torch.ones(2, 4, dtype=torch.int64))),
+    ("dtype", with_array("user", torch.ones(2, 4, dtype=torch.complex64))),
+    ("dtype", with_array("user", [[1.0] * 4] * 2)),
+    ("dtype", with_array("count", torch.ones(2, 1))),
+    ("dtype", with_array("count", torch.ones(2, 1, dtype=torch.bool))),
+    ("dtype", with_rows(values=torch.ones(3, DIM).double())),
+    ("shape", with_array("user", torch.ones(2, 5))),
+    ("shape", with_array("user", torch.ones(3, 4))),
+    ("shape", with_array("user", torch.ones(4))),
+    ("shape", with_rows(height=ITEMS + 1)),
+    ("shape", with_rows(values=torch.ones(3, DIM + 1))),
+    ("shape", with_rows(values=torch.ones(2, DIM))),
+    ("shape", with_rows(values=torch.ones(3))),
+    ("shape", with_rows(index=torch.tensor([1, 5, ITEMS]))),
+    ("shape", with_rows(index=torch.tensor([1, 5, -1]))),
+    ("shape", with_rows(index=torch.tensor([1, 1, 2]))),
+    ("shape", with_rows(index=torch.tensor([1.0, 5.0, 2.0]))),
+    ("shape", with_rows(ptr=torch.tensor([0, 3]))),
+    ("shape", with_rows(ptr=torch.tensor([0, 2, 4]))),
+    ("shape", with_rows(ptr=torch.tensor([0, 4, 3]))),
+    ("shape", with_rows(ptr=torch.tensor([1, 2, 3]))),
+    ("not-finite", with_array("user", torch.full((2, 4), torch.inf))),
+    ("not-finite", with_rows(values=torch.full((3, DIM), torch.nan))),
+    ("negative-count", with_array("count", torch.tensor([[1], [-1]]))),
+    ("row", with_rows(values=torch.full((3, DIM), 1.2))),
+    ("norm", with_array("user", torch.full((2, 4), 1.6))),
+    ("row", with_array("user", torch.full((2, 4), 2.1))),
+]
+
+
+def test_what_is_expected_passes():
+    check(honest(), EXPECTED)
+
+
+def test_clipped_updates_on_a_grid_pass_with_their_signs_and_without_a_loss():
+    forms = {"items": ArraySpec(True, False, (ITEMS, DIM)), "user": ArraySpec(False, False, (4,))}
+    expected = replace(EXPECTED, arrays=forms, loss=False)
+    arrays = {
+        "items": replace(rows(), values=-torch.ones(3, DIM, dtype=torch.int64)),
+        "user": -torch.ones(2, 4, dtype=torch.int64),
+    }
+    report = replace(honest(), arrays=arrays, loss=torch.full((2,), torch.nan))
+    check(report, expected)
+    with pytest.raises(RejectedReply) as refused:
+        check(replace(report, loss=torch.zeros(2)), expected)
+    assert refused.value.reason == "loss"
+
+
+@pytest.mark.parametrize(
+    ("reason", "report"), BROKEN, ids=[f"{r}-{k}" for k, (r, _) in enumerate(BROKEN)]
+)
+def test_what_does_not_fit_is_named(reason, report):
+    with pytest.raises(RejectedReply) as refused:
+        check(report, EXPECTED)
+    assert refused.value.reason == reason
+    assert str(refused.value) == f"reply rejected: {RULES[reason]}"
+
+
+def test_every_rule_is_tested_and_no_rule_echoes():
+    tested = {reason for reason, _ in BROKEN} | {"bytes", "implausible"}
+    assert tested == set(RULES)
+    assert not any(character.isdigit() for rule in RULES.values() for character in rule)
+    assert "raise RejectedReply(f" not in inspect.getsource(border_module)
+
+
+@given(
+    place=st.integers(0, 10**6),
+    value=st.floats(width=32, allow_nan=True, allow_infinity=True),
+    name=st.sampled_from(["items", "user"]),
+)
+def test_one_bad_number_is_enough(place, value, name):
+    report = honest()
+    array = report.arrays[name]
+    values = array.values if isinstance(array, Rows) else array
+    values.view(-1)[place % values.numel()] = value
+    squares = values.double().square()
+    longest = float((squares.sum(1) if isinstance(array, Rows) else squares).max()) ** 0.5
+    whole = squares.sum(1)
+    whole = torch.stack((whole[:2].sum(), whole[2])) if isinstance(array, Rows) else whole
+    fits = longest <= 2.0 and float(whole.max()) ** 0.5 <= 3.0
+    if fits:
+        check(report, EXPECTED)
+    elif longest > 2.001 or float(whole.max()) ** 0.5 > 3.001 or not torch.isfinite(values).all():
+        with pytest.raises(RejectedReply):
+            check(report, EXPECTED)
+
+
+@given(
+    st.integers(0, 6),
+    st.integers(0, 6),
+    st.sampled_from([torch.float32, torch.float64, torch.int64]),
+)
+def test_only_the_shape_that_was_asked_for(first, second, dtype):
+    report = with_array("user", torch.zeros(first, second, dtype=dtype))
+    if (first, second, dtype) == (2, 4, torch.float32):
+        check(report, EXPECTED)
+        return
+    with pytest.raises(RejectedReply):
+        check(report, EXPECTED)
+
+
+def test_a_client_replies_once():
+    report = honest()
+    check(report, EXPECTED)
+    with pytest.raises(RejectedReply) as refused:
+        check(report, EXPECTED.without(report.clients))
+    assert refused.value.reason == "client"
+
+
+def test_too_many_bytes_are_refused_before_they_are_read():
+    payload = encode_report(honest())
+    check_bytes(payload, 2, EXPECTED)
+    with pytest.raises(RejectedReply) as refused:
+        check_bytes(bytes(EXPECTED.most_bytes(2) + 1), 2, EXPECTED)
+    assert refused.value.reason == "bytes"
+
+
+class Spoiling:
+    """A transport whose first group of clients sends something else."""
+
+    def __init__(self, simulation, spoil):
+        self.inner, self.spoil = Local(simulation), spoil
+
+    def exchange(self, task_for, cohort, key):
+        for number, answer in enumerate(self.inner.exchange(task_for, cohort, key)):
+            report = self.spoil(answer.report) if number == 0 else answer.report
+            yield Response(report, answer.bytes_down, answer.bytes_up)
+
+
+def test_a_bad_reply_is_counted_and_the_round_goes_on(shard):
+    simulation, border, setting = federation("fedmf", shard)
+    spoiling = Spoiling(simulation, lambda r: replace(r, loss=r.loss * torch.nan))
+    state = simulation.algorithm.init_server(setting)
+    spec = FederationSpec(rounds=2)
+    clients = shard.clients
+    args = (simulation.algorithm, NoMechanism(), spoiling, spec, clients, state, Key(0))
+    done = list(rounds(*args, border=border))
+    assert [step.rejected for step in done] == [{"loss": 1}] * 2
+    assert all(len(step.released.clients) == USERS - 5 for step in done)
+    assert all(isinstance(v, Tensor) and v.isfinite().all() for v in done[-1].state.values())
+    assert not torch.equal(done[0].state["items"], state["items"])
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda a: a | {"graph.pairs": a["graph.pairs"] * 2},
+        lambda a: a | {"graph.pairs": (a["graph.pairs"].cumsum(0) % 2).to(torch.uint8)},
+        lambda a: a | {"graph.near": a["graph.near"] * 8},
+        lambda a: a | {"graph.near": torch.ones_like(a["graph.near"])},
+    ],
+)
+def test_a_graph_contribution_must_be_of_one_history(forge, shard):
+    simulation, border, setting = federation("ufgraphformer", shard)
+    state = simulation.algorithm.init_server(setting)
+    # somebody who has an item among the rows that are asked for first
+    place = (shard.items < 2).nonzero()[0]
+    one = torch.searchsorted(shard.ptr, place, right=True) - 1
+    task = simulation.algorithm.broadcast(state, one, 1)
+    report = simulation.answer(task, Key(0, 1))
+    expected = border.expected(task, one)
+    check(report, expected)
+    with pytest.raises(RejectedReply) as refused:
+        check(replace(report, arrays=forge(report.arrays)), expected)
+    assert refused.value.reason == "implausible"
+
+
+@pytest.mark.parametrize("count", [0.0, -1.0, 1e6])
+def test_a_client_cannot_claim_any_number_of_positions(count, shard):
+    simulation, border, setting = federation("ufgraphformer", shard, NoDefence())
+    state = with_graph(simulation, setting)
+    one = torch.tensor([4])
+    task = simulation.algorithm.broadcast(state, one, 9)
+    report = simulation.apart(task, Key(0, 9))
+    expected = border.expected(task, one)
+    check(report, expected)
+    with pytest.raises(RejectedReply) as refused:
+        check(replace(report, arrays=report.arrays | {"count": torch.tensor([[count]])}), expected)
+    assert refused.value.reason == "implausible"
+
+
+def compressed(upload, shard):
+    """Answers of clients that compress them so, which the border lets in, and what it expects."""
+    simulation, border, setting = federation("ufgraphformer", shard)
+    simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
+    border = replace(border, upload=upload)
+    state = with_graph(simulation, setting)
+    task = simulation.algorithm.broadcast(state, shard.clients, 9)
+    expected = border.expected(task.select(torch.tensor([0])), shard.clients)
+    report = simulation.answer(task, Key(setting.seed, 9))
+    check(report, expected)
+    return report, expected
+
+
+def check_refused(report, expected, broken):
+    """Each forged gradient is refused, for its reason."""
+    for reason, forged in broken:
+        with pytest.raises(RejectedReply) as refused:
+            check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)
+        assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "upload",
+    [
+        UploadSpec(codec="bfloat16"),
+        UploadSpec(codec="int8"),
+        UploadSpec(codec="int4"),
+        UploadSpec(codec="int8", share=0.5),
+    ],
+    ids=str,
+)
+def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
+    report, expected = compressed(upload, shard)
+    check(decode_report(encode_report(report)), expected)
+    value = report.arrays["gradient"]
+    if isinstance(value, Tensor):
+        broken = [("dtype", value.float()), ("not-finite", value * torch.inf)]
+    else:
+        broken = [
+            ("shape", replace(value, levels=value.levels[:, :-1])),
+            ("shape", replace(value, bits=value.bits - 1)),
+            ("shape", replace(value, levels=torch.full_like(value.levels, -128))),
+            ("dtype", replace(value, scale=value.scale.float())),
+            ("not-finite", replace(value, scale=value.scale * torch.inf)),
+            ("arrays", value.dense()),
+        ]
+        if value.blocks is None:
+            broken += [("arrays", replace(value, blocks=torch.tensor([0], dtype=torch.int32)))]
+        else:
+            broken += [
+                ("arrays", replace(value, blocks=None)),
+                ("shape", replace(value, blocks=value.blocks.flip(0))),
+                ("shape", replace(value, blocks=value.blocks.long())),
+            ]
+    check_refused(report, expected, broken)
+
+
+@pytest.mark.parametrize("codec", ["float32", "bfloat16", "int8"])
+def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, shard):
+    upload = UploadSpec(codec=codec, rank=1)
+    report, expected = compressed(upload, shard)
+    back = decode_report(encode_report(report))
+    check(back, expected)
+    value = report.arrays["gradient"]
+    assert isinstance(value, LowRank)
+    assert torch.equal(back.arrays["gradient"].dense(), value.dense())
+    first, *rest = value.matrices
+    moved = (first[0] + 1, *first[1:])
+    broken = [
+        ("arrays", replace(value, rank=2)),
+        ("arrays", replace(value, size=value.size + 1)),
+        ("arrays", replace(value, matrices=(moved, *rest))),
+        ("arrays", value.numbers),
+        ("arrays", value.dense()),
+    ]
+    if isinstance(value.numbers, Tensor):
+        huge = torch.full_like(value.numbers, 3e38)
+        broken += [
+            ("shape", replace(value, numbers=value.numbers[:, 1:])),
+            ("not-finite", replace(value, numbers=value.numbers * torch.inf)),
+            ("not-finite", replace(value, numbers=huge)),
+        ]
+    else:
+        broken += [("shape", replace(value, numbers=replace(value.numbers, bits=4)))]
+    check_refused(report, expected, broken)
+
+
+def test_under_a_guarantee_a_reply_longer_than_the_clip_is_refused(tmp_path):
+    values = {
+        "data": {"kind": "synthetic", "users": 40, "items": 60, "interactions": 10},
+        "text": {"kind": "hashing", "width": 16},
+        "algorithm": {"kind": "fedmf", "dim": 4},
+        "federation": {"rounds": 2, "adversary": {"kind": "push-row", "share": 0.2}},
+        "privacy": {"kind": "central-jdp", "epsilon": 8, "clip": 0.5},
+    }
+    experiment = build_experiment(values)
+    prepared = prepare(experiment)
+    algorithm = experiment.model
+    mechanism = calibrate(experiment, algorithm, len(prepared.split.warm), Ledger(None))
+    border = Border(algorithm, mechanism, prepared.setting, NoDefence())
+    store = PrivateState(algorithm.init_private(prepared.setting, prepared.shard))
+    simulation = Simulation(algorithm, mechanism, prepared.shard, store, chunk=50)
+    task = algorithm.broadcast(algorithm.init_server(prepared.setting), torch.arange(2), 1)
+    expected = border.expected(task.select(torch.tensor([0])), task.clients)
+    report = simulation.apart(task, Key(0, 1))
+    check(report, expected)
+    items = report.arrays["items"]
+    longer = replace(items, values=items.values * 3)
+    with pytest.raises(RejectedReply) as refused:
+        check(replace(report, arrays=report.arrays | {"items": longer}), expected)
+    assert refused.value.reason == "norm"
+    # malicious clients are clipped like all others, and the run goes on
+    for step in execute(experiment, tmp_path / "run", device="cpu"):
+        assert step.clients == 40
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert all('"rejected": {}' in line for line in lines)
