@@ -147,4 +147,4 @@ def test_what_lasts_is_the_same_in_every_later_message(
 ) -> None:
     kept = federation_of(algorithm, checkerboard).cacheable(12)
     if algorithm.kind == "ufgraphformer":
-        assert {"features", "graph.near"} <= kept.keys()
+        assert {"features", "graph.counts"} <= kept.keys()

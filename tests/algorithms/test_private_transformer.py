@@ -54,7 +54,6 @@ def test_a_clients_update_is_the_gradient_of_its_mean_loss(own: PrivateTransform
             recent,
             SHARD.text[place],
             None,
-            None,
             nothing,
         )
         (expected,) = torch.autograd.grad(losses.mean(), weights)
@@ -98,7 +97,7 @@ def test_more_clients_are_wanted_for_more_rounds_and_weights() -> None:
 
 def test_it_learns_what_its_user_likes(checkerboard, federation_of) -> None:
     own = PrivateTransformer(
-        rounds=60, dim=16, hidden=16, history=24, lr=0.01, items=True, weight=1
+        rounds=60, dim=16, hidden=16, history=24, adam={"lr": 0.01}, items=True, weight=1
     )
     form = PrivateForm(head=False, graph_items=0, transformer=own)
     scores = federation_of(form, checkerboard).run(61).scores()

@@ -1,13 +1,10 @@
 """The flagship's parts: the graph, the gradient the cohort sends, the blend."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ufgraphfr.algorithms import ALGORITHMS
-from ufgraphfr.algorithms._graph_spec import OPERATORS
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
@@ -18,7 +15,6 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, combine
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import respond
-from ufgraphfr.models.transformer import LIFT
 from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import co_interactions, nearness, normalised, ridge_inverse
 from ufgraphfr.ops.recency import recency
@@ -166,15 +162,6 @@ def test_scores_are_the_blend_of_standardised_parts(
     torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4] + parts[5])
 
 
-def test_the_transformer_is_scored_on_top_of_the_graph(checkerboard: ClientBatch) -> None:
-    model = UFGraphFormer(**SMALL)
-    state = with_graph(model, checkerboard)
-    # a network that says nothing leaves the graph's even mix
-    state["net.mean"] = torch.zeros_like(state["net"])
-    parts = model.parts(model.evaluated(state, checkerboard.clients, 9), checkerboard, {})
-    torch.testing.assert_close(parts[4], standardised(parts[:3].mean(0)))
-
-
 @pytest.mark.parametrize("local_steps", [1, 3])
 def test_updates_apart_sum_to_the_summed_update(
     checkerboard: ClientBatch, local_steps: int
@@ -256,7 +243,7 @@ def test_without_a_transformer_the_operators_lead() -> None:
 
 
 def test_the_operators_shares_are_those_that_are_named() -> None:
-    mixes = UFGraphFormer(residual=False, shares=(0.0, 2.0)).blends()
+    mixes = UFGraphFormer(shares=(0.0, 2.0)).blends()
     assert set(mixes[:, :3].flatten().tolist()) == {0.0, 2.0}
     assert set(mixes[:, 3].tolist()) == {0.0, 0.125, 0.25}
     assert bool((mixes[:, 4:] == 1).all())
@@ -282,35 +269,7 @@ def test_the_smooth_part_is_a_projection(checkerboard: ClientBatch) -> None:
     torch.testing.assert_close(smooth, history, atol=1e-4, rtol=1e-3)
 
 
-def test_at_the_end_of_a_history_training_sees_what_serving_sees_of_others(
-    checkerboard: ClientBatch,
-) -> None:
-    """The scores in training are those of a graph that its owner did not contribute to."""
-    model = UFGraphFormer(**SMALL)
-    rest = checkerboard.select(torch.arange(1, len(checkerboard)))
-    others = with_graph(model, replace(rest, clients=torch.arange(len(rest))))
-    everybody = with_graph(model, checkerboard)
-    one = checkerboard.select(torch.tensor([0]))
-    seen, length = one.last(100)
-    stretch = torch.nn.functional.pad(seen, (0, 1), value=-1)
-    trained = model.graph.training_scores(everybody, stretch, one)[:2, 0, int(length)]
-    # counts are public sums: they stay as they are
-    fair = others | {"graph.counts": everybody["graph.counts"]}
-    root = [state["graph.counts"].clamp(min=1).sqrt() for state in (others, everybody)]
-    shrink = model.graph.shrink
-    fair["graph.near"] = (
-        others["graph.near"]
-        * (torch.outer(root[0], root[0]) + shrink)
-        / (torch.outer(root[1], root[1]) + shrink)
-    )
-    served = model.graph.scores(fair, one)[:2, 0]
-    torch.testing.assert_close(trained, served, atol=1e-5, rtol=1e-3)
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [{"graph": {"rounds": 1}}, {"graph": {"rounds": 1}, "beneath": ["near"]}, {"graph": False}],
-)
+@pytest.mark.parametrize("parts", [{"graph": {"rounds": 1}}, {"graph": False}])
 @pytest.mark.parametrize("local_steps", [1, 2])
 def test_with_all_items_as_candidates_nothing_changes(
     checkerboard: ClientBatch, parts: dict[str, object], local_steps: int
@@ -327,48 +286,14 @@ def test_with_all_items_as_candidates_nothing_changes(
     torch.testing.assert_close(sent[0], sent[1], atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("beneath", [["smooth"], ["near", "ridge"]])
-def test_operators_beneath_that_are_not_chosen_change_nothing(
-    checkerboard: ClientBatch, beneath: list[str]
-) -> None:
-    """The scores of some operators are those of all at weights of zero."""
-    some = UFGraphFormer(**SMALL, graph={"rounds": 1}, beneath=beneath)
-    every = UFGraphFormer(**SMALL, graph={"rounds": 1})
-    state = with_graph(every, checkerboard)
-    network = every.network(24, state["projection"].shape[1], state["features"].shape[1])
-    weights = network.named(state["net"].clone())
-    lift = torch.tensor([1 / len(beneath) if name in beneath else 0.0 for name in OPERATORS])
-    weights["outside.lift"].copy_((lift - 1 / 3) / LIFT)
-    all_of_them = torch.cat([value.flatten() for value in weights.values()])
-    del weights["outside.lift"]
-    fewer = with_graph(some, checkerboard)
-    place = list(some.network(24, fewer["projection"].shape[1], 0).shapes).index("outside.lift")
-    values = [value.flatten() for value in weights.values()]
-    own = torch.cat([*values[:place], torch.zeros(len(beneath)), *values[place:]])
-    scores = []
-    for model, net in ((every, all_of_them), (some, own)):
-        task = model.evaluated(state | {"net.mean": net}, checkerboard.clients, 2)
-        scores.append(model.score(task, checkerboard, {}))
-    torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
-
-
-def test_beside_the_graph_a_training_message_carries_no_operators(
-    checkerboard: ClientBatch,
-) -> None:
-    for residual in (True, False):
-        model = UFGraphFormer(**SMALL, graph={"rounds": 1}, residual=residual)
-        state = with_graph(model, checkerboard)
-        trained = model.broadcast(state, checkerboard.clients, 2).shared
-        served = model.evaluated(state, checkerboard.clients, 2).shared
-        operators = {"graph.near", "graph.inverse", "graph.smooth"}
-        assert operators <= set(served)
-        assert set(trained) & operators == (operators if residual else set())
-
-
-@pytest.mark.parametrize("beneath", [[], ["near", "near"]])
-def test_operators_beneath_are_named_once(beneath: list[str]) -> None:
-    with pytest.raises(InputError, match="each once"):
-        ALGORITHMS.build("ufgraphformer", {"beneath": beneath}, "[algorithm]")
+def test_a_training_message_carries_no_operators(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
+    state = with_graph(model, checkerboard)
+    trained = model.broadcast(state, checkerboard.clients, 2).shared
+    served = model.evaluated(state, checkerboard.clients, 2).shared
+    operators = {"graph.near", "graph.inverse", "graph.smooth"}
+    assert operators <= set(served)
+    assert not operators & set(trained)
 
 
 def test_candidates_are_public_and_new_each_round() -> None:
@@ -380,7 +305,9 @@ def test_candidates_are_public_and_new_each_round() -> None:
 
 
 def test_sampled_training_still_learns_the_board(checkerboard: ClientBatch, federation_of) -> None:
-    model = UFGraphFormer(**SMALL, graph=False, lr=0.01, training={"candidates": 8}, average=0.0)
+    model = UFGraphFormer(
+        **SMALL, graph=False, training={"candidates": 8}, adam={"lr": 0.01, "average": 0.0}
+    )
     federation = federation_of(model, checkerboard).run(40)
     own = torch.arange(24)
     same = (own[:, None] + own) % 2 == 0

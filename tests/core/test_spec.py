@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from pydantic import Field, ValidationError
@@ -19,6 +20,17 @@ class Sample(Spec):
     rounds: int = Field(default=10, ge=1)
     lr: float = 0.1
     inner: Inner = Inner()
+
+
+class Moved(Spec):
+    renamed: ClassVar[dict[str, str]] = {"speed": "lr", "deep": "inner.depth"}
+
+    lr: float = 0.1
+    inner: Inner = Inner()
+
+
+class Outer(Spec):
+    table: Moved | bool = False
 
 
 FILES = {
@@ -164,3 +176,18 @@ def test_a_dotted_kind_is_imported_from_outside(shapes: Registry[Spec]) -> None:
 def test_a_dotted_kind_that_is_no_part(shapes: Registry[Spec], kind: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         shapes.find(kind)
+
+
+def test_a_renamed_key_is_read_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match=r"speed is called lr now"):
+        assert parse(Moved, {"speed": 0.5}, "[algorithm]") == Moved(lr=0.5)
+    with pytest.warns(DeprecationWarning, match=r"deep is called inner\.depth now"):
+        assert parse(Moved, {"deep": 3, "inner": {}}, "[algorithm]").inner.depth == 3
+    with pytest.warns(DeprecationWarning, match="speed"):
+        assert parse(Outer, {"table": {"speed": 2}}, "[algorithm]") == Outer(table=Moved(lr=2))
+
+
+@pytest.mark.parametrize("values", [{"speed": 1, "lr": 1}, {"deep": 1, "inner": {"depth": 1}}])
+def test_an_old_name_beside_the_new_one_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="given too: drop"):
+        parse(Moved, values, "[algorithm]")

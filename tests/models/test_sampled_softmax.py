@@ -8,9 +8,7 @@ from ufgraphfr.models.next_item import cross_entropy
 from ufgraphfr.models.sampled_softmax import rows_needed, sampled_cross_entropy
 from ufgraphfr.models.transformer import Transformer
 
-NET = Transformer(
-    items=11, text_width=5, dim=8, hidden=12, heads=2, blocks=2, history=6, text=True, outside=2
-)
+NET = Transformer(items=11, text_width=5, dim=8, hidden=12, heads=2, blocks=2, history=6, text=True)
 STRETCH = torch.tensor([[3, 1, 4, 7, 5], [9, 2, 6, -1, -1]])
 ABSENT = torch.arange(11) == 8
 
@@ -21,37 +19,25 @@ def weights() -> Tensor:
     return NET.init(generator) + 0.3 * torch.randn(NET.size, generator=generator)
 
 
-@pytest.fixture
-def outside() -> Tensor:
-    return torch.randn(2, *STRETCH.shape, NET.items, generator=torch.Generator().manual_seed(1))
-
-
-def sampled(weights: Tensor, outside: Tensor | None, sample: Tensor) -> Tensor:
+def sampled(weights: Tensor, sample: Tensor) -> Tensor:
     text = torch.ones(2, NET.text_width)
-    if outside is not None:
-        wanted = STRETCH.clamp(min=0)[None, :, :, None].expand(2, -1, -1, 1)
-        outside = torch.cat((outside[..., sample], outside.gather(-1, wanted)), -1)
     params = NET.unpack(weights, rows=rows_needed(STRETCH, sample))
-    return sampled_cross_entropy(NET, params, STRETCH, text, None, outside, ABSENT, sample)
+    return sampled_cross_entropy(NET, params, STRETCH, text, None, ABSENT, sample)
 
 
-@pytest.mark.parametrize("beneath", [True, False])
-def test_with_everything_sampled_it_is_the_full_softmax(
-    weights: Tensor, outside: Tensor, beneath: bool
-) -> None:
-    scores = outside if beneath else None
+def test_with_everything_sampled_it_is_the_full_softmax(weights: Tensor) -> None:
     text = torch.ones(2, NET.text_width)
-    full = cross_entropy(NET, NET.unpack(weights), STRETCH, text, None, scores, ABSENT)
+    full = cross_entropy(NET, NET.unpack(weights), STRETCH, text, None, ABSENT)
     sample = torch.randperm(NET.items, generator=torch.Generator().manual_seed(2))
-    torch.testing.assert_close(sampled(weights, scores, sample), full)
+    torch.testing.assert_close(sampled(weights, sample), full)
 
 
-def test_the_denominator_is_unbiased(weights: Tensor, outside: Tensor) -> None:
+def test_the_denominator_is_unbiased(weights: Tensor) -> None:
     """Averaged over every sample of three, exp(loss) is that of the full softmax."""
     text, params = torch.ones(2, NET.text_width), NET.unpack(weights)
-    full = cross_entropy(NET, params, STRETCH, text, None, outside, ABSENT).exp()
+    full = cross_entropy(NET, params, STRETCH, text, None, ABSENT).exp()
     every = torch.combinations(torch.arange(NET.items), 3)
-    means = torch.stack([sampled(weights, outside, sample).exp() for sample in every])
+    means = torch.stack([sampled(weights, sample).exp() for sample in every])
     among = (every[:, :, None, None] == STRETCH).any(1)
     for hit in (True, False):
         chosen = (among == hit) & (STRETCH >= 0)

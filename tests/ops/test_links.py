@@ -5,7 +5,6 @@ from torch import Tensor
 
 from ufgraphfr.ops import links
 from ufgraphfr.ops.item_graph import nearness, normalised
-from ufgraphfr.ops.leave_own_out import past_sums
 from ufgraphfr.ops.recency import propagate, recency
 
 ITEMS, SHRINK = 40, 2.0
@@ -72,22 +71,9 @@ def test_the_symmetric_matrix() -> None:
     torch.testing.assert_close(matrix, (full + full.T) / 2 + torch.diag(diagonal))
 
 
-def test_links_between_places() -> None:
-    index, value = sparse(ITEMS, 4)
-    rows, columns = torch.tensor([[3, 9], [20, 21]]), torch.tensor([[4, 5, 10], [22, 20, 0]])
-    expected = written_out(index, value)[rows[:, :, None], columns[:, None, :]]
-    assert expected.count_nonzero() >= 3
-    torch.testing.assert_close(links.links_between(index, value, rows, columns), expected)
-
-
 def test_propagation_is_that_of_the_dense_operator() -> None:
     index, value = sparse(ITEMS, 4)
-    full, sample = written_out(index, value), torch.tensor([7, 21, 0, 33])
-    seen = histories()[1].view(-1, 6)
-    expected = past_sums(seen, full, 0.8)
-    torch.testing.assert_close(links.past_links(seen, index, value, 0.8, None), expected)
-    some = links.past_links(seen, index, value, 0.8, sample)
-    torch.testing.assert_close(some, expected[:, :, sample])
+    full = written_out(index, value)
     ptr, items = histories()
     weights = recency(ptr, 0.8)
     torch.testing.assert_close(

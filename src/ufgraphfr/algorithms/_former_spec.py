@@ -8,22 +8,20 @@ import torch
 from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
 
-from ufgraphfr.algorithms._graph_spec import OPERATORS, Operator
+from ufgraphfr.algorithms._graph_spec import OPERATORS
 from ufgraphfr.algorithms._item_graph import ItemGraph
 from ufgraphfr.algorithms._local_head import LocalHead
 from ufgraphfr.algorithms._new_items import NewItems
 from ufgraphfr.algorithms._newcomers import SUM, Newcomers
-from ufgraphfr.algorithms._personal_blend import PersonalBlend
 from ufgraphfr.algorithms._private_form import PrivateForm
 from ufgraphfr.algorithms._sequence_training import SequenceTraining
+from ufgraphfr.algorithms._server_adam import FLAT, ServerAdam
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.models.transformer import Transformer, check_heads
 
-SHARES = (0.0, 0.125, 0.25)
-"""Weights of a part that validation chooses from, where the leading one has about 1."""
-LEADING = (0.0, 0.5, 1.0)
-"""Weights of the graph's operators where there is no Transformer."""
+HEAD_SHARES = (0.0, 0.125, 0.25)
+"""Weights of the head that validation chooses from: beside the other parts it says little more."""
 
 
 class FormerSpec(Algorithm, ABC):
@@ -47,10 +45,6 @@ class FormerSpec(Algorithm, ABC):
     """Whether an item's vector has a part from its public features, if there are any."""
     spectral: bool = True
     """Whether the first item vectors come from the graph."""
-    residual: bool = True
-    """Whether the Transformer learns what the graph of everybody else leaves unexplained."""
-    beneath: tuple[Operator, ...] = OPERATORS
-    """By which of the graph's operators."""
     dim: int = Field(64, ge=2)
     """d, of item vectors and states."""
     hidden: int = Field(128, ge=1)
@@ -61,25 +55,17 @@ class FormerSpec(Algorithm, ABC):
     """L, the recent items the Transformer sees."""
     training: SequenceTraining = SequenceTraining()
     """How devices train the Transformer."""
-    lr: float = Field(5e-4, gt=0)
-    """Adam's learning rate on the server."""
-    warmup: int = Field(20, ge=1)
-    """Steps over which the learning rate grows to its value."""
-    betas: tuple[float, float] = (0.9, 0.98)
-    average: float = Field(0.99, ge=0, lt=1)
-    """Decay of the running mean of the weights, which is what is evaluated."""
+    adam: ServerAdam = ServerAdam()
+    """How the server steps."""
+    renamed: ClassVar[dict[str, str]] = FLAT
     newcomers: Newcomers | Literal[False] = Newcomers()
     """Whether users of whom little is known are served from what others began with; it needs the
     graph's rounds."""
     private: PrivateForm | None = None
     """What this model becomes under a privacy budget, where its defaults do not fit."""
-    shares: tuple[NonNegativeFloat, ...] | None = Field(None, min_length=1)
-    """Weights of a graph's operator that validation chooses from, beside the Transformer's 1; None
-    offers `SHARES`, or `LEADING` where there is no Transformer. Where it does not train on top of
-    the graph, they may want to be larger."""
-    personal: PersonalBlend | Literal[False] = False
-    """Whether each device fits weights of its own for the parts."""
-
+    shares: tuple[NonNegativeFloat, ...] = Field((0.0, 0.5, 1.0), min_length=1)
+    """Weights of a graph's operator that validation chooses from, beside the Transformer's 1; where
+    the Transformer learns much by itself, smaller ones suit."""
     new_items: NewItems | None = None
     """How items that nobody has are scored from what is public of them; without it they are last,
     or ranked by what little the head and the features' part of the item vectors say."""
@@ -89,18 +75,11 @@ class FormerSpec(Algorithm, ABC):
         check_heads(self.heads, self.dim)
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
-        if not self.transformer and self.shares is not None and not any(self.shares):
+        if not self.transformer and not any(self.shares):
             raise ValueError(
                 f"shares = {list(self.shares)} leave nothing without the Transformer: "
                 f"offer a weight above 0"
             )
-        if len(set(self.beneath)) < max(1, len(self.beneath)):
-            raise ValueError(
-                f"beneath = {list(self.beneath)} must name one operator or more, each once: "
-                f"without any set residual = false"
-            )
-        if self.personal and self.personal.last > self.history:
-            raise ValueError(f"personal.last must be at most history = {self.history}")
         if self.new_items is not None and self.graph is False:
             raise ValueError("new_items needs the graph's item counts to know which items are new")
         return self
@@ -117,18 +96,12 @@ class FormerSpec(Algorithm, ABC):
             self.history,
             self.text,
             columns if self.features else 0,
-            len(self.under_training),
         )
 
     @property
     def for_newcomers(self) -> Newcomers | None:
         """What newcomers are served from, if anybody tells it."""
         return self.newcomers if self.newcomers and self.graph is not False else None
-
-    @property
-    def under_training(self) -> tuple[Operator, ...]:
-        """The operators on top of which the Transformer trains."""
-        return self.beneath if self.residual and self.graph is not False else ()
 
     def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
         """See `Algorithm.for_budget`: sums that are worth their noise, the rest on the device."""
@@ -158,10 +131,8 @@ class FormerSpec(Algorithm, ABC):
         """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
         shares = list[tuple[float, ...]]()
         if self.graph is not False:
-            # what leads is the Transformer, or the operators where there is none
-            own = self.shares or (SHARES if self.transformer else LEADING)
-            shares += [own] * len(OPERATORS)
-            shares += [SHARES] * (self.head is not False)
+            shares += [self.shares] * len(OPERATORS)
+            shares += [HEAD_SHARES] * (self.head is not False)
         # what newcomers are served from has its own share for each of them
         shares += [(1.0,)] * (self.transformer + (self.for_newcomers is not None))
         mixes = torch.tensor(list(product(*shares)))

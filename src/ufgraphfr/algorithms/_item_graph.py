@@ -13,7 +13,7 @@ it in ``rounds`` parts of about equal size, each a public block of the matrix's 
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms._graph_spec import OPERATORS, GraphSpec, Operator
+from ufgraphfr.algorithms._graph_spec import GraphSpec
 from ufgraphfr.algorithms._sparse_graph import SPARSE_SUMS, SparseGraph, narrow, smooth_factors
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.messages import State
@@ -26,7 +26,6 @@ from ufgraphfr.ops.item_graph import (
     ridge_inverse,
     spectral,
 )
-from ufgraphfr.ops.leave_own_out import near_scores, past_sums, ridge_scores
 from ufgraphfr.ops.recency import propagate, recency
 
 SUMS = ("graph.pairs", "graph.near")
@@ -148,43 +147,6 @@ class ItemGraph(GraphSpec):
         lasting = recency(inputs.ptr, self.smooth_decay)
         smooth = propagate(inputs.ptr, inputs.items, lasting, into) @ out
         return torch.stack((together, near, smooth))
-
-    def training_scores(
-        self,
-        shared: dict[str, Tensor],
-        stretch: Tensor,
-        shard: ClientBatch,
-        operators: tuple[Operator, ...] = OPERATORS,
-    ) -> Tensor:
-        """Some operators' scores before every item of a stretch, by everybody else's graph.
-
-        Of the smooth part a client's own share is left in: few directions hold little of it.
-
-        Args:
-            shared: the operators.
-            stretch: int64 ``[clients, length]``, a part of each history, -1 after its end.
-            shard: the clients' whole histories.
-            operators: which.
-
-        Returns:
-            float ``[operators, clients, length, items]``, zero before the first item.
-        """
-        if sparse := self.sparse(shard.catalogue):
-            return sparse.training_scores(shared, stretch, operators)
-        counts, near = shared["graph.counts"], shared["graph.near"]
-        scores = near.new_empty(len(operators), *stretch.shape, shard.catalogue)
-        scores[:, :, 0] = 0
-        for name, out in zip(operators, scores[:, :, 1:], strict=True):
-            if name == "ridge":
-                own = shard.ptr, shard.items, self.decay
-                ridge_scores(stretch, shared["graph.inverse"], *own, out)
-            elif name == "near":
-                weights = self.weights.to(stretch.device) / self.levels
-                near_scores(stretch, near, counts, self.shrink, weights, self.decay, out)
-            else:
-                into, back = smooth_factors(shared, self.power)
-                out.copy_(past_sums(stretch[:, :-1], into, self.smooth_decay) @ back)
-        return scores
 
     def item_vectors(self, state: State, dim: int, generator: torch.Generator) -> Tensor:
         """Item vectors ``[items, dim]`` whose products approximate nearness, of unit variance."""

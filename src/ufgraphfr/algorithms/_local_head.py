@@ -1,7 +1,7 @@
 """Part D of UFGraphFormer: each device's own taste in public item features; it uploads nothing."""
 
 from pydantic import Field
-from torch import Tensor, stack
+from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.spec import Spec
@@ -34,16 +34,3 @@ class LocalHead(Spec):
         history[owner, inputs.items] = recency(inputs.ptr, self.decay).to(offset.dtype)
         weights = fit_heads(features, offset, history, self.ridge, self.steps)
         return offset + weights @ features.T
-
-    def before(self, features: Tensor, counts: Tensor, own: ClientBatch, place: Tensor) -> Tensor:
-        """Scores before each of some places of the histories, ``[clients, places, items]``.
-
-        Args:
-            features: float ``[items, columns]``, public.
-            counts: float ``[items]``.
-            own: the clients' histories.
-            place: int64 ``[clients, places]``.
-        """
-        return stack(
-            [self.scores(features, counts, own.until(column)) for column in place.unbind(1)], 1
-        )

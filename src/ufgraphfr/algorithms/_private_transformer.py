@@ -8,14 +8,14 @@ be the profile itself). What is trained are the few thousand weights of the bloc
 """
 
 import math
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
-from ufgraphfr.algorithms._server_adam import begun, stepped
+from ufgraphfr.algorithms._server_adam import FLAT, ServerAdam
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State
@@ -29,6 +29,17 @@ WANTED = 30.0
 Transformer is taken to be worth its share: beyond what could be measured, where it never was."""
 FIXED = "fixed."
 """Before the names of weights that are not trained, in the server's memory."""
+
+
+class PrivateAdam(ServerAdam):
+    """The server's steps, of which there are few."""
+
+    lr: float = Field(2e-3, gt=0)
+    """See `ServerAdam`."""
+    warmup: int = Field(5, ge=1)
+    """See `ServerAdam`."""
+    average: float = Field(0.9, ge=0, lt=1)
+    """See `ServerAdam`."""
 
 
 class PrivateTransformer(Spec):
@@ -57,13 +68,9 @@ class PrivateTransformer(Spec):
     """L, the recent items it sees."""
     training: SequenceTraining = SequenceTraining(dropout=0.1)
     """How devices train; each client's update is formed apart and counts once."""
-    lr: float = Field(2e-3, gt=0)
-    """Adam's learning rate on the server."""
-    warmup: int = Field(5, ge=1)
-    """Steps over which the learning rate grows to its value."""
-    betas: tuple[float, float] = (0.9, 0.98)
-    average: float = Field(0.9, ge=0, lt=1)
-    """Decay of the running mean of the weights, which is what is evaluated."""
+    adam: PrivateAdam = PrivateAdam()
+    """How the server steps."""
+    renamed: ClassVar[dict[str, str]] = FLAT
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -99,7 +106,7 @@ class PrivateTransformer(Spec):
         generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
         fixed, net = network.parted(network.init(generator), self.fixed)
         named = {FIXED + name: value for name, value in fixed.items()}
-        return {**named, **begun(net), "seed": torch.tensor([setting.seed])}
+        return {**named, **self.adam.begun(net), "seed": torch.tensor([setting.seed])}
 
     def informed(self, state: State, offset: Tensor) -> State:
         """The memory once popularity and graph are known: item vectors and biases from them.
@@ -120,7 +127,7 @@ class PrivateTransformer(Spec):
             return state | {f"{FIXED}item.weight": vectors, f"{FIXED}item.bias": bias}
         # they are laid out first
         rest = state["net"][vectors.numel() + bias.numel() :]
-        return state | begun(torch.cat((vectors.flatten(), bias, rest)))
+        return state | self.adam.begun(torch.cat((vectors.flatten(), bias, rest)))
 
     def shared(self, state: State, weights: Literal["net", "net.mean"]) -> State:
         """What devices train with, or rank with."""
@@ -145,11 +152,11 @@ class PrivateTransformer(Spec):
         nobody = torch.zeros(shard.catalogue, dtype=torch.bool, device=shard.items.device)
         features = nobody.new_zeros((shard.catalogue, 0), dtype=torch.float32)
         sample = None if sample is None else sample.to(nobody.device)
-        return Public(network, shared["net"], features, nobody, None, None, sample, fixed)
+        return Public(network, shared["net"], features, nobody, None, sample, fixed)
 
     def stepped(self, state: State, mean: Tensor) -> State:
         """The memory after a round, from the cohort's noised mean."""
-        return stepped(state, mean, self.lr, self.warmup, self.betas, self.average)
+        return self.adam.stepped(state, mean)
 
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
         """What follows each history, float ``[clients, items]``."""

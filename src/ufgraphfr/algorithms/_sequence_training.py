@@ -7,7 +7,6 @@ AISTATS 2017, and, for the server's optimiser, Reddi et al., "Adaptive federated
 orders of magnitude; so a device scales each coordinate as the server's Adam would.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,11 +32,6 @@ FARTHEST = 5.0
 """No weight moves by more than this times ``local_lr`` in a local step: a weight whose gradients
 the server has hardly seen (a late position) has next to no scale."""
 
-Outside = Callable[[Tensor, ClientBatch], Tensor]
-"""From stretches ``[clients, length]`` and histories to scores before each item, ``[outside,
-clients, length, items]``, zero before the first; of a sample of items, ``sample + 1`` columns, the
-item's own last."""
-
 
 @dataclass(frozen=True)
 class Public:
@@ -48,7 +42,6 @@ class Public:
         net: float ``[size]``, the shared weights that are trained.
         features: float ``[items, columns]``.
         absent: bool ``[items]``, items that nobody has.
-        outside: scores from elsewhere, or None.
         scale: float ``[size]``, of each weight's local steps.
         sample: int64 ``[sample]``, the items of this round's denominators, or None for all.
         fixed: the weights that are not trained, by name.
@@ -58,7 +51,6 @@ class Public:
     net: Tensor
     features: Tensor
     absent: Tensor
-    outside: Outside | None
     scale: Tensor | None = None
     sample: Tensor | None = None
     fixed: Params | None = None
@@ -142,7 +134,7 @@ class SequenceTraining(Spec):
     def _summed(self, public: Public, batch: "_Batch") -> tuple[Tensor, Tensor, Tensor]:
         """The gradient of the group's summed loss, without forming each client's."""
         weights = public.net.detach().requires_grad_()
-        places = _losses(public, weights, batch.targets, batch.text, batch.dropout, batch.outside)
+        places = _losses(public, weights, batch.targets, batch.text, batch.dropout)
         loss = places.sum(1) / batch.length
         total = places.sum() if self.weighting == "positions" else loss.sum()
         (gradient,) = torch.autograd.grad(total, weights)
@@ -161,10 +153,7 @@ class SequenceTraining(Spec):
             public.network.dim,
             self.dropout,
         )
-        outside = None
-        if public.outside is not None:
-            outside = public.outside(targets, shard)
-        return _Batch(targets, shard.text, masks, outside, (targets >= 0).sum(1).to(public.net))
+        return _Batch(targets, shard.text, masks, (targets >= 0).sum(1).to(public.net))
 
     def _stretch(self, shard: ClientBatch, key: Key, history: int) -> Tensor:
         """The part of each history to train on, int64 ``[clients, length]`` padded right."""
@@ -181,7 +170,6 @@ class _Batch:
     targets: Tensor
     text: Tensor
     dropout: Tensor | None
-    outside: Tensor | None
     length: Tensor
 
 
@@ -194,36 +182,24 @@ def _each(public: Public, weights: Tensor, batch: _Batch) -> tuple[Tensor, Tenso
         batch: what is trained on.
     """
 
-    def loss(
-        own: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None, outside: Tensor | None
-    ) -> Tensor:
-        return _losses(public, own, targets, text, dropout, outside).sum()
+    def loss(own: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None) -> Tensor:
+        return _losses(public, own, targets, text, dropout).sum()
 
     # a client's loss depends on its own row alone; `torch.func.grad` would import a compiler
     own = weights.expand(len(batch.targets), -1).detach().requires_grad_()
-    along = (0, 0, 0, _second(batch.dropout), _second(batch.outside))
-    total = vmap(loss, in_dims=along)(own, batch.targets, batch.text, batch.dropout, batch.outside)
+    along = (0, 0, 0, None if batch.dropout is None else 1)
+    total = vmap(loss, in_dims=along)(own, batch.targets, batch.text, batch.dropout)
     mean = total / batch.length
     (gradient,) = torch.autograd.grad(mean.sum(), own)
     return gradient, mean.detach()
 
 
 def _losses(
-    public: Public,
-    weights: Tensor,
-    targets: Tensor,
-    text: Tensor,
-    dropout: Tensor | None,
-    outside: Tensor | None,
+    public: Public, weights: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None
 ) -> Tensor:
     """Each place's loss, see `cross_entropy` and `sampled_cross_entropy`."""
-    own = targets, text, dropout, outside, public.absent
+    own = targets, text, dropout, public.absent
     if public.sample is None:
         return cross_entropy(public.network, public.params(weights), *own)
     params = public.params(weights, rows_needed(targets, public.sample))
     return sampled_cross_entropy(public.network, params, *own, public.sample)
-
-
-def _second(value: Tensor | None) -> int | None:
-    """The axis of the clients."""
-    return None if value is None else 1

@@ -4,7 +4,7 @@ A client's nearness sums are added up in a public hash of the columns into ``buc
 have a fixed size, linear in the items, and do not show which pairs a client has once they are
 added to those of others. The server reads each item's ``neighbors`` strongest links out of them and
 forgets the sums; there is no ridge operator, its scores are 0, and the smooth part is that of the
-links. Training leaves the own contribution out where a link is stored.
+links.
 
 What is not offered: a contribution alone shows its owner's items (a row that is not zero), as a
 dense one does, so sums must be formed where nobody looks at single ones. It is dense on the wire,
@@ -17,14 +17,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms._graph_spec import GraphSpec, Operator
+from ufgraphfr.algorithms._graph_spec import GraphSpec
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops import links
 from ufgraphfr.ops.item_graph import largest, nearness, spectral
-from ufgraphfr.ops.leave_own_out import before_each, own_links, past_sums, past_weights
 from ufgraphfr.ops.recency import propagate, recency
-from ufgraphfr.ops.sampled_own_out import at_next, same_item, sampled_smooth
 
 SPARSE_SUMS = ("graph.counts", "graph.sketch")
 
@@ -108,47 +106,6 @@ class SparseGraph:
         smooth = propagate(*own, recency(inputs.ptr, spec.smooth_decay), into) @ out
         return torch.stack((torch.zeros_like(near), near, smooth))
 
-    def training_scores(
-        self, shared: dict[str, Tensor], stretch: Tensor, operators: tuple[Operator, ...]
-    ) -> Tensor:
-        """See `ItemGraph.training_scores`."""
-        spec, operator = self.spec, (shared["graph.index"], shared["graph.near"])
-        seen, items = stretch[:, :-1], stretch.clamp(min=0)
-        near = links.past_links(seen, *operator, spec.decay, None)
-        lost = past_weights(seen, spec.decay, near) @ self._own(shared, stretch, items)[:, :-1]
-        near.scatter_add_(2, items[:, None, :].expand(-1, seen.shape[1], -1), -lost)
-        into, out = smooth_factors(shared, spec.power)
-        smooth = past_sums(seen, into, spec.smooth_decay) @ out
-        return _chosen(operators, near, smooth)
-
-    def sampled_scores(
-        self,
-        shared: dict[str, Tensor],
-        stretch: Tensor,
-        sample: Tensor,
-        operators: tuple[Operator, ...],
-    ) -> Tensor:
-        """Scores of a sample of items and of each next item, see `Outside`."""
-        spec, operator = self.spec, (shared["graph.index"], shared["graph.near"])
-        seen, following = stretch[:, :-1], stretch[:, 1:].clamp(min=0)
-        past = past_weights(seen, spec.decay, operator[1])
-        own = self._own(shared, stretch, stretch.clamp(min=0))[:, :-1]
-        others = links.past_links(seen, *operator, spec.decay, sample)
-        others -= past @ (own @ same_item(stretch, sample, others))
-        next_ = links.links_between(*operator, seen.clamp(min=0), following) - own[:, :, 1:]
-        near = torch.cat((others, at_next(past, next_)), -1)
-        smooth = sampled_smooth(
-            stretch, sample, *smooth_factors(shared, spec.power), spec.smooth_decay
-        )
-        return _chosen(operators, near, smooth)
-
-    def _own(self, shared: dict[str, Tensor], stretch: Tensor, items: Tensor) -> Tensor:
-        """What a client added to the links that are stored, ``[clients, from, to]``."""
-        weights = self.spec.weights.to(stretch.device) / self.spec.levels
-        own = own_links(stretch, shared["graph.counts"], self.spec.shrink, weights)
-        stored = links.links_between(shared["graph.index"], shared["graph.near"], items, items)
-        return own * (stored > 0)
-
     def item_vectors(self, state: State, dim: int, generator: torch.Generator) -> Tensor:
         """Item vectors ``[items, dim]`` whose products approximate nearness, of unit variance."""
         total = state["graph.counts"]
@@ -169,9 +126,3 @@ def narrow(counts: Tensor, bound: int) -> Tensor:
     """The same whole numbers, at most ``bound``, in the fewest bytes."""
     kinds = (torch.uint8, torch.int16, torch.int32, torch.int64)
     return counts.to(next(kind for kind in kinds if bound <= torch.iinfo(kind).max))
-
-
-def _chosen(operators: tuple[Operator, ...], near: Tensor, smooth: Tensor) -> Tensor:
-    """Some operators' scores before each item; there is no ridge operator."""
-    known = {"ridge": torch.zeros_like(near), "near": near, "smooth": smooth}
-    return before_each(torch.stack([known[name] for name in operators]))

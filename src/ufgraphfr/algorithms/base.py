@@ -31,8 +31,6 @@ class Setting:
         seed: of the initial weights, known to server and clients.
         features: float ``[items, columns]``, what is publicly known of each item, or None.
         item_text: float ``[items, width]``, the embedded titles, for models that ask for them.
-        profiles: float ``[profiles, text_width]``, the embedded sentences of all profiles that
-            anybody could have, likewise; None where they cannot be enumerated.
     """
 
     items: int
@@ -41,7 +39,6 @@ class Setting:
     seed: int
     features: Tensor | None = None
     item_text: Tensor | None = None
-    profiles: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -151,11 +148,6 @@ class Algorithm(Spec, ABC):
     @property
     def asks_for_item_text(self) -> bool:
         """Whether `Setting.item_text` is needed; embedding all titles takes a while."""
-        return False
-
-    @property
-    def asks_for_profiles(self) -> bool:
-        """Whether `Setting.profiles` is needed."""
         return False
 
     def apart(self) -> "Algorithm":

@@ -2,27 +2,23 @@
 
 In the first rounds every client contributes to the item graph (`_item_graph`). The server takes the
 Transformer's first item vectors from the graph's spectrum. After that each round asks a cohort to
-train the Transformer on its own sequences, on top of what the graph of everybody else says of each
-next item; token 0 of a sequence is the user's embedded profile. The server steps with Adam on the
-cohort's mean change and evaluates a running mean of the weights. A device scores with both graph
-operators, the Transformer and a head of its own on public item features (`_local_head`), each
-standardised over the catalogue, and adds them with weights that validation picked.
+train the Transformer on its own sequences; token 0 of a sequence is the user's embedded profile.
+The server steps with Adam on the cohort's mean change and evaluates a running mean of the weights.
+A device scores with the graph's operators, the Transformer and a head of its own on public item
+features (`_local_head`), each standardised over the catalogue, and adds them with weights that
+validation picked.
 """
 
 from dataclasses import replace
-from functools import partial
 from typing import final
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms._beneath import beneath
 from ufgraphfr.algorithms._former_spec import FormerSpec
-from ufgraphfr.algorithms._graph_spec import OPERATORS
 from ufgraphfr.algorithms._newcomers import SUM
 from ufgraphfr.algorithms._projection import projection_of
 from ufgraphfr.algorithms._sequence_training import Public
-from ufgraphfr.algorithms._server_adam import begun, local_scale, stepped
 from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.arrays.low_rank import Matrix
 from ufgraphfr.core.keys import Key, Purpose
@@ -54,7 +50,7 @@ class UFGraphFormer(FormerSpec):
             generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
             width = projection.shape[1]
             net = self.network(setting.items, width, features.shape[1]).init(generator)
-            state |= {**begun(net), "seed": torch.tensor([setting.seed])}
+            state |= {**self.adam.begun(net), "seed": torch.tensor([setting.seed])}
         return state
 
     def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
@@ -65,15 +61,19 @@ class UFGraphFormer(FormerSpec):
         """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
         if self.asks_all_clients(round_number) or not self.transformer:
             return Task(round_number, clients, {}, {})
-        lasting = self._lasting(state, operators=bool(self.under_training))
+        lasting = {name: state[name] for name in ("features", "projection")}
+        if self.graph is not False:
+            # all that training needs of the graph is which items nobody has
+            lasting[COUNTS] = state[COUNTS]
         shared = {"net": state["net"], **lasting}
         if self.training.local_steps > 1:
-            shared["net.scale"] = local_scale(state, self.betas)
+            shared["net.scale"] = self.adam.local_scale(state)
         return Task(round_number, clients, shared, {}, frozenset(lasting))
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.evaluated`: all that a device needs to rank."""
-        shared = {"blend": state["blend"], **self._lasting(state)}
+        graph = {name: value for name, value in state.items() if name.startswith("graph.")}
+        shared = {name: state[name] for name in ("blend", "features", "projection")} | graph
         if self.transformer:
             shared["net"] = state["net.mean"]
         if self.new_items is not None:
@@ -81,16 +81,6 @@ class UFGraphFormer(FormerSpec):
         if self.for_newcomers:
             shared[SUM] = state[SUM]
         return Task(round_number, clients, shared, {})
-
-    def _lasting(self, state: State, operators: bool = True) -> dict[str, Tensor]:
-        """What devices keep once they have it: public features, and the graph.
-
-        Without its ``operators``, what is left of it is which items nobody has.
-        """
-        graph = {name: value for name, value in state.items() if name.startswith("graph.")}
-        if not operators:
-            graph = {name: value for name, value in graph.items() if name == COUNTS}
-        return {"features": state["features"], "projection": state["projection"], **graph}
 
     def local(
         self, task: Task, shard: ClientBatch, private: Private, key: Key
@@ -110,15 +100,13 @@ class UFGraphFormer(FormerSpec):
 
     def _public(self, shared: dict[str, Tensor], sample: Tensor | None = None) -> Public:
         """What a device trains with."""
-        features, graph = shared["features"], self.graph
+        features = shared["features"]
         absent = torch.zeros(len(features), dtype=torch.bool, device=features.device)
-        sample, outside = None if sample is None else sample.to(features.device), None
-        if graph is not False:
+        if self.graph is not False:
             absent = shared[COUNTS] == 0
-            below = self.under_training
-            outside = beneath(graph, shared, below, sample) if below else None
-        own = shared["net"], features, absent, outside
-        return Public(self._sent(shared), *own, shared.get("net.scale"), sample)
+        sample = None if sample is None else sample.to(features.device)
+        own = shared["net"], features, absent, shared.get("net.scale"), sample
+        return Public(self._sent(shared), *own)
 
     def _sent(self, shared: dict[str, Tensor]) -> Transformer:
         """The shapes of the weights in a task."""
@@ -178,7 +166,7 @@ class UFGraphFormer(FormerSpec):
         if "gradient" not in sums:
             return state
         mean = sums["gradient"] / sums["count"].clamp(min=1)
-        return stepped(state, mean, self.lr, self.warmup, self.betas, self.average)
+        return self.adam.stepped(state, mean)
 
     def _begun(self, state: State) -> State:
         """The Transformer's first weights, once there is a graph."""
@@ -186,7 +174,7 @@ class UFGraphFormer(FormerSpec):
             return state
         generator = Key(int(state["seed"]), purpose=Purpose.INIT, part=4).generator()
         vectors = self.graph.item_vectors(state, self.dim, generator)
-        return state | begun(with_item_vectors(state["net"], vectors))
+        return state | self.adam.begun(with_item_vectors(state["net"], vectors))
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.parts`: each part's scores, standardised for each user."""
@@ -197,63 +185,24 @@ class UFGraphFormer(FormerSpec):
                 head = self.head.scores(shared["features"], shared[COUNTS], inputs)
                 scores.append(standardised(head))
         if self.transformer:
-            recent, length = inputs.last(self.history)
-            own = recent[:, : int(length.max())], inputs.text, length
-            scores.append(standardised(self._next_item(shared, *own, scores)))
+            scores.append(standardised(self._next_item(shared, inputs)))
         parts = torch.stack(scores)
         return self.for_newcomers.among(parts, shared, inputs) if self.for_newcomers else parts
 
-    def _next_item(
-        self,
-        shared: dict[str, Tensor],
-        recent: Tensor,
-        text: Tensor,
-        place: Tensor,
-        graph: list[Tensor],
-    ) -> Tensor:
-        """The Transformer's scores after ``place`` items of a stretch, on top of the graph's.
-
-        ``graph`` begins with each operator's scores.
-        """
+    def _next_item(self, shared: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
+        """The Transformer's scores after each history, float ``[clients, items]``."""
         public = self._public(shared)
-        params = public.network.unpack(public.net, public.features)
-        states = public.network.states(params, recent, text @ shared["projection"])
-        clients = torch.arange(len(text), device=place.device).view(-1, *[1] * (place.dim() - 1))
-        logits = public.network.logits(params, states[clients, place])
-        if public.outside is None:
-            return logits
-        below = torch.stack([graph[OPERATORS.index(name)] for name in self.under_training])
-        return public.network.with_outside(params, logits, below)
+        params = public.params(public.net)
+        recent, length = inputs.last(self.history)
+        text = inputs.text @ shared["projection"]
+        states = public.network.states(params, recent[:, : int(length.max())], text)
+        clients = torch.arange(len(inputs), device=length.device)
+        return public.network.logits(params, states[clients, length])
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         parts, shared = self.parts(task, inputs, private), task.shared
-        if self.personal is False:
-            scores = torch.einsum("p,pci->ci", shared["blend"], parts)
-        else:
-            before = partial(self._before, shared)
-            weights = self.personal.weights(before, shared["blend"], inputs)
-            scores = torch.einsum("cp,pci->ci", weights, parts)
+        scores = torch.einsum("p,pci->ci", shared["blend"], parts)
         if self.new_items is None:
             return scores
         return self.new_items.filled(scores, shared["public"], shared[COUNTS])
-
-    def _before(self, shared: dict[str, Tensor], own: ClientBatch, place: Tensor) -> Tensor:
-        """The parts' scores before some training items, see `Before`."""
-        stretch, length = own.last(self.history + 1)
-        here = place - (own.counts - length)[:, None]
-        clients, scores = torch.arange(len(own), device=place.device)[:, None], list[Tensor]()
-        if self.graph is not False:
-            scores += beneath(self.graph, shared, OPERATORS, None)(stretch, own)[
-                :, clients, here.clamp(min=0)
-            ]
-            if self.head is not False:
-                head = self.head.before(shared["features"], shared[COUNTS], own, place)
-                scores.append(standardised(head))
-        if self.transformer:
-            seen = stretch[:, :-1], own.text, here.clamp(min=0)
-            scores.append(standardised(self._next_item(shared, *seen, scores)))
-        if self.for_newcomers:
-            # who has items enough to fit weights to is none
-            scores.append(torch.zeros_like(scores[0]))
-        return torch.stack(scores)

@@ -110,7 +110,7 @@ class CentralTransformer(Baseline):
             )
             own = weights.detach().requires_grad_()
             params = network.unpack(own)
-            losses = cross_entropy(network, params, targets, clients.text, masks, None, absent)
+            losses = cross_entropy(network, params, targets, clients.text, masks, absent)
             total += torch.autograd.grad(losses.sum(), own)[0]
             places += int((targets >= 0).sum())
         return total / places

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -70,6 +71,8 @@ def main() -> None:
     """The console script."""
     logging.basicConfig(format="%(message)s", handlers=[StandardError()])
     logging.getLogger("ufgraphfr").setLevel(logging.INFO)
+    # Python hides these from people by default: keys of the release before
+    warnings.filterwarnings("default", category=DeprecationWarning, module="ufgraphfr")
     # a dotted kind may lie in the current folder, as with `python -m`
     sys.path.append(os.getcwd())
     try:

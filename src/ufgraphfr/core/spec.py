@@ -9,10 +9,11 @@ outside this package.
 import importlib
 import inspect
 import pkgutil
+import warnings
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ufgraphfr.core.errors import InputError, nearest
 
@@ -23,6 +24,26 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: ClassVar[str] = ""
+    renamed: ClassVar[dict[str, str]] = {}
+    """Keys of the release before, and what they are called now: ``key``, or ``table.key`` for one
+    that has moved into a table. They are still read, with a `DeprecationWarning`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename(cls, values: Any) -> Any:
+        # a table may be switched off by false, and a default is a Spec already
+        if not isinstance(values, dict) or not cls.renamed.keys() & values.keys():
+            return values
+        kept = {key: value for key, value in values.items() if key not in cls.renamed}
+        for old in values.keys() & cls.renamed.keys():
+            new = cls.renamed[old]
+            table, _, key = new.rpartition(".")
+            given = kept.get(table, {}) if table else kept
+            if not isinstance(given, dict) or key in given:
+                raise ValueError(f"{old} is called {new} now, which is given too: drop {old}")
+            kept |= {table: {**given, key: values[old]}} if table else {key: values[old]}
+            warnings.warn(f"{old} is called {new} now", DeprecationWarning, stacklevel=1)
+        return kept
 
 
 S = TypeVar("S", bound=Spec)
@@ -40,7 +61,7 @@ def parse(spec: type[S], values: dict[str, Any], where: str) -> S:
         InputError: an unknown key (with the nearest valid one) or a value out of its range.
     """
     for key in values:
-        if key not in spec.model_fields:
+        if key not in spec.model_fields and key not in spec.renamed:
             raise InputError(f"{where} has no key '{key}': {nearest(key, spec.model_fields)}")
     try:
         return spec.model_validate(values)

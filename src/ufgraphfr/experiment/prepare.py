@@ -11,9 +11,7 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Cleaning, Dataset
 from ufgraphfr.data.features import item_features
-from ufgraphfr.data.profiles import every_profile
 from ufgraphfr.data.split import Split, global_time, leave_one_out
-from ufgraphfr.data.templates import person
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
 from ufgraphfr.text import embed
 
@@ -64,7 +62,6 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
             item_text=item_text(
                 experiment, len(dataset.users), dataset.titles, dataset.features.get("genre")
             ),
-            profiles=_profiles(experiment, dataset),
         ),
     )
 
@@ -85,16 +82,6 @@ def item_text(
         for title, own in zip(titles, genres or ((),) * len(titles), strict=True)
     ]
     return torch.from_numpy(embed(experiment.encoder, texts))
-
-
-def _profiles(experiment: Experiment, dataset: Dataset) -> torch.Tensor | None:
-    """The embedded sentences of all profiles, where the model asks for them."""
-    model = experiment.model
-    if not isinstance(model, Algorithm) or not model.asks_for_profiles:
-        return None
-    space = every_profile(dataset)
-    texts = [person(profile) for profile in space or ()]
-    return torch.from_numpy(embed(experiment.encoder, texts)) if texts else None
 
 
 def _split(dataset: Dataset, protocol: ProtocolSpec) -> Split:

@@ -14,7 +14,6 @@ def cross_entropy(
     targets: Tensor,
     text: Tensor,
     dropout: Tensor | None,
-    outside: Tensor | None,
     absent: Tensor,
 ) -> Tensor:
     """Each place's cross-entropy over the catalogue.
@@ -25,17 +24,13 @@ def cross_entropy(
         targets: int64 ``[..., length]``, a stretch of a history, -1 after its end.
         text: float ``[..., text_width]``.
         dropout: masks, see `Transformer.states`.
-        outside: float ``[outside, ..., length, items]``, scores from elsewhere, or None.
         absent: bool ``[items]``, items that are not on offer.
 
     Returns:
         float ``[..., length]``, zero after the end.
     """
     states = network.states(params, targets[..., :-1], text, dropout)
-    logits = network.logits(params, states)
-    if outside is not None:
-        logits = network.with_outside(params, logits, outside)
-    chances = logits.masked_fill(absent, _NEVER).log_softmax(-1)
+    chances = network.logits(params, states).masked_fill(absent, _NEVER).log_softmax(-1)
     # by hand: under `torch.func.vmap` the library's own loss imports a compiler, 60 MB
     losses = -chances.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
     return losses.masked_fill(targets < 0, 0.0)

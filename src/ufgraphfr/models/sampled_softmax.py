@@ -30,7 +30,6 @@ def sampled_cross_entropy(
     targets: Tensor,
     text: Tensor,
     dropout: Tensor | None,
-    outside: Tensor | None,
     absent: Tensor,
     sample: Tensor,
 ) -> Tensor:
@@ -42,8 +41,6 @@ def sampled_cross_entropy(
         targets: int64 ``[..., length]``, a stretch of a history, -1 after its end.
         text: float ``[..., text_width]``.
         dropout: masks, see `Transformer.states`.
-        outside: float ``[outside, ..., length, sample + 1]``, scores from elsewhere of the sampled
-            items and, last, of the target; or None.
         absent: bool ``[items]``, items that are not on offer.
         sample: int64 ``[sample]``, distinct items, uniformly drawn, for everybody the same.
 
@@ -56,14 +53,11 @@ def sampled_cross_entropy(
     bias, others_bias = params["item.bias"].split((targets.numel(), len(sample)))
     target = (states * own.view(states.shape)).sum(-1) + bias.view(targets.shape)
     others = states @ drawn.T + others_bias
-    logits = torch.cat((others, target[..., None]), -1)
-    if outside is not None:
-        logits = network.with_outside(params, logits, outside)
-    others, target = logits[..., :-1], logits[..., -1:]
     # the target counts once, as itself
     hit = targets[..., None] == sample
     left = (len(sample) - hit.sum(-1, keepdim=True)).clamp(min=1)
     others = others + ((network.items - 1) / left).log()
     others = others.masked_fill(hit | absent[sample], _NEVER)
-    total = torch.logsumexp(torch.cat((target, others), -1), -1)
-    return (total - target[..., 0]).masked_fill(targets < 0, 0.0)
+    total = torch.logsumexp(torch.cat((target[..., None], others), -1), -1)
+    losses: Tensor = total - target
+    return losses.masked_fill(targets < 0, 0.0)

@@ -4,7 +4,7 @@ Kang and McAuley, "Self-attentive sequential recommendation", ICDM 2018, with pr
 and a full-softmax output (Klenitskiy and Vasilev, RecSys 2023). Token 0 is the user's embedded
 profile, so a user without history is served too; the state after a token scores every item. An
 item's vector is its own plus a linear map of what is publicly known of it, so that a new item has
-one too. Scores from elsewhere (an item graph) can be added with weights of their own.
+one too.
 
 All functions take any leading batch axes; `torch.func.vmap` over weights gives each client its own.
 """
@@ -22,7 +22,6 @@ from ufgraphfr.core.arrays.low_rank import Matrix
 Params = dict[str, Tensor]
 
 INIT_STD = 0.02
-LIFT = 10.0
 
 
 def check_heads(heads: int, dim: int) -> None:
@@ -49,7 +48,6 @@ class Transformer:
         history: L, items seen.
         text: whether token 0 carries the profile; otherwise it is the same for all.
         columns: of the public item features; 0 for none.
-        outside: how many scores from elsewhere are added.
     """
 
     items: int
@@ -61,7 +59,6 @@ class Transformer:
     history: int
     text: bool
     columns: int = 0
-    outside: int = 0
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -77,8 +74,6 @@ class Transformer:
             shapes["joint.weight"] = (self.text_width, dim)
         if self.columns:
             shapes["item.map"] = (self.columns, dim)
-        if self.outside:
-            shapes["outside.lift"] = (self.outside,)
         for block in range(self.blocks):
             shapes |= {
                 f"{block}.attention.gain": (dim,),
@@ -227,15 +222,6 @@ class Transformer:
     def logits(self, params: Params, states: Tensor) -> Tensor:
         """Scores of every item, float ``[..., items]``."""
         return states @ params["item.weight"].T + params["item.bias"]
-
-    def with_outside(self, params: Params, logits: Tensor, outside: Tensor) -> Tensor:
-        """The scores with those from elsewhere, ``[outside, ..., items]``, added.
-
-        Their weights begin at 1 / ``outside`` and learn `LIFT` times as fast as the others.
-        """
-        weights = 1 / self.outside + LIFT * params["outside.lift"]
-        total: Tensor = torch.tensordot(weights, outside, dims=1)
-        return logits + total
 
 
 def with_item_vectors(weights: Tensor, vectors: Tensor) -> Tensor:

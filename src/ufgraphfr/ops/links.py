@@ -67,47 +67,6 @@ def matrix(index: Tensor, value: Tensor, diagonal: Tensor) -> Tensor:
     return torch.sparse_coo_tensor(places, entries, size, check_invariants=True).coalesce()
 
 
-def links_between(index: Tensor, value: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The values from each client's ``rows`` to its ``columns``, ``[clients, from, to]``.
-
-    Args:
-        index: of the operator.
-        value: likewise.
-        rows: int64 ``[clients, from]``.
-        columns: int64 ``[clients, to]``.
-    """
-    wanted = columns.int()[:, None, :].expand(-1, rows.shape[1], -1).contiguous()
-    stored = index[rows]
-    place = torch.searchsorted(stored, wanted).clamp(max=index.shape[1] - 1)
-    return value[rows].gather(2, place) * (stored.gather(2, place) == wanted)
-
-
-def past_links(
-    seen: Tensor, index: Tensor, value: Tensor, decay: float, sample: Tensor | None
-) -> Tensor:
-    """Scores after each item by the operator as it is, ``[clients, length, width]``.
-
-    Args:
-        seen: int64 ``[clients, length]``, a stretch of each history, -1 after its end.
-        index: of the operator.
-        value: likewise.
-        decay: weight of a history item relative to the next one.
-        sample: int64 ``[width]``, the items that are scored; None for all.
-    """
-    items = len(index)
-    width = items if sample is None else len(sample)
-    # what is not scored is added to a column that is dropped
-    column = torch.full((items,), width, device=seen.device)
-    column[slice(None) if sample is None else sample] = torch.arange(width, device=seen.device)
-    sums = value.new_empty(*seen.shape, width)
-    total = value.new_zeros(len(seen), width + 1)
-    for place in range(seen.shape[1]):
-        item = seen[:, place].clamp(min=0)
-        total.mul_(decay).scatter_add_(1, column[index[item].long()], value[item])
-        sums[:, place] = total[:, :-1]
-    return sums
-
-
 def propagate_links(
     ptr: Tensor, items: Tensor, weights: Tensor, index: Tensor, value: Tensor
 ) -> Tensor:

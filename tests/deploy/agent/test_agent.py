@@ -126,7 +126,7 @@ def large(federation, number=2, left_out=False):
 @pytest.fixture
 def remembering(tmp_path, monkeypatch):
     monkeypatch.setattr("ufgraphfr.deploy.wire.payload.LEAST_KEPT", 0)
-    values = toy_values(algorithm={"residual": False})
+    values = toy_values()
     return federate(tmp_path / "remembering", values)
 
 

@@ -30,7 +30,7 @@ def test_every_setting_is_in_the_digest(federation):
         replace(agreement, catalogue="0" * 64),
         replace(agreement, nodes=(Node("node-1", 0, 30),)),
         replace(agreement, experiment=build(toy_values(federation={"rounds": 5}))),
-        replace(agreement, experiment=build(toy_values(algorithm={"lr": 0.5}))),
+        replace(agreement, experiment=build(toy_values(algorithm={"adam": {"lr": 0.5}}))),
     ]
     assert len({agreement.digest, *(other.digest for other in others)}) == len(others) + 1
 

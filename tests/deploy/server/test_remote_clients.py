@@ -38,7 +38,7 @@ def any_network(tmp_path_factory, request):
 def second_round(tmp_path_factory, federation):
     """A run's second round, asked again and again; the agents give the same replies each time."""
     # the graph of round 1 is left empty: nothing may be learnt on top of it
-    values = toy_values(algorithm={"residual": False}, federation=federation)
+    values = toy_values(federation=federation)
     federation = federate(tmp_path_factory.mktemp("d") / "deployment", values)
     post = HerePost(federation.agents())
     people = federation.people(post, HALF)

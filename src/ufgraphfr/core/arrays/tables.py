@@ -90,35 +90,6 @@ class DenseTables:
 
 
 @dataclass(frozen=True)
-class MixedTables:
-    """Mixtures of a few tables, ``[tables, height, dim]``, by weights ``[clients, tables]``."""
-
-    tables: Tensor
-    weights: Tensor
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Clients, height, dim."""
-        return (len(self.weights), self.tables.shape[1], self.tables.shape[2])
-
-    def gather(self, ptr: Tensor, index: Tensor) -> Tensor:
-        """See `Tables.gather`."""
-        weights = self.weights[owners(ptr, len(index))]
-        rows = torch.zeros(len(index), self.tables.shape[2]).to(self.tables)
-        for table, weight in zip(self.tables, weights.T, strict=True):
-            rows += table.index_select(0, index) * weight[:, None]
-        return rows
-
-    def dense(self) -> Tensor:
-        """See `Tables.dense`."""
-        return torch.einsum("ck,khd->chd", self.weights, self.tables)
-
-    def select(self, places: Tensor) -> "MixedTables":
-        """See `Tables.select`."""
-        return MixedTables(self.tables, self.weights[places])
-
-
-@dataclass(frozen=True)
 class GraphTables:
     """A shared table plus a weighted sum of neighbors' sparse changes, one sum for each client.
 
