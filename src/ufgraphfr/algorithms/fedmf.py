@@ -41,19 +41,13 @@ class FedMF(Pointwise):
         """See `Algorithm.init_private`."""
         return {"user": self.init_user(setting, shard)}
 
-    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`."""
-        tables = SharedTable(state["items"], len(clients))
-        return Task(round_number, clients, {}, {"items": tables})
-
     def local(
         self, task: Task, shard: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         params = {"user": private["user"].clone()}
-        change, loss = self.train(
-            params, task.tables("items"), shard, key, self._forward, self._descend
-        )
+        tables = SharedTable(task.shared["items"], len(shard))
+        change, loss = self.train(params, tables, shard, key, self._forward, self._descend)
         return Update({"items": change}, loss), params
 
     def _forward(self, rows: Touched, epoch: int) -> Forward:
@@ -68,4 +62,4 @@ class FedMF(Pointwise):
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        return (task.tables("items").dense() @ private["user"][..., None]).squeeze(-1)
+        return (task.shared["items"] @ private["user"][..., None]).squeeze(-1)

@@ -54,10 +54,6 @@ class FedRecon(Algorithm):
         """See `Algorithm.init_server`."""
         return {"items": initial_table(setting, self.dim, self.init_std)}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
-        """See `Algorithm.init_private`; nothing is kept between rounds."""
-        return {}
-
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
         tables = SharedTable(state["items"], len(clients))

@@ -94,7 +94,7 @@ class GPFedRec(NeuralClient):
         }
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`.
+        """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; the global one stands for
         it.

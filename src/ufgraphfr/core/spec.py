@@ -85,7 +85,7 @@ class Registry(Generic[S]):
         """The kinds this package ships, sorted; nothing is imported to list them."""
         path = importlib.import_module(self.package).__path__
         names = (m.name for m in pkgutil.iter_modules(path) if not m.ispkg)
-        skipped = {"base", "registry"}
+        skipped = {"base", "capabilities"}
         return tuple(sorted(n.replace("_", "-") for n in names if n not in skipped and n[0] != "_"))
 
     def find(self, kind: str) -> type[S]:
