@@ -27,7 +27,7 @@ class Federation:
     """Clients and server of one algorithm."""
 
     def __init__(self, algorithm, clients=None):
-        split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load())
+        split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load().interactions)
         shard = build(split, torch.eye(USERS))
         setting = Setting(40, USERS, USERS, seed=1)
         self.algorithm = algorithm

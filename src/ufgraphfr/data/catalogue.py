@@ -2,33 +2,35 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.data.features import columns
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What everybody in a federation knows of the items.
+    """What everybody knows of the items.
 
     Attributes:
-        items: their names; place i is item number i.
-        titles: one for each item.
-        features: by name, the values of each item.
+        items: their names in the files, ``items[i]``.
+        titles: one for each item (its name if it has none).
+        features: the values of each item by feature, e.g. ``{"genre": (("Drama",), ...)}``.
+
+    Raises:
+        ValueError: the fields differ in length.
     """
 
     items: tuple[str, ...]
     titles: tuple[str, ...]
-    features: dict[str, tuple[tuple[str, ...], ...]]
+    features: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
 
-    def matrix(self) -> Tensor:
-        """The features as numbers, float ``[items, columns]``; see `data.features.columns`."""
-        return columns(len(self.items), self.features)
+    def __post_init__(self) -> None:
+        """Checks the lengths."""
+        for name, values in {"titles": self.titles, **self.features}.items():
+            if len(values) != len(self.items):
+                raise ValueError(f"{len(values)} {name} for {len(self.items)}")
 
     @property
     def digest(self) -> str:
