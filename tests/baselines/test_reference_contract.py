@@ -19,7 +19,7 @@ PERSONAL = sorted(set(BASELINES.kinds) - {"popularity", "position-popularity"})
 def checkerboard() -> Split:
     """Users like all items of their own colour, in random order."""
     source = Synthetic(users=80, items=48, groups=4, interactions=12, noise=0.0)
-    return leave_one_out(source.load())
+    return leave_one_out(source.load().interactions)
 
 
 def all_users(split: Split) -> ClientBatch:

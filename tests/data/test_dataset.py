@@ -1,6 +1,7 @@
 """Numbering and cleaning; the digest of the interactions."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.dataset import Card, Cleaning, Dataset, number
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.dataset import Card, Dataset, Users
+from ufgraphfr.data.interactions import Cleaning, Interactions, number
 
 
 def numbered(pairs, stamps=None):
@@ -22,15 +25,14 @@ def dataset(user, item, users, items, timestamp=None, **parts):
         "profiles": tuple({} for _ in users),
         "texts": tuple("A user." for _ in users),
         "titles": tuple(items),
-    }
+        "features": {},
+    } | parts
+    user, item = np.array(user, np.int64), np.array(item, np.int64)
     return Dataset(
         Card("toy", "Toy"),
-        np.array(user, np.int64),
-        np.array(item, np.int64),
-        timestamp,
-        users,
-        items,
-        **(facts | parts),
+        Interactions(user, item, timestamp, len(users), len(items)),
+        Users(users, facts["profiles"], facts["texts"]),
+        Catalogue(items, facts["titles"], facts["features"]),
     )
 
 
@@ -84,6 +86,11 @@ def test_parts_must_fit_together():
         dataset([0], [1], ("a",), ("x",))
     with pytest.raises(ValueError, match="2 texts for 1"):
         dataset([0], [0], ("a",), ("x",), texts=("A user.", "A user."))
+    with pytest.raises(ValueError, match="0 genre for 1"):
+        dataset([0], [0], ("a",), ("x",), features={"genre": ()})
+    data = dataset([0], [0], ("a",), ("x",))
+    with pytest.raises(ValueError, match="2 names for 1 users"):
+        replace(data, users=Users(("a", "b"), ({}, {}), ("", "")))
 
 
 def test_digest_is_of_names_in_order():

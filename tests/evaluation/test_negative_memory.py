@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch, Negatives, build
-from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
@@ -23,16 +23,12 @@ USERS, ITEMS, EACH, ROUNDS = 600, 400, 40, 100
 def dense() -> Split:
     """Users with 40 of 400 items each, somewhat denser than MovieLens-100K."""
     rng = np.random.default_rng(0)
-    data = Dataset(
-        card=Card(name="made", title="Made up"),
+    data = Interactions(
         user=np.repeat(np.arange(USERS), EACH),
         item=np.concatenate([rng.permutation(ITEMS)[:EACH] for _ in range(USERS)]),
         timestamp=None,
-        users=tuple(map(str, range(USERS))),
-        items=tuple(map(str, range(ITEMS))),
-        profiles=({},) * USERS,
-        texts=("",) * USERS,
-        titles=tuple(map(str, range(ITEMS))),
+        n_users=USERS,
+        n_items=ITEMS,
     )
     return leave_one_out(data)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.data.client_batches import ClientBatch, build
-from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.split import Part, Split, global_time
 from ufgraphfr.evaluation.protocol import Score, evaluate, inputs, scored
 
@@ -166,16 +166,12 @@ def dates() -> Split:
     rng = np.random.default_rng(2)
     counts = rng.integers(5, 21, 60)
     begin = np.repeat(rng.integers(0, 800, 60), counts)
-    data = Dataset(
-        card=Card(name="made", title="Made up"),
+    data = Interactions(
         user=np.repeat(np.arange(60), counts),
         item=np.concatenate([rng.permutation(150)[:count] for count in counts]),
         timestamp=begin + rng.integers(0, 400, counts.sum()),
-        users=tuple(map(str, range(60))),
-        items=tuple(map(str, range(150))),
-        profiles=({},) * 60,
-        texts=("",) * 60,
-        titles=tuple(map(str, range(150))),
+        n_users=60,
+        n_items=150,
     )
     return global_time(data, 0.5, 0.7)
 

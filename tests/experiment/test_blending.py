@@ -20,8 +20,9 @@ def test_the_best_of_all_choices_is_taken() -> None:
     model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 1})
     store = PrivateState(model.init_private(prepared.setting, prepared.shard))
     state = model.init_server(prepared.setting)
-    sums = model.graph.contribution(prepared.shard, 1)
-    state = model.graph.collected(state, sums, 1)
+    graph = model.item_graph
+    sums = graph.form(prepared.shard.catalogue).contribution(prepared.shard, 1)
+    state = graph.collect(state, sums, 1)
     chosen = with_best_blend(model, state, store, prepared, 1, chunk=7)
     assert {k: v for k, v in chosen.items() if k != "blend"}.keys() == state.keys() - {"blend"}
 

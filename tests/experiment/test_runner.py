@@ -28,6 +28,8 @@ ALGORITHMS = [
     {"kind": "ufgraphfr", "dim": 8},
     {"kind": "ufgraphfr", "dim": 8, "evaluated_table": "local", "graph_every": 2, "hops": 2},
     {"kind": "ufgraphfr", "dim": 8, "as_coded": True},
+    # stopped before and after its graph is complete
+    {"kind": "ufgraphformer", "dim": 8, "hidden": 8, "history": 5, "graph": {"rounds": 3}},
 ]
 
 

@@ -32,7 +32,7 @@ USERS, ITEMS = 20, 40
 
 @pytest.fixture(scope="module")
 def shard():
-    split = leave_one_out(Synthetic(users=USERS, items=ITEMS, interactions=8).load())
+    split = leave_one_out(Synthetic(users=USERS, items=ITEMS, interactions=8).load().interactions)
     return build(split, torch.nn.functional.normalize(torch.randn(USERS, 6), dim=1))
 
 

@@ -27,7 +27,7 @@ KEY = Key(5, round=1)
 
 @pytest.fixture
 def shard():
-    split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load())
+    split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load().interactions)
     text = torch.nn.functional.normalize(torch.randn(USERS, 6, generator=torch.manual_seed(0)))
     return build(split, text)
 

@@ -55,8 +55,8 @@ def test_the_best_come_first(recommender):
 
 def test_history_is_oldest_first_with_held_out_items_last(recommender):
     data = build(VALUES).source.load()
-    mine = data.item[data.user == data.users.index("u2")]
-    assert recommender.history("u2") == [data.titles[item] for item in mine]
+    mine = data.interactions.item[data.interactions.user == data.users.names.index("u2")]
+    assert recommender.history("u2") == [data.catalogue.titles[item] for item in mine]
 
 
 def test_popularity_recommends_the_most_popular_unseen_items(tmp_path):

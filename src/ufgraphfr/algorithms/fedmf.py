@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change
-from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.changes import mean_change
+from ufgraphfr.algorithms.pointwise.training import Pointwise
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task

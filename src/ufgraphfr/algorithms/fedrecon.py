@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change
-from ufgraphfr.algorithms._pointwise import initial_table
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.pointwise.changes import mean_change
+from ufgraphfr.algorithms.pointwise.training import initial_table
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key, Purpose

@@ -16,8 +16,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._neural import NeuralClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.neural import NeuralClient
 from ufgraphfr.core.arrays.tables import DenseTables, SharedTable, Tables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task

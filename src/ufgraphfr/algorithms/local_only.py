@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from ufgraphfr.algorithms._client import TextClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.ufgraphfr.client import TextClient
 from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task

@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change, pack, unpack
-from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.changes import mean_change, pack, unpack
+from ufgraphfr.algorithms.pointwise.training import Pointwise
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import ChangedTables, SharedTable
 from ufgraphfr.core.keys import Key, Purpose

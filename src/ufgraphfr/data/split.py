@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.negatives import draw_outside
 
 PROTOCOL_SEED = 20250114
@@ -90,7 +90,7 @@ class Split:
 
 
 def leave_one_out(
-    data: Dataset,
+    data: Interactions,
     cold_users: float = 0.0,
     cold_items: float = 0.0,
     numbers: NDArray[np.int64] | None = None,
@@ -109,9 +109,9 @@ def leave_one_out(
     Returns:
         The split; a fixed seed draws cold users, new items and candidates.
     """
-    numbers = np.arange(len(data.users)) if numbers is None else numbers
+    numbers = np.arange(data.n_users) if numbers is None else numbers
     ptr, history = _by_time(data, numbers)
-    new = _drawn(np.arange(len(data.items)), cold_items, stream=1)
+    new = _drawn(np.arange(data.n_items), cold_items, stream=1)
     is_new = np.isin(history, new)
     new_ptr, new_history = _kept(ptr, history, is_new)
     ptr, history = _kept(ptr, history, ~is_new)
@@ -125,7 +125,7 @@ def leave_one_out(
     return replace(split, new=new, new_ptr=new_ptr, new_history=new_history)
 
 
-def global_time(data: Dataset, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
+def global_time(data: Interactions, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
     """Split at two dates that are the same for everybody.
 
     Asked are users who train (on one item at least, the least that leave-one-out trains on) and
@@ -146,7 +146,7 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
     stamps = _dates(data)
     ordered = np.sort(stamps)
     first, second = (ordered[int(share * len(ordered))] for share in (train_until, validate_until))
-    users = len(data.users)
+    users = data.n_users
     trained = np.bincount(data.user[stamps < first], minlength=users)
     known = np.bincount(data.user[stamps < second], minlength=users)
     numbers = np.arange(users)
@@ -155,7 +155,7 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
     for part, mask in zip(("validation", "test"), asked, strict=True):
         if not mask.any():
             raise InputError(
-                f"global-time: no user of '{data.card.name}' has interactions both before the "
+                f"global-time: no user of '{data.name}' has interactions both before the "
                 f"first date ({first}) and in the time of the {part} (dates {first}, {second}): "
                 f"choose other shares train_until and validate_until, or leave-one-out"
             )
@@ -163,17 +163,17 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
     return _split(data, numbers, ptr, history, trained, known, *asked, nobody)
 
 
-def _dates(data: Dataset) -> NDArray[np.int64]:
+def _dates(data: Interactions) -> NDArray[np.int64]:
     """The timestamps, if they are dates that mean the same for everybody."""
-    name, mend = data.card.name, "use [protocol] split = 'leave-one-out'"
+    name, mend = data.name, "use [protocol] split = 'leave-one-out'"
     if data.timestamp is None:
         raise InputError(f"data set '{name}' has no timestamps, which global-time needs: {mend}")
-    if not data.card.sequential:
+    if not data.sequential:
         raise InputError(
             f"the times of data set '{name}' do not tell what came first (it is not sequential), "
             f"which global-time needs: {mend}"
         )
-    begin = np.full(len(data.users), np.iinfo(np.int64).max)
+    begin = np.full(data.n_users, np.iinfo(np.int64).max)
     np.minimum.at(begin, data.user, data.timestamp)
     together = int(np.unique(begin, return_counts=True)[1].max())
     if together > max(1, len(begin) // 2):
@@ -185,7 +185,7 @@ def _dates(data: Dataset) -> NDArray[np.int64]:
 
 
 def _split(
-    data: Dataset,
+    data: Interactions,
     numbers: NDArray[np.int64],
     ptr: NDArray[np.int64],
     history: NDArray[np.int64],
@@ -198,7 +198,7 @@ def _split(
     """The split in which users train on their first ``trained`` items."""
     counts = np.diff(ptr)
     place = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
-    items = len(data.items)
+    items = data.n_items
     touched = data.item[np.lexsort((data.item, data.user))]
     touched_ptr = _bounds(np.bincount(data.user, minlength=len(counts)))
 
@@ -227,18 +227,18 @@ def _split(
 
 
 def _by_time(
-    data: Dataset, numbers: NDArray[np.int64]
+    data: Interactions, numbers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every user's items in time order, as CSR."""
     rows = len(data.user)
     stamp = np.zeros(rows, np.int64) if data.timestamp is None else data.timestamp
     tie = np.arange(rows)
-    if not data.card.sequential:
+    if not data.sequential:
         key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
-        pair = torch.from_numpy(numbers[data.user] * len(data.items) + data.item)
+        pair = torch.from_numpy(numbers[data.user] * data.n_items + data.item)
         tie = key.words(pair, 0, 1)[:, 0].numpy()
     order = np.lexsort((tie, stamp, data.user))
-    return _bounds(np.bincount(data.user, minlength=len(data.users))), data.item[order]
+    return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
 
 
 def _drawn(

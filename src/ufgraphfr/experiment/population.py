@@ -119,7 +119,7 @@ class Simulated:
         self.setting = prepared.setting
         self.clients = torch.from_numpy(prepared.split.warm).to(device)
         self.data = _facts(prepared.dataset)
-        self.sequential = prepared.dataset.card.sequential
+        self.sequential = prepared.dataset.interactions.sequential
         self._experiment, self._prepared, self._device = experiment, prepared, device
         self._store = PrivateState({})
 
@@ -192,9 +192,9 @@ def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Sett
 def _facts(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.card.name,
-        "users": len(dataset.users),
-        "items": len(dataset.items),
-        "interactions": len(dataset.user),
+        "users": dataset.interactions.n_users,
+        "items": dataset.interactions.n_items,
+        "interactions": len(dataset.interactions),
         "sha256": dataset.sha256,
     }
 
@@ -204,7 +204,7 @@ def _ranks(
 ) -> dict[str, NDArray[Any]]:
     """Each user's test ranks, of the model and of the yardsticks beside it, and known items."""
     columns: dict[str, NDArray[Any]] = {
-        "user": np.array([prepared.dataset.users[user] for user in test.users]),
+        "user": np.array([prepared.dataset.users.names[user] for user in test.users]),
         "known": prepared.split.known[test.users],
         "full": test.full,
         "sampled99": test.sampled,

@@ -10,8 +10,9 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import asks_for_item_text
 from ufgraphfr.data.client_batches import ClientBatch, build
-from ufgraphfr.data.dataset import Cleaning, Dataset
+from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.features import item_features
+from ufgraphfr.data.interactions import Cleaning, Interactions
 from ufgraphfr.data.split import Split, global_time, leave_one_out
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
 from ufgraphfr.text import embed
@@ -40,28 +41,29 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
         InputError: data or encoder are missing, or a row is bad.
     """
     dataset = experiment.source.load(data_dir)
+    rows, catalogue = dataset.interactions, dataset.catalogue
     logger.info(
         "%s: %s users, %s items, %s interactions; %s",
         dataset.card.name,
-        f"{len(dataset.users):,}",
-        f"{len(dataset.items):,}",
-        f"{len(dataset.user):,}",
+        f"{rows.n_users:,}",
+        f"{rows.n_items:,}",
+        f"{len(rows):,}",
         "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning,
     )
-    split = _split(dataset, experiment.protocol)
-    text = torch.from_numpy(embed(experiment.encoder, dataset.texts))
+    split = _split(rows, experiment.protocol)
+    text = torch.from_numpy(embed(experiment.encoder, dataset.users.texts))
     return PreparedExperiment(
         dataset=dataset,
         split=split,
         shard=build(split, text, experiment.protocol.negatives),
         setting=Setting(
-            items=len(dataset.items),
-            clients=len(dataset.users),
+            items=rows.n_items,
+            clients=rows.n_users,
             text_width=text.shape[1],
             seed=experiment.seed,
-            features=item_features(dataset),
+            features=item_features(catalogue),
             item_text=item_text(
-                experiment, len(dataset.users), dataset.titles, dataset.features.get("genre")
+                experiment, rows.n_users, catalogue.titles, catalogue.features.get("genre")
             ),
         ),
     )
@@ -85,11 +87,11 @@ def item_text(
     return torch.from_numpy(embed(experiment.encoder, texts))
 
 
-def _split(dataset: Dataset, protocol: ProtocolSpec) -> Split:
+def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
     # the two shares are given if and only if the split is global-time
     if protocol.train_until is None or protocol.validate_until is None:
-        return leave_one_out(dataset, protocol.cold_users, protocol.cold_items or 0)
-    split = global_time(dataset, protocol.train_until, protocol.validate_until)
+        return leave_one_out(rows, protocol.cold_users, protocol.cold_items or 0)
+    split = global_time(rows, protocol.train_until, protocol.validate_until)
     logger.info(
         "global-time: %s of %s users train; %s are asked for the validation, %s for the test",
         *(

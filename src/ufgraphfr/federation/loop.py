@@ -88,6 +88,7 @@ def rounds(
         first: number of the first round.
         border: what the server lets in; None takes every reply as it comes.
     """
+    state = row_major(state)
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
@@ -99,7 +100,7 @@ def rounds(
         trained, answered = time.perf_counter(), sum(len(r.clients) for r in collected.reports)
         released = _release(mechanism, collected.reports, now, border, algorithm.release == "sum")
         if released is not None:
-            state = algorithm.aggregate(state, released)
+            state = row_major(algorithm.aggregate(state, released))
         yield Round(
             number=number,
             state=state,
@@ -114,6 +115,15 @@ def rounds(
             rejected=collected.rejected,
             released=released,
         )
+
+
+def row_major(state: State) -> State:
+    """The same arrays, laid out in memory as a checkpoint lays them out.
+
+    Sums depend in their last digit on the order of their terms, and this on the layout: only so
+    does a resumed run equal an uninterrupted one.
+    """
+    return {name: value.contiguous() for name, value in state.items()}
 
 
 def _collect(

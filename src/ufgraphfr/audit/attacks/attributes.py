@@ -45,7 +45,7 @@ class Attributes(Attack):
         found = torch.where(found.mean(1, keepdim=True) < 0, -found, found)
         clients = list(vectors)
         right = [
-            float(texts[int(best)] == dataset.texts[client])
+            float(texts[int(best)] == dataset.users.texts[client])
             for client, best in zip(clients, found.argmax(1), strict=True)
         ]
         exact = over_clients(right)
@@ -78,7 +78,7 @@ def dictionary(dataset: Dataset) -> tuple[list[dict[str, str]], list[str]]:
     space = every_profile(dataset)
     if space is not None:
         return space, [person(profile) for profile in space]
-    pairs = dict(zip(dataset.texts, dataset.profiles, strict=True))
+    pairs = dict(zip(dataset.users.texts, dataset.users.profiles, strict=True))
     return list(pairs.values()), list(pairs)
 
 
@@ -87,7 +87,7 @@ def _gender(
 ) -> list[Finding]:
     """AUC of telling women from men by the nearest profile of either kind."""
     women = torch.tensor([profile.get("gender") == "female" for profile in profiles])
-    truth = torch.tensor([dataset.profiles[c].get("gender") == "female" for c in clients])
+    truth = torch.tensor([dataset.users.profiles[c].get("gender") == "female" for c in clients])
     if not bool(truth.any()) or bool(truth.all()) or not bool(women.any()):
         return []
     scores = cosines[:, women].amax(1) - cosines[:, ~women].amax(1)

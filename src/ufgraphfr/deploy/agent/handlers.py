@@ -10,12 +10,12 @@ from torch import Tensor
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task, combine
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.deploy.agent.array_cache import Memory
 from ufgraphfr.deploy.agent.metric_sums import metric_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agent.users import Held, read_held
-from ufgraphfr.deploy.agreement.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import ShardMechanism, of_holder
 from ufgraphfr.deploy.wire.message import Envelope

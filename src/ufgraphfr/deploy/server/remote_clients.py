@@ -22,8 +22,8 @@ from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.split import Part
-from ufgraphfr.deploy.agreement.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import of_server
 from ufgraphfr.deploy.server.handshake import TooFewAnswers
