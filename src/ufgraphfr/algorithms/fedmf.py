@@ -27,7 +27,8 @@ class FedMF(Pointwise):
     release: ClassVar[Literal["sum", "per-client"]] = "sum"
 
     row_scale: float = Field(5.0, gt=0)
-    """See `Pointwise`; at the family's 80 this bilinear model diverges."""
+    """Item rows learn at ``lr * items * row_scale``;
+    at the family's 80 this bilinear model diverges."""
     user_scale: float = Field(50.0, gt=0)
     """The user vector learns at ``lr * user_scale``."""
     server_lr: float = Field(1.0, gt=0)

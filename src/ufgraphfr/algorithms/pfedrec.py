@@ -31,7 +31,8 @@ class PFedRec(Pointwise):
     release: ClassVar[Literal["sum", "per-client"]] = "per-client"
 
     row_scale: float = Field(5.0, gt=0)
-    """See `Pointwise`; at the family's 80 this bilinear model diverges."""
+    """Item rows learn at ``lr * items * row_scale``;
+    at the family's 80 this bilinear model diverges."""
     score_scale: float = Field(5.0, gt=0)
     """The score layer learns at ``lr * score_scale``."""
     evaluated_table: Literal["received", "local"] = "local"

@@ -37,6 +37,7 @@ class UFGraphFR(TextClient):
     threshold: float | Literal["none", "mean"] = "none"
     """Keep all users whose relation lies above this, or above the mean relation."""
     include_self: bool = True
+    """Whether a client is its own neighbor."""
     hops: int = Field(1, ge=1)
     """Messages travel this far: A^hops."""
     graph_every: int = Field(1, ge=1)

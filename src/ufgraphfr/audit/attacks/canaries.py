@@ -39,6 +39,7 @@ class Canary(Algorithm):
     cells: int = Field(ge=WIDTH)
     """Numbers in the dummy table."""
     seed: int = 0
+    """Of the directions."""
     length: float = Field(1e6, gt=0)
     """Of an upload: far beyond any clip, but not beyond float32."""
     full: tuple[int, ...] = ()
@@ -95,9 +96,11 @@ class Canaries(Attack):
     )
 
     canaries: int = Field(1000, ge=20)
+    """How many invented clients there are."""
     cells_each: int = Field(20, ge=1)
     """Numbers of the dummy table for each canary, so that directions hardly overlap."""
     delta: float = Field(1e-5, gt=0, lt=1)
+    """Of the guarantee that is audited."""
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
