@@ -27,17 +27,17 @@ SMALL = [{"dim": 4}]
 
 
 class Forgetful(FedMF):
-    def init_private(self, setting, shard):
-        return {"user": torch.randn(len(shard), self.dim)}
+    def init_private(self, setting, batch):
+        return {"user": torch.randn(len(batch), self.dim)}
 
 
 class Greedy(FedMF):
     """The mean over those who are asked at once."""
 
-    def local(self, task, shard, private, key):
-        update, after = super().local(task, shard, private, key)
+    def local(self, task, batch, private, key):
+        update, after = super().local(task, batch, private, key)
         change = update.arrays["items"]
-        return replace(update, arrays={"items": change.dense() / len(shard)}), after
+        return replace(update, arrays={"items": change.dense() / len(batch)}), after
 
 
 class Careless(FedMF):
@@ -47,9 +47,9 @@ class Careless(FedMF):
 
 
 class Idle(FedMF):
-    def local(self, task, shard, private, key):
-        zeros = torch.zeros(len(shard), shard.catalogue, self.dim)
-        return Update({"items": zeros}, torch.zeros(len(shard))), private
+    def local(self, task, batch, private, key):
+        zeros = torch.zeros(len(batch), batch.n_items, self.dim)
+        return Update({"items": zeros}, torch.zeros(len(batch))), private
 
 
 class Half(FedMF):

@@ -193,7 +193,7 @@ def scores_users_without_history(algorithm: Algorithm) -> None:
     empty = batch.with_history(torch.zeros(len(batch) + 1, dtype=torch.int64), nothing)
     task = capabilities.scoring_task(algorithm, federation.state, empty.clients, 2)
     scores = algorithm.score(task, empty, federation.store.gather(empty.clients))
-    require(scores.shape == (len(empty), empty.catalogue), f"scores of shape {scores.shape}")
+    require(scores.shape == (len(empty), empty.n_items), f"scores of shape {scores.shape}")
     require(bool(scores.isfinite().all()), "scores of users without history are not finite")
 
 
