@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.recording import Published, Recording, Upload, dissect, nbytes
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
@@ -66,7 +67,7 @@ class Recorder:
     def _summed(self, report: Report) -> bool:
         """Whether all others' answers of the round arrive summed."""
         algorithm, upload = self.simulation.algorithm, self.simulation.upload
-        compressed = upload is not None and not algorithm.asks_all_clients(report.round)
+        compressed = upload is not None and not asks_all_clients(algorithm, report.round)
         return algorithm.release == "sum" and not compressed
 
     def _keep(self, report: Report) -> None:
@@ -140,9 +141,9 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
     start = run.initial() if is_private else run.checkpoint
     count = run.experiment.federation.rounds if is_private else count
     first = sum(
-        algorithm.asks_all_clients(n) for n in range(1, run.experiment.federation.rounds + 1)
+        asks_all_clients(algorithm, n) for n in range(1, run.experiment.federation.rounds + 1)
     )
-    if not is_private and algorithm.asks_all_clients(1):
+    if not is_private and asks_all_clients(algorithm, 1):
         _go_on(run, run.initial(), first, chosen, uploads, published)
     _go_on(run, start, count, chosen, uploads, published)
     if run.trust == "shard":

@@ -6,6 +6,7 @@ Only sums leave a device: its NDCG for each choice, summed over devices.
 import torch
 from torch import Tensor
 
+from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.messages import State
 from ufgraphfr.evaluation.metrics import SELECTED_BY, values
@@ -33,7 +34,7 @@ def with_best_blend(
         round_number: how many rounds are done.
         chunk: clients at a time.
     """
-    choices = algorithm.blends()
+    choices = capabilities.blends(algorithm)
     if choices is None:
         return state
     clients = inputs(prepared.shard, prepared.split, "validation")
@@ -41,8 +42,8 @@ def with_best_blend(
     gains = torch.zeros(len(choices), dtype=torch.float64)
     for places in torch.arange(len(clients)).split(chunk):
         own = clients.select(places).to(store.device)
-        task = algorithm.evaluated(state, own.clients, round_number + 1)
-        parts = algorithm.parts(task, own, store.gather(own.clients))
+        task = capabilities.scoring_task(algorithm, state, own.clients, round_number + 1)
+        parts = capabilities.parts(algorithm, task, own, store.gather(own.clients))
         wanted = targets[places].to(parts.device)
         for choice, weights in enumerate(choices.to(parts.device)):
             scores = torch.einsum("p,pci->ci", weights, parts)

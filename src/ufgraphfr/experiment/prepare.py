@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import asks_for_item_text
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.features import item_features
@@ -76,7 +77,7 @@ def item_text(
 ) -> torch.Tensor | None:
     """Embedded titles and genres, where the model asks for them or a budget makes them matter."""
     model = experiment.model
-    asked = isinstance(model, Algorithm) and model.asks_for_item_text
+    asked = isinstance(model, Algorithm) and asks_for_item_text(model)
     if not asked and experiment.mechanism.budget(clients) is None:
         return None
     texts = [

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.private_state import PrivateState
@@ -27,7 +28,7 @@ def device_score(
 
     def score(inputs: ClientBatch) -> Tensor:
         inputs = inputs.to(store.device)
-        task = algorithm.evaluated(state, inputs.clients, round_number + 1)
+        task = scoring_task(algorithm, state, inputs.clients, round_number + 1)
         return algorithm.score(task, inputs, store.gather(inputs.clients))
 
     return score

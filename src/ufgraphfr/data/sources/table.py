@@ -39,7 +39,9 @@ class Columns(Spec):
     """
 
     user: str = "user"
+    """Who."""
     item: str = "item"
+    """What."""
     timestamp: str = ""
     """Numbers or ISO dates; without this column the order of the file counts."""
     rating: str = ""
@@ -71,10 +73,12 @@ class TableSource(Source):
     items: str = ""
     """File of item titles and features; several values of a feature are separated by ``|``."""
     columns: Columns = Columns()
+    """Names of the columns."""
     template: str = ""
     """Sentence about a user with ``{column}`` fields of the user table; without it, one clause
     for each column."""
     name: str = Field(default="table", min_length=1)
+    """What to call the data set in results."""
     sequential: bool = True
     """Whether timestamps or file order say what came first."""
 
