@@ -9,7 +9,8 @@ from ufgraphfr.core.spec import Registry
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import Split, leave_one_out
-from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.evaluation.metric_sums import evaluate
+from ufgraphfr.evaluation.protocol import EvaluationSet
 
 BASELINES: Registry[Baseline] = Registry("ufgraphfr.baselines", Baseline, "reference")
 PERSONAL = sorted(set(BASELINES.kinds) - {"popularity", "position-popularity"})
@@ -95,5 +96,5 @@ def test_personal_yardsticks_learn_the_checkerboard(kind: str, checkerboard: Spl
     def score(clients: ClientBatch) -> Tensor:
         return reference.score(fitted, clients)
 
-    outcome = evaluate(scored(score, inputs(shard, checkerboard, "test")), checkerboard, "test")
+    outcome = evaluate(score, EvaluationSet.of(shard, checkerboard, "test"))
     assert (outcome.full == 1).all()

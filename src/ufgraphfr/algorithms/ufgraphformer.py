@@ -187,7 +187,13 @@ class UFGraphFormer(FormerSpec):
         if self.transformer:
             scores.append(standardised(self._next_item(shared, inputs)))
         parts = torch.stack(scores)
-        return self.for_newcomers.among(parts, shared, inputs) if self.for_newcomers else parts
+        if self.for_newcomers:
+            parts = self.for_newcomers.among(parts, shared, inputs)
+        if self.new_items is None:
+            return parts
+        # linear in the scores, so that a blend of filled parts is the filled blend
+        filled = self.new_items.filled(parts.flatten(0, 1), shared["public"], shared[COUNTS])
+        return filled.view_as(parts)
 
     def _next_item(self, shared: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The Transformer's scores after each history, float ``[clients, items]``."""
@@ -201,8 +207,5 @@ class UFGraphFormer(FormerSpec):
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        parts, shared = self.parts(task, inputs, private), task.shared
-        scores = torch.einsum("p,pci->ci", shared["blend"], parts)
-        if self.new_items is None:
-            return scores
-        return self.new_items.filled(scores, shared["public"], shared[COUNTS])
+        parts = self.parts(task, inputs, private)
+        return torch.einsum("p,pci->ci", task.shared["blend"], parts)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.columns import read_parquet
+from ufgraphfr.evaluation.metric_sums import RANKINGS
 from ufgraphfr.evaluation.metrics import summary, values
-from ufgraphfr.evaluation.protocol import RANKINGS
 from ufgraphfr.evaluation.significance import Difference, difference
 from ufgraphfr.experiment.run_folder import RunFolder
 

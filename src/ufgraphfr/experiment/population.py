@@ -12,17 +12,17 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.data.dataset import Dataset
-from ufgraphfr.evaluation.protocol import RankingResult, Score
-from ufgraphfr.experiment.assess import Metrics, assess, assess_kept_out, assess_yardsticks
+from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate, evaluate_blends
+from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.experiment.assess import Metrics, assess_kept_out, assess_yardsticks
 from ufgraphfr.experiment.attack import assess_attack
-from ufgraphfr.experiment.blending import with_best_blend
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import border, simulated
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.scoring import device_score
+from ufgraphfr.federation.scoring import device_parts, device_score
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
 from ufgraphfr.federation.validation.expected import Border
 from ufgraphfr.privacy.accounted.ledger import Ledger
@@ -150,12 +150,16 @@ class Simulated:
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`."""
+        algorithm, asked = self._algorithm, self._prepared.validation
         chunk = self._experiment.evaluation.chunk
-        asked = (self._store, self._prepared, round_number, chunk)
-        if pick:
-            state = with_best_blend(self._algorithm, state, *asked)
-        score = device_score(self._algorithm, state, self._store, round_number)
-        return state, assess(score, self._prepared, "validation", chunk).metrics
+        model = (algorithm, state, self._store, round_number)
+        blends = algorithm.blends() if pick else None
+        if blends is None:
+            return state, evaluate(device_score(*model), asked, chunk).metrics
+        found = evaluate_blends(device_parts(*model), blends, asked, chunk)
+        best = found.best()
+        blend = blends[best].to(self._store.device)
+        return state | {"blend": blend}, found.of(best).metrics
 
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: weights in memory have no versions."""
@@ -168,10 +172,10 @@ class Simulated:
         """See `Population.test`; yardsticks and cold users beside it."""
         chunk, prepared = self._experiment.evaluation.chunk, self._prepared
         score = restored_score(self._experiment, best, self.setting)
-        test = assess(score, prepared, "test", chunk)
+        test = evaluate(score, prepared.test, chunk)
         validation = None
         if not isinstance(self._experiment.model, Algorithm):
-            validation = assess(score, prepared, "validation", chunk).metrics
+            validation = evaluate(score, prepared.validation, chunk).metrics
         kept_out = assess_kept_out(score, prepared, chunk)
         references = self._experiment.yardsticks
         yardsticks, outcomes = assess_yardsticks(references, prepared, chunk)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Cleaning, Dataset
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.split import Split, global_time, leave_one_out
+from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
 from ufgraphfr.text import embed
 
@@ -26,6 +28,16 @@ class PreparedExperiment:
     split: Split
     shard: ClientBatch
     setting: Setting
+
+    @cached_property
+    def validation(self) -> EvaluationSet:
+        """Who is asked for the validation, and for what."""
+        return EvaluationSet.of(self.shard, self.split, "validation")
+
+    @cached_property
+    def test(self) -> EvaluationSet:
+        """Who is asked for the test, and for what."""
+        return EvaluationSet.of(self.shard, self.split, "test")
 
 
 def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExperiment:

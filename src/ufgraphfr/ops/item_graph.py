@@ -133,14 +133,15 @@ def ridge_operator(gram: Tensor, ridge: float) -> Tensor:
         float32 ``[items, items]``, from history item to candidate, zero on the diagonal.
     """
     inverse = ridge_inverse(gram, ridge)
-    return (-inverse / inverse.diagonal()).fill_diagonal_(0).float().contiguous()
+    return (-inverse / inverse.diagonal()).fill_diagonal_(0).float()
 
 
 def ridge_inverse(gram: Tensor, ridge: float) -> Tensor:
     """(G + ridge I)^-1, float64 ``[items, items]``."""
     regular = gram.double()
     regular.diagonal().add_(ridge)
-    return torch.cholesky_inverse(torch.linalg.cholesky(regular))
+    # it comes column by column, where a resumed run, and all that gathers rows, has them by row
+    return torch.cholesky_inverse(torch.linalg.cholesky(regular)).contiguous()
 
 
 def normalised(counts: Tensor, total: Tensor, shrink: float) -> Tensor:

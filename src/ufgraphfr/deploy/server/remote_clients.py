@@ -39,6 +39,7 @@ from ufgraphfr.deploy.wire.payload import (
     is_large,
     shared_arrays,
 )
+from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.population import TestResult
@@ -156,8 +157,7 @@ class Remote:
         choices = self._algorithm.blends()
         if choices is None or not pick:
             return state, found.metrics(0)
-        gains = found.sums[:, 0, NAMES.index(SELECTED_BY)]
-        best = int(gains.round(decimals=9).argmax())
+        best = best_choice(found.sums[:, 0, NAMES.index(SELECTED_BY)])
         return state | {"blend": choices[best]}, found.metrics(best)
 
     def test(self, best: Checkpoint) -> TestResult:
