@@ -31,7 +31,7 @@ TABLES: dict[str, Registry[Any]] = {
     "data": SOURCES,
     "text": ENCODERS,
     "algorithm": ALGORITHMS,
-    "algorithm, or yardsticks": BASELINES,
+    "algorithm, or baselines": BASELINES,
     "privacy": MECHANISMS,
 }
 

@@ -24,16 +24,16 @@ def assess_kept_out(
     }
 
 
-def fitted_score(reference: Baseline, prepared: PreparedExperiment) -> Score:
-    """A reference, fitted to everybody's training rows."""
-    fitted = reference.fit(prepared.shard)
-    return lambda clients: reference.score(fitted, clients)
+def fitted_score(baseline: Baseline, prepared: PreparedExperiment) -> Score:
+    """A baseline, fitted to everybody's training rows."""
+    fitted = baseline.fit(prepared.shard)
+    return lambda clients: baseline.score(fitted, clients)
 
 
-def assess_yardsticks(
-    references: Iterable[Baseline], prepared: PreparedExperiment, chunk: int
+def assess_baselines(
+    baselines: Iterable[Baseline], prepared: PreparedExperiment, chunk: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, RankingResult]]:
-    """Every reference through the protocol.
+    """Every baseline through the protocol.
 
     Returns:
         ``validation``, ``test`` and, where some are kept out, ``cold`` and ``new_items`` metrics
@@ -41,12 +41,12 @@ def assess_yardsticks(
     """
     metrics: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, RankingResult] = {}
-    for reference in references:
-        score = fitted_score(reference, prepared)
-        outcomes[reference.kind] = evaluate(score, prepared.test, chunk)
-        metrics[reference.kind] = {
+    for baseline in baselines:
+        score = fitted_score(baseline, prepared)
+        outcomes[baseline.kind] = evaluate(score, prepared.test, chunk)
+        metrics[baseline.kind] = {
             "validation": evaluate(score, prepared.validation, chunk).metrics,
-            "test": outcomes[reference.kind].metrics,
+            "test": outcomes[baseline.kind].metrics,
             **assess_kept_out(score, prepared, chunk),
         }
     return metrics, outcomes

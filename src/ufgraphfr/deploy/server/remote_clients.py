@@ -118,9 +118,9 @@ class Remote:
         if spent is not None and self._ledger.claim is not None:
             self._tally.spent(spent, self._ledger.claim["epsilon"])
 
-    def fit(self, reference: Baseline) -> State:
+    def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
-        raise InputError(f"'{reference.kind}' needs everybody's rows in one place")
+        raise InputError(f"'{baseline.kind}' needs everybody's rows in one place")
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
