@@ -22,10 +22,10 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import honest
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
-from ufgraphfr.experiment.restore import finished_experiment, prepared_as_trained
-from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint
+from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import Local, Response, Simulation
@@ -112,17 +112,16 @@ class FinishedRun:
         Raises:
             InputError: not a finished federated run, or its data cannot be found or have changed.
         """
-        run = RunFolder(folder)
-        experiment = finished_experiment(run)
+        run = Run(folder)
+        experiment = run.experiment
         if not isinstance(experiment.model, Algorithm):
             raise InputError(
-                f"{folder} is a run of {experiment.model.kind}, a centralised yardstick: nothing "
+                f"{folder} is a run of {experiment.model.kind}, a centralised baseline: nothing "
                 f"leaves a client that could be attacked; audit a federated algorithm"
             )
-        prepared = prepared_as_trained(run, experiment, data_dir)
-        checkpoint = load_checkpoint(run.model, torch.device("cpu"))
+        prepared = run.prepared(data_dir)
         algorithm = model_in_use(experiment, prepared.setting)
-        return cls(experiment, algorithm, prepared, checkpoint)
+        return cls(experiment, algorithm, prepared, run.checkpoint)
 
 
 def record(run: FinishedRun, count: int, victims: int) -> Recording:
