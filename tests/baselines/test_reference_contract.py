@@ -23,7 +23,7 @@ def checkerboard() -> Split:
 
 
 def all_users(split: Split) -> ClientBatch:
-    return build(split, torch.empty(split.users, 0))
+    return build(split, torch.empty(split.n_users, 0))
 
 
 @pytest.fixture(params=BASELINES.kinds)
@@ -32,25 +32,25 @@ def reference(request: pytest.FixtureRequest) -> Baseline:
 
 
 def test_scores_are_finite_and_fit_the_clients(reference: Baseline, checkerboard: Split) -> None:
-    shard = all_users(checkerboard)
-    scores = reference.score(reference.fit(shard), shard)
+    batch = all_users(checkerboard)
+    scores = reference.score(reference.fit(batch), batch)
     assert scores.shape == (80, 48)
     assert scores.is_floating_point()
     assert bool(scores.isfinite().all())
 
 
 def test_a_chunk_is_scored_as_each_client_alone(reference: Baseline, checkerboard: Split) -> None:
-    shard = all_users(checkerboard)
-    fitted = reference.fit(shard)
-    together = reference.score(fitted, shard)
-    alone = [reference.score(fitted, shard.select(torch.tensor([u]))) for u in range(80)]
+    batch = all_users(checkerboard)
+    fitted = reference.fit(batch)
+    together = reference.score(fitted, batch)
+    alone = [reference.score(fitted, batch.select(torch.tensor([u]))) for u in range(80)]
     torch.testing.assert_close(torch.cat(alone), together)
 
 
 def test_the_order_of_clients_does_not_matter(reference: Baseline, checkerboard: Split) -> None:
-    shard = all_users(checkerboard)
-    shuffled = shard.select(torch.randperm(80, generator=torch.Generator().manual_seed(0)))
-    one, other = reference.fit(shard), reference.fit(shuffled)
+    batch = all_users(checkerboard)
+    shuffled = batch.select(torch.randperm(80, generator=torch.Generator().manual_seed(0)))
+    one, other = reference.fit(batch), reference.fit(shuffled)
     assert one.keys() == other.keys()
     for name, value in one.items():
         torch.testing.assert_close(value, other[name])
@@ -58,29 +58,29 @@ def test_the_order_of_clients_does_not_matter(reference: Baseline, checkerboard:
 
 def test_clients_without_history_are_scored(reference: Baseline, checkerboard: Split) -> None:
     """As inputs, and in training: users that are kept out, items that nobody has."""
-    shard = all_users(checkerboard)
-    nothing = shard.select(torch.arange(3)).with_history(
-        torch.zeros(4, dtype=torch.int64), shard.items[:0]
+    batch = all_users(checkerboard)
+    nothing = batch.select(torch.arange(3)).with_history(
+        torch.zeros(4, dtype=torch.int64), batch.items[:0]
     )
-    mixed = shard.select(torch.tensor([0, 1])).with_history(
+    mixed = batch.select(torch.tensor([0, 1])).with_history(
         torch.tensor([0, 0, 2]), torch.tensor([5, 6])
     )
     fitted = reference.fit(mixed)
-    for clients in (nothing, mixed, shard):
+    for clients in (nothing, mixed, batch):
         assert bool(reference.score(fitted, clients).isfinite().all())
-    first, *others = reference.score(reference.fit(shard), nothing)
+    first, *others = reference.score(reference.fit(batch), nothing)
     assert all(torch.equal(first, other) for other in others)
 
 
 def test_fitted_statistics_are_tensors_of_their_own(
     reference: Baseline, checkerboard: Split
 ) -> None:
-    shard = all_users(checkerboard)
-    kept = shard.items.clone()
-    fitted = reference.fit(shard)
+    batch = all_users(checkerboard)
+    kept = batch.items.clone()
+    fitted = reference.fit(batch)
     before = {name: value.clone() for name, value in fitted.items()}
-    reference.score(fitted, shard)
-    assert torch.equal(shard.items, kept)
+    reference.score(fitted, batch)
+    assert torch.equal(batch.items, kept)
     for name, value in before.items():
         assert torch.equal(value, fitted[name])
 
@@ -89,11 +89,11 @@ def test_fitted_statistics_are_tensors_of_their_own(
 def test_personal_yardsticks_learn_the_checkerboard(kind: str, checkerboard: Split) -> None:
     """The one item of the own colour that is missing is the answer."""
     reference = BASELINES.build(kind, {}, "[reference]")
-    shard = all_users(checkerboard)
-    fitted = reference.fit(shard)
+    batch = all_users(checkerboard)
+    fitted = reference.fit(batch)
 
     def score(clients: ClientBatch) -> Tensor:
         return reference.score(fitted, clients)
 
-    outcome = evaluate(scored(score, inputs(shard, checkerboard, "test")), checkerboard, "test")
+    outcome = evaluate(scored(score, inputs(batch, checkerboard, "test")), checkerboard, "test")
     assert (outcome.full == 1).all()

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.interactions import Interactions
-from ufgraphfr.data.split import Part, Split, global_time
+from ufgraphfr.data.split import HeldOut, Split, global_time
 from ufgraphfr.evaluation.protocol import Score, evaluate, inputs, scored
 
-PARTS: tuple[Part, ...] = ("validation", "test")
+PARTS: tuple[HeldOut, ...] = ("validation", "test")
 
 
-def seen_by(split: Split, user: int, part: Part) -> list[int]:
+def seen_by(split: Split, user: int, part: HeldOut) -> list[int]:
     """The user's training items, and the validation item when the test is asked."""
     train: list[int] = split.train[split.ptr[user] : split.ptr[user + 1]].tolist()
     return train if part == "validation" else [*train, int(split.validation[user])]
@@ -24,23 +24,23 @@ def seen_by(split: Split, user: int, part: Part) -> list[int]:
 
 def hashed(clients: ClientBatch) -> Tensor:
     """Scores that look random, the same for a client in any chunk."""
-    grid = clients.clients[:, None] * 7919 + torch.arange(clients.catalogue) * 104729
+    grid = clients.clients[:, None] * 7919 + torch.arange(clients.n_items) * 104729
     return (grid % 8675309 % 1009).float()
 
 
-def on_target(split: Split, part: Part, value: float) -> Score:
+def on_target(split: Split, part: HeldOut, value: float) -> Score:
     targets = torch.from_numpy(split.validation if part == "validation" else split.test)
 
     def score(clients: ClientBatch) -> Tensor:
-        scores = torch.zeros(len(clients), clients.catalogue)
+        scores = torch.zeros(len(clients), clients.n_items)
         return scores.scatter_(1, targets[clients.clients][:, None], value)
 
     return score
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_input_is_all_that_may_be_known(shard: ClientBatch, split: Split, part: Part) -> None:
-    given = inputs(shard, split, part)
+def test_input_is_all_that_may_be_known(batch: ClientBatch, split: Split, part: HeldOut) -> None:
+    given = inputs(batch, split, part)
     assert given.clients.tolist() == split.warm.tolist()
     for place, user in enumerate(split.warm):
         own = given.items[given.ptr[place] : given.ptr[place + 1]].tolist()
@@ -49,8 +49,10 @@ def test_input_is_all_that_may_be_known(shard: ClientBatch, split: Split, part: 
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_ranks_are_those_of_a_loop_over_users(shard: ClientBatch, split: Split, part: Part) -> None:
-    given = inputs(shard, split, part)
+def test_ranks_are_those_of_a_loop_over_users(
+    batch: ClientBatch, split: Split, part: HeldOut
+) -> None:
+    given = inputs(batch, split, part)
     scores = hashed(given).numpy()
     outcome = evaluate(scored(hashed, given), split, part)
     targets = split.validation if part == "validation" else split.test
@@ -58,7 +60,7 @@ def test_ranks_are_those_of_a_loop_over_users(shard: ClientBatch, split: Split, 
     listed = set()
     for place, user in enumerate(split.warm):
         target = targets[user]
-        others = np.setdiff1d(np.arange(split.items), [*seen_by(split, user, part), target])
+        others = np.setdiff1d(np.arange(split.n_items), [*seen_by(split, user, part), target])
         for ranks, candidates in ((outcome.full, others), (outcome.sampled, rivals[user])):
             rank = 1 + (scores[place, candidates] > scores[place, target]).sum()
             rank = rank + (scores[place, candidates] == scores[place, target]).sum() / 2
@@ -66,14 +68,14 @@ def test_ranks_are_those_of_a_loop_over_users(shard: ClientBatch, split: Split, 
         allowed = np.append(others, target)
         listed.update(allowed[np.argsort(-scores[place, allowed], kind="stable")[:10]].tolist())
     # ties at the tenth place may list another item
-    assert outcome.coverage == pytest.approx(len(listed) / split.items, abs=0.02)
+    assert outcome.coverage == pytest.approx(len(listed) / split.n_items, abs=0.02)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_model_that_knows_the_answer_is_perfect(
-    shard: ClientBatch, split: Split, part: Part
+    batch: ClientBatch, split: Split, part: HeldOut
 ) -> None:
-    outcome = evaluate(scored(on_target(split, part, 1.0), inputs(shard, split, part)), split, part)
+    outcome = evaluate(scored(on_target(split, part, 1.0), inputs(batch, split, part)), split, part)
     assert set(outcome.metrics) == {"full", "sampled99"}
     for ranking in outcome.metrics.values():
         for name, value in ranking.items():
@@ -81,39 +83,39 @@ def test_a_model_that_knows_the_answer_is_perfect(
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_nan_target_is_last(shard: ClientBatch, split: Split, part: Part) -> None:
-    given = inputs(shard, split, part)
+def test_a_nan_target_is_last(batch: ClientBatch, split: Split, part: HeldOut) -> None:
+    given = inputs(batch, split, part)
     outcome = evaluate(scored(on_target(split, part, torch.nan), given), split, part)
     assert (outcome.sampled == 100).all()
-    assert outcome.full.tolist() == (split.items - given.counts).tolist()
+    assert outcome.full.tolist() == (split.n_items - given.counts).tolist()
 
 
-def test_a_constant_model_sits_in_the_middle(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
+def test_a_constant_model_sits_in_the_middle(batch: ClientBatch, split: Split) -> None:
+    given = inputs(batch, split, "test")
     outcome = evaluate(
-        scored(lambda part: torch.zeros(len(part), split.items), given), split, "test"
+        scored(lambda part: torch.zeros(len(part), split.n_items), given), split, "test"
     )
     assert (outcome.sampled == 50.5).all()
     assert outcome.metrics["sampled99"]["hr@20"] == 0
 
 
 def test_the_validation_item_is_a_rival_only_of_the_validation(
-    shard: ClientBatch, split: Split
+    batch: ClientBatch, split: Split
 ) -> None:
     """Ranked above everything, it costs the test nothing; the test item costs the validation."""
     above = on_target(split, "validation", 2.0)
-    outcome = evaluate(scored(above, inputs(shard, split, "test")), split, "test")
+    outcome = evaluate(scored(above, inputs(batch, split, "test")), split, "test")
     # all other candidates tie with the test item
-    candidates = split.items - inputs(shard, split, "test").counts
+    candidates = split.n_items - inputs(batch, split, "test").counts
     assert outcome.full.tolist() == (1 + (candidates - 1) / 2).tolist()
     above = on_target(split, "test", 2.0)
-    outcome = evaluate(scored(above, inputs(shard, split, "validation")), split, "validation")
-    candidates = split.items - inputs(shard, split, "validation").counts
+    outcome = evaluate(scored(above, inputs(batch, split, "validation")), split, "validation")
+    candidates = split.n_items - inputs(batch, split, "validation").counts
     assert outcome.full.tolist() == (2 + (candidates - 2) / 2).tolist()
 
 
-def test_neither_chunks_nor_their_order_matter(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
+def test_neither_chunks_nor_their_order_matter(batch: ClientBatch, split: Split) -> None:
+    given = inputs(batch, split, "test")
     whole = evaluate(scored(hashed, given, chunk=len(given)), split, "test")
     backwards = given.select(torch.arange(len(given)).flip(0))
     for chunks in (scored(hashed, given, 1), scored(hashed, backwards, 7)):
@@ -124,8 +126,8 @@ def test_neither_chunks_nor_their_order_matter(shard: ClientBatch, split: Split)
         assert whole.coverage == other.coverage
 
 
-def test_scores_are_not_kept(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
+def test_scores_are_not_kept(batch: ClientBatch, split: Split) -> None:
+    given = inputs(batch, split, "test")
     alive: list[weakref.ref[Tensor]] = []
 
     def watched() -> Iterator[tuple[Tensor, Tensor]]:
@@ -140,22 +142,22 @@ def test_scores_are_not_kept(shard: ClientBatch, split: Split) -> None:
     assert len(alive) == 10
 
 
-def test_everybody_is_scored_exactly_once(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
+def test_everybody_is_scored_exactly_once(batch: ClientBatch, split: Split) -> None:
+    given = inputs(batch, split, "test")
     chunks = list(scored(hashed, given, 8))
     for wrong in (chunks[1:], [*chunks, chunks[0]]):
         with pytest.raises(ValueError, match="exactly once"):
             evaluate(wrong, split, "test")
 
 
-def test_cold_users_are_not_asked(shard: ClientBatch, split: Split) -> None:
-    assert len(split.cold) == 10
+def test_cold_users_are_not_asked(batch: ClientBatch, split: Split) -> None:
+    assert len(split.cold_users) == 10
     with pytest.raises(ValueError, match="only users with a target"):
-        evaluate([(shard.clients, hashed(shard))], split, "test")
+        evaluate([(batch.clients, hashed(batch))], split, "test")
 
 
-def test_scores_of_another_shape_are_refused(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
+def test_scores_of_another_shape_are_refused(batch: ClientBatch, split: Split) -> None:
+    given = inputs(batch, split, "test")
     with pytest.raises(ValueError, match=r"shape \(40, 199\) for 40 clients and 200 items"):
         evaluate([(given.clients, hashed(given)[:, 1:])], split, "test")
 
@@ -178,7 +180,7 @@ def dates() -> Split:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_global_time_asks_who_has_a_target_and_gives_all_that_came_before(
-    dates: Split, part: Part
+    dates: Split, part: HeldOut
 ) -> None:
     everybody = build(dates, torch.arange(60.0)[:, None])
     given = inputs(everybody, dates, part)

@@ -18,16 +18,16 @@ def test_the_best_of_all_choices_is_taken() -> None:
     experiment = build({"data": DATA, "text": {"kind": "hashing", "width": 8}})
     prepared = prepare(experiment)
     model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 1})
-    store = PrivateState(model.init_private(prepared.setting, prepared.shard))
+    store = PrivateState(model.init_private(prepared.setting, prepared.batch))
     state = model.init_server(prepared.setting)
-    sums = model.graph.contribution(prepared.shard, 1)
+    sums = model.graph.contribution(prepared.batch, 1)
     state = model.graph.collected(state, sums, 1)
     chosen = with_best_blend(model, state, store, prepared, 1, chunk=7)
     assert {k: v for k, v in chosen.items() if k != "blend"}.keys() == state.keys() - {"blend"}
 
     def validation(blend: torch.Tensor) -> float:
         score = device_score(model, state | {"blend": blend}, store, 1)
-        clients = inputs(prepared.shard, prepared.split, "validation")
+        clients = inputs(prepared.batch, prepared.split, "validation")
         outcome = evaluate(scored(score, clients), prepared.split, "validation")
         return outcome.metrics["full"][SELECTED_BY]
 

@@ -47,22 +47,22 @@ class ItemGraph(GraphSpec):
         """Whether these are sums for the graph."""
         return SUMS[0] in sums or SPARSE_SUMS[0] in sums
 
-    def contribution(self, shard: ClientBatch, round_number: int) -> dict[str, Tensor]:
+    def contribution(self, batch: ClientBatch, round_number: int) -> dict[str, Tensor]:
         """What these clients add, whole numbers ``[entries]``, summed over them.
 
         Args:
-            shard: the clients' data.
+            batch: the clients' data.
             round_number: from 1 to ``rounds``: which rows.
         """
-        if sparse := self.sparse(shard.catalogue):
-            return sparse.contribution(shard, round_number)
-        rows = self._rows(shard.catalogue, round_number)
-        own = (shard.ptr, shard.items, shard.catalogue)
-        weights = self.weights.to(shard.items.device)
+        if sparse := self.sparse(batch.n_items):
+            return sparse.contribution(batch, round_number)
+        rows = self._rows(batch.n_items, round_number)
+        own = (batch.ptr, batch.items, batch.n_items)
+        weights = self.weights.to(batch.items.device)
         blocks = co_interactions(*own, rows), nearness(*own, weights, rows)
-        upper = _upper(rows, shard.catalogue, shard.items.device)
+        upper = _upper(rows, batch.n_items, batch.items.device)
         return {
-            name: narrow(block[upper], len(shard) * self.integer_bounds[name])
+            name: narrow(block[upper], len(batch) * self.integer_bounds[name])
             for name, block in zip(SUMS, blocks, strict=True)
         }
 
@@ -133,7 +133,7 @@ class ItemGraph(GraphSpec):
 
     def scores(self, shared: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """Each operator's scores of the whole history, float ``[3, clients, items]``."""
-        if sparse := self.sparse(inputs.catalogue):
+        if sparse := self.sparse(inputs.n_items):
             return sparse.scores(shared, inputs)
         weights = recency(inputs.ptr, self.decay)
         own = inputs.ptr, inputs.items, weights

@@ -39,10 +39,10 @@ class Newcomers(Spec):
         """How many of its first places a client tells."""
         return self.latest + self.width
 
-    def contribution(self, shard: ClientBatch) -> Tensor:
+    def contribution(self, batch: ClientBatch) -> Tensor:
         """What these clients add, whole numbers ``[places * items]``, summed over them."""
-        own = shard.ptr, shard.items, shard.catalogue
-        return narrow(beginnings(*own, self.places).flatten(), len(shard))
+        own = batch.ptr, batch.items, batch.n_items
+        return narrow(beginnings(*own, self.places).flatten(), len(batch))
 
     def is_feasible(self, contribution: Tensor) -> bool:
         """Whether one client could have sent this: one item a place, from the first on."""
@@ -72,7 +72,7 @@ class Newcomers(Spec):
         known = inputs.counts.clamp(max=self.latest + 1)
         others = standardised((shared[SUM] + BESIDE).log())
         # beyond the latest place they have nothing to say
-        others = torch.cat((others, others.new_zeros(1, inputs.catalogue)))
+        others = torch.cat((others, others.new_zeros(1, inputs.n_items)))
         share = known / (known + self.prior)
         share = torch.where(known > self.latest, 1.0, share)[:, None].to(parts)
         return torch.cat((parts * share, ((1 - share) * others[known])[None]))

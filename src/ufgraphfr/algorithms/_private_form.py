@@ -50,7 +50,7 @@ class PrivateForm(PrivateSpec):
         }
         return state | (self.sequence.initial(setting) if self.sequence else {})
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; nothing is kept between rounds."""
         return {}
 
@@ -74,41 +74,41 @@ class PrivateForm(PrivateSpec):
         return Task(round_number, clients, shared, {})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        no_loss = torch.zeros(len(shard), device=shard.items.device)
+        no_loss = torch.zeros(len(batch), device=batch.items.device)
         if self.sequence and "net" in task.shared:
-            gradients = self.sequence.gradients(task.shared, shard, key)
+            gradients = self.sequence.gradients(task.shared, batch, key)
             return Update({TRANSFORMER: gradients}, no_loss), private
         if "basis" in task.shared:
-            return Update({TASTE: self._mean_taste(shard, task.shared["basis"])}, no_loss), private
+            return Update({TASTE: self._mean_taste(batch, task.shared["basis"])}, no_loss), private
         if "kept" not in task.shared:
-            return Update({POPULARITY: self._counts(shard)}, no_loss), private
-        return Update({GRAPH: self._transitions(shard, task.shared["kept"])}, no_loss), private
+            return Update({POPULARITY: self._counts(batch)}, no_loss), private
+        return Update({GRAPH: self._transitions(batch, task.shared["kept"])}, no_loss), private
 
-    def _mean_taste(self, shard: ClientBatch, basis: Tensor) -> Tensor:
+    def _mean_taste(self, batch: ClientBatch, basis: Tensor) -> Tensor:
         """The mean of the public features of a client's last items, float ``[clients, width]``."""
-        last, length = shard.last(self.counted)
+        last, length = batch.last(self.counted)
         rows = torch.where((last >= 0)[..., None], basis[last.clamp(min=0)], 0.0)
         return rows.sum(1) / length.clamp(min=1)[:, None]
 
-    def _counts(self, shard: ClientBatch) -> Rows:
+    def _counts(self, batch: ClientBatch) -> Rows:
         """The same for each of a client's last items, of length sqrt(`TYPICAL`) together."""
-        last, length = shard.last(self.counted)
+        last, length = batch.last(self.counted)
         each = (TYPICAL / length.clamp(min=1)).sqrt().repeat_interleave(length)
-        return Rows(_pointer(length), last[last >= 0], each[:, None], shard.catalogue)
+        return Rows(_pointer(length), last[last >= 0], each[:, None], batch.n_items)
 
-    def _transitions(self, shard: ClientBatch, kept: Tensor) -> Rows:
+    def _transitions(self, batch: ClientBatch, kept: Tensor) -> Rows:
         """What followed what among the kept items, at length 1."""
-        place = torch.full((shard.catalogue,), -1, device=kept.device)
+        place = torch.full((batch.n_items,), -1, device=kept.device)
         place[kept] = torch.arange(len(kept), device=kept.device)
-        last, _ = shard.last(self.places)
+        last, _ = batch.last(self.places)
         recent = torch.where(last >= 0, place[last.clamp(min=0)], -1)
         owner, before, after, weight = followed(recent, self.gaps)
-        square = weight.new_zeros(len(shard)).index_add_(0, owner, weight.square())
+        square = weight.new_zeros(len(batch)).index_add_(0, owner, weight.square())
         values = weight / square[owner].sqrt()
-        pointer = _pointer(torch.bincount(owner, minlength=len(shard)))
+        pointer = _pointer(torch.bincount(owner, minlength=len(batch)))
         return Rows(pointer, before * len(kept) + after, values[:, None], len(kept) ** 2)
 
     def aggregate(self, state: State, report: Report) -> State:
@@ -180,7 +180,7 @@ class PrivateForm(PrivateSpec):
 
 def _written(inputs: ClientBatch, decay: float) -> Tensor:
     """Each client's history, weighted by recency, float ``[clients, items]``."""
-    history = torch.zeros(len(inputs), inputs.catalogue, device=inputs.items.device)
+    history = torch.zeros(len(inputs), inputs.n_items, device=inputs.items.device)
     owner = owners(inputs.ptr, len(inputs.items))
     history[owner, inputs.items] = recency(inputs.ptr, decay).float()
     return history

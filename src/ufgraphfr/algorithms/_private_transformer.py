@@ -134,23 +134,23 @@ class PrivateTransformer(Spec):
         fixed = {name: value for name, value in state.items() if name.startswith(FIXED)}
         return {"net": state[weights], **fixed}
 
-    def gradients(self, shared: State, shard: ClientBatch, key: Key) -> Tensor:
+    def gradients(self, shared: State, batch: ClientBatch, key: Key) -> Tensor:
         """Each client's own update, float ``[clients, size]``."""
         training = self.training.model_copy(update={"apart": True, "weighting": "clients"})
-        public = self._public(shared, shard, training.sample(shard.catalogue, key))
-        found = training.update(public, shard, key, self.history).arrays["gradient"]
+        public = self._public(shared, batch, training.sample(batch.n_items, key))
+        found = training.update(public, batch, key, self.history).arrays["gradient"]
         assert isinstance(found, Tensor)
         return found
 
-    def _public(self, shared: State, shard: ClientBatch, sample: Tensor | None = None) -> Public:
+    def _public(self, shared: State, batch: ClientBatch, sample: Tensor | None = None) -> Public:
         fixed: Params = {
             name.removeprefix(FIXED): value
             for name, value in shared.items()
             if name.startswith(FIXED)
         }
-        network = self.network(shard.catalogue, shard.text.shape[1])
-        nobody = torch.zeros(shard.catalogue, dtype=torch.bool, device=shard.items.device)
-        features = nobody.new_zeros((shard.catalogue, 0), dtype=torch.float32)
+        network = self.network(batch.n_items, batch.text.shape[1])
+        nobody = torch.zeros(batch.n_items, dtype=torch.bool, device=batch.items.device)
+        features = nobody.new_zeros((batch.n_items, 0), dtype=torch.float32)
         sample = None if sample is None else sample.to(nobody.device)
         return Public(network, shared["net"], features, nobody, None, sample, fixed)
 

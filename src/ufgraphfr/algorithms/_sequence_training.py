@@ -85,19 +85,19 @@ class SequenceTraining(Spec):
         generator = key.to(Purpose.NEGATIVES).generator()
         return torch.randperm(items, generator=generator)[: self.candidates]
 
-    def update(self, public: Public, shard: ClientBatch, key: Key, history: int) -> Update:
+    def update(self, public: Public, batch: ClientBatch, key: Key, history: int) -> Update:
         """The clients' ``gradient`` and how much each ``count``s.
 
         Args:
             public: weights and shapes.
-            shard: the clients' data, most interactions first.
+            batch: the clients' data, most interactions first.
             key: seed and round.
             history: L, items the Transformer sees.
         """
         each = self.apart or self.local_steps > 1
         groups = [
-            self._group(public, shard.select(places), key, history, each)
-            for places in torch.arange(len(shard), device=shard.items.device).split(GROUP)
+            self._group(public, batch.select(places), key, history, each)
+            for places in torch.arange(len(batch), device=batch.items.device).split(GROUP)
         ]
         gradients, losses, lengths = zip(*groups, strict=True)
         loss, length = torch.cat(losses), torch.cat(lengths)
@@ -112,24 +112,24 @@ class SequenceTraining(Spec):
         return Update({"gradient": gradient, "count": count[:, None]}, loss)
 
     def _group(
-        self, public: Public, shard: ClientBatch, key: Key, history: int, each: bool
+        self, public: Public, batch: ClientBatch, key: Key, history: int, each: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Gradient (each client's mean, or the weighted sum), losses, and positions trained on."""
         weights, losses = public.net.detach(), []
         total: Tensor | None = None
         gradient: Tensor | None = None
         for step in range(self.local_steps):
-            batch = self._batch(public, shard, key, history, step)
+            minibatch = self._batch(public, batch, key, history, step)
             if not each:
-                return self._summed(public, batch)
+                return self._summed(public, minibatch)
             if gradient is not None and public.scale is not None:
                 moved = torch.mul(public.scale, gradient).clamp_(-FARTHEST, FARTHEST)
                 weights = torch.sub(weights, moved, alpha=self.local_lr)
-            gradient, loss = _each(public, weights, batch)
+            gradient, loss = _each(public, weights, minibatch)
             losses.append(loss)
             total = gradient if total is None else total.add_(gradient)
         assert total is not None
-        return total.div_(self.local_steps), torch.stack(losses).mean(0), batch.length
+        return total.div_(self.local_steps), torch.stack(losses).mean(0), minibatch.length
 
     def _summed(self, public: Public, batch: "_Batch") -> tuple[Tensor, Tensor, Tensor]:
         """The gradient of the group's summed loss, without forming each client's."""
@@ -141,26 +141,26 @@ class SequenceTraining(Spec):
         return gradient, loss.detach(), batch.length
 
     def _batch(
-        self, public: Public, shard: ClientBatch, key: Key, history: int, step: int
+        self, public: Public, batch: ClientBatch, key: Key, history: int, step: int
     ) -> "_Batch":
-        targets = self._stretch(shard, key.to(Purpose.SHUFFLE, step), history)
+        targets = self._stretch(batch, key.to(Purpose.SHUFFLE, step), history)
         length = targets.shape[1]
         masks = dropout_masks(
             key.to(Purpose.DROPOUT, step),
-            shard.clients,
+            batch.clients,
             public.network.dropout_sites,
             length,
             public.network.dim,
             self.dropout,
         )
-        return _Batch(targets, shard.text, masks, (targets >= 0).sum(1).to(public.net))
+        return _Batch(targets, batch.text, masks, (targets >= 0).sum(1).to(public.net))
 
-    def _stretch(self, shard: ClientBatch, key: Key, history: int) -> Tensor:
+    def _stretch(self, batch: ClientBatch, key: Key, history: int) -> Tensor:
         """The part of each history to train on, int64 ``[clients, length]`` padded right."""
-        length = min(history + 1, int(shard.counts.max()))
+        length = min(history + 1, int(batch.counts.max()))
         if self.window == "recent":
-            return shard.last(length)[0]
-        return shard.random_stretch(length, key)
+            return batch.last(length)[0]
+        return batch.random_window(length, key)
 
 
 @dataclass(frozen=True)

@@ -39,15 +39,15 @@ class SparseGraph:
         # all items near one of them could share a bucket
         return dict(zip(SPARSE_SUMS, (1, 2 * int(self.spec.weights.sum())), strict=True))
 
-    def contribution(self, shard: ClientBatch, round_number: int) -> dict[str, Tensor]:
+    def contribution(self, batch: ClientBatch, round_number: int) -> dict[str, Tensor]:
         """Counts ``[rows]`` and the sketch ``[rows * buckets]`` of one part of the items."""
-        items, device = shard.catalogue, shard.items.device
+        items, device = batch.n_items, batch.items.device
         rows, bucket = self._rows(items, round_number), self._bucket(items).to(device)
-        own = shard.ptr, shard.items, items, self.spec.weights.to(device)
-        counts = torch.bincount(shard.items, minlength=items)[rows.start : rows.stop]
+        own = batch.ptr, batch.items, items, self.spec.weights.to(device)
+        counts = torch.bincount(batch.items, minlength=items)[rows.start : rows.stop]
         sums = counts, nearness(*own, rows, bucket).flatten()
         return {
-            name: narrow(value, len(shard) * self.integer_bounds[name])
+            name: narrow(value, len(batch) * self.integer_bounds[name])
             for name, value in zip(SPARSE_SUMS, sums, strict=True)
         }
 

@@ -37,9 +37,9 @@ class FedMF(Pointwise):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        return {"user": self.init_user(setting, shard)}
+        return {"user": self.init_user(setting, batch)}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -47,12 +47,12 @@ class FedMF(Pointwise):
         return Task(round_number, clients, {}, {"items": tables})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         params = {"user": private["user"].clone()}
         change, loss = self.train(
-            params, task.tables("items"), shard, key, self._forward, self._descend
+            params, task.tables("items"), batch, key, self._forward, self._descend
         )
         return Update({"items": change}, loss), params
 

@@ -53,7 +53,7 @@ class UFGraphFormer(FormerSpec):
             state |= {**self.adam.begun(net), "seed": torch.tensor([setting.seed])}
         return state
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all weights are shared."""
         return {}
 
@@ -83,19 +83,19 @@ class UFGraphFormer(FormerSpec):
         return Task(round_number, clients, shared, {})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         if "net" in task.shared:
-            public = self._public(task.shared, self.training.sample(shard.catalogue, key))
-            shard = replace(shard, text=shard.text @ task.shared["projection"])
-            return self.training.update(public, shard, key, self.history), private
-        no_loss = torch.zeros(len(shard), device=shard.items.device)
+            public = self._public(task.shared, self.training.sample(batch.n_items, key))
+            batch = replace(batch, text=batch.text @ task.shared["projection"])
+            return self.training.update(public, batch, key, self.history), private
+        no_loss = torch.zeros(len(batch), device=batch.items.device)
         if self.graph is False or not self.asks_all_clients(task.round):
             return Update({}, no_loss, summed=True), private
-        sums = self.graph.contribution(shard, task.round)
+        sums = self.graph.contribution(batch, task.round)
         if self.for_newcomers and task.round == 1:
-            sums[SUM] = self.for_newcomers.contribution(shard)
+            sums[SUM] = self.for_newcomers.contribution(batch)
         return Update({**sums}, no_loss, summed=True), private
 
     def _public(self, shared: dict[str, Tensor], sample: Tensor | None = None) -> Public:

@@ -98,9 +98,9 @@ class UFGraphFR(TextClient):
             return state | {"tables": table.expand(users, *table.shape).clone()}
         return state | pack(Rows.of(table.new_zeros(0, setting.items, self.dim)))
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        return self.init_client(setting, shard)
+        return self.init_client(setting, batch)
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -119,11 +119,11 @@ class UFGraphFR(TextClient):
         return GraphTables(state["items"], unpack(state), here.clamp(min=0), weight)
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        after, change, loss = self.train_client(private, task.tables("items"), shard, key)
-        step, text = after["joint.step"], self.profile(shard)
+        after, change, loss = self.train_client(private, task.tables("items"), batch, key)
+        step, text = after["joint.step"], self.profile(batch)
         if self.joint_upload == "dense":
             written = (step[:, :, None] * text[:, None, :]).flatten(1)
             return Update({"items": change, "joint": written}, loss), after

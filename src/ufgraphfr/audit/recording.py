@@ -92,16 +92,16 @@ class Recording:
 
     def history(self, client: int) -> Tensor:
         """Which items a client trains on, bool ``[items]``."""
-        shard = self.prepared.shard
-        own = shard.items[shard.ptr[client] : shard.ptr[client + 1]]
-        return torch.zeros(shard.catalogue, dtype=torch.bool).index_fill(0, own, True)
+        batch = self.prepared.batch
+        own = batch.items[batch.ptr[client] : batch.ptr[client + 1]]
+        return torch.zeros(batch.n_items, dtype=torch.bool).index_fill(0, own, True)
 
     def held_out(self, client: int) -> Tensor:
         """A client's validation and test item, bool ``[items]``."""
         split = self.prepared.split
         own = torch.tensor([int(split.validation[client]), int(split.test[client])])
         own = own[own >= 0]
-        return torch.zeros(split.items, dtype=torch.bool).index_fill(0, own, True)
+        return torch.zeros(split.n_items, dtype=torch.bool).index_fill(0, own, True)
 
     def by_client(self) -> dict[int, list[Upload]]:
         """The uploads of each victim."""

@@ -101,7 +101,7 @@ class FinishedRun:
     def initial(self) -> Checkpoint:
         """The weights before the first round."""
         setting, algorithm = self.prepared.setting, self.algorithm
-        private = algorithm.init_private(setting, self.prepared.shard)
+        private = algorithm.init_private(setting, self.prepared.batch)
         return Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
 
     @classmethod
@@ -181,7 +181,7 @@ def _go_on(
     # copies: rounds change the clients' weights in place
     store = PrivateState({name: value.clone() for name, value in start.private.items()})
     mechanism = run.mechanism()
-    device = run.prepared.shard.items.device
+    device = run.prepared.batch.items.device
     simulation = honest(experiment, algorithm, mechanism, run.prepared, store, device)
     recorder = Recorder(simulation, run.prepared, victims)
     for done in rounds(

@@ -26,7 +26,7 @@ class PositionPopularity(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``next``: float ``[latest + 1, items]``, counts in the window of each length."""
-        own = training.ptr, training.items, training.catalogue
+        own = training.ptr, training.items, training.n_items
         return {"next": windows(beginnings(*own, self.latest + self.window), self.window)}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:

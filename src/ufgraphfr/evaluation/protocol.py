@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import ranges
 from ufgraphfr.data.client_batches import ClientBatch, build
-from ufgraphfr.data.split import Part, Split
+from ufgraphfr.data.split import HeldOut, Split
 from ufgraphfr.evaluation.metrics import summary
 from ufgraphfr.ops.ranking import full_ranks, sampled_ranks, top
 
@@ -57,16 +57,16 @@ class RankingResult:
         }
 
 
-def inputs(shard: ClientBatch, split: Split, part: Part) -> ClientBatch:
+def inputs(batch: ClientBatch, split: Split, part: HeldOut) -> ClientBatch:
     """The users that are asked, with the input that every model gets.
 
     Args:
-        shard: all users, as `ufgraphfr.data.client_batches.build` gives them.
+        batch: all users, as `ufgraphfr.data.client_batches.build` gives them.
         split: who trains on what.
         part: ``validation`` or ``test``.
     """
     asked = torch.from_numpy(split.asked(part))
-    chosen = shard.select(asked)
+    chosen = batch.select(asked)
     if part == "validation":
         return chosen
     known = torch.from_numpy(split.known)[asked]
@@ -91,7 +91,7 @@ def scored(score: Score, clients: ClientBatch, chunk: int = 256) -> Iterator[tup
         yield part.clients, score(part)
 
 
-def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) -> RankingResult:
+def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: HeldOut) -> RankingResult:
     """Rank the target of every user that is asked; scores are consumed chunk by chunk and not kept.
 
     Args:
@@ -103,7 +103,7 @@ def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) 
     Raises:
         ValueError: scores of another shape, or a user not scored exactly once.
     """
-    held = inputs(build(split, torch.empty(split.users, 0)), split, part)
+    held = inputs(build(split, torch.empty(split.n_users, 0)), split, part)
     ranked = [_ranked(clients.cpu(), scores, held, split, part) for clients, scores in chunks]
     clients, full, sampled, best = (torch.cat(column) for column in zip(*ranked, strict=True))
     order = clients.argsort()
@@ -113,18 +113,18 @@ def evaluate(chunks: Iterable[tuple[Tensor, Tensor]], split: Split, part: Part) 
         users=held.clients.numpy(),
         full=full[order].numpy(),
         sampled=sampled[order].numpy(),
-        coverage=len(best[best >= 0].unique()) / split.items,
+        coverage=len(best[best >= 0].unique()) / split.n_items,
     )
 
 
 def _ranked(
-    clients: Tensor, scores: Tensor, held: ClientBatch, split: Split, part: Part
+    clients: Tensor, scores: Tensor, held: ClientBatch, split: Split, part: HeldOut
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The clients, their targets' full and sampled ranks, and their top lists."""
-    if scores.shape != (len(clients), split.items):
+    if scores.shape != (len(clients), split.n_items):
         raise ValueError(
             f"scores of shape {tuple(scores.shape)} for {len(clients)} clients and "
-            f"{split.items} items"
+            f"{split.n_items} items"
         )
     if not bool(torch.isin(clients, held.clients).all()):
         raise ValueError(

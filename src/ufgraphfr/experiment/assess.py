@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ufgraphfr.baselines.base import Baseline
-from ufgraphfr.data.split import Part
+from ufgraphfr.data.split import HeldOut
 from ufgraphfr.evaluation.cold import evaluate_cold
 from ufgraphfr.evaluation.new_items import evaluate_new_items
 from ufgraphfr.evaluation.protocol import RankingResult, Score, evaluate, inputs, scored
@@ -13,7 +13,7 @@ from ufgraphfr.experiment.prepare import PreparedExperiment
 Metrics = dict[str, dict[str, float]]
 
 
-def assess(score: Score, prepared: PreparedExperiment, part: Part, chunk: int) -> RankingResult:
+def assess(score: Score, prepared: PreparedExperiment, part: HeldOut, chunk: int) -> RankingResult:
     """Rank the held-out item of every user that is asked.
 
     Args:
@@ -22,7 +22,7 @@ def assess(score: Score, prepared: PreparedExperiment, part: Part, chunk: int) -
         part: ``validation`` or ``test``.
         chunk: clients at a time.
     """
-    clients = inputs(prepared.shard, prepared.split, part)
+    clients = inputs(prepared.batch, prepared.split, part)
     return evaluate(scored(score, clients, chunk), prepared.split, part)
 
 
@@ -30,16 +30,16 @@ def assess_kept_out(
     score: Score, prepared: PreparedExperiment, chunk: int
 ) -> dict[str, dict[str, float] | None]:
     """NDCG@10 of ``cold`` users and of ``new_items``; None where nobody or nothing is kept out."""
-    split, asked = prepared.split, (score, prepared.shard, prepared.split, chunk)
+    split, asked = prepared.split, (score, prepared.batch, prepared.split, chunk)
     return {
-        "cold": evaluate_cold(*asked).metrics if len(split.cold) else None,
-        "new_items": evaluate_new_items(*asked).metrics if len(split.new) else None,
+        "cold": evaluate_cold(*asked).metrics if len(split.cold_users) else None,
+        "new_items": evaluate_new_items(*asked).metrics if len(split.cold_items) else None,
     }
 
 
 def fitted_score(reference: Baseline, prepared: PreparedExperiment) -> Score:
     """A reference, fitted to everybody's training rows."""
-    fitted = reference.fit(prepared.shard)
+    fitted = reference.fit(prepared.batch)
     return lambda clients: reference.score(fitted, clients)
 
 

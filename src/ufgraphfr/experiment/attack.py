@@ -33,7 +33,7 @@ def assess_attack(
         return None
     aim = aimed(experiment, model, prepared)
     assert aim is not None
-    clients = inputs(prepared.shard, prepared.split, "test")
+    clients = inputs(prepared.batch, prepared.split, "test")
     honest = ~np.isin(test.users, aim.clients.numpy())
     places = torch.from_numpy(honest.nonzero()[0])
     return {

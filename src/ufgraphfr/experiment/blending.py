@@ -36,7 +36,7 @@ def with_best_blend(
     choices = algorithm.blends()
     if choices is None:
         return state
-    clients = inputs(prepared.shard, prepared.split, "validation")
+    clients = inputs(prepared.batch, prepared.split, "validation")
     targets = torch.from_numpy(prepared.split.validation)[clients.clients]
     gains = torch.zeros(len(choices), dtype=torch.float64)
     for places in torch.arange(len(clients)).split(chunk):

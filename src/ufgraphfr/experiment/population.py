@@ -133,7 +133,7 @@ class Simulated:
         """See `Population.begin`."""
         experiment, prepared, device = self._experiment, self._prepared, self._device
         if last is None:
-            private = algorithm.init_private(self.setting, prepared.shard.to(device))
+            private = algorithm.init_private(self.setting, prepared.batch.to(device))
         else:
             private = last.private
         self._algorithm, self._store = algorithm, PrivateState(private)
@@ -162,7 +162,7 @@ class Simulated:
 
     def fit(self, reference: Baseline) -> State:
         """See `Population.fit`."""
-        return reference.fit(self._prepared.shard)
+        return reference.fit(self._prepared.batch)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; yardsticks and cold users beside it."""

@@ -1,4 +1,4 @@
-"""From an experiment to what it trains on: data set, split, and everybody's shard."""
+"""From an experiment to what it trains on: data set, split, and everybody's data."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class PreparedExperiment:
 
     dataset: Dataset
     split: Split
-    shard: ClientBatch
+    batch: ClientBatch
     setting: Setting
 
 
@@ -54,7 +54,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     return PreparedExperiment(
         dataset=dataset,
         split=split,
-        shard=build(split, text, experiment.protocol.negatives),
+        batch=build(split, text, experiment.protocol.negatives),
         setting=Setting(
             items=rows.n_items,
             clients=rows.n_users,
@@ -97,7 +97,7 @@ def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
             f"{count:,}"
             for count in (
                 len(split.warm),
-                split.users,
+                split.n_users,
                 len(split.asked("validation")),
                 len(split.asked("test")),
             )

@@ -22,7 +22,7 @@ def device_score(
         round_number: how many rounds are done.
 
     Returns:
-        From a shard to float ``[clients, items]``.
+        From clients to float ``[clients, items]``.
     """
 
     def score(inputs: ClientBatch) -> Tensor:

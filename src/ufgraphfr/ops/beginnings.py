@@ -6,13 +6,13 @@ from torch import Tensor
 from ufgraphfr.core.arrays.sparse_rows import ranges
 
 
-def beginnings(ptr: Tensor, items: Tensor, catalogue: int, places: int) -> Tensor:
+def beginnings(ptr: Tensor, items: Tensor, n_items: int, places: int) -> Tensor:
     """Counts over clients.
 
     Args:
         ptr: int64 ``[clients + 1]``, who has which of ``items``, in time order.
         items: int64.
-        catalogue: how many items there are.
+        n_items: how many items there are.
         places: how many of the first ones count.
 
     Returns:
@@ -20,8 +20,8 @@ def beginnings(ptr: Tensor, items: Tensor, catalogue: int, places: int) -> Tenso
     """
     kept = ptr.diff().clamp(max=places)
     place = ranges(torch.zeros_like(kept), kept)
-    cell = place * catalogue + items[ranges(ptr[:-1], kept)]
-    return torch.bincount(cell, minlength=places * catalogue).view(places, catalogue)
+    cell = place * n_items + items[ranges(ptr[:-1], kept)]
+    return torch.bincount(cell, minlength=places * n_items).view(places, n_items)
 
 
 def windows(counts: Tensor, width: int) -> Tensor:

@@ -16,27 +16,25 @@ _SPARE, _SWEEPS = 16, 8
 """More directions than asked for, and sweeps, with which subspace iteration is accurate."""
 
 
-def co_interactions(
-    ptr: Tensor, items: Tensor, catalogue: int, rows: range | None = None
-) -> Tensor:
+def co_interactions(ptr: Tensor, items: Tensor, n_items: int, rows: range | None = None) -> Tensor:
     """How many clients have both items.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, distinct within a client.
-        catalogue: how many items there are.
+        n_items: how many items there are.
         rows: only these rows of the matrix; None for all.
 
     Returns:
         float32 ``[rows, catalogue]``, exact below 2**24; the whole matrix is symmetric, and its
         diagonal holds the items' counts.
     """
-    rows = range(catalogue) if rows is None else rows
-    gram = torch.zeros(len(rows), catalogue, device=items.device)
+    rows = range(n_items) if rows is None else rows
+    gram = torch.zeros(len(rows), n_items, device=items.device)
     for first in range(0, len(ptr) - 1, _CHUNK):
         bounds = ptr[first : first + _CHUNK + 1]
         own = items[int(bounds[0]) : int(bounds[-1])]
-        dense = gram.new_zeros(len(bounds) - 1, catalogue)
+        dense = gram.new_zeros(len(bounds) - 1, n_items)
         dense[owners(bounds, len(own)), own] = 1
         gram.addmm_(dense[:, rows.start : rows.stop].T, dense)
     return gram
@@ -45,7 +43,7 @@ def co_interactions(
 def nearness(
     ptr: Tensor,
     items: Tensor,
-    catalogue: int,
+    n_items: int,
     weights: Tensor,
     rows: range | None = None,
     bucket: Tensor | None = None,
@@ -55,7 +53,7 @@ def nearness(
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, in time order, distinct within a client.
-        catalogue: how many items there are.
+        n_items: how many items there are.
         weights: float ``[reach]``, of two items 1, 2, ... places apart.
         rows: only these rows of the matrix; None for all.
         bucket: int64 ``[catalogue]``, which column each item counts in; None for its own.
@@ -63,8 +61,8 @@ def nearness(
     Returns:
         float32 ``[rows, columns]``; the whole matrix is symmetric, zero on the diagonal.
     """
-    rows = range(catalogue) if rows is None else rows
-    width = catalogue if bucket is None else int(bucket.max()) + 1
+    rows = range(n_items) if rows is None else rows
+    width = n_items if bucket is None else int(bucket.max()) + 1
     column = items if bucket is None else bucket[items]
     owner, counts = owners(ptr, len(items)), torch.zeros(len(rows) * width, device=items.device)
     for gap, weight in enumerate(weights.tolist(), start=1):
@@ -78,25 +76,25 @@ def nearness(
     return counts.view(len(rows), width)
 
 
-def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor:
+def transitions(ptr: Tensor, items: Tensor, n_items: int, gaps: int) -> Tensor:
     """How often one item follows another within some places, near ones counting more.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, in time order.
-        catalogue: how many items there are.
+        n_items: how many items there are.
         gaps: the farthest distance counted.
 
     Returns:
         float32 ``[catalogue, catalogue]``; row ``i`` holds what follows item ``i``.
     """
     owner = owners(ptr, len(items))
-    counts = torch.zeros(catalogue**2, device=items.device)
+    counts = torch.zeros(n_items**2, device=items.device)
     for gap in range(1, gaps + 1):
         before, after = items[:-gap], items[gap:]
-        pair = (before * catalogue + after)[owner[:-gap] == owner[gap:]]
+        pair = (before * n_items + after)[owner[:-gap] == owner[gap:]]
         counts.index_add_(0, pair, counts.new_full((len(pair),), 1 / gap))
-    return counts.view(catalogue, catalogue)
+    return counts.view(n_items, n_items)
 
 
 def followed(recent: Tensor, gaps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

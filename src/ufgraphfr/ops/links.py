@@ -71,8 +71,8 @@ def propagate_links(
     ptr: Tensor, items: Tensor, weights: Tensor, index: Tensor, value: Tensor
 ) -> Tensor:
     """Each client's weighted sum of the operator's rows, ``[clients, items]``; see `propagate`."""
-    owner, catalogue = owners(ptr, len(items)), len(index)
-    scores = value.new_zeros((len(ptr) - 1) * catalogue)
-    place = owner[:, None] * catalogue + index[items]
+    owner, n_items = owners(ptr, len(items)), len(index)
+    scores = value.new_zeros((len(ptr) - 1) * n_items)
+    place = owner[:, None] * n_items + index[items]
     scores.index_add_(0, place.flatten(), (value[items] * weights[:, None].to(value)).flatten())
-    return scores.view(-1, catalogue)
+    return scores.view(-1, n_items)

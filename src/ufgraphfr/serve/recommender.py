@@ -88,12 +88,12 @@ class Recommender:
         ]
 
     def _input(self, user: str) -> ClientBatch:
-        """The user's shard with its whole history, held-out items included."""
+        """The user's batch with its whole history, held-out items included."""
         if user not in self._numbers:
             raise InputError(f"no user '{user}' in this run: {nearest(user, self._numbers)}")
         place = self._numbers[user]
         split = self._prepared.split
         start, end = split.history_ptr[place : place + 2]
         own = torch.from_numpy(split.history[start:end])
-        shard = self._prepared.shard.select(torch.tensor([place]))
-        return shard.with_history(torch.tensor([0, len(own)]), own)
+        batch = self._prepared.batch.select(torch.tensor([place]))
+        return batch.with_history(torch.tensor([0, len(own)]), own)

@@ -59,20 +59,20 @@ class Canary(Algorithm):
         """See `Algorithm.init_server`."""
         return {}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`: the direction, drawn once."""
-        return {"direction": self.directions(shard.clients)}
+        return {"direction": self.directions(batch.clients)}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
         return Task(round_number, clients, {}, {})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        table = (private["direction"] * self.length).view(len(shard), -1, WIDTH)
-        return Update({"items": table}, torch.zeros(len(shard))), private
+        table = (private["direction"] * self.length).view(len(batch), -1, WIDTH)
+        return Update({"items": table}, torch.zeros(len(batch))), private
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
@@ -82,7 +82,7 @@ class Canary(Algorithm):
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`; it recommends nothing."""
-        return torch.zeros(len(inputs), inputs.catalogue)
+        return torch.zeros(len(inputs), inputs.n_items)
 
 
 class Canaries(Attack):
@@ -139,10 +139,10 @@ class Canaries(Attack):
         inside = Key(seed, part=7).words(everyone, 0, 1)[:, 0] % 2 == 0
         cells = -(-self.canaries * self.cells_each // WIDTH) * WIDTH
         algorithm = Canary(cells=cells, seed=seed, full=whole)
-        shard = _nobody(everyone)
+        batch = _nobody(everyone)
         setting = Setting(WIDTH, self.canaries, 1, seed)
-        store = PrivateState(algorithm.init_private(setting, shard))
-        simulation = Simulation(algorithm, mechanism, shard, store, federation.chunk)
+        store = PrivateState(algorithm.init_private(setting, batch))
+        simulation = Simulation(algorithm, mechanism, batch, store, federation.chunk)
         spec = federation.model_copy(update={"adversary": None, "defence": None})
         transport, key, state = Local(simulation), Key(seed), algorithm.init_server(setting)
         scores = torch.zeros(self.canaries, dtype=torch.float64)

@@ -59,22 +59,22 @@ class IMIA(Attack):
     def _shadow(self, recording: Recording, number: int) -> tuple[Upload, Tensor]:
         """A made-up client's upload, and its items, bool ``[items]``."""
         algorithm, prepared = recording.algorithm, recording.prepared
-        shard, setting = prepared.shard, prepared.setting
+        batch, setting = prepared.batch, prepared.setting
         # as many items as somebody has, drawn by public popularity; text of nobody
         generator = Key(setting.seed, part=1000 + number).generator()
-        place = int(torch.randint(len(shard), (1,), generator=generator))
-        counts = torch.bincount(shard.items, minlength=setting.items).double() + 1e-9
-        length = max(2, int(shard.counts[place]))
+        place = int(torch.randint(len(batch), (1,), generator=generator))
+        counts = torch.bincount(batch.items, minlength=setting.items).double() + 1e-9
+        length = max(2, int(batch.counts[place]))
         items = torch.multinomial(counts, length, generator=generator)
         client = recording.victims[:1]
         own = ClientBatch(
             clients=client,
             ptr=torch.tensor([0, length]),
             items=items,
-            barred_ptr=torch.tensor([0, length]),
-            barred=items.sort().values,
-            text=shard.text.mean(0, keepdim=True),
-            catalogue=setting.items,
+            excluded_ptr=torch.tensor([0, length]),
+            excluded=items.sort().values,
+            text=batch.text.mean(0, keepdim=True),
+            n_items=setting.items,
         )
         task = algorithm.broadcast(recording.state, client, recording.round + 1)
         private = algorithm.init_private(setting, own)

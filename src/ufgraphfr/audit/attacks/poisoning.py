@@ -55,8 +55,8 @@ class Poisoning(Attack):
         store = PrivateState({name: v.clone() for name, v in recording.store.weights.items()})
         federation = recording.experiment.federation
         who = torch.from_numpy(prepared.split.warm)
-        aim = adversary.aim(algorithm, prepared.setting, prepared.shard, who)
-        simulation = Simulation(algorithm, mechanism, prepared.shard, store, federation.chunk)
+        aim = adversary.aim(algorithm, prepared.setting, prepared.batch, who)
+        simulation = Simulation(algorithm, mechanism, prepared.batch, store, federation.chunk)
         shown, hits = _measured(recording, recording.state, store, recording.round, aim)
         last, state = recording.round + recording.rounds, recording.state
         for done in rounds(
@@ -87,7 +87,7 @@ def _measured(
     prepared = recording.prepared
     chunk = recording.experiment.evaluation.chunk
     score = device_score(recording.algorithm, state, store, last)
-    clients = inputs(prepared.shard, prepared.split, "validation")
+    clients = inputs(prepared.batch, prepared.split, "validation")
     outcome = evaluate(scored(score, clients, chunk), prepared.split, "validation")
     honest = ~np.isin(outcome.users, aim.clients.numpy())
     kept = clients.select(torch.from_numpy(honest.nonzero()[0]))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.data.split import Part, Split
+from ufgraphfr.data.split import HeldOut, Split
 from ufgraphfr.deploy.agent.users import Held
 from ufgraphfr.evaluation.metrics import NAMES, values
 from ufgraphfr.evaluation.protocol import COVERAGE, RANKINGS, inputs
@@ -17,7 +17,7 @@ Parts = Callable[[ClientBatch], Tensor]
 
 
 def metric_sums(
-    parts: Parts, choices: Tensor, held: Held, part: Part, chunk: int
+    parts: Parts, choices: Tensor, held: Held, part: HeldOut, chunk: int
 ) -> dict[str, Tensor]:
     """Sums over the users that are asked.
 
@@ -34,7 +34,7 @@ def metric_sums(
     """
     clients = inputs(held.shard, held.split, part)
     sums = torch.zeros(len(choices), len(RANKINGS), len(NAMES), dtype=torch.float64)
-    covered = torch.zeros(held.shard.catalogue, dtype=torch.uint8)
+    covered = torch.zeros(held.shard.n_items, dtype=torch.uint8)
     for places in torch.arange(len(clients)).split(chunk):
         own = clients.select(places)
         scored = parts(own)
@@ -49,7 +49,7 @@ def metric_sums(
     return found | ({"covered": covered} if len(choices) == 1 else {})
 
 
-def _sums(scores: Tensor, own: ClientBatch, asked: Tensor, split: Split, part: Part) -> Tensor:
+def _sums(scores: Tensor, own: ClientBatch, asked: Tensor, split: Split, part: HeldOut) -> Tensor:
     validation = part == "validation"
     targets = torch.from_numpy(split.validation if validation else split.test)[asked]
     rivals = torch.from_numpy(split.sampled_validation if validation else split.sampled_test)
