@@ -54,7 +54,7 @@ class Population(Protocol):
     """Everybody the server can ask.
 
     Attributes:
-        data: name, users, items, interactions and sha256, as a result shows them.
+        data: name, users, items, interactions, sha256 and digest, as a result shows them.
         sequential: whether the order of a user's interactions means something.
         setting: the public facts of the federation.
         clients: int64 ``[clients]``, who may be drawn.
@@ -196,6 +196,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "items": dataset.interactions.n_items,
         "interactions": len(dataset.interactions),
         "sha256": dataset.sha256,
+        "digest": dataset.digest,
     }
 
 

@@ -35,10 +35,11 @@ def prepared_as_trained(
         InputError: the data cannot be found or have changed.
     """
     prepared = prepare(experiment, data_dir)
-    trained_on = json.loads(run.result.read_text(encoding="utf-8"))["data"]["sha256"]
-    if trained_on != prepared.dataset.sha256:
+    data = json.loads(run.result.read_text(encoding="utf-8"))["data"]
+    trained_on = data.get("digest", data["sha256"])
+    if not prepared.dataset.has_digest(trained_on):
         raise InputError(
-            f"{run.path} was trained on other data (sha256 {trained_on[:12]}... there, "
-            f"{prepared.dataset.sha256[:12]}... here): name its files with --data-dir"
+            f"{run.path} was trained on other data (digest {trained_on[:12]}... there, "
+            f"{prepared.dataset.digest[:12]}... here): name its files with --data-dir"
         )
     return prepared
