@@ -18,8 +18,8 @@ class Popular(Algorithm):
     def init_server(self, setting):
         return {"counts": torch.zeros(setting.items), "momentum": torch.zeros(1)}
 
-    def local(self, task, shard, private, key):
-        return Update({"counts": torch.ones(len(shard), 3)}, torch.zeros(len(shard))), private
+    def local(self, task, batch, private, key):
+        return Update({"counts": torch.ones(len(batch), 3)}, torch.zeros(len(batch))), private
 
     def aggregate(self, state, report):
         return state | {"counts": report.arrays["counts"]}

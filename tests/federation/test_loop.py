@@ -28,13 +28,13 @@ class Federation:
 
     def __init__(self, algorithm, clients=None):
         split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load().interactions)
-        shard = build(split, torch.eye(USERS))
+        batch = build(split, torch.eye(USERS))
         setting = Setting(40, USERS, USERS, seed=1)
         self.algorithm = algorithm
-        self.clients = shard.clients if clients is None else clients
+        self.clients = batch.clients if clients is None else clients
         self.state = algorithm.init_server(setting)
-        self.store = PrivateState(algorithm.init_private(setting, shard))
-        self.simulation = Simulation(algorithm, NoMechanism(), shard, self.store, chunk=8)
+        self.store = PrivateState(algorithm.init_private(setting, batch))
+        self.simulation = Simulation(algorithm, NoMechanism(), batch, self.store, chunk=8)
 
     def run(self, first=1, **federation):
         spec = FederationSpec(**federation)

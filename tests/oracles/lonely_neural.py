@@ -45,7 +45,7 @@ def train_alone(
     groups = [
         {"params": client.layers.parameters(), "lr": lr},
         {"params": [client.user], "lr": lr * algorithm.user_scale},
-        {"params": [client.items], "lr": lr * one.catalogue * algorithm.row_scale},
+        {"params": [client.items], "lr": lr * one.n_items * algorithm.row_scale},
     ]
     optimiser = torch.optim.SGD(groups)
     size = algorithm.batch_size

@@ -67,7 +67,7 @@ class Algorithm(Spec, ABC):
     def init_server(self, setting: Setting) -> State:
         """The server's memory before the first round."""
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """The weights that stay with these clients, before they first take part; default none."""
         return {}
 
@@ -81,13 +81,13 @@ class Algorithm(Spec, ABC):
 
     @abstractmethod
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """Train on the device.
 
         Args:
             task: what the server sent.
-            shard: the clients' data, most interactions first.
+            batch: the clients' data, most interactions first.
             private: their weights; not modified.
             key: seed and round of all randomness.
 

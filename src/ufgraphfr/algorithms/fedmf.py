@@ -38,17 +38,17 @@ class FedMF(Pointwise):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        return {"user": self.init_user(setting, shard)}
+        return {"user": self.init_user(setting, batch)}
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         params = {"user": private["user"].clone()}
-        tables = SharedTable(task.shared["items"], len(shard))
-        change, loss = self.train(params, tables, shard, key, self._forward, self._descend)
+        tables = SharedTable(task.shared["items"], len(batch))
+        change, loss = self.train(params, tables, batch, key, self._forward, self._descend)
         return Update({"items": change}, loss), params
 
     def _forward(self, rows: Touched, epoch: int) -> Forward:

@@ -38,9 +38,9 @@ class FedNCF(NeuralClient):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)} | self.init_scorer(setting)
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        return {"user": self.init_user(setting, shard)}
+        return {"user": self.init_user(setting, batch)}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -49,12 +49,12 @@ class FedNCF(NeuralClient):
         return Task(round_number, clients, shared, {"items": tables})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        params = {"user": private["user"].clone()} | stack(task.shared, len(shard))
+        params = {"user": private["user"].clone()} | stack(task.shared, len(batch))
         items, loss = self.train(
-            params, task.tables("items"), shard, key, self.forward, self.descend
+            params, task.tables("items"), batch, key, self.forward, self.descend
         )
         change = {name: params[name].sub_(value) for name, value in task.shared.items()}
         return Update({"items": items, **change}, loss), {"user": params["user"]}

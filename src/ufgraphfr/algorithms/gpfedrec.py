@@ -50,10 +50,10 @@ class GPFedRec(NeuralClient):
             "graph": torch.zeros(0, 0),
         }
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all score MLPs start alike."""
-        user = {"user": self.init_user(setting, shard)}
-        return user | stack(self.init_scorer(setting), len(shard))
+        user = {"user": self.init_user(setting, batch)}
+        return user | stack(self.init_scorer(setting), len(batch))
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -62,7 +62,7 @@ class GPFedRec(NeuralClient):
         return Task(round_number, clients, {}, tables)
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`.
 
@@ -72,9 +72,9 @@ class GPFedRec(NeuralClient):
         params = {name: value.clone() for name, value in private.items()}
         start, related = task.tables("items"), task.tables("related")
         touched, loss = self.train(
-            params, start, shard, key, self.forward, self.descend, anchors=related
+            params, start, batch, key, self.forward, self.descend, anchors=related
         )
-        batches = -(-shard.counts * (1 + self.negatives) // self.batch_size) * self.local_epochs
+        batches = -(-batch.counts * (1 + self.negatives) // self.batch_size) * self.local_epochs
         nearer = 1 - (1 - self.decay) ** batches
         change = (related.dense() - start.dense()).mul_(nearer[:, None, None])
         change[touched.owner, touched.index] = touched.values

@@ -24,19 +24,19 @@ class LocalOnly(TextClient):
         """See `Algorithm.init_server`; the server knows nothing."""
         return {}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        table = self.init_table(setting).to(shard.text.device)
-        tables = table.expand(len(shard), *table.shape)
-        return self.init_client(setting, shard) | {"items": tables.clone()}
+        table = self.init_table(setting).to(batch.text.device)
+        tables = table.expand(len(batch), *table.shape)
+        return self.init_client(setting, batch) | {"items": tables.clone()}
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         weights = {name: value for name, value in private.items() if name != "items"}
         weights, change, loss = self.train_client(
-            weights, DenseTables(private["items"]), shard, key
+            weights, DenseTables(private["items"]), batch, key
         )
         items = private["items"].clone()
         items[change.owner, change.index] += change.values

@@ -46,10 +46,10 @@ class PFedRec(Pointwise):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all score layers start alike."""
         generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
-        return stack(init_linear("score", self.dim, 1, generator), len(shard))
+        return stack(init_linear("score", self.dim, 1, generator), len(batch))
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -57,7 +57,7 @@ class PFedRec(Pointwise):
         return Task(round_number, clients, {}, {"items": tables})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         layer = {name: value.clone() for name, value in private.items()}
@@ -66,7 +66,7 @@ class PFedRec(Pointwise):
         change, loss = self.train(
             {},
             task.tables("items"),
-            shard,
+            batch,
             key,
             lambda *_: partial(self._step_and_score, layer),
             lambda *_: None,

@@ -26,7 +26,7 @@ class Ease(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``operator``: float32 ``[items, items]``, from history item to candidate."""
-        gram = co_interactions(training.ptr, training.items, training.catalogue)
+        gram = co_interactions(training.ptr, training.items, training.n_items)
         return {"operator": ridge_operator(gram, self.ridge)}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:

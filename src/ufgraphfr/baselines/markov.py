@@ -30,8 +30,8 @@ class Markov(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``operator``: float32 ``[items, items]``, from history item to candidate."""
-        counts = transitions(training.ptr, training.items, training.catalogue, self.gaps)
-        total = torch.bincount(training.items, minlength=training.catalogue)
+        counts = transitions(training.ptr, training.items, training.n_items, self.gaps)
+        total = torch.bincount(training.items, minlength=training.n_items)
         return {"operator": normalised(counts, total, self.shrink)}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:

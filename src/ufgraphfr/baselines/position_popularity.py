@@ -26,7 +26,7 @@ class PositionPopularity(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``next``: float ``[latest + 1, items]``, counts in the window of each length."""
-        own = training.ptr, training.items, training.catalogue
+        own = training.ptr, training.items, training.n_items
         counts = first_item_counts(*own, self.latest + self.window)
         return {"next": window_sums(counts, self.window)}
 

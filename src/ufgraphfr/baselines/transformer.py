@@ -65,7 +65,7 @@ class CentralTransformer(Baseline):
 
     def _network(self, clients: ClientBatch) -> Transformer:
         return Transformer(
-            clients.catalogue,
+            clients.n_items,
             clients.text.shape[1],
             self.dim,
             self.hidden,
@@ -79,7 +79,7 @@ class CentralTransformer(Baseline):
         """``weights``: float ``[size]``, the running mean after the last epoch."""
         network = self._network(training)
         weights = network.init(Key(self.seed).generator()).to(training.text)
-        absent = torch.bincount(training.items, minlength=training.catalogue) == 0
+        absent = torch.bincount(training.items, minlength=training.n_items) == 0
         steps = torch.zeros(1, dtype=torch.int64)
         mean, moments = weights, Moments(weights * 0, weights * 0, steps)
         for key, batch in self._batches(training):
@@ -107,7 +107,7 @@ class CentralTransformer(Baseline):
         for group in by_length.split(_GROUP):
             clients = batch.select(group)
             length = min(self.history + 1, int(clients.counts.max()))
-            targets = clients.random_stretch(length, key.to(Purpose.SHUFFLE))
+            targets = clients.random_window(length, key.to(Purpose.SHUFFLE))
             sites = (network.dropout_sites, length, self.dim)
             masks = dropout_masks(
                 key.to(Purpose.DROPOUT), clients.clients, *sites, rate=self.dropout

@@ -54,7 +54,7 @@ class Population(Protocol):
     """Everybody the server can ask.
 
     Attributes:
-        data: name, users, items, interactions and sha256, as a result shows them.
+        data: name, users, items, interactions, sha256 and digest, as a result shows them.
         sequential: whether the order of a user's interactions means something.
         setting: the public facts of the federation.
         clients: int64 ``[clients]``, who may be drawn.
@@ -133,7 +133,7 @@ class Simulated:
         """See `Population.begin`."""
         experiment, prepared, device = self._experiment, self._prepared, self._device
         if last is None:
-            private = algorithm.init_private(self.setting, prepared.shard.to(device))
+            private = algorithm.init_private(self.setting, prepared.batch.to(device))
         else:
             private = last.private
         self._algorithm, self._store = algorithm, PrivateState(private)
@@ -166,7 +166,7 @@ class Simulated:
 
     def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
-        return baseline.fit(self._prepared.shard)
+        return baseline.fit(self._prepared.batch)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; baselines and cold users beside it."""

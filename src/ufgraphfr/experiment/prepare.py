@@ -32,7 +32,7 @@ class PreparedExperiment:
 
     dataset: Dataset
     split: Split
-    shard: ClientBatch
+    batch: ClientBatch
     setting: Setting
 
     @cached_property
@@ -45,17 +45,18 @@ class PreparedExperiment:
             "items": rows.n_items,
             "interactions": len(rows),
             "sha256": self.dataset.sha256,
+            "digest": self.dataset.digest,
         }
 
     @cached_property
     def validation(self) -> EvaluationSet:
         """Who is asked for the validation, and for what."""
-        return EvaluationSet.of(self.shard, self.split, "validation")
+        return EvaluationSet.of(self.batch, self.split, "validation")
 
     @cached_property
     def test(self) -> EvaluationSet:
         """Who is asked for the test, and for what."""
-        return EvaluationSet.of(self.shard, self.split, "test")
+        return EvaluationSet.of(self.batch, self.split, "test")
 
 
 def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -89,7 +90,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     return PreparedExperiment(
         dataset=dataset,
         split=split,
-        shard=build(split, text, experiment.protocol.negatives),
+        batch=build(split, text, experiment.protocol.negatives),
         setting=Setting(
             items=rows.n_items,
             clients=rows.n_users,
@@ -131,7 +132,7 @@ def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
             f"{count:,}"
             for count in (
                 len(split.warm),
-                split.users,
+                split.n_users,
                 len(split.asked("validation")),
                 len(split.asked("test")),
             )

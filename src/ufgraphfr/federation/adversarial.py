@@ -52,10 +52,10 @@ class Hostile:
             simulation = self.simulation
             together = asks_all_clients(simulation.algorithm, task.round)
             return simulation.answer(task, key) if together else simulation.apart(task, key)
-        shard = self.adversary.history(self.simulation.shard.select(task.clients), self.aim)
+        batch = self.adversary.history(self.simulation.batch.select(task.clients), self.aim)
         mine = self.simulation.store.gather(task.clients)
         algorithm, mechanism = self.simulation.algorithm, self.simulation.mechanism
-        report, after = respond(algorithm.apart(), mechanism, task, shard, mine, key, apart=True)
+        report, after = respond(algorithm.apart(), mechanism, task, batch, mine, key, apart=True)
         self.simulation.store.scatter(task.clients, after)
         forged = self.adversary.reply(report.apart(), task, self.aim)
         if asks_all_clients(algorithm, task.round):

@@ -77,7 +77,7 @@ class Simulation:
 
     Attributes:
         algorithm, mechanism: what every client runs.
-        shard: everybody's data; client u is at place u.
+        batch: everybody's data; client u is at place u.
         store: everybody's private weights.
         chunk: clients stacked at once.
         upload: how updates are bounded and compressed.
@@ -85,14 +85,14 @@ class Simulation:
 
     algorithm: Algorithm
     mechanism: Mechanism
-    shard: ClientBatch
+    batch: ClientBatch
     store: PrivateState
     chunk: int
     upload: UploadSpec | None = None
 
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
-        order = self.shard.counts[cohort].argsort(descending=True, stable=True)
+        order = self.batch.counts[cohort].argsort(descending=True, stable=True)
         # split() would make one empty chunk of nobody
         yield from cohort[order].split(self.chunk) if len(cohort) else ()
 
@@ -140,8 +140,8 @@ class Simulation:
         self, task: Task, key: Key, algorithm: Algorithm, apart: bool = False
     ) -> tuple[Report, Private]:
         mine = self.store.gather(task.clients)
-        shard = self.shard.select(task.clients)
-        return respond(algorithm, self.mechanism, task, shard, mine, key, self.upload, apart)
+        batch = self.batch.select(task.clients)
+        return respond(algorithm, self.mechanism, task, batch, mine, key, self.upload, apart)
 
 
 class Local:

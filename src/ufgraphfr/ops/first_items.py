@@ -6,13 +6,13 @@ from torch import Tensor
 from ufgraphfr.core.arrays.sparse_rows import ranges
 
 
-def first_item_counts(ptr: Tensor, items: Tensor, catalogue: int, positions: int) -> Tensor:
+def first_item_counts(ptr: Tensor, items: Tensor, n_items: int, positions: int) -> Tensor:
     """Counts over clients.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``, in time order.
         items: int64.
-        catalogue: how many items there are.
+        n_items: how many items there are.
         positions: how many of the first ones count.
 
     Returns:
@@ -20,8 +20,8 @@ def first_item_counts(ptr: Tensor, items: Tensor, catalogue: int, positions: int
     """
     kept = ptr.diff().clamp(max=positions)
     position = ranges(torch.zeros_like(kept), kept)
-    cell = position * catalogue + items[ranges(ptr[:-1], kept)]
-    return torch.bincount(cell, minlength=positions * catalogue).view(positions, catalogue)
+    cell = position * n_items + items[ranges(ptr[:-1], kept)]
+    return torch.bincount(cell, minlength=positions * n_items).view(positions, n_items)
 
 
 def window_sums(counts: Tensor, width: int) -> Tensor:

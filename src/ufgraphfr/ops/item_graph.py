@@ -15,27 +15,25 @@ _SPARE, _SWEEPS = 16, 8
 """More directions than asked for, and sweeps, with which subspace iteration is accurate."""
 
 
-def co_interactions(
-    ptr: Tensor, items: Tensor, catalogue: int, rows: range | None = None
-) -> Tensor:
+def co_interactions(ptr: Tensor, items: Tensor, n_items: int, rows: range | None = None) -> Tensor:
     """How many clients have both items.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, distinct within a client.
-        catalogue: how many items there are.
+        n_items: how many items there are.
         rows: only these rows of the matrix; None for all.
 
     Returns:
         float32 ``[rows, catalogue]``, exact below 2**24; the whole matrix is symmetric, and its
         diagonal holds the items' counts.
     """
-    rows = range(catalogue) if rows is None else rows
-    gram = torch.zeros(len(rows), catalogue, device=items.device)
+    rows = range(n_items) if rows is None else rows
+    gram = torch.zeros(len(rows), n_items, device=items.device)
     for first in range(0, len(ptr) - 1, _CHUNK):
         bounds = ptr[first : first + _CHUNK + 1]
         own = items[int(bounds[0]) : int(bounds[-1])]
-        dense = gram.new_zeros(len(bounds) - 1, catalogue)
+        dense = gram.new_zeros(len(bounds) - 1, n_items)
         dense[owners(bounds, len(own)), own] = 1
         gram.addmm_(dense[:, rows.start : rows.stop].T, dense)
     return gram
@@ -44,7 +42,7 @@ def co_interactions(
 def cooccurrence(
     ptr: Tensor,
     items: Tensor,
-    catalogue: int,
+    n_items: int,
     weights: Tensor,
     rows: range | None = None,
     bucket: Tensor | None = None,
@@ -54,7 +52,7 @@ def cooccurrence(
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, in time order, distinct within a client.
-        catalogue: how many items there are.
+        n_items: how many items there are.
         weights: float ``[reach]``, of two items 1, 2, ... positions apart.
         rows: only these rows of the matrix; None for all.
         bucket: int64 ``[catalogue]``, which column each item counts in; None for its own.
@@ -62,8 +60,8 @@ def cooccurrence(
     Returns:
         float32 ``[rows, columns]``; the whole matrix is symmetric, zero on the diagonal.
     """
-    rows = range(catalogue) if rows is None else rows
-    width = catalogue if bucket is None else int(bucket.max()) + 1
+    rows = range(n_items) if rows is None else rows
+    width = n_items if bucket is None else int(bucket.max()) + 1
     column = items if bucket is None else bucket[items]
     owner, counts = owners(ptr, len(items)), torch.zeros(len(rows) * width, device=items.device)
     for gap, weight in enumerate(weights.tolist(), start=1):

@@ -99,5 +99,5 @@ class Recommender:
         split = self._prepared.split
         start, end = split.history_ptr[place : place + 2]
         own = torch.from_numpy(split.history[start:end])
-        shard = self._prepared.shard.select(torch.tensor([place]))
-        return shard.with_history(torch.tensor([0, len(own)]), own)
+        batch = self._prepared.batch.select(torch.tensor([place]))
+        return batch.with_history(torch.tensor([0, len(own)]), own)

@@ -23,24 +23,24 @@ from ufgraphfr.privacy.none import NoMechanism
 SMALL = {"dim": 8, "hidden": 8, "history": 5}
 
 
-def setting_of(shard: ClientBatch) -> Setting:
-    return Setting(shard.catalogue, len(shard), shard.text.shape[1], 0)
+def setting_of(batch: ClientBatch) -> Setting:
+    return Setting(batch.n_items, len(batch), batch.text.shape[1], 0)
 
 
-def answers(model: UFGraphFormer, shard: ClientBatch, round_number: int, chunk: int):
-    state = model.init_server(setting_of(shard))
+def answers(model: UFGraphFormer, batch: ClientBatch, round_number: int, chunk: int):
+    state = model.init_server(setting_of(batch))
     reports = []
-    for clients in shard.clients.split(chunk):
+    for clients in batch.clients.split(chunk):
         task = model.broadcast(state, clients, round_number)
         key = Key(0, round=round_number)
-        reports.append(respond(model, NoMechanism(), task, shard.select(clients), {}, key)[0])
+        reports.append(respond(model, NoMechanism(), task, batch.select(clients), {}, key)[0])
     return state, combine(reports)
 
 
-def with_graph(model: UFGraphFormer, shard: ClientBatch, chunk: int = 5):
-    state = model.init_server(setting_of(shard))
+def with_graph(model: UFGraphFormer, batch: ClientBatch, chunk: int = 5):
+    state = model.init_server(setting_of(batch))
     for round_number in range(1, model.graph.rounds + 1):
-        _, report = answers(model, shard, round_number, chunk)
+        _, report = answers(model, batch, round_number, chunk)
         state = model.aggregate(state, report)
     return state
 
@@ -49,7 +49,7 @@ def with_graph(model: UFGraphFormer, shard: ClientBatch, chunk: int = 5):
 def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds: int) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": rounds})
     state = with_graph(model, checkerboard)
-    own = (checkerboard.ptr, checkerboard.items, checkerboard.catalogue)
+    own = (checkerboard.ptr, checkerboard.items, checkerboard.n_items)
     pairs = co_interactions(*own)
     near = cooccurrence(*own, model.graph.weights) / LEVELS
     torch.testing.assert_close(state["graph.counts"], pairs.diagonal())
@@ -89,7 +89,7 @@ def test_contributions_are_whole_and_narrow(checkerboard: ClientBatch) -> None:
 def test_the_transformer_starts_from_the_graph(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
-    network = model.sequence.network(checkerboard.catalogue, checkerboard.text.shape[1], 0)
+    network = model.sequence.network(checkerboard.n_items, checkerboard.text.shape[1], 0)
     vectors = network.unpack(state["net"])["item.weight"]
     # on the checkerboard an item is near to items of its own color alone
     products = vectors @ vectors.T
@@ -113,14 +113,14 @@ def test_the_cohort_sends_the_gradient_of_its_mean_loss(
     )
     counts = ends - checkerboard.ptr[:-1]
     ptr = torch.cat((torch.zeros(1, dtype=torch.int64), counts.cumsum(0)))
-    shard = checkerboard.with_history(ptr, checkerboard.items[keep])
-    state, report = answers(model, shard, 2, chunk=7)
+    batch = checkerboard.with_history(ptr, checkerboard.items[keep])
+    state, report = answers(model, batch, 2, chunk=7)
     net = state["net"].clone().requires_grad_()
-    network = model.sequence.network(shard.catalogue, shard.text.shape[1], 0)
+    network = model.sequence.network(batch.n_items, batch.text.shape[1], 0)
     losses = []
-    for place in range(len(shard)):
-        own = shard.items[ptr[place] : ptr[place + 1]][-(model.history + 1) :]
-        states = network.states(network.unpack(net), own[:-1], shard.text[place])
+    for place in range(len(batch)):
+        own = batch.items[ptr[place] : ptr[place + 1]][-(model.history + 1) :]
+        states = network.states(network.unpack(net), own[:-1], batch.text[place])
         scores = network.logits(network.unpack(net), states)
         losses.append(F.cross_entropy(scores, own, reduction="none"))
     every = (
@@ -155,7 +155,7 @@ def test_scores_are_the_blend_of_standardised_parts(
     federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 1.0])
     task = model.evaluated(federation.state, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
-    assert parts.shape == (6, len(checkerboard), checkerboard.catalogue)
+    assert parts.shape == (6, len(checkerboard), checkerboard.n_items)
     graph = standardised(model.item_graph.scores(federation.state, checkerboard))
     torch.testing.assert_close(parts[:3], graph)
     scores = model.score(task, checkerboard, {})
@@ -185,19 +185,19 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch)
     """One client by hand: three steps of scaled descent on its whole history."""
     training = {"local_steps": 3, "local_lr": 0.01, "dropout": 0.0, "window": "recent"}
     model = UFGraphFormer(**SMALL, graph=False, training=training)
-    shard = checkerboard.select(torch.tensor([4]))
-    state = model.init_server(setting_of(shard))
-    first, _ = model.local(model.broadcast(state, shard.clients, 1), shard, {}, Key(0, round=1))
+    batch = checkerboard.select(torch.tensor([4]))
+    state = model.init_server(setting_of(batch))
+    first, _ = model.local(model.broadcast(state, batch.clients, 1), batch, {}, Key(0, round=1))
     sums = {name: value.sum(0) for name, value in first.arrays.items()}
-    state = model.aggregate(state, Report(1, shard.clients, sums, True, first.loss))
+    state = model.aggregate(state, Report(1, batch.clients, sums, True, first.loss))
     scale = 1 / (state["net.second"].div(1 - 0.98).sqrt() + 1e-8)
-    update, _ = model.local(model.broadcast(state, shard.clients, 2), shard, {}, Key(0, round=2))
-    network = model.sequence.network(shard.catalogue, shard.text.shape[1], 0)
-    own = shard.items[-(model.history + 1) :]
+    update, _ = model.local(model.broadcast(state, batch.clients, 2), batch, {}, Key(0, round=2))
+    network = model.sequence.network(batch.n_items, batch.text.shape[1], 0)
+    own = batch.items[-(model.history + 1) :]
     weights, gradients = state["net"].clone().requires_grad_(), []
     for _ in range(3):
         params = network.unpack(weights)
-        states = network.states(params, own[:-1], shard.text[0])
+        states = network.states(params, own[:-1], batch.text[0])
         loss = F.cross_entropy(network.logits(params, states), own)
         gradients.append(torch.autograd.grad(loss, weights)[0])
         moved = 0.01 * (scale * gradients[-1]).clamp(-5, 5)
@@ -230,7 +230,7 @@ def test_every_part_has_a_switch(
         assert (
             federation.state["net"].numel()
             < UFGraphFormer(**SMALL)
-            .sequence.network(checkerboard.catalogue, checkerboard.text.shape[1], 0)
+            .sequence.network(checkerboard.n_items, checkerboard.text.shape[1], 0)
             .size
         )
 
@@ -262,7 +262,7 @@ def test_the_low_pass_operator_is_a_projection(checkerboard: ClientBatch) -> Non
     """All directions kept and nothing discounted, a history is given back as it was."""
     model = UFGraphFormer(**SMALL, graph={"rank": 24, "power": 0.0})
     smooth = model.item_graph.scores(with_graph(model, checkerboard), checkerboard)[2]
-    history = torch.zeros(len(checkerboard), checkerboard.catalogue)
+    history = torch.zeros(len(checkerboard), checkerboard.n_items)
     history[owners(checkerboard.ptr, len(checkerboard.items)), checkerboard.items] = 1.0
     torch.testing.assert_close(smooth, history, atol=1e-4, rtol=1e-3)
 
@@ -273,7 +273,7 @@ def test_with_all_items_as_candidates_nothing_changes(
     checkerboard: ClientBatch, parts: dict[str, object], local_steps: int
 ) -> None:
     sent = []
-    for candidates in (None, checkerboard.catalogue):
+    for candidates in (None, checkerboard.n_items):
         training = {"local_steps": local_steps, "candidates": candidates}
         model = UFGraphFormer(**SMALL, **parts, training=training)
         state = model.init_server(setting_of(checkerboard))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lonely_client import LonelyClient, Step, network_weights, train
-from made_shards import made_shard
+from made_batches import made_batch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
@@ -20,7 +20,7 @@ from ufgraphfr.data.epochs import epoch_samples
 from ufgraphfr.models.stacked import init_linear
 
 ITEMS, WIDTH, DIM, SEED = 60, 5, 16, 4
-SHARD = made_shard([25, 18, 9, 9, 3, 1], ITEMS, WIDTH)
+BATCH = made_batch([25, 18, 9, 9, 3, 1], ITEMS, WIDTH)
 SETTING = Setting(ITEMS, clients=40, text_width=WIDTH, seed=SEED)
 SMALL = {
     "dim": DIM,
@@ -45,7 +45,7 @@ def first_joint_weight() -> torch.Tensor:
 
 def lonely(algorithm: UFGraphFR, place: int) -> LonelyClient:
     """A client at its start, but for its item table."""
-    private = algorithm.init_private(SETTING, SHARD.select(torch.tensor([place])))
+    private = algorithm.init_private(SETTING, BATCH.select(torch.tensor([place])))
     own = {name: value[0] for name, value in private.items()}
     client = LonelyClient(ITEMS, WIDTH, DIM, 12, 2, algorithm.history, scoring=algorithm.scoring)
     named = network_weights({k: v for k, v in own.items() if not k.startswith("joint")})
@@ -74,17 +74,17 @@ def test_stacked_clients_train_as_each_would_alone(
     history: int, local_epochs: int, pull: float, scoring: str
 ) -> None:
     algorithm = made(history=history, local_epochs=local_epochs, pull=pull, scoring=scoring)
-    private = algorithm.init_private(SETTING, SHARD)
-    clients = [lonely(algorithm, place) for place in range(len(SHARD))]
+    private = algorithm.init_private(SETTING, BATCH)
+    clients = [lonely(algorithm, place) for place in range(len(BATCH))]
     generator = torch.Generator().manual_seed(0)
     for number in (1, 2):
         key = Key(SEED).at(number)
-        start = torch.randn(len(SHARD), ITEMS, DIM, generator=generator) * 0.1
-        private, change, loss = algorithm.train_client(private, DenseTables(start), SHARD, key)
+        start = torch.randn(len(BATCH), ITEMS, DIM, generator=generator) * 0.1
+        private, change, loss = algorithm.train_client(private, DenseTables(start), BATCH, key)
         after = start + change.dense()
         for place, client in enumerate(clients):
             own = {name: value[place] for name, value in private.items()}
-            one = SHARD.select(torch.tensor([place]))
+            one = BATCH.select(torch.tensor([place]))
             client.items.weight.data.copy_(start[place])
             batches = [
                 b for epoch in range(local_epochs) for b in steps(algorithm, one, key, epoch)
@@ -122,11 +122,11 @@ def test_stacked_clients_train_as_each_would_alone(
 
 def test_the_user_is_the_joint_layers_output() -> None:
     algorithm = made()
-    private = algorithm.init_private(SETTING, SHARD)
-    private["joint.step"] = torch.randn(len(SHARD), DIM)
-    result = algorithm.user(private, SHARD.text)
-    for place in range(len(SHARD)):
-        x = SHARD.text[place]
+    private = algorithm.init_private(SETTING, BATCH)
+    private["joint.step"] = torch.randn(len(BATCH), DIM)
+    result = algorithm.user(private, BATCH.text)
+    for place in range(len(BATCH)):
+        x = BATCH.text[place]
         weight = first_joint_weight() + torch.outer(private["joint.step"][place], x)
         torch.testing.assert_close(result[place], weight @ x + private["joint.bias"][place])
 
@@ -134,13 +134,13 @@ def test_the_user_is_the_joint_layers_output() -> None:
 @pytest.mark.parametrize("history", [6, 50, 0])
 def test_ranking_scores_every_item_after_the_whole_history(history: int) -> None:
     algorithm = made(history=history)
-    private = algorithm.init_private(SETTING, SHARD)
-    tables = torch.randn(len(SHARD), ITEMS, DIM)
-    scores = algorithm.rank(private, tables, SHARD)
-    for place in range(len(SHARD)):
+    private = algorithm.init_private(SETTING, BATCH)
+    tables = torch.randn(len(BATCH), ITEMS, DIM)
+    scores = algorithm.rank(private, tables, BATCH)
+    for place in range(len(BATCH)):
         client = lonely(algorithm, place)
         client.items.weight.data.copy_(tables[place])
-        one = SHARD.select(torch.tensor([place]))
+        one = BATCH.select(torch.tensor([place]))
         recent = one.items[max(0, len(one.items) - history) :]
         state = torch.full((ITEMS,), len(recent))
         expected = client(one.text[0], recent, state, torch.arange(ITEMS)).detach()
@@ -149,14 +149,14 @@ def test_ranking_scores_every_item_after_the_whole_history(history: int) -> None
 
 def test_dropout_changes_training_and_no_ranking() -> None:
     with_it, without = made(dropout=0.5), made()
-    private = without.init_private(SETTING, SHARD)
-    tables = DenseTables(torch.randn(len(SHARD), ITEMS, DIM))
+    private = without.init_private(SETTING, BATCH)
+    tables = DenseTables(torch.randn(len(BATCH), ITEMS, DIM))
     key = Key(SEED).at(1)
     after = [
-        a.train_client(private, tables, SHARD, key)[0]["joint.step"] for a in (with_it, without)
+        a.train_client(private, tables, BATCH, key)[0]["joint.step"] for a in (with_it, without)
     ]
     assert not torch.allclose(after[0], after[1])
-    scores = [a.rank(private, tables.dense(), SHARD) for a in (with_it, without)]
+    scores = [a.rank(private, tables.dense(), BATCH) for a in (with_it, without)]
     assert torch.equal(scores[0], scores[1])
 
 
@@ -169,8 +169,8 @@ def test_every_batch_of_every_epoch_drops_afresh(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(module, "dropout_masks", noted)
     algorithm = made(dropout=0.5, local_epochs=2)
-    tables = DenseTables(torch.randn(len(SHARD), ITEMS, DIM))
-    algorithm.train_client(algorithm.init_private(SETTING, SHARD), tables, SHARD, Key(SEED).at(1))
+    tables = DenseTables(torch.randn(len(BATCH), ITEMS, DIM))
+    algorithm.train_client(algorithm.init_private(SETTING, BATCH), tables, BATCH, Key(SEED).at(1))
     batches = -(-25 * (1 + algorithm.negatives) // algorithm.batch_size)
     assert len(drawn) == len(set(drawn)) == 2 * batches
 

@@ -67,7 +67,7 @@ def test_the_message_weighs_the_neighbors_changes() -> None:
 def test_without_text_profiles_change_nothing(checkerboard, federation_of) -> None:
     other = replace(checkerboard, text=checkerboard.text.roll(1, dims=0))
     for text in (True, False):
-        runs = [federation_of(made(text=text), shard).run(2) for shard in (checkerboard, other)]
+        runs = [federation_of(made(text=text), batch).run(2) for batch in (checkerboard, other)]
         assert torch.equal(runs[0].scores(), runs[1].scores()) is not text
 
 

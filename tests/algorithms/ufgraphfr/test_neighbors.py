@@ -64,9 +64,9 @@ def test_above_keeps_what_lies_above(relation: Tensor, threshold: float) -> None
     torch.testing.assert_close(matrix(lists, relation.shape[1]), uniform(chosen, relation.shape[1]))
 
 
-@pytest.mark.parametrize("barred", [math.nan, -math.inf])
-def test_what_cannot_be_compared_is_nobodys_neighbor(barred: float) -> None:
-    relation = torch.tensor([[barred, 0.5, barred], [barred] * 3])
+@pytest.mark.parametrize("excluded", [math.nan, -math.inf])
+def test_what_cannot_be_compared_is_nobodys_neighbor(excluded: float) -> None:
+    relation = torch.tensor([[excluded, 0.5, excluded], [excluded] * 3])
     for lists in (top(relation, 2), above(relation, -5.0)):
         assert matrix(lists, 3).tolist() == [[0, 1, 0], [0, 0, 0]]
 

@@ -52,9 +52,9 @@ class Pointwise(Algorithm, ABC):
         """See `initial_table`."""
         return initial_table(setting, self.dim, self.init_std)
 
-    def init_user(self, setting: Setting, shard: ClientBatch) -> Tensor:
+    def init_user(self, setting: Setting, batch: ClientBatch) -> Tensor:
         """Initial user vectors, float ``[clients, dim]``: apart, or users would stay alike."""
-        uniform = Key(setting.seed, purpose=Purpose.INIT).uniform(shard.clients, self.dim)
+        uniform = Key(setting.seed, purpose=Purpose.INIT).uniform(batch.clients, self.dim)
         users: Tensor = torch.special.ndtri(uniform) * self.init_std
         return users.float()
 
@@ -70,7 +70,7 @@ class Pointwise(Algorithm, ABC):
         self,
         params: Params,
         tables: Tables,
-        shard: ClientBatch,
+        batch: ClientBatch,
         key: Key,
         forward: Callable[[Touched, int], Forward],
         descend: Descend,
@@ -81,7 +81,7 @@ class Pointwise(Algorithm, ABC):
         Args:
             params: stacked weights, updated in place.
             tables: the item tables to start from.
-            shard: the clients, most interactions first.
+            batch: the clients, most interactions first.
             key: seed and round.
             forward: the model's scores, given the touched rows and the epoch.
             descend: the update of the weights.
@@ -92,13 +92,13 @@ class Pointwise(Algorithm, ABC):
             The change of each client's item rows, and float ``[clients]``, the mean loss of the
             last epoch.
         """
-        epochs = [epoch_samples(shard, key, self.negatives, e) for e in range(self.local_epochs)]
-        rows = touched(torch.cat([samples.item for samples in epochs], dim=1), shard.catalogue)
+        epochs = [epoch_samples(batch, key, self.negatives, e) for e in range(self.local_epochs)]
+        rows = touched(torch.cat([samples.item for samples in epochs], dim=1), batch.n_items)
         start = tables.gather(rows.ptr, rows.index)
         anchor = start if anchors is None else anchors.gather(rows.ptr, rows.index)
         table = start.clone()
-        row_lr = self.lr * shard.catalogue * self.row_scale
-        loss = table.new_zeros(len(shard))
+        row_lr = self.lr * batch.n_items * self.row_scale
+        loss = table.new_zeros(len(batch))
         for epoch, samples in enumerate(epochs):
             steps = batches(samples, rows, self.batch_size)
             loss = train_epoch(
@@ -112,4 +112,4 @@ class Pointwise(Algorithm, ABC):
                 row_lr,
                 self.decay,
             )
-        return Rows(rows.ptr, rows.index, table.sub_(start), shard.catalogue), loss
+        return Rows(rows.ptr, rows.index, table.sub_(start), batch.n_items), loss

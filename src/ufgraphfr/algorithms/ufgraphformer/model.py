@@ -73,7 +73,7 @@ class UFGraphFormer(FormerSpec):
             state |= part.state(setting)
         return state
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all weights are shared."""
         return {}
 
@@ -92,13 +92,13 @@ class UFGraphFormer(FormerSpec):
         return Task(round_number, clients, shared, {})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`: what the parts contribute, whose rounds do not mix."""
-        told = [part.contribution(task, shard, key) for part in self.active_parts]
+        told = [part.contribution(task, batch, key) for part in self.active_parts]
         updates = [update for update in told if update is not None]
         if not updates:
-            no_loss = torch.zeros(len(shard), device=shard.items.device)
+            no_loss = torch.zeros(len(batch), device=batch.items.device)
             return Update({}, no_loss, summed=True), private
         arrays = {name: value for update in updates for name, value in update.arrays.items()}
         return Update(arrays, updates[0].loss, updates[0].summed), private

@@ -80,22 +80,22 @@ class TextClient(Pointwise, ABC):
             scoring=self.scoring,
         )
 
-    def init_client(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_client(self, setting: Setting, batch: ClientBatch) -> Private:
         """The same initial weights for every client, ``W_0 x`` computed for its own text."""
         generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
-        joint = on(shard.text.device, init_linear("joint", setting.text_width, self.dim, generator))
-        network = on(shard.text.device, self.network.init(generator))
-        return stack(network | {"joint.bias": joint["joint.bias"]}, len(shard)) | {
-            "joint.step": shard.text.new_zeros(len(shard), self.dim),
-            "joint.start": self.profile(shard) @ joint["joint.weight"],
+        joint = on(batch.text.device, init_linear("joint", setting.text_width, self.dim, generator))
+        network = on(batch.text.device, self.network.init(generator))
+        return stack(network | {"joint.bias": joint["joint.bias"]}, len(batch)) | {
+            "joint.step": batch.text.new_zeros(len(batch), self.dim),
+            "joint.start": self.profile(batch) @ joint["joint.weight"],
         }
 
-    def profile(self, shard: ClientBatch) -> Tensor:
+    def profile(self, batch: ClientBatch) -> Tensor:
         """What the joint layer embeds, float ``[clients, E]``."""
         if self.text:
-            return shard.text
-        width = shard.text.shape[1]
-        return torch.full_like(shard.text, 1 / math.sqrt(width))
+            return batch.text
+        width = batch.text.shape[1]
+        return torch.full_like(batch.text, 1 / math.sqrt(width))
 
     def user(self, params: Params, text: Tensor) -> Tensor:
         """``W x + b``, float ``[clients, dim]``."""
@@ -103,30 +103,30 @@ class TextClient(Pointwise, ABC):
         return params["joint.start"] + moved + params["joint.bias"]
 
     def train_client(
-        self, private: Private, tables: Tables, shard: ClientBatch, key: Key
+        self, private: Private, tables: Tables, batch: ClientBatch, key: Key
     ) -> tuple[Private, Rows, Tensor]:
         """Train from the given tables; returns new weights, row changes and losses."""
         params = {name: value.clone() for name, value in private.items()}
 
         def forward(rows: Touched, epoch: int) -> Forward:
-            return self._forward(shard, rows, key, epoch)
+            return self._forward(batch, rows, key, epoch)
 
-        trained = self.train(params, tables, shard, key, forward, self._descend)
+        trained = self.train(params, tables, batch, key, forward, self._descend)
         return params, *trained
 
-    def _forward(self, shard: ClientBatch, rows: Touched, key: Key, epoch: int) -> Forward:
-        recent, length = shard.last(self.history)
-        profile = self.profile(shard)
+    def _forward(self, batch: ClientBatch, rows: Touched, key: Key, epoch: int) -> Forward:
+        recent, length = batch.last(self.history)
+        profile = self.profile(batch)
         # no interaction of the epoch comes after the last item, so no sample reads that state
         recent = rows.rows(recent[:, : max(0, int(length.max()) - 1)])
 
-        def logits(params: Params, vectors: Tensor, table: Tensor, batch: Batch) -> Tensor:
-            active = len(batch.row)
+        def logits(params: Params, vectors: Tensor, table: Tensor, minibatch: Batch) -> Tensor:
+            active = len(minibatch.row)
             # the history's vectors carry no gradient: every sample of a batch would hit them
             seen = table.index_select(0, recent[:active].flatten()).view(active, -1, self.dim)
             masks = dropout_masks(
-                key.to(Purpose.DROPOUT, epoch * MAX_BATCHES + batch.number),
-                shard.clients[:active],
+                key.to(Purpose.DROPOUT, epoch * MAX_BATCHES + minibatch.number),
+                batch.clients[:active],
                 DROPOUT_SITES,
                 seen.shape[1] + 1,
                 self.dim,
@@ -134,7 +134,7 @@ class TextClient(Pointwise, ABC):
             )
             user = self.user(params, profile[:active])
             states = self.network.states(params, user, seen, masks)
-            position = window_times(shard, self.history, batch.time)
+            position = window_times(batch, self.history, minibatch.time)
             return self.network.logits(params, states, position, vectors)
 
         return logits

@@ -87,9 +87,9 @@ class UFGraphFR(TextClient):
         state |= {name: torch.zeros(users, widths[name]) for name in self._factors}
         return state | self._tables.empty(table, users)
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        return self.init_client(setting, shard)
+        return self.init_client(setting, batch)
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -97,11 +97,11 @@ class UFGraphFR(TextClient):
         return Task(round_number, clients, {}, {"items": tables})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        after, change, loss = self.train_client(private, task.tables("items"), shard, key)
-        step, text = after["joint.step"], self.profile(shard)
+        after, change, loss = self.train_client(private, task.tables("items"), batch, key)
+        step, text = after["joint.step"], self.profile(batch)
         if self.joint_upload == "dense":
             return Update({"items": change, "joint": written_out(step, text)}, loss), after
         factors = {"joint.step": step, "joint.text": text}

@@ -62,10 +62,10 @@ def _relation(
     """Float ``[rows, columns]``; -inf where there can be no edge."""
     cosine = factored_cosine(tuple(f[rows] for f in factors), tuple(f[columns] for f in factors))
     relation = 1 - cosine if rule.relation == "distance" else cosine
-    barred = ~known[rows][:, None].expand_as(relation)
+    excluded = ~known[rows][:, None].expand_as(relation)
     if not rule.include_self:
-        barred = barred | (rows[:, None] == columns)
-    return relation.masked_fill(barred, -torch.inf)
+        excluded = excluded | (rows[:, None] == columns)
+    return relation.masked_fill(excluded, -torch.inf)
 
 
 def _threshold(

@@ -23,7 +23,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.data.catalogue import Catalogue
-from ufgraphfr.data.split import Part
+from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import of_server
 from ufgraphfr.deploy.server.handshake import TooFewAnswers
@@ -171,7 +171,7 @@ class Remote:
         )
 
     def _evaluate(
-        self, algorithm: Algorithm, state: State, number: int, part: Part, pick: bool
+        self, algorithm: Algorithm, state: State, number: int, part: HeldOut, pick: bool
     ) -> Sums:
         choices = blends(algorithm)
         width = len(choices) if choices is not None and pick else 1
@@ -195,7 +195,7 @@ class Remote:
         return total(parts)
 
     def _envelope(
-        self, kind: Kind, node: str, number: int, task: Task, part: Part | None = None
+        self, kind: Kind, node: str, number: int, task: Task, part: HeldOut | None = None
     ) -> Envelope:
         arrays = shared_arrays(task)
         digests = {name: digest(value) for name, value in arrays.items()}

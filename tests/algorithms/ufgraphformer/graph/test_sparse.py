@@ -13,14 +13,14 @@ SMALL = {"dim": 8, "hidden": 8, "history": 20}
 SPARSE = {"rounds": 3, "dense_items": 1, "neighbors": 24, "buckets": 24}
 
 
-def collected(model: UFGraphFormer, shard: ClientBatch) -> State:
-    state = model.init_server(Setting(shard.catalogue, len(shard), shard.text.shape[1], 0))
+def collected(model: UFGraphFormer, batch: ClientBatch) -> State:
+    state = model.init_server(Setting(batch.n_items, len(batch), batch.text.shape[1], 0))
     graph = model.item_graph
     for number in range(1, model.graph.rounds + 1):
         # two silos
         parts = [
-            graph.form(shard.catalogue).contribution(shard.select(half), number)
-            for half in torch.arange(len(shard)).split(10)
+            graph.form(batch.n_items).contribution(batch.select(half), number)
+            for half in torch.arange(len(batch)).split(10)
         ]
         sums = {name: sum(part[name].int() for part in parts) for name in parts[0]}
         state = graph.collect(state, sums, number)
@@ -52,7 +52,7 @@ def test_a_contribution_is_whole_and_of_fixed_size(checkerboard: ClientBatch) ->
 
 def test_with_all_items_as_candidates_nothing_changes(checkerboard: ClientBatch) -> None:
     sent = []
-    for candidates in (None, checkerboard.catalogue):
+    for candidates in (None, checkerboard.n_items):
         graph = SPARSE | {"neighbors": 6, "buckets": 8}
         model = UFGraphFormer(**SMALL, graph=graph, training={"candidates": candidates})
         state = collected(model, checkerboard)

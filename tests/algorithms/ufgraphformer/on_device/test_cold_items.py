@@ -60,16 +60,16 @@ def test_users_prefer_new_items_of_their_colour(checkerboard: ClientBatch, of: s
     known = ~torch.isin(checkerboard.items, NEW)
     owner = torch.repeat_interleave(torch.arange(24), checkerboard.counts)[known]
     ptr = torch.cat((torch.zeros(1, dtype=torch.int64), torch.bincount(owner).cumsum(0)))
-    shard = checkerboard.with_history(ptr, checkerboard.items[known])
+    batch = checkerboard.with_history(ptr, checkerboard.items[known])
     public = {"features": colour} if of == "features" else {"item_text": colour}
-    setting = Setting(24, 24, shard.text.shape[1], 0, **public)
+    setting = Setting(24, 24, batch.text.shape[1], 0, **public)
     model = UFGraphFormer(**SMALL, features=False, cold_items={})
     assert model.asks_for_item_text
     state = model.init_server(setting)
-    task = model.broadcast(state, shard.clients, 1)
-    report = respond(model, NoMechanism(), task, shard, {}, Key(0, round=1))[0]
+    task = model.broadcast(state, batch.clients, 1)
+    report = respond(model, NoMechanism(), task, batch, {}, Key(0, round=1))[0]
     state = model.aggregate(state, report)
-    score = model.score(model.evaluated(state, shard.clients, 2), shard, {})
+    score = model.score(model.evaluated(state, batch.clients, 2), batch, {})
     odd = score[:, NEW[0]] > score[:, NEW[1]]
     assert torch.equal(odd, torch.arange(24) % 2 == 1)
 

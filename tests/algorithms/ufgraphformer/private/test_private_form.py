@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from made_shards import made_shard
+from made_batches import made_batch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
@@ -19,7 +19,7 @@ from ufgraphfr.core.messages import Task
 from ufgraphfr.core.releases import Budget
 
 COUNTS, ITEMS = [26, 17, 9, 9, 3, 1, 0], 30
-SHARD = made_shard(COUNTS, ITEMS)
+BATCH = made_batch(COUNTS, ITEMS)
 GRAPH = PrivateForm(
     spec=PrivateSpec(history=10),
     plan=Plan(graph_items=12, graph_share=0.5, graph_weight=0.2),
@@ -28,7 +28,7 @@ SETTING = Setting(ITEMS, len(COUNTS), 5, 0, torch.nn.functional.normalize(torch.
 
 
 def sent(form: PrivateForm, shared: dict[str, torch.Tensor]) -> Rows | torch.Tensor:
-    update, private = form.local(Task(1, SHARD.clients, shared, {}), SHARD, {}, Key(0))
+    update, private = form.local(Task(1, BATCH.clients, shared, {}), BATCH, {}, Key(0))
     assert private == {}
     assert not update.summed
     assert not update.loss.any()
@@ -46,7 +46,7 @@ def test_popularity_is_the_last_items_of_each_client() -> None:
     assert isinstance(value, Rows)
     expected = torch.zeros(len(COUNTS), ITEMS)
     for client, count in enumerate(COUNTS):
-        last = SHARD.items[SHARD.ptr[client] : SHARD.ptr[client + 1]][-10:]
+        last = BATCH.items[BATCH.ptr[client] : BATCH.ptr[client + 1]][-10:]
         expected[client, last] = math.sqrt(40 / min(10, count)) if count else 0
     torch.testing.assert_close(value.dense()[..., 0], expected)
     # as long as the noise is made for, whatever a client has
@@ -64,7 +64,7 @@ def test_a_clients_transitions_have_length_one_or_are_nothing() -> None:
     assert float(found[0]) == pytest.approx(1)
     assert found[-2:].tolist() == [0, 0]
     # the first client's, by hand
-    own = SHARD.items[: COUNTS[0]][-10:].tolist()
+    own = BATCH.items[: COUNTS[0]][-10:].tolist()
     expected = torch.zeros(12, 12)
     place = {int(item): number for number, item in enumerate(kept)}
     for i, before in enumerate(own):
@@ -80,7 +80,7 @@ def test_together_they_send_what_each_sends_alone(kept: torch.Tensor | None) -> 
     together = sent(GRAPH, shared)
     assert isinstance(together, Rows)
     for client in range(len(COUNTS)):
-        one = SHARD.select(torch.tensor([client]))
+        one = BATCH.select(torch.tensor([client]))
         update, _ = GRAPH.local(Task(1, one.clients, shared, {}), one, {}, Key(0))
         (alone,) = update.arrays.values()
         assert isinstance(alone, Rows)
@@ -94,7 +94,7 @@ def test_a_few_numbers_are_the_mean_of_public_features() -> None:
     basis = torch.nn.functional.normalize(torch.randn(ITEMS, 3))
     value = sent(form, {"basis": basis})
     assert isinstance(value, torch.Tensor)
-    torch.testing.assert_close(value[0], basis[SHARD.items[: COUNTS[0]]].mean(0))
+    torch.testing.assert_close(value[0], basis[BATCH.items[: COUNTS[0]]].mean(0))
     assert float(lengths(value).max()) <= 1 + 1e-6
     assert float(lengths(value)[-1]) == 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from made_shards import made_shard
+from made_batches import made_batch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer.private import transformer
@@ -16,8 +16,8 @@ from ufgraphfr.core.messages import State
 from ufgraphfr.models.next_item import cross_entropy
 
 ITEMS = 30
-SHARD = made_shard([26, 17, 9, 3, 1], ITEMS)
-SETTING = Setting(ITEMS, len(SHARD), SHARD.text.shape[1], 0)
+BATCH = made_batch([26, 17, 9, 3, 1], ITEMS)
+SETTING = Setting(ITEMS, len(BATCH), BATCH.text.shape[1], 0)
 PLAIN = PrivateTransformer(dim=8, hidden=12, history=12)
 WHOLE = PLAIN.model_copy(update={"items": True})
 
@@ -44,20 +44,20 @@ def test_a_clients_update_is_the_gradient_of_its_mean_loss(
     training = SequenceTraining(dropout=0, window="recent", weighting="clients")
     monkeypatch.setattr(transformer, "TRAINING", training)
     state = begun(own)
-    found = own.gradients(own.shared(state, "net"), SHARD, Key(0, 3))
-    assert found.shape == (len(SHARD), own.trained(SETTING))
-    network = own.network(ITEMS, SHARD.text.shape[1])
+    found = own.gradients(own.shared(state, "net"), BATCH, Key(0, 3))
+    assert found.shape == (len(BATCH), own.trained(SETTING))
+    network = own.network(ITEMS, BATCH.text.shape[1])
     fixed = {name: state[f"fixed.{name}"] for name in own.fixed}
     nothing = torch.zeros(ITEMS, dtype=torch.bool)
-    for place in range(len(SHARD)):
+    for place in range(len(BATCH)):
         weights = state["net"].clone().requires_grad_()
-        recent = SHARD.last(13)[0][place]
+        recent = BATCH.last(13)[0][place]
         recent = recent[recent >= 0]
         losses = cross_entropy(
             network,
             network.named(weights, fixed),
             recent,
-            SHARD.text[place],
+            BATCH.text[place],
             None,
             nothing,
         )
@@ -70,14 +70,14 @@ def test_what_is_public_or_released_is_not_trained() -> None:
     after = PLAIN.adam.stepped(state, torch.ones(PLAIN.trained(SETTING)))
     assert not torch.equal(after["net"], state["net"])
     assert all(torch.equal(after[n], state[n]) for n in state if n.startswith("fixed."))
-    network = PLAIN.network(ITEMS, SHARD.text.shape[1])
-    assert network.size - PLAIN.trained(SETTING) == ITEMS * 9 + SHARD.text.shape[1] * 8
+    network = PLAIN.network(ITEMS, BATCH.text.shape[1])
+    assert network.size - PLAIN.trained(SETTING) == ITEMS * 9 + BATCH.text.shape[1] * 8
 
 
 @pytest.mark.parametrize("own", [PLAIN, WHOLE])
 def test_before_training_popularity_ranks(own: PrivateTransformer) -> None:
     state = begun(own)
-    scores = own.scores(own.shared(state, "net.mean"), SHARD)
+    scores = own.scores(own.shared(state, "net.mean"), BATCH)
     assert bool((scores.corrcoef()[0] > 0.9).all())
     ranks = torch.stack((scores[0], torch.arange(ITEMS).float())).corrcoef()
     assert float(ranks[0, 1]) > 0.9

@@ -50,7 +50,7 @@ class DenseGraph:
             batch: the clients' data.
             round_number: from 1 to ``rounds``: which rows.
         """
-        items, device = batch.catalogue, batch.items.device
+        items, device = batch.n_items, batch.items.device
         rows = self.rows(items, round_number)
         histories = batch.ptr, batch.items, items
         weights = self.spec.weights.to(device)

@@ -57,7 +57,7 @@ class ItemGraph(Part):
         """See `Part.contribution`: sums over these clients, in the first rounds."""
         if task.round > self.spec.rounds:
             return None
-        sums = self.form(batch.catalogue).contribution(batch, task.round)
+        sums = self.form(batch.n_items).contribution(batch, task.round)
         return Update({**sums}, torch.zeros(len(batch), device=batch.items.device), summed=True)
 
     def collect(self, state: State, sums: State, round_number: int) -> State:
@@ -74,7 +74,7 @@ class ItemGraph(Part):
 
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
         """See `Part.scores`: each operator's for the whole history, ``[3, clients, items]``."""
-        return self.form(inputs.catalogue).scores(shared, inputs)
+        return self.form(inputs.n_items).scores(shared, inputs)
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: sums of one history."""

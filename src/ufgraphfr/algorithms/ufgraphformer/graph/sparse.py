@@ -48,7 +48,7 @@ class SparseGraph:
 
     def contribution(self, batch: ClientBatch, round_number: int) -> State:
         """Counts ``[rows]`` and the sketch ``[rows * buckets]`` of one part of the items."""
-        items, device = batch.catalogue, batch.items.device
+        items, device = batch.n_items, batch.items.device
         rows, bucket = self._rows(items, round_number), self._bucket(items).to(device)
         histories = batch.ptr, batch.items, items
         counts = torch.bincount(batch.items, minlength=items)[rows.start : rows.stop]

@@ -69,7 +69,7 @@ class ColdUsers(Part):
         """See `Part.contribution`: whole numbers ``[positions * items]``, summed over clients."""
         if task.round != 1:
             return None
-        counts = first_item_counts(batch.ptr, batch.items, batch.catalogue, self.spec.positions)
+        counts = first_item_counts(batch.ptr, batch.items, batch.n_items, self.spec.positions)
         no_loss = torch.zeros(len(batch), device=batch.items.device)
         return Update({SUM: narrow(counts.flatten(), len(batch))}, no_loss, summed=True)
 
@@ -90,7 +90,7 @@ class ColdUsers(Part):
         known = inputs.counts.clamp(max=latest + 1)
         others = standardised((shared[SUM] + SMOOTHING).log())
         # beyond the latest position they have nothing to say
-        others = torch.cat((others, others.new_zeros(1, inputs.catalogue)))
+        others = torch.cat((others, others.new_zeros(1, inputs.n_items)))
         share = known / (known + self.spec.prior)
         share = torch.where(known > latest, 1.0, share)[:, None].to(others)
         return [*(own * share for own in scores), (1 - share) * others[known]]

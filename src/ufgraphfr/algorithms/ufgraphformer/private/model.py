@@ -84,7 +84,7 @@ class PrivateForm(Algorithm):
         }
         return state | (self.plan.transformer.initial(setting) if self.plan.transformer else {})
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; nothing is kept between rounds."""
         return {}
 
@@ -107,11 +107,11 @@ class PrivateForm(Algorithm):
         return Task(round_number, clients, shared, {})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        name, value = self._contribution(task.shared, shard, key)
-        no_loss = torch.zeros(len(shard), device=shard.items.device)
+        name, value = self._contribution(task.shared, batch, key)
+        no_loss = torch.zeros(len(batch), device=batch.items.device)
         return Update({name: value}, no_loss), private
 
     def _contribution(
@@ -124,7 +124,7 @@ class PrivateForm(Algorithm):
             return PREFERENCE, self._mean_features(batch, shared["basis"])
         if "kept" in shared:
             last, _ = batch.last(self.spec.history)
-            return GRAPH, transitions_of(last, shared["kept"], batch.catalogue, REACH)
+            return GRAPH, transitions_of(last, shared["kept"], batch.n_items, REACH)
         return POPULARITY, self._counts(batch)
 
     def _mean_features(self, batch: ClientBatch, basis: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class PrivateForm(Algorithm):
         each = (TYPICAL / length.clamp(min=1)).sqrt().repeat_interleave(length)
         ptr = torch.zeros(len(length) + 1, dtype=torch.int64, device=length.device)
         torch.cumsum(length, 0, out=ptr[1:])
-        return Rows(ptr, last[last >= 0], each[:, None], batch.catalogue)
+        return Rows(ptr, last[last >= 0], each[:, None], batch.n_items)
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
@@ -226,7 +226,7 @@ def _preference(columns: Tensor, offset: Tensor, inputs: ClientBatch) -> Tensor:
 
 def _weighted_histories(inputs: ClientBatch, decay: float) -> Tensor:
     """Each client's history, weighted by recency, float ``[clients, items]``."""
-    history = torch.zeros(len(inputs), inputs.catalogue, device=inputs.items.device)
+    history = torch.zeros(len(inputs), inputs.n_items, device=inputs.items.device)
     owner = owners(inputs.ptr, len(inputs.items))
     history[owner, inputs.items] = recency(inputs.ptr, decay).float()
     return history

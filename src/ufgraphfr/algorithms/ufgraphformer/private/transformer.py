@@ -143,9 +143,9 @@ class PrivateTransformer(Spec):
             for name, value in shared.items()
             if name.startswith(FIXED)
         }
-        network = self.network(batch.catalogue, batch.text.shape[1])
-        nobody = torch.zeros(batch.catalogue, dtype=torch.bool, device=batch.items.device)
-        features = nobody.new_zeros((batch.catalogue, 0), dtype=torch.float32)
+        network = self.network(batch.n_items, batch.text.shape[1])
+        nobody = torch.zeros(batch.n_items, dtype=torch.bool, device=batch.items.device)
+        features = nobody.new_zeros((batch.n_items, 0), dtype=torch.float32)
         return SharedModel(network, shared["net"], features, nobody, fixed=fixed)
 
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:

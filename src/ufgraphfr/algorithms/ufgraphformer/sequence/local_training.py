@@ -175,7 +175,7 @@ class SequenceTraining(Spec):
         length = min(history + 1, int(batch.counts.max()))
         if self.window == "recent":
             return batch.last(length)[0]
-        return batch.random_stretch(length, key)
+        return batch.random_window(length, key)
 
 
 @dataclass(frozen=True)

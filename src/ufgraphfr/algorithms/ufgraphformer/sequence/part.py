@@ -91,7 +91,7 @@ class Sequence(Part):
         if "net" not in task.shared:
             return None
         training = self.spec.training
-        model = self._model(task.shared, training.sample(batch.catalogue, key))
+        model = self._model(task.shared, training.sample(batch.n_items, key))
         batch = replace(batch, text=batch.text @ task.shared["projection"])
         return training.update(model, batch, key, self.spec.history, self.per_client)
 
