@@ -31,9 +31,8 @@ def owned(batch: ClientBatch, place: int) -> list[int]:
 
 
 def excluded(batch: ClientBatch, place: int) -> list[int]:
-    own: list[int] = batch.excluded[
-        batch.excluded_ptr[place] : batch.excluded_ptr[place + 1]
-    ].tolist()
+    start, end = batch.excluded_ptr[place : place + 2].tolist()
+    own: list[int] = batch.excluded[start:end].tolist()
     return own
 
 

@@ -74,7 +74,7 @@ def test_half_the_clients_cannot_raise_the_cap():
 
 def test_rows_of_a_packed_gradient_are_capped_too():
     algorithm = UFGraphFormer(dim=4, hidden=4, heads=1, blocks=1, history=3)
-    size = algorithm.network(ITEMS, 4, 0).size
+    size = algorithm.sequence.network(ITEMS, 4, 0).size
     own = torch.randn(5, size, generator=torch.manual_seed(2))
     views = item_views(algorithm, {"gradient": own}, SETTING, 9)
     views["gradient.item.weight"][0, 2] *= 1e6

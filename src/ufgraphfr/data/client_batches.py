@@ -114,7 +114,7 @@ class ClientBatch:
 
 
 def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> ClientBatch:
-    """The shard of all users.
+    """All users in one batch.
 
     Args:
         split: who trains on what.

@@ -29,7 +29,7 @@ SHORTEST = 3
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
 
-Part: TypeAlias = Literal["validation", "test"]
+HeldOut: TypeAlias = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Split:
     items of its history.
 
     Attributes:
-        items: how many items there are.
+        n_items: how many items there are.
         ptr: int64 ``[users + 1]``; user u trains on ``train[ptr[u]:ptr[u + 1]]``.
         train: int64 ``[rows]``, items in time order.
         history_ptr: int64 ``[users + 1]``, places in ``history``.
@@ -51,14 +51,14 @@ class Split:
         test: int64 ``[users]``, -1 for users that are not asked.
         sampled_validation: int64 ``[users, 99]``, never-touched items; 0 for users not asked.
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
-        cold: users kept out of training on purpose, int64 ``[cold]``, ascending.
-        cold_items: int64 ``[cold, 20]``, each one's first items in time order.
-        new: items kept out of all histories on purpose, int64 ``[new]``, ascending.
-        new_ptr: int64 ``[users + 1]``, places in ``new_history``.
-        new_history: int64, what each user has of the new items, in time order.
+        cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
+        first_items: int64 ``[cold, 20]``, each cold user's first items in time order.
+        cold_items: items kept out of all histories on purpose, int64 ``[cold]``, ascending.
+        cold_item_ptr: int64 ``[users + 1]``, bounds in ``cold_item_history``.
+        cold_item_history: int64, what each user has of the cold items, in time order.
     """
 
-    items: int
+    n_items: int
     ptr: NDArray[np.int64]
     train: NDArray[np.int64]
     history_ptr: NDArray[np.int64]
@@ -68,14 +68,14 @@ class Split:
     test: NDArray[np.int64]
     sampled_validation: NDArray[np.int64]
     sampled_test: NDArray[np.int64]
-    cold: NDArray[np.int64]
+    cold_users: NDArray[np.int64]
+    first_items: NDArray[np.int64]
     cold_items: NDArray[np.int64]
-    new: NDArray[np.int64]
-    new_ptr: NDArray[np.int64]
-    new_history: NDArray[np.int64]
+    cold_item_ptr: NDArray[np.int64]
+    cold_item_history: NDArray[np.int64]
 
     @property
-    def users(self) -> int:
+    def n_users(self) -> int:
         """How many users the data set has."""
         return len(self.ptr) - 1
 
@@ -84,9 +84,9 @@ class Split:
         """The users that take part in training, ascending."""
         return np.flatnonzero(np.diff(self.ptr))
 
-    def asked(self, part: Part) -> NDArray[np.int64]:
+    def asked(self, held_out: HeldOut) -> NDArray[np.int64]:
         """The users that have a target, ascending."""
-        return np.flatnonzero((self.validation if part == "validation" else self.test) >= 0)
+        return np.flatnonzero((self.validation if held_out == "validation" else self.test) >= 0)
 
 
 def leave_one_out(
@@ -111,10 +111,10 @@ def leave_one_out(
     """
     numbers = np.arange(data.n_users) if numbers is None else numbers
     ptr, history = _by_time(data, numbers)
-    new = _drawn(np.arange(data.n_items), cold_items, stream=1)
-    is_new = np.isin(history, new)
-    new_ptr, new_history = _kept(ptr, history, is_new)
-    ptr, history = _kept(ptr, history, ~is_new)
+    kept_out = _drawn(np.arange(data.n_items), cold_items, stream=1)
+    is_cold = np.isin(history, kept_out)
+    cold_item_ptr, cold_item_history = _kept(ptr, history, is_cold)
+    ptr, history = _kept(ptr, history, ~is_cold)
     counts = np.diff(ptr)
     eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
     cold = _drawn(eligible, cold_users, stream=0, numbers=numbers)
@@ -122,7 +122,12 @@ def leave_one_out(
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
     split = _split(data, numbers, ptr, history, trained, known, warm, warm, cold)
-    return replace(split, new=new, new_ptr=new_ptr, new_history=new_history)
+    return replace(
+        split,
+        cold_items=kept_out,
+        cold_item_ptr=cold_item_ptr,
+        cold_item_history=cold_item_history,
+    )
 
 
 def global_time(data: Interactions, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
@@ -208,7 +213,7 @@ def _split(
         return found
 
     return Split(
-        items=items,
+        n_items=data.n_items,
         ptr=_bounds(trained),
         train=history[place < np.repeat(trained, counts)],
         history_ptr=ptr,
@@ -218,11 +223,11 @@ def _split(
         test=target(known, asked_test),
         sampled_validation=_candidates(1, items, numbers, touched_ptr, touched, asked_validation),
         sampled_test=_candidates(2, items, numbers, touched_ptr, touched, asked_test),
-        cold=cold,
-        cold_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
-        new=np.empty(0, np.int64),
-        new_ptr=np.zeros_like(ptr),
-        new_history=np.empty(0, np.int64),
+        cold_users=cold,
+        first_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
+        cold_items=np.empty(0, np.int64),
+        cold_item_ptr=np.zeros_like(ptr),
+        cold_item_history=np.empty(0, np.int64),
     )
 
 

@@ -1,16 +1,16 @@
 """What every baseline owes: it learns what is known, and each user's scores are its own."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import torch
-from torch import Tensor
 
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import Split, leave_one_out
-from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.evaluation.metric_sums import evaluate
+from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.testing.contracts import (
     DEFAULTS,
     Settings,
@@ -61,10 +61,7 @@ def learns_the_checkerboard(baseline: Baseline) -> None:
     batch, split = _everybody(), _split()
     fitted = baseline.fit(batch)
 
-    def score(clients: ClientBatch) -> Tensor:
-        return baseline.score(fitted, clients)
-
-    found = evaluate(scored(score, inputs(batch, split, "test")), split, "test")
+    found = evaluate(partial(baseline.score, fitted), EvaluationSet.of(batch, split, "test"))
     right = float((found.full == 1).mean())
     require(right == 1, f"it does not learn: {right:.0%} of users have the answer first")
 

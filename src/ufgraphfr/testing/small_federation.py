@@ -39,7 +39,7 @@ class SmallFederation:
     @classmethod
     def of(cls, algorithm: Algorithm, batch: ClientBatch, seed: int = 3) -> "SmallFederation":
         """A federation before its first round."""
-        setting = Setting(batch.catalogue, len(batch), batch.text.shape[1], seed)
+        setting = Setting(batch.n_items, len(batch), batch.text.shape[1], seed)
         store = PrivateState(algorithm.init_private(setting, batch))
         return cls(algorithm, setting, batch, store, algorithm.init_server(setting), seed)
 

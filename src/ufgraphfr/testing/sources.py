@@ -160,7 +160,7 @@ def names_a_missing_file(loading: Loading) -> None:
 
 
 def _same(data: Dataset, again: Dataset, sentence: str) -> None:
-    same = (data.sha256, data.users, data.catalogue) == (again.sha256, again.users, again.n_items)
+    same = (data.sha256, data.users, data.catalogue) == (again.sha256, again.users, again.catalogue)
     require(same, sentence)
 
 

@@ -47,7 +47,7 @@ def test_its_keys_can_be_known() -> None:
         ({"newcomers": {"latest": 3}}, {"cold_users": {"latest": 3}}),
         ({"newcomers": False, "new_items": {}}, {"cold_users": False, "cold_items": {}}),
         ({"graph": {"near": 0.7}}, {"graph": {"gap_decay": 0.7}}),
-        ({"private": {"places": 9, "gaps": 2}}, {"private": {"history": 9, "reach": 2}}),
+        ({"private": {"places": 9}}, {"private": {"history": 9}}),
         ({"private": {"counted": 9}}, {"private": {"history": 9}}),
     ],
 )

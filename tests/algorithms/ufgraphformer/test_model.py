@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
-from ufgraphfr.algorithms.ufgraphformer.graph.config import LEVELS, RIDGE, SHRINK, GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.config import LEVELS, SHRINK, GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.dense import DenseGraph
 from ufgraphfr.baselines.ease import Ease
 from ufgraphfr.core.arrays.sparse_rows import owners
@@ -53,7 +53,9 @@ def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds
     pairs = co_interactions(*own)
     near = cooccurrence(*own, model.graph.weights) / LEVELS
     torch.testing.assert_close(state["graph.counts"], pairs.diagonal())
-    torch.testing.assert_close(state["graph.inverse"], ridge_inverse(pairs, RIDGE).float())
+    torch.testing.assert_close(
+        state["graph.inverse"], ridge_inverse(pairs, model.graph.ridge).float()
+    )
     torch.testing.assert_close(
         state["graph.cooccurrence"], normalised(near, pairs.diagonal(), SHRINK)
     )
@@ -69,7 +71,7 @@ def test_the_parts_of_a_contribution_are_of_like_size() -> None:
 def test_the_ridge_part_is_ease(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
-    ease = Ease(ridge=RIDGE, decay=model.graph.decay)
+    ease = Ease(ridge=model.graph.ridge, decay=model.graph.decay)
     ridge = model.item_graph.scores(state, checkerboard)[0]
     torch.testing.assert_close(ridge, ease.score(ease.fit(checkerboard), checkerboard))
 

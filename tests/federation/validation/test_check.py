@@ -284,8 +284,8 @@ def test_a_bad_reply_is_counted_and_the_round_goes_on(batch):
     [
         lambda a: a | {"graph.pairs": a["graph.pairs"] * 2},
         lambda a: a | {"graph.pairs": (a["graph.pairs"].cumsum(0) % 2).to(torch.uint8)},
-        lambda a: a | {"graph.near": a["graph.near"] * 8},
-        lambda a: a | {"graph.near": torch.ones_like(a["graph.near"])},
+        lambda a: a | {"graph.cooccurrence": a["graph.cooccurrence"] * 8},
+        lambda a: a | {"graph.cooccurrence": torch.ones_like(a["graph.cooccurrence"])},
     ],
 )
 def test_a_graph_contribution_must_be_of_one_history(forge, batch):

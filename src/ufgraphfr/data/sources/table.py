@@ -65,6 +65,7 @@ class TableSource(Source):
     """Your own table."""
 
     card: ClassVar[Card] = Card(name="table", title="Your own table")
+    files: ClassVar[tuple[str, ...]] = ("interactions", "users", "items")
 
     interactions: str = Field(min_length=1)
     """File of interactions, relative to the data folder."""
@@ -82,14 +83,17 @@ class TableSource(Source):
     sequential: bool = True
     """Whether timestamps or file order say what came first."""
 
-    def located(self, folder: Path) -> "TableSource":
+    def located(self, *folders: Path) -> "TableSource":
         """See `Source.located`; a file that is not there is left to the data folder."""
-        there = {
-            key: str((folder / name).resolve())
-            for key in ("interactions", "users", "items")
-            if (name := getattr(self, key)) and (folder / name).is_file()
-        }
-        return self.model_copy(update=there)
+        found: dict[str, str] = {}
+        for key in self.files:
+            name = Path(getattr(self, key))
+            # who moved the files of a path names their folder
+            inside = name.name if name.is_absolute() else name
+            paths = (folder / inside for folder in folders if getattr(self, key))
+            there = next((path for path in paths if path.is_file()), None)
+            found |= {key: str(there.resolve())} if there else {}
+        return self.model_copy(update=found)
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""

@@ -40,6 +40,7 @@ from ufgraphfr.deploy.wire.payload import (
     is_large,
     shared_arrays,
 )
+from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.population import TestResult
@@ -118,9 +119,9 @@ class Remote:
         if spent is not None and self._ledger.claim is not None:
             self._tally.spent(spent, self._ledger.claim["epsilon"])
 
-    def fit(self, reference: Baseline) -> State:
+    def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
-        raise InputError(f"'{reference.kind}' needs everybody's rows in one place")
+        raise InputError(f"'{baseline.kind}' needs everybody's rows in one place")
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
@@ -157,8 +158,7 @@ class Remote:
         choices = blends(self._algorithm)
         if choices is None or not pick:
             return state, found.metrics(0)
-        gains = found.sums[:, 0, NAMES.index(SELECTED_BY)]
-        best = int(gains.round(decimals=9).argmax())
+        best = best_choice(found.sums[:, 0, NAMES.index(SELECTED_BY)])
         return state | {"blend": choices[best]}, found.metrics(best)
 
     def test(self, best: Checkpoint) -> TestResult:

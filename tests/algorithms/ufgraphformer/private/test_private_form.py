@@ -21,7 +21,7 @@ from ufgraphfr.core.releases import Budget
 COUNTS, ITEMS = [26, 17, 9, 9, 3, 1, 0], 30
 BATCH = made_batch(COUNTS, ITEMS)
 GRAPH = PrivateForm(
-    spec=PrivateSpec(history=10, reach=3),
+    spec=PrivateSpec(history=10),
     plan=Plan(graph_items=12, graph_share=0.5, graph_weight=0.2),
 )
 SETTING = Setting(ITEMS, len(COUNTS), 5, 0, torch.nn.functional.normalize(torch.rand(ITEMS, 4)))
@@ -68,7 +68,7 @@ def test_a_clients_transitions_have_length_one_or_are_nothing() -> None:
     expected = torch.zeros(12, 12)
     place = {int(item): number for number, item in enumerate(kept)}
     for i, before in enumerate(own):
-        for gap, after in enumerate(own[i + 1 : i + 4], start=1):
+        for gap, after in enumerate(own[i + 1 : i + 9], start=1):
             if before in place and after in place:
                 expected[place[before], place[after]] = 1 / gap
     torch.testing.assert_close(value.dense()[0].view(12, 12), expected / expected.norm())

@@ -11,8 +11,6 @@ from ufgraphfr.core.spec import Spec
 
 OPERATORS = ("ridge", "cooccurrence", "low-pass")
 """In the order of their scores."""
-RIDGE = 1000.0
-"""Regulariser of the ridge operator; the value of every recorded run."""
 LEVELS = 7
 """Co-occurrence is rounded to whole numbers up to this: three bits; two or four change nothing."""
 SHRINK = 5.0
@@ -28,6 +26,8 @@ class GraphSpec(Spec):
 
     rounds: int = Field(8, ge=1)
     """Rounds over which the contributions are spread."""
+    ridge: float = Field(1000.0, gt=0)
+    """Regulariser of the ridge operator."""
     reach: int = Field(20, ge=1)
     """The farthest distance at which two items of a history co-occur."""
     gap_decay: float = Field(0.9, gt=0, le=1)

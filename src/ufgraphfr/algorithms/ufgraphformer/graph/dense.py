@@ -12,7 +12,6 @@ from torch import Tensor
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     COUNTS,
     LEVELS,
-    RIDGE,
     SHRINK,
     GraphSpec,
     low_pass_factors,
@@ -105,7 +104,7 @@ class DenseGraph:
         return {
             "graph.pairs": pairs.new_zeros(0),
             "graph.cooccurrence": normalised(near / LEVELS, total, SHRINK),
-            "graph.inverse": ridge_inverse(pairs, RIDGE).float(),
+            "graph.inverse": ridge_inverse(pairs, self.spec.ridge).float(),
             "graph.low_pass": low_pass(pairs, self.spec.power, self.spec.rank),
             COUNTS: total,
         }

@@ -14,13 +14,10 @@ class PrivateSpec(Spec):
     renamed: ClassVar[dict[str, str]] = {
         "counted": "history",
         "places": "history",
-        "gaps": "reach",
     }
 
     history: int = Field(200, ge=2)
     """Last items of a client that popularity counts, evenly, and that the graph sees."""
-    reach: int = Field(8, ge=1)
-    """The farthest distance between two items that counts as a transition."""
     graph_items: int | None = Field(None, ge=0)
     """The most popular items that the graph links, 0 for no graph."""
     graph_share: float | None = Field(None, gt=0, lt=1)

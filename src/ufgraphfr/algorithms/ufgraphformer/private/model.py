@@ -45,6 +45,8 @@ from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import normalised
 from ufgraphfr.ops.recency import recency
 
+REACH = 8
+"""The farthest distance between two items that counts as a transition; as in the recorded runs."""
 THRESHOLD = 0.5
 """Standard deviations of noise that every transition is lowered by: what is left is mostly none."""
 SHRINK = 20.0
@@ -122,7 +124,7 @@ class PrivateForm(Algorithm):
             return PREFERENCE, self._mean_features(batch, shared["basis"])
         if "kept" in shared:
             last, _ = batch.last(self.spec.history)
-            return GRAPH, transitions_of(last, shared["kept"], batch.n_items, self.spec.reach)
+            return GRAPH, transitions_of(last, shared["kept"], batch.n_items, REACH)
         return POPULARITY, self._counts(batch)
 
     def _mean_features(self, batch: ClientBatch, basis: Tensor) -> Tensor:
