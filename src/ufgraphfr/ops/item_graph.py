@@ -34,9 +34,9 @@ def co_interactions(
     gram = torch.zeros(len(rows), catalogue, device=items.device)
     for first in range(0, len(ptr) - 1, _CHUNK):
         bounds = ptr[first : first + _CHUNK + 1]
-        own = items[int(bounds[0]) : int(bounds[-1])]
+        chunk = items[int(bounds[0]) : int(bounds[-1])]
         dense = gram.new_zeros(len(bounds) - 1, catalogue)
-        dense[owners(bounds, len(own)), own] = 1
+        dense[owners(bounds, len(chunk)), chunk] = 1
         gram.addmm_(dense[:, rows.start : rows.stop].T, dense)
     return gram
 
