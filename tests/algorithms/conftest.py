@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
@@ -69,7 +70,7 @@ class Federation:
         return kept
 
     def scores(self) -> Tensor:
-        task = self.algorithm.evaluated(self.state, self.shard.clients, 1)
+        task = scoring_task(self.algorithm, self.state, self.shard.clients, 1)
         everyone = self.store.gather(self.shard.clients)
         return self.algorithm.score(task, self.shard, everyone)
 

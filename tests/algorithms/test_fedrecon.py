@@ -7,6 +7,7 @@ from made_shards import made_shard
 from torch import Tensor, nn
 
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.algorithms.fedrecon import FedRecon, halves
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
@@ -91,7 +92,7 @@ def test_the_halves_are_fresh_and_keep_an_interaction_with_its_negatives() -> No
 def test_ranking_rebuilds_the_user_from_the_whole_history() -> None:
     algorithm = made()
     state = {"items": 3 * algorithm.init_server(SETTING)["items"]}
-    task = algorithm.evaluated(state, SHARD.clients, 3)
+    task = scoring_task(algorithm, state, SHARD.clients, 3)
     scores = algorithm.score(task, SHARD, {})
     for place in range(len(SHARD)):
         liked = SHARD.items[SHARD.ptr[place] : SHARD.ptr[place + 1]]
@@ -107,7 +108,7 @@ def test_ranking_rebuilds_the_user_from_the_whole_history() -> None:
 def test_ranking_does_not_read_who_was_barred() -> None:
     """Held-out items may be among them."""
     algorithm = made()
-    task = algorithm.evaluated(algorithm.init_server(SETTING), SHARD.clients, 3)
+    task = scoring_task(algorithm, algorithm.init_server(SETTING), SHARD.clients, 3)
     less = made_shard([25, 18, 9, 9, 3, 1], ITEMS)
     less.barred.zero_()
     assert torch.equal(algorithm.score(task, SHARD, {}), algorithm.score(task, less, {}))

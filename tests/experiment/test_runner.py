@@ -20,6 +20,7 @@ FILES = {
     "metrics.jsonl",
     "model.safetensors",
     "ranks.parquet",
+    "resolved.toml",
     "result.json",
 }
 ALGORITHMS = [
@@ -46,7 +47,7 @@ def test_a_finished_run_is_complete(toy, run):
     folder = run(toy(protocol=protocol, data={"interactions": 25, "items": 120}))
     assert {path.name for path in folder.iterdir()} == FILES
     result = json.loads((folder / "result.json").read_text())
-    assert result["schema"] == "ufgraphfr-result-1"
+    assert result["schema"] == "ufgraphfr-result-2"
     assert result["algorithm"] == "fedmf"
     assert result["data"] | {"sha256": ""} == {
         "name": "synthetic",
@@ -58,7 +59,7 @@ def test_a_finished_run_is_complete(toy, run):
     assert len(result["data"]["sha256"]) == len(result["config_digest"]) == 64
     assert (result["protocol"], result["seed"], result["rounds"]) == ("honest", 3, 4)
     assert result["best_round"] in (2, 4)
-    for part in (result["validation"], result["test"], result["yardsticks"]["popularity"]["test"]):
+    for part in (result["validation"], result["test"], result["baselines"]["popularity"]["test"]):
         for ranking in ("full", "sampled99"):
             for metric in ("hr@10", "ndcg@10", "mrr"):
                 assert 0 <= part[ranking][metric] <= 1
@@ -72,7 +73,7 @@ def test_a_finished_run_is_complete(toy, run):
         assert 120 * 4 * 4 < result[cost] < 120 * 4 * 4 + 600
     assert result["privacy"] is None
     assert set(result["cold"]) == {f"ndcg@10 known={known}" for known in (0, 1, 3, 10)}
-    for found in (result, result["yardsticks"]["popularity"]):
+    for found in (result, result["baselines"]["popularity"]):
         assert set(found["new_items"]) == {"ndcg@10", "ndcg@10 of chance"}
 
 
@@ -82,7 +83,7 @@ def test_ranks_of_every_user_explain_the_metrics(toy, run):
     result = json.loads((folder / "result.json").read_text())
     assert len(ranks["user"]) == 30
     assert np.mean(1 / ranks["full"]) == pytest.approx(result["test"]["full"]["mrr"])
-    popularity = result["yardsticks"]["popularity"]["test"]
+    popularity = result["baselines"]["popularity"]["test"]
     found = np.mean(ranks["popularity.sampled99"] <= 10)
     assert found == pytest.approx(popularity["sampled99"]["hr@10"])
 
@@ -174,11 +175,11 @@ def test_a_kill_while_the_result_was_written(toy, run, outcome, kind):
 
 
 def test_a_reference_is_evaluated_like_an_algorithm(toy, run):
-    reference = run(toy() | {"algorithm": {"kind": "popularity"}}, "reference")
+    baseline = run(toy() | {"algorithm": {"kind": "popularity"}}, "baseline")
     beside = run(toy(), "beside")
-    result = json.loads((reference / "result.json").read_text())
-    yardstick = json.loads((beside / "result.json").read_text())["yardsticks"]["popularity"]
-    assert (result["test"], result["validation"]) == (yardstick["test"], yardstick["validation"])
+    result = json.loads((baseline / "result.json").read_text())
+    baseline = json.loads((beside / "result.json").read_text())["baselines"]["popularity"]
+    assert (result["test"], result["validation"]) == (baseline["test"], baseline["validation"])
     assert (result["rounds"], result["bytes_up_per_client_round"]) == (0, 0)
 
 

@@ -35,6 +35,7 @@ class FedRecon(Algorithm):
     dim: int = Field(32, ge=1)
     """d, the length of an item vector."""
     lr: float = Field(0.1, gt=0)
+    """Base of both learning rates."""
     row_scale: float = Field(20.0, gt=0)
     """Item rows learn at ``lr * items * row_scale``, as in the family of `Pointwise`."""
     user_scale: float = Field(20.0, gt=0)
@@ -53,10 +54,6 @@ class FedRecon(Algorithm):
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
         return {"items": initial_table(setting, self.dim, self.init_std)}
-
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
-        """See `Algorithm.init_private`; nothing is kept between rounds."""
-        return {}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""

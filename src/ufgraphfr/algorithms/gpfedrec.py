@@ -31,9 +31,10 @@ class GPFedRec(NeuralClient):
     release: ClassVar[Literal["sum", "per-client"]] = "per-client"
 
     lr: float = Field(0.5, gt=0)
-    """See `Pointwise`; at the family's 0.1 the score MLP hardly leaves its plateau."""
+    """Learning rate of the networks; at the family's 0.1 the MLP hardly leaves its plateau."""
     row_scale: float = Field(16.0, gt=0)
-    """See `Pointwise`; with this ``lr`` item rows learn as fast as in the family."""
+    """Item rows learn at ``lr * items * row_scale``;
+    with this ``lr`` item rows learn as fast as in the family."""
     user_scale: float = Field(10.0, gt=0)
     """The user vector learns at ``lr * user_scale``."""
     evaluated_table: Literal["received", "local"] = "received"
@@ -94,7 +95,7 @@ class GPFedRec(NeuralClient):
         }
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`.
+        """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; the global one stands for
         it.

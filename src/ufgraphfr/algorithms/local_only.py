@@ -30,10 +30,6 @@ class LocalOnly(TextClient):
         tables = table.expand(len(shard), *table.shape)
         return self.init_client(setting, shard) | {"items": tables.clone()}
 
-    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`; nothing but the wish to train."""
-        return Task(round_number, clients, {}, {})
-
     def local(
         self, task: Task, shard: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:

@@ -31,7 +31,8 @@ class PFedRec(Pointwise):
     release: ClassVar[Literal["sum", "per-client"]] = "per-client"
 
     row_scale: float = Field(5.0, gt=0)
-    """See `Pointwise`; at the family's 80 this bilinear model diverges."""
+    """Item rows learn at ``lr * items * row_scale``;
+    at the family's 80 this bilinear model diverges."""
     score_scale: float = Field(5.0, gt=0)
     """The score layer learns at ``lr * score_scale``."""
     evaluated_table: Literal["received", "local"] = "local"
@@ -95,7 +96,7 @@ class PFedRec(Pointwise):
         return new
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`.
+        """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; what it would have started
         from stands for it.

@@ -2,7 +2,7 @@
 
 score_u[i] = number of clients with item i at training positions l .. l + ``window`` - 1, where l is
 the length of u's history (at most ``latest``). Without any history these are the items popular
-among first positions: the yardstick of every cold-start claim.
+among first positions: the baseline of every cold-start claim.
 """
 
 from typing import final

@@ -22,7 +22,9 @@ from ufgraphfr.core.errors import InputError, nearest
 class Spec(BaseModel):
     """Frozen hyper-parameters; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     kind: ClassVar[str] = ""
     renamed: ClassVar[dict[str, str]] = {}
@@ -91,7 +93,7 @@ class Registry(Generic[S]):
             for found in pkgutil.iter_modules([folder])
             if not found.ispkg or (Path(folder) / found.name / "model.py").exists()
         )
-        skipped = {"base", "registry"}
+        skipped = {"base", "capabilities"}
         return tuple(sorted(n.replace("_", "-") for n in names if n not in skipped and n[0] != "_"))
 
     def find(self, kind: str) -> type[S]:

@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
 from ufgraphfr.experiment.assess import Metrics
@@ -11,10 +13,9 @@ from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.population import Population
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder
+from ufgraphfr.experiment.schemas import RANKS, RESULT
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
-
-SCHEMA = "ufgraphfr-result-1"
 
 
 def write_result(
@@ -38,10 +39,12 @@ def write_result(
     if ledger.claim is not None:
         write_atomically(folder.statement, statement(ledger).encode())
     if tested.ranks:
-        write_parquet(folder.ranks, tested.ranks)
+        users = len(tested.ranks["user"])
+        columns = {"schema": np.full(users, RANKS, np.int8), **tested.ranks}
+        write_parquet(folder.ranks, columns)
     folder.promote_best()
     result = {
-        "schema": SCHEMA,
+        "schema": RESULT,
         "name": experiment.name,
         "algorithm": experiment.model.kind,
         "data": people.data,
@@ -54,7 +57,7 @@ def write_result(
         "validation": tested.validation or _validation(lines, best),
         "test": tested.test,
         **{"cold": None, "new_items": None, **tested.kept_out},
-        "yardsticks": tested.yardsticks,
+        "baselines": tested.baselines,
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
         "peak_rss_bytes": peak_rss_bytes(),

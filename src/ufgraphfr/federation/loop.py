@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task, combine
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
@@ -91,7 +92,7 @@ def rounds(
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
-        everyone = algorithm.asks_all_clients(number)
+        everyone = asks_all_clients(algorithm, number)
         drawn = clients if everyone else draw_cohort(spec, clients, now, mechanism.is_private)
         cohort = drawn if everyone else answering(spec, drawn, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)

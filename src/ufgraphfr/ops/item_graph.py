@@ -81,7 +81,8 @@ def ridge_inverse(gram: Tensor, ridge: float) -> Tensor:
     """(G + ridge I)^-1, float64 ``[items, items]``."""
     regular = gram.double()
     regular.diagonal().add_(ridge)
-    return torch.cholesky_inverse(torch.linalg.cholesky(regular))
+    # it comes column by column, where a resumed run, and all that gathers rows, has them by row
+    return torch.cholesky_inverse(torch.linalg.cholesky(regular)).contiguous()
 
 
 def normalised(counts: Tensor, total: Tensor, shrink: float) -> Tensor:

@@ -51,11 +51,11 @@ def test_what_a_deployment_cannot_do_is_refused(change, message, federation):
         make(build(values), agreement.catalogue, agreement.nodes, agreement.table)
 
 
-def test_centralised_yardsticks_are_left_out(federation):
+def test_centralised_baselines_are_left_out(federation):
     agreement = federation.agreement
-    asked = build(toy_values(evaluation={"yardsticks": ["popularity"]}))
+    asked = build(toy_values(evaluation={"baselines": ["popularity"]}))
     made = make(asked, agreement.catalogue, agreement.nodes, agreement.table)
-    assert made.experiment.yardsticks == ()
+    assert made.experiment.baselines == ()
 
 
 @pytest.mark.parametrize("text", ["", "schema = 1", "not toml", 'schema = "ufgraphfr-agreement-1"'])

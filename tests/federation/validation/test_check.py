@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.arrays.low_rank import LowRank
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
@@ -76,7 +77,7 @@ def test_honest_replies_pass(kind, apart, shard):
     for number in (1, 2):
         task = algorithm.broadcast(state, shard.clients, number)
         expected = border.expected(task.select(torch.tensor([0])), shard.clients)
-        alone = apart and not algorithm.asks_all_clients(number)
+        alone = apart and not asks_all_clients(algorithm, number)
         ask = simulation.apart if alone else simulation.answer
         report = ask(task, Key(0, number))
         check(report, expected)

@@ -40,7 +40,9 @@ class Pointwise(Algorithm, ABC):
     pull: float = Field(1.0, ge=0)
     """Weight (lambda) of the pull towards the table the server sent."""
     batch_size: int = Field(256, ge=1)
+    """Samples, positives and negatives, of a local step."""
     local_epochs: int = Field(1, ge=1)
+    """Passes over a client's interactions in a round."""
     negatives: int = Field(4, ge=1)
     """Fresh negatives for each interaction, each epoch."""
     init_std: float = Field(0.1, gt=0)

@@ -43,7 +43,9 @@ class FormerSpec(Algorithm, ABC):
     hidden: int = Field(128, ge=1)
     """Width of the feed-forward layers."""
     heads: int = Field(2, ge=1)
+    """Attention heads; they divide ``dim``."""
     blocks: int = Field(2, ge=1)
+    """Transformer blocks."""
     history: int = Field(100, ge=1)
     """L, the recent items the Transformer sees."""
     training: SequenceTraining = SequenceTraining()

@@ -115,15 +115,16 @@ class UFGraphFormer(FormerSpec):
         scores = list[Tensor]()
         for part in self.active_parts:
             scores = part.beside(scores, task.shared, inputs)
-        return torch.stack(scores)
+        beside = torch.stack(scores)
+        rows = beside.flatten(0, 1)
+        for part in self.active_parts:
+            rows = part.finished(rows, task.shared)
+        return rows.view_as(beside)
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         parts = self.parts(task, inputs, private)
-        scores = torch.einsum("p,pci->ci", task.shared["blend"], parts)
-        for part in self.active_parts:
-            scores = part.finished(scores, task.shared)
-        return scores
+        return torch.einsum("p,pci->ci", task.shared["blend"], parts)
 
     def blends(self) -> Tensor:
         """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""

@@ -52,9 +52,12 @@ class Part:
         own = self.scores(shared, inputs)
         return scores if own is None else [*scores, *standardised(own)]
 
-    def finished(self, blended: Tensor, shared: State) -> Tensor:
-        """The blended scores ``[clients, items]``, changed where this part has a last word."""
-        return blended
+    def finished(self, scores: Tensor, shared: State) -> Tensor:
+        """Scores ``[rows, items]``, changed where this part has a last word.
+
+        Linear in the scores, so that a blend of finished parts is the finished blend.
+        """
+        return scores
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """Whether one honest client could have sent its arrays; see `Algorithm.is_feasible`."""

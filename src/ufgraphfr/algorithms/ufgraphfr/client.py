@@ -42,17 +42,21 @@ class TextClient(Pointwise, ABC):
     """Hyper-parameters and local training of the UFGraphFR client."""
 
     row_scale: float = Field(0.4, gt=0)
-    """See `Pointwise`; under an inner product with normalised states the family's 80 diverges."""
+    """Item rows learn at ``lr * items * row_scale``;
+    under an inner product with normalised states the family's 80 diverges."""
     history: int = Field(50, ge=0)
     """L, the recent items the Transformer sees; 0 leaves it a sequence of length one."""
     heads: int = Field(8, ge=1)
+    """Attention heads."""
     hidden: int = Field(64, ge=1)
     """Width of the user MLP and of the Transformer's feed-forward layer."""
     dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of activations that training drops."""
     activation: Literal["leaky-relu", "relu", "none"] = "leaky-relu"
     """Between the layers of the score MLP; without one, the text changes no ranking."""
     scoring: Scoring = "both"
-    """See `Scoring`; the MLP alone hardly learns what a user likes from its own few items."""
+    """What scores an item: the MLP, the inner product or their sum. The MLP alone hardly learns
+    what a user likes from its own few items."""
     text: bool = True
     """Whether the joint layer embeds the user's profile, or the same constant for everybody."""
     joint_scale: float = Field(80.0, gt=0)

@@ -37,6 +37,7 @@ class UFGraphFR(TextClient):
     threshold: float | Literal["none", "mean"] = "none"
     """Keep all users whose relation lies above this, or above the mean relation."""
     include_self: bool = True
+    """Whether a client is its own neighbor."""
     hops: int = Field(1, ge=1)
     """Messages travel this far: A^hops."""
     graph_every: int = Field(1, ge=1)
@@ -134,7 +135,7 @@ class UFGraphFR(TextClient):
         return {"graph.index": graph.index, "graph.weight": graph.weight}
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`.
+        """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; what it would have
         started from stands for it.

@@ -163,9 +163,9 @@ def make(
             f"a deployment does not compress: leave the table out"
         )
     check_guarantee(experiment, len(nodes), sum(node.clients for node in nodes))
-    # centralised yardsticks see everybody's rows
-    evaluation = experiment.evaluation.model_copy(update={"yardsticks": ()})
-    experiment = replace(experiment, evaluation=evaluation, yardsticks=())
+    # centralised baselines see everybody's rows
+    evaluation = experiment.evaluation.model_copy(update={"baselines": ()})
+    experiment = replace(experiment, evaluation=evaluation, baselines=())
     return Agreement(experiment, catalogue, nodes, smallest, metrics, table)
 
 

@@ -44,7 +44,7 @@ def plan_tryout(
     Raises:
         InputError: the data set cannot be loaded, or has fewer users than nodes.
     """
-    dataset = experiment.source.load(data_dir)
+    dataset = experiment.located_source(data_dir).load(data_dir)
     users = dataset.interactions.n_users
     if not 1 <= nodes <= users:
         raise InputError(f"--nodes {nodes}: {users:,} users can be divided among 1 to {users:,}")
@@ -85,7 +85,7 @@ def plan(
     Raises:
         InputError: the experiment does not say what the items are.
     """
-    source = experiment.source
+    source = experiment.located_source(data_dir)
     if not isinstance(source, TableSource) or not source.items:
         raise InputError(
             '[data] must be kind = "table" with a file of all items, items = "..." (or --try-out '

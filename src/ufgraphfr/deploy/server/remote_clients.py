@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import blends, scoring_task
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
@@ -39,6 +40,7 @@ from ufgraphfr.deploy.wire.payload import (
     is_large,
     shared_arrays,
 )
+from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.population import TestResult
@@ -117,9 +119,9 @@ class Remote:
         if spent is not None and self._ledger.claim is not None:
             self._tally.spent(spent, self._ledger.claim["epsilon"])
 
-    def fit(self, reference: Baseline) -> State:
+    def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
-        raise InputError(f"'{reference.kind}' needs everybody's rows in one place")
+        raise InputError(f"'{baseline.kind}' needs everybody's rows in one place")
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
@@ -153,11 +155,10 @@ class Remote:
         if self._agreement.metrics == "none":
             return state, None
         found = self._evaluate(self._algorithm, state, round_number, "validation", pick)
-        choices = self._algorithm.blends()
+        choices = blends(self._algorithm)
         if choices is None or not pick:
             return state, found.metrics(0)
-        gains = found.sums[:, 0, NAMES.index(SELECTED_BY)]
-        best = int(gains.round(decimals=9).argmax())
+        best = best_choice(found.sums[:, 0, NAMES.index(SELECTED_BY)])
         return state | {"blend": choices[best]}, found.metrics(best)
 
     def test(self, best: Checkpoint) -> TestResult:
@@ -172,14 +173,15 @@ class Remote:
     def _evaluate(
         self, algorithm: Algorithm, state: State, number: int, part: Part, pick: bool
     ) -> Sums:
-        choices = algorithm.blends()
+        choices = blends(algorithm)
         width = len(choices) if choices is not None and pick else 1
-        ask = {
-            node: partial(
-                self._envelope,
-                *("evaluate", node, number, algorithm.evaluated(state, clients, number + 1), part),
-            )
+        tasks = {
+            node: scoring_task(algorithm, state, clients, number + 1)
             for node, clients in self._roster.clients.items()
+        }
+        ask = {
+            node: partial(self._envelope, "evaluate", node, number, task, part)
+            for node, task in tasks.items()
         }
         parts, items = [], self.setting.items
         for node, request, reply in self._replies(ask, number):

@@ -31,8 +31,8 @@ def collected(model: UFGraphFormer) -> State:
 
 def test_without_any_history_the_ranking_is_position_popularity() -> None:
     state, nobody = collected(MODEL), SHARD.until(torch.zeros(len(SHARD), dtype=torch.int64))
-    yardstick = PositionPopularity(window=2, latest=3)
-    expected = yardstick.score(yardstick.fit(SHARD), nobody)
+    baseline = PositionPopularity(window=2, latest=3)
+    expected = baseline.score(baseline.fit(SHARD), nobody)
     found = MODEL.score(MODEL.evaluated(state, SHARD.clients, 2), nobody, {})
     assert int(expected[0].max()) > 1
     for own, counts in zip(found, expected, strict=True):

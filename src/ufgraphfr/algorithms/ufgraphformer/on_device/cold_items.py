@@ -51,13 +51,13 @@ class ColdItems(Part):
         """See `Part.shared`."""
         return {PUBLIC: state[PUBLIC]}
 
-    def finished(self, blended: Tensor, shared: State) -> Tensor:
+    def finished(self, scores: Tensor, shared: State) -> Tensor:
         """See `Part.finished`: other scores for items that nobody has."""
         known, public = shared[COUNTS] > 0, shared[PUBLIC]
         if not known.any():
-            return blended
+            return scores
         given = public[known]
         gram = given.T @ given
         gram.diagonal().add_(self.spec.ridge)
-        weights = torch.linalg.solve(gram, given.T @ blended[:, known].T)
-        return torch.where(known, blended, (public @ weights).T)
+        weights = torch.linalg.solve(gram, given.T @ scores[:, known].T)
+        return torch.where(known, scores, (public @ weights).T)

@@ -68,7 +68,9 @@ class PrivateForm(Algorithm):
     release: ClassVar[Literal["sum", "per-client"]] = "sum"
 
     spec: PrivateSpec = PrivateSpec()
+    """What a person has set of it."""
     plan: Plan = Plan()
+    """What the budget affords."""
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""

@@ -75,6 +75,7 @@ class SequenceTraining(Spec):
     local_lr: float = Field(1e-4, gt=0)
     """Learning rate of these steps, on the scale of the server's ``lr``."""
     dropout: float = Field(0.4, ge=0, lt=1)
+    """Share of activations that training drops."""
     window: Literal["random", "recent"] = "random"
     """Train on a random window of a long history, or on its end."""
     weighting: Literal["positions", "clients"] = "positions"

@@ -1,4 +1,4 @@
-"""What every yardstick must hold; a new one inherits these tests by its file name."""
+"""What every baseline must hold; a new one inherits these tests by its file name."""
 
 import pytest
 import torch
@@ -9,9 +9,10 @@ from ufgraphfr.core.spec import Registry
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import Split, leave_one_out
-from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.evaluation.metric_sums import evaluate
+from ufgraphfr.evaluation.protocol import EvaluationSet
 
-BASELINES: Registry[Baseline] = Registry("ufgraphfr.baselines", Baseline, "reference")
+BASELINES: Registry[Baseline] = Registry("ufgraphfr.baselines", Baseline, "baseline")
 PERSONAL = sorted(set(BASELINES.kinds) - {"popularity", "position-popularity"})
 
 
@@ -27,36 +28,36 @@ def all_users(split: Split) -> ClientBatch:
 
 
 @pytest.fixture(params=BASELINES.kinds)
-def reference(request: pytest.FixtureRequest) -> Baseline:
-    return BASELINES.build(request.param, {}, "[reference]")
+def baseline(request: pytest.FixtureRequest) -> Baseline:
+    return BASELINES.build(request.param, {}, "[baseline]")
 
 
-def test_scores_are_finite_and_fit_the_clients(reference: Baseline, checkerboard: Split) -> None:
+def test_scores_are_finite_and_fit_the_clients(baseline: Baseline, checkerboard: Split) -> None:
     shard = all_users(checkerboard)
-    scores = reference.score(reference.fit(shard), shard)
+    scores = baseline.score(baseline.fit(shard), shard)
     assert scores.shape == (80, 48)
     assert scores.is_floating_point()
     assert bool(scores.isfinite().all())
 
 
-def test_a_chunk_is_scored_as_each_client_alone(reference: Baseline, checkerboard: Split) -> None:
+def test_a_chunk_is_scored_as_each_client_alone(baseline: Baseline, checkerboard: Split) -> None:
     shard = all_users(checkerboard)
-    fitted = reference.fit(shard)
-    together = reference.score(fitted, shard)
-    alone = [reference.score(fitted, shard.select(torch.tensor([u]))) for u in range(80)]
+    fitted = baseline.fit(shard)
+    together = baseline.score(fitted, shard)
+    alone = [baseline.score(fitted, shard.select(torch.tensor([u]))) for u in range(80)]
     torch.testing.assert_close(torch.cat(alone), together)
 
 
-def test_the_order_of_clients_does_not_matter(reference: Baseline, checkerboard: Split) -> None:
+def test_the_order_of_clients_does_not_matter(baseline: Baseline, checkerboard: Split) -> None:
     shard = all_users(checkerboard)
     shuffled = shard.select(torch.randperm(80, generator=torch.Generator().manual_seed(0)))
-    one, other = reference.fit(shard), reference.fit(shuffled)
+    one, other = baseline.fit(shard), baseline.fit(shuffled)
     assert one.keys() == other.keys()
     for name, value in one.items():
         torch.testing.assert_close(value, other[name])
 
 
-def test_clients_without_history_are_scored(reference: Baseline, checkerboard: Split) -> None:
+def test_clients_without_history_are_scored(baseline: Baseline, checkerboard: Split) -> None:
     """As inputs, and in training: users that are kept out, items that nobody has."""
     shard = all_users(checkerboard)
     nothing = shard.select(torch.arange(3)).with_history(
@@ -65,35 +66,35 @@ def test_clients_without_history_are_scored(reference: Baseline, checkerboard: S
     mixed = shard.select(torch.tensor([0, 1])).with_history(
         torch.tensor([0, 0, 2]), torch.tensor([5, 6])
     )
-    fitted = reference.fit(mixed)
+    fitted = baseline.fit(mixed)
     for clients in (nothing, mixed, shard):
-        assert bool(reference.score(fitted, clients).isfinite().all())
-    first, *others = reference.score(reference.fit(shard), nothing)
+        assert bool(baseline.score(fitted, clients).isfinite().all())
+    first, *others = baseline.score(baseline.fit(shard), nothing)
     assert all(torch.equal(first, other) for other in others)
 
 
 def test_fitted_statistics_are_tensors_of_their_own(
-    reference: Baseline, checkerboard: Split
+    baseline: Baseline, checkerboard: Split
 ) -> None:
     shard = all_users(checkerboard)
     kept = shard.items.clone()
-    fitted = reference.fit(shard)
+    fitted = baseline.fit(shard)
     before = {name: value.clone() for name, value in fitted.items()}
-    reference.score(fitted, shard)
+    baseline.score(fitted, shard)
     assert torch.equal(shard.items, kept)
     for name, value in before.items():
         assert torch.equal(value, fitted[name])
 
 
 @pytest.mark.parametrize("kind", PERSONAL)
-def test_personal_yardsticks_learn_the_checkerboard(kind: str, checkerboard: Split) -> None:
+def test_personal_baselines_learn_the_checkerboard(kind: str, checkerboard: Split) -> None:
     """The one item of the own colour that is missing is the answer."""
-    reference = BASELINES.build(kind, {}, "[reference]")
+    baseline = BASELINES.build(kind, {}, "[baseline]")
     shard = all_users(checkerboard)
-    fitted = reference.fit(shard)
+    fitted = baseline.fit(shard)
 
     def score(clients: ClientBatch) -> Tensor:
-        return reference.score(fitted, clients)
+        return baseline.score(fitted, clients)
 
-    outcome = evaluate(scored(score, inputs(shard, checkerboard, "test")), checkerboard, "test")
+    outcome = evaluate(score, EvaluationSet.of(shard, checkerboard, "test"))
     assert (outcome.full == 1).all()
