@@ -70,15 +70,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where to")
     folder = parser.parse_args().folder
     data = MovieLens100K().load()
-    export_users(data, 0, len(data.users), folder)
+    export_users(data, 0, data.interactions.n_users, folder)
     zips = _zip_codes()
     users = pl.read_parquet(folder / USERS)
     places = [place(zips[user]) for user in users["user"].to_list()]
     users.with_columns(pl.Series("place", places)).write_parquet(folder / USERS)
     features = {
-        name: ["|".join(values) for values in feature] for name, feature in data.features.items()
+        name: ["|".join(values) for values in feature]
+        for name, feature in data.catalogue.features.items()
     }
-    items = {"item": data.items, "title": data.titles, **features}
+    items = {"item": data.catalogue.items, "title": data.catalogue.titles, **features}
     pl.DataFrame(items).write_csv(folder / "items.csv")
     for name, template in {"without": "{text}", "with": "{text} Lives in {place}."}.items():
         settings = SETTINGS.replace("{name}", name).replace("{template}", template)

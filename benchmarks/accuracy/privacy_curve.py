@@ -82,7 +82,7 @@ def trained(
     experiment: Experiment, form: Algorithm, prepared: PreparedExperiment
 ) -> dict[str, torch.Tensor]:
     mechanism = calibrate(experiment, form, len(prepared.split.warm), Ledger(None))
-    transport = Local(Simulation(form, mechanism, prepared.shard, PrivateState({}), CHUNK))
+    transport = Local(Simulation(form, mechanism, prepared.batch, PrivateState({}), CHUNK))
     state = form.init_server(prepared.setting)
     clients = torch.from_numpy(prepared.split.warm)
     key = Key(experiment.seed)

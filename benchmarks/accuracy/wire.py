@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ufgraphfr.deploy.agent.batch import Agent, ShardFolder
 
-from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import plan_tryout, write
 from ufgraphfr.deploy.operations.launcher import import_samples
@@ -61,8 +61,8 @@ def outcome(path: Path, values: dict[str, Any], nodes: int) -> str:
     write(folder, plan, Terms(deadline=3600.0))
     for node in plan.agreement.nodes:
         import_samples(folder, node.name)
-    shards = {node.name: ShardFolder(folder.node(node.name).shard) for node in plan.agreement.nodes}
-    conduct(folder.server, HerePost({name: Agent(shard) for name, shard in shards.items()}))
+    shards = {node.name: ShardFolder(folder.node(node.name).batch) for node in plan.agreement.nodes}
+    conduct(folder.server, HerePost({name: Agent(batch) for name, batch in shards.items()}))
     full = json.loads((folder.server.run / "result.json").read_text())["test"]["full"]
     up = read_tally(folder.server.tally)["bytes_up"] / 1e6
     return f"{full['hr@10']:.4f} {full['ndcg@10']:.4f} {up:.1f} MB up"

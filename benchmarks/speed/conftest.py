@@ -42,9 +42,9 @@ def going(main_job: Experiment, prepared: PreparedExperiment) -> Going:
     def started(count: int) -> tuple[PrivateState, Iterator[Round]]:
         algorithm, mechanism = main_job.model, main_job.mechanism
         assert isinstance(algorithm, Algorithm)
-        store = PrivateState(algorithm.init_private(prepared.setting, prepared.shard))
+        store = PrivateState(algorithm.init_private(prepared.setting, prepared.batch))
         chunk = main_job.federation.chunk
-        transport = Local(Simulation(algorithm, mechanism, prepared.shard, store, chunk))
+        transport = Local(Simulation(algorithm, mechanism, prepared.batch, store, chunk))
         warm = torch.from_numpy(prepared.split.warm)
         state, spec = algorithm.init_server(prepared.setting), FederationSpec(rounds=count)
         return store, rounds(algorithm, mechanism, transport, spec, warm, state, Key(0))

@@ -12,6 +12,6 @@ from ufgraphfr.text import ENCODERS
 @pytest.mark.parametrize("kind", ["hashing", "use"])
 def test_encode(benchmark, prepared: PreparedExperiment, kind: str) -> None:
     encoder = ENCODERS.build(kind, {}, "[text]")
-    texts = prepared.dataset.texts
+    texts = prepared.dataset.users.texts
     vectors = benchmark.pedantic(encoder.encode, args=(texts,), rounds=2)
     assert vectors.shape == (len(texts), encoder.width)

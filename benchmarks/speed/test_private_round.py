@@ -41,8 +41,8 @@ def test_private_round(
     assert isinstance(model, Algorithm)
     clients = torch.from_numpy(prepared.split.warm)
     mechanism = calibrate(experiment, model, len(clients), Ledger(None))
-    store = PrivateState(model.init_private(prepared.setting, prepared.shard))
-    simulation = Simulation(model, mechanism, prepared.shard, store, experiment.federation.chunk)
+    store = PrivateState(model.init_private(prepared.setting, prepared.batch))
+    simulation = Simulation(model, mechanism, prepared.batch, store, experiment.federation.chunk)
     state, spec = model.init_server(prepared.setting), experiment.federation
     going = rounds(model, mechanism, Local(simulation), spec, clients, state, Key(0))
     next(going)

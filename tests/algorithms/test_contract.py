@@ -5,6 +5,7 @@ import torch
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
@@ -72,9 +73,9 @@ def test_the_order_of_answers_changes_nothing(algorithm, checkerboard, federatio
         for clients in order.split(5):
             task = algorithm.broadcast(federation.state, clients, 2)
             mine = federation.store.gather(clients)
-            shard = checkerboard.select(clients)
+            batch = checkerboard.select(clients)
             key = Key(3, round=2)
-            reports.append(respond(algorithm, NoMechanism(), task, shard, mine, key)[0])
+            reports.append(respond(algorithm, NoMechanism(), task, batch, mine, key)[0])
         states.append(algorithm.aggregate(federation.state, combine(reports)))
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=1e-5, atol=1e-5)
@@ -101,10 +102,10 @@ def test_messages_survive_their_bytes(algorithm, checkerboard, federation_of) ->
     clients = checkerboard.clients[:4]
     task = algorithm.broadcast(federation.state, clients, 2)
     again = codec.decode_task(codec.encode_task(task))
-    mine, shard = federation.store.gather(clients), checkerboard.select(clients)
+    mine, batch = federation.store.gather(clients), checkerboard.select(clients)
     key = Key(3, round=2)
-    direct, _ = respond(algorithm, NoMechanism(), task, shard, mine, key)
-    through, _ = respond(algorithm, NoMechanism(), again, shard, mine, key)
+    direct, _ = respond(algorithm, NoMechanism(), task, batch, mine, key)
+    through, _ = respond(algorithm, NoMechanism(), again, batch, mine, key)
     decoded = codec.decode_report(codec.encode_report(through))
     assert decoded.summed == direct.summed
     assert torch.equal(decoded.clients, direct.clients)
@@ -136,9 +137,9 @@ def test_a_user_without_history_can_be_scored(algorithm, checkerboard, federatio
     empty = checkerboard.with_history(
         torch.zeros(len(checkerboard) + 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
     )
-    task = algorithm.evaluated(federation.state, empty.clients, 2)
+    task = scoring_task(algorithm, federation.state, empty.clients, 2)
     scores = algorithm.score(task, empty, federation.store.gather(empty.clients))
-    assert scores.shape == (len(empty), empty.catalogue)
+    assert scores.shape == (len(empty), empty.n_items)
     assert bool(scores.isfinite().all())
 
 

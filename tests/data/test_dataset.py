@@ -1,6 +1,7 @@
 """Numbering and cleaning; the digest of the interactions."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.dataset import Card, Cleaning, Dataset, number
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.dataset import Card, Dataset, Users
+from ufgraphfr.data.interactions import Cleaning, Interactions, number
 
 
 def numbered(pairs, stamps=None):
@@ -22,15 +25,14 @@ def dataset(user, item, users, items, timestamp=None, **parts):
         "profiles": tuple({} for _ in users),
         "texts": tuple("A user." for _ in users),
         "titles": tuple(items),
-    }
+        "features": {},
+    } | parts
+    user, item = np.array(user, np.int64), np.array(item, np.int64)
     return Dataset(
         Card("toy", "Toy"),
-        np.array(user, np.int64),
-        np.array(item, np.int64),
-        timestamp,
-        users,
-        items,
-        **(facts | parts),
+        Interactions(user, item, timestamp, len(users), len(items)),
+        Users(users, facts["profiles"], facts["texts"]),
+        Catalogue(items, facts["titles"], facts["features"]),
     )
 
 
@@ -84,6 +86,11 @@ def test_parts_must_fit_together():
         dataset([0], [1], ("a",), ("x",))
     with pytest.raises(ValueError, match="2 texts for 1"):
         dataset([0], [0], ("a",), ("x",), texts=("A user.", "A user."))
+    with pytest.raises(ValueError, match="0 genre for 1"):
+        dataset([0], [0], ("a",), ("x",), features={"genre": ()})
+    data = dataset([0], [0], ("a",), ("x",))
+    with pytest.raises(ValueError, match="2 names for 1 users"):
+        replace(data, users=Users(("a", "b"), ({}, {}), ("", "")))
 
 
 def test_digest_is_of_names_in_order():
@@ -91,6 +98,61 @@ def test_digest_is_of_names_in_order():
     assert data.sha256 == hashlib.sha256(b"ann\ty\t7\nann\tx\t8\n").hexdigest()
     untimed = dataset([0, 0], [1, 0], ("ann",), ("x", "y"))
     assert untimed.sha256 == hashlib.sha256(b"ann\ty\t\nann\tx\t\n").hexdigest()
+
+
+PARTS = {
+    "profiles": ({"age": "30"}, {"age": "41", "job": "writer"}),
+    "texts": ("A user of 30.", "A writer of 41."),
+    "titles": ("X", "Y"),
+    "features": {"genre": (("Drama",), ("Drama", "War"))},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("profiles", ({"age": "31"}, PARTS["profiles"][1])),
+        ("profiles", ({"years": "30"}, PARTS["profiles"][1])),
+        ("profiles", ({}, PARTS["profiles"][1])),
+        ("profiles", PARTS["profiles"][::-1]),
+        ("texts", ("A user of 31.", "A writer of 41.")),
+        ("titles", ("X", "Z")),
+        ("titles", ("Y", "X")),
+        ("features", {}),
+        ("features", {"year": PARTS["features"]["genre"]}),
+        ("features", {"genre": (("Drama",), ("Drama War",))}),
+        ("features", {"genre": (("Drama", "Drama"), ("War",))}),
+    ],
+)
+def test_any_change_of_profile_sentence_title_or_feature_changes_the_digest(name, value):
+    rows = ([0, 1, 0], [0, 1, 1], ("ann", "bob"), ("x", "y"))
+    before, after = dataset(*rows, **PARTS), dataset(*rows, **PARTS | {name: value})
+    assert before.sha256 == after.sha256
+    assert before.digest == dataset(*rows, **PARTS).digest != after.digest
+
+
+def test_digest_follows_interactions_and_their_meaning_and_not_the_order_of_keys():
+    facts = {"profiles": ({"a": "1", "b": "2"},), "features": {"f": ((), ()), "g": ((), ())}}
+    data = dataset([0, 0], [1, 0], ("ann",), ("x", "y"), **facts)
+    assert data.digest.startswith("2:")
+    turned = {"profiles": ({"b": "2", "a": "1"},), "features": {"g": ((), ()), "f": ((), ())}}
+    assert dataset([0, 0], [1, 0], ("ann",), ("x", "y"), **turned).digest == data.digest
+    for other in (
+        dataset([0, 0], [0, 1], ("ann",), ("x", "y"), **facts),
+        dataset([0, 0], [1, 0], ("ann",), ("x", "y"), np.array([1, 2]), **facts),
+        replace(data, interactions=replace(data.interactions, sequential=False)),
+    ):
+        assert other.digest != data.digest
+
+
+def test_a_recorded_digest_of_either_version_is_recognised():
+    data = dataset([0, 0], [1, 0], ("ann",), ("x", "y"))
+    titled = dataset([0, 0], [1, 0], ("ann",), ("x", "y"), titles=("X", "Y"))
+    assert data.has_digest(data.digest)
+    assert data.has_digest(data.sha256)
+    assert titled.has_digest(data.sha256)
+    assert not titled.has_digest(data.digest)
+    assert not data.has_digest(data.digest.removeprefix("2:"))
 
 
 def test_cleaning_reads_as_a_sentence():

@@ -2,26 +2,16 @@
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 
-from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.features import MOST_VALUES, PERIODS, item_features
 
 
-def made(items: int) -> Dataset:
-    """One user who has touched everything."""
-    return Dataset(
-        card=Card("made", "made"),
-        user=np.zeros(items, np.int64),
-        item=np.arange(items),
-        timestamp=None,
-        users=("one",),
-        items=tuple(map(str, range(items))),
-        profiles=({},),
-        texts=("a user",),
-        titles=tuple(map(str, range(items))),
-    )
+def made(items: int) -> Catalogue:
+    """Items without features."""
+    names = tuple(map(str, range(items)))
+    return Catalogue(names, names)
 
 
 def test_genres_and_years_become_columns() -> None:

@@ -11,10 +11,11 @@ def test_every_combination_is_there_once() -> None:
     space = every_profile(dataset)
     assert space is not None
     assert len({tuple(profile.items()) for profile in space}) == len(space)
-    values = {name: {p[name] for p in dataset.profiles if p} for name in space[0]}
+    values = {name: {p[name] for p in dataset.users.profiles if p} for name in space[0]}
     assert len(space) == len(values["age"]) * len(values["gender"]) * len(values["occupation"])
 
 
 def test_other_sentences_cannot_be_enumerated() -> None:
     dataset = SOURCES.build("ml-100k", {}, "[data]").load(None)
-    assert every_profile(replace(dataset, texts=("Somebody.",) * len(dataset.texts))) is None
+    others = replace(dataset.users, texts=("Somebody.",) * len(dataset.users.texts))
+    assert every_profile(replace(dataset, users=others)) is None

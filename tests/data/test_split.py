@@ -9,29 +9,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.split import SAMPLED, global_time, leave_one_out
 
 
-def dataset(
+def made(
     rows: list[tuple[int, int, int]], users: int, items: int, sequential: bool = True
-) -> Dataset:
+) -> Interactions:
     """Rows are (user, item, timestamp) in file order."""
     user, item, timestamp = np.array(rows).T
-    return Dataset(
-        card=Card(name="made", title="Made up", sequential=sequential),
-        user=user,
-        item=item,
-        timestamp=timestamp,
-        users=tuple(map(str, range(users))),
-        items=tuple(map(str, range(items))),
-        profiles=({},) * users,
-        texts=("",) * users,
-        titles=tuple(map(str, range(items))),
-    )
+    return Interactions(user, item, timestamp, users, items, sequential, "made")
 
 
-def generated(users: int = 60, items: int = 300, sequential: bool = True) -> Dataset:
+def generated(users: int = 60, items: int = 300, sequential: bool = True) -> Interactions:
     """3 to 60 distinct items a user, few distinct timestamps, rows of all users shuffled."""
     rng = np.random.default_rng(0)
     rows = [
@@ -39,10 +29,10 @@ def generated(users: int = 60, items: int = 300, sequential: bool = True) -> Dat
         for user in range(users)
         for item in rng.permutation(items)[: rng.integers(3, 61)]
     ]
-    return dataset([rows[i] for i in rng.permutation(len(rows))], users, items, sequential)
+    return made([rows[i] for i in rng.permutation(len(rows))], users, items, sequential)
 
 
-def history(data: Dataset, user: int) -> list[int]:
+def history(data: Interactions, user: int) -> list[int]:
     """Stable sort by timestamp, the slow way."""
     own = [row for row in range(len(data.user)) if data.user[row] == user]
     assert data.timestamp is not None
@@ -56,7 +46,7 @@ def train_of(split_ptr: NDArray[np.int64], train: NDArray[np.int64], user: int) 
 
 
 def test_last_is_test_and_the_one_before_is_validation() -> None:
-    data = dataset(
+    data = made(
         [(0, 4, 9), (1, 1, 5), (0, 2, 3), (1, 0, 4), (0, 3, 7), (1, 2, 6), (0, 0, 1)], 2, 200
     )
     split = leave_one_out(data)
@@ -64,8 +54,8 @@ def test_last_is_test_and_the_one_before_is_validation() -> None:
     assert split.validation.tolist() == [3, 1]
     assert split.ptr.tolist() == [0, 2, 3]
     assert split.train.tolist() == [0, 2, 0]
-    assert split.items == 200
-    assert split.users == 2
+    assert split.n_items == 200
+    assert split.n_users == 2
     assert split.warm.tolist() == [0, 1]
 
 
@@ -118,11 +108,11 @@ def test_cold_users_take_no_part_in_training(cold_users: float) -> None:
     data = generated()
     split = leave_one_out(data, cold_users)
     counts = np.bincount(data.user)
-    assert len(split.cold) == round(cold_users * (counts >= 20).sum())
-    assert split.cold.tolist() == sorted(set(split.cold.tolist()))
-    assert sorted([*split.cold, *split.warm]) == list(range(60))
-    assert (counts[split.cold] >= 20).all()
-    for user, items in zip(split.cold, split.cold_items, strict=True):
+    assert len(split.cold_users) == round(cold_users * (counts >= 20).sum())
+    assert split.cold_users.tolist() == sorted(set(split.cold_users.tolist()))
+    assert sorted([*split.cold_users, *split.warm]) == list(range(60))
+    assert (counts[split.cold_users] >= 20).all()
+    for user, items in zip(split.cold_users, split.first_items, strict=True):
         assert items.tolist() == history(data, user)[:20]
         assert train_of(split.ptr, split.train, user) == []
         assert split.validation[user] == split.test[user] == -1
@@ -157,7 +147,7 @@ def test_candidates_are_distinct_never_touched_and_drawn_apart() -> None:
 def test_every_free_item_is_about_as_often_a_candidate() -> None:
     """400 users with the same history: each of 197 free items is drawn 201 times, give or take."""
     rows = [(user, item, item) for user in range(400) for item in range(3)]
-    split = leave_one_out(dataset(rows, 400, 200))
+    split = leave_one_out(made(rows, 400, 200))
     counts = np.bincount(split.sampled_test.ravel(), minlength=200)
     assert counts[:3].tolist() == [0, 0, 0]
     share = SAMPLED / 197
@@ -168,7 +158,7 @@ def test_every_free_item_is_about_as_often_a_candidate() -> None:
 
 
 def test_a_small_catalogue_gives_all_there_is() -> None:
-    split = leave_one_out(dataset([(0, 0, 1), (0, 1, 2), (0, 2, 3)], 1, 40))
+    split = leave_one_out(made([(0, 0, 1), (0, 1, 2), (0, 2, 3)], 1, 40))
     assert split.sampled_test.shape == (1, SAMPLED)
     assert sorted(set(split.sampled_test[0].tolist())) == list(range(3, 40))
 
@@ -182,8 +172,8 @@ def test_the_split_is_fixed_for_all_runs() -> None:
 def test_candidates_and_cold_users_are_pinned() -> None:
     """A change of these breaks the comparison with every earlier run: never without a note."""
     rows = [(user, (7 * user + 11 * k) % 300, k) for user in range(8) for k in range(25)]
-    split = leave_one_out(dataset(rows, 8, 300), cold_users=0.25)
-    assert split.cold.tolist() == [1, 7]
+    split = leave_one_out(made(rows, 8, 300), cold_users=0.25)
+    assert split.cold_users.tolist() == [1, 7]
     assert split.sampled_test[split.warm[0], :5].tolist() == [8, 43, 85, 160, 102]
     assert split.sampled_validation[split.warm[0], :5].tolist() == [122, 195, 185, 184, 183]
 
@@ -192,14 +182,14 @@ def test_candidates_and_cold_users_are_pinned() -> None:
 @given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=8), min_size=1, max_size=6))
 def test_every_interaction_is_used_once(stamps: list[list[int]]) -> None:
     rows = [(user, item, s) for user, own in enumerate(stamps) for item, s in enumerate(own)]
-    split = leave_one_out(dataset(rows, len(stamps), 12))
+    split = leave_one_out(made(rows, len(stamps), 12))
     for user, own in enumerate(stamps):
         parts = [*train_of(split.ptr, split.train, user), split.validation[user], split.test[user]]
         assert sorted(parts) == list(range(len(own)))
         assert [own[item] for item in parts] == sorted(own)
 
 
-def dated(users: int = 40, items: int = 200) -> Dataset:
+def dated(users: int = 40, items: int = 200) -> Interactions:
     """3 to 30 items a user, each user active for a while at some time of 1,000 days."""
     rng = np.random.default_rng(1)
     rows = []
@@ -207,7 +197,7 @@ def dated(users: int = 40, items: int = 200) -> Dataset:
         begin, days = rng.integers(0, 900), rng.integers(1, 600)
         for item in rng.permutation(items)[: rng.integers(3, 31)]:
             rows.append((user, int(item), int(min(999, begin + rng.integers(0, days)))))
-    return dataset([rows[i] for i in rng.permutation(len(rows))], users, items)
+    return made([rows[i] for i in rng.permutation(len(rows))], users, items)
 
 
 def test_dates_are_the_same_for_everybody() -> None:
@@ -224,7 +214,7 @@ def test_dates_are_the_same_for_everybody() -> None:
         (3, 18, 2),
         (3, 19, 3),
     ]
-    split = global_time(dataset(rows, 4, 200), train_until=0.5, validate_until=0.8)
+    split = global_time(made(rows, 4, 200), train_until=0.5, validate_until=0.8)
     assert split.train.tolist() == [10, 11, 17, 18, 19]
     assert split.ptr.tolist() == [0, 1, 3, 3, 5]
     # user 0 is asked twice, user 1 once, 2 came too late, 3 never came back
@@ -234,7 +224,7 @@ def test_dates_are_the_same_for_everybody() -> None:
     assert split.warm.tolist() == [0, 1, 3]
     assert split.asked("validation").tolist() == [0]
     assert split.asked("test").tolist() == [0, 1]
-    assert len(split.cold) == 0
+    assert len(split.cold_users) == 0
 
 
 @pytest.mark.parametrize(("train_until", "validate_until"), [(0.8, 0.9), (0.3, 0.7)])
@@ -290,7 +280,7 @@ def test_leave_one_out_knows_all_but_the_last() -> None:
     counts = np.bincount(data.user)
     assert split.asked("test").tolist() == split.asked("validation").tolist() == split.warm.tolist()
     assert np.array_equal(split.known[split.warm], counts[split.warm] - 1)
-    assert (split.known[split.cold] == 0).all()
+    assert (split.known[split.cold_users] == 0).all()
     for user in range(60):
         assert train_of(split.history_ptr, split.history, user) == history(data, user)
 
@@ -299,15 +289,15 @@ def test_leave_one_out_knows_all_but_the_last() -> None:
     ("data", "said"),
     [
         (replace(dated(), timestamp=None), "data set 'made' has no timestamps"),
-        (replace(dated(), card=Card("made", "Made up", sequential=False)), "is not sequential"),
+        (replace(dated(), sequential=False), "is not sequential"),
         # as in copies of data sets in which times count each user's own interactions
         (
-            dataset([(u, i, i) for u in range(6) for i in range(4)], 6, 9),
+            made([(u, i, i) for u in range(6) for i in range(4)], 6, 9),
             "6 of 6 users of data set 'made' begin at the same time",
         ),
     ],
 )
-def test_global_time_needs_dates(data: Dataset, said: str) -> None:
+def test_global_time_needs_dates(data: Interactions, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         global_time(data)
     assert "use [protocol] split = 'leave-one-out'" in str(caught.value)
@@ -316,23 +306,23 @@ def test_global_time_needs_dates(data: Dataset, said: str) -> None:
 def test_global_time_needs_users_who_come_back() -> None:
     rows = [(user, item, 10 * user + item) for user in range(8) for item in range(3)]
     with pytest.raises(InputError, match=r"no user of 'made' .* time of the validation .*choose"):
-        global_time(dataset(rows, 8, 200), 0.5, 0.75)
+        global_time(made(rows, 8, 200), 0.5, 0.75)
 
 
 def test_new_items_are_in_no_history() -> None:
     data = generated()
     split = leave_one_out(data, 0.25, cold_items=0.6)
-    assert len(split.new) == 180
-    assert split.new.tolist() == sorted(set(split.new.tolist()))
-    new = set(split.new.tolist())
+    assert len(split.cold_items) == 180
+    assert split.cold_items.tolist() == sorted(set(split.cold_items.tolist()))
+    new = set(split.cold_items.tolist())
     short = 0
     for user in range(60):
         kept = [item for item in history(data, user) if item not in new]
         taken = [item for item in history(data, user) if item in new]
         assert train_of(split.history_ptr, split.history, user) == kept
-        assert train_of(split.new_ptr, split.new_history, user) == taken
+        assert train_of(split.cold_item_ptr, split.cold_item_history, user) == taken
         trained = train_of(split.ptr, split.train, user)
-        if user in split.cold:
+        if user in split.cold_users:
             assert trained == []
         elif len(kept) < 3:
             short += 1
@@ -346,7 +336,7 @@ def test_new_items_are_in_no_history() -> None:
 
 def test_new_items_are_pinned_and_others_keep_theirs() -> None:
     whole, part = leave_one_out(generated()), leave_one_out(generated(), cold_items=0.02)
-    assert part.new.tolist() == [83, 126, 203, 208, 252, 289]
+    assert part.cold_items.tolist() == [83, 126, 203, 208, 252, 289]
     both = np.flatnonzero((whole.test == part.test) & (part.test >= 0))
     assert len(both) > 40
     assert np.array_equal(whole.sampled_test[both], part.sampled_test[both])

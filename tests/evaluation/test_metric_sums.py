@@ -25,15 +25,15 @@ BLENDS = torch.cat([torch.rand(20, 3, generator=torch.Generator().manual_seed(3)
 
 def parts_of(clients: ClientBatch) -> Tensor:
     """Three parts that disagree, with ties in the first and the last and NaN in the second."""
-    grid = clients.clients[:, None] * 7919 + torch.arange(clients.catalogue) * 104729
+    grid = clients.clients[:, None] * 7919 + torch.arange(clients.n_items) * 104729
     parts = torch.stack([(grid % prime % 13).float() for prime in (8675309, 7907, 6007)])
     parts[1] += torch.rand(parts[1].shape, generator=torch.Generator().manual_seed(1))
     parts[1, :, 5] = torch.nan
     return parts
 
 
-def test_each_blend_is_ranked_as_a_model_of_its_own(shard: ClientBatch, split: Split) -> None:
-    asked = EvaluationSet.of(shard, split, "validation")
+def test_each_blend_is_ranked_as_a_model_of_its_own(batch: ClientBatch, split: Split) -> None:
+    asked = EvaluationSet.of(batch, split, "validation")
     whole = parts_of(asked.clients)
 
     def parts(own: ClientBatch) -> Tensor:
@@ -75,7 +75,7 @@ def test_validation_scores_nobody_twice_and_takes_the_best_blend(
     prepared, model = prepare(experiment), experiment.model
     assert isinstance(model, UFGraphFormer)
     state = model.init_server(prepared.setting)
-    state = model.graph.collected(state, model.graph.contribution(prepared.shard, 1), 1)
+    state = model.graph.collected(state, model.graph.contribution(prepared.batch, 1), 1)
     scored: list[int] = []
 
     def watched(self: UFGraphFormer, task: Task, inputs: ClientBatch, private: Private) -> Tensor:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
-from ufgraphfr.deploy.agreement.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import plan_tryout, write

@@ -64,7 +64,7 @@ def describe(
         expected = card[key]
         note = "" if expected in (None, found) else f"  (the card says {expected:,})"
         table.add_row(key, f"{found:,}{note}")
-    for key in ("left out", "features", "sentence", "title", "sha256"):
+    for key in ("left out", "features", "sentence", "title", "sha256", "digest"):
         table.add_row(key, facts[key])
     Console().print(table)
 
@@ -76,9 +76,10 @@ def fetch(name: Name) -> None:
     if not source.card.url:
         raise InputError(f"there is nothing to fetch for '{name}': it has no address")
     data = source.load()
+    rows = data.interactions
     typer.echo(
-        f"{data.card.title}: {len(data.users):,} users, {len(data.items):,} items, "
-        f"{len(data.user):,} interactions in {cache_folder('datasets', data.card.name)}"
+        f"{data.card.title}: {rows.n_users:,} users, {rows.n_items:,} items, "
+        f"{len(rows):,} interactions in {cache_folder('datasets', data.card.name)}"
     )
 
 
@@ -87,16 +88,17 @@ def summary(data: Dataset) -> dict[str, Any]:
     return {
         "card": asdict(data.card),
         "found": {
-            "users": len(data.users),
-            "items": len(data.items),
-            "interactions": len(data.user),
+            "users": data.interactions.n_users,
+            "items": data.interactions.n_items,
+            "interactions": len(data.interactions),
         },
         "cleaning": asdict(data.cleaning),
         "left out": str(data.cleaning),
-        "features": ", ".join(data.features),
-        "sentence": data.texts[0],
-        "title": data.titles[0],
+        "features": ", ".join(data.catalogue.features),
+        "sentence": data.users.texts[0],
+        "title": data.catalogue.titles[0],
         "sha256": data.sha256,
+        "digest": data.digest,
     }
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from ufgraphfr.data.dataset import Card, Dataset, number
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.dataset import Card, Dataset, Users
+from ufgraphfr.data.interactions import Interactions, number
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,15 @@ class Items:
 
     titles: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def of(self, names: tuple[str, ...]) -> Catalogue:
+        """The catalogue of these items, in this order."""
+        titles = tuple(self.titles.get(name, name) for name in names)
+        features = {
+            feature: tuple(values.get(name, ()) for name in names)
+            for feature, values in self.features.items()
+        }
+        return Catalogue(names, titles, features)
 
 
 def assemble(
@@ -56,19 +67,19 @@ def assemble(
     strangers = sum(not profile for profile in known)
     if profiles and strangers:
         logger.warning("%s: %d users have no profile", card.name, strangers)
+    texts = tuple(describe(profile) if profile else stranger for profile in known)
     return Dataset(
         card=card,
-        user=rows.user,
-        item=rows.item,
-        timestamp=rows.timestamp,
-        users=rows.users,
-        items=rows.items,
-        profiles=known,
-        texts=tuple(describe(profile) if profile else stranger for profile in known),
-        titles=tuple(items.titles.get(name, name) for name in rows.items),
-        features={
-            feature: tuple(values.get(name, ()) for name in rows.items)
-            for feature, values in items.features.items()
-        },
+        interactions=Interactions(
+            rows.user,
+            rows.item,
+            rows.timestamp,
+            len(rows.users),
+            len(rows.items),
+            card.sequential,
+            card.name,
+        ),
+        users=Users(rows.users, known, texts),
+        catalogue=items.of(rows.items),
         cleaning=replace(rows.cleaning, bad_rows=bad_rows),
     )

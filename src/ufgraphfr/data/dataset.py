@@ -1,16 +1,15 @@
-"""A data set after the border: every row checked, users and items numbered."""
+"""A checked data set: its card, its interactions, its users' profiles and its public catalogue."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.interactions import Cleaning, Interactions
 
-from ufgraphfr.core.errors import InputError
-
-MIN_INTERACTIONS = 3
-"""Fewer cannot be split into training, validation and test."""
+DIGEST_VERSION = 2
+"""Of `Dataset.digest`; version 1, written without a prefix, is `Dataset.sha256`."""
 
 
 @dataclass(frozen=True)
@@ -39,122 +38,93 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Cleaning:
-    """What the border left out, counted, never silently."""
+class Users:
+    """What is known of each user.
 
-    bad_rows: int = 0
-    repeated_pairs: int = 0
-    dropped_users: int = 0
+    Attributes:
+        names: the users' names in the files, ``names[u]``.
+        profiles: attributes (name to readable value), empty dicts without profiles.
+        texts: one sentence each, free of ids.
 
-    def __str__(self) -> str:
-        """One line for people."""
-        return (
-            f"{self.bad_rows} bad rows skipped, {self.repeated_pairs} repeated (user, item) rows "
-            f"dropped, {self.dropped_users} users with fewer than {MIN_INTERACTIONS} "
-            f"interactions dropped"
-        )
+    Raises:
+        ValueError: the fields differ in length.
+    """
+
+    names: tuple[str, ...]
+    profiles: tuple[dict[str, str], ...]
+    texts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Checks the lengths."""
+        for name, values in (("profiles", self.profiles), ("texts", self.texts)):
+            if len(values) != len(self.names):
+                raise ValueError(f"{len(values)} {name} for {len(self.names)}")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Interactions in file order, with users and items numbered from 0.
+    """Interactions, users and items.
 
     Attributes:
         card: the public facts.
-        user: int64 ``[interactions]``.
-        item: int64 ``[interactions]``.
-        timestamp: int64 ``[interactions]``, any unit, or None.
-        users: the users' names, ``users[u]``.
-        items: the items' names, ``items[i]``.
-        profiles: attributes of each user (name to readable value), empty dicts without profiles.
-        texts: one sentence for each user, free of ids.
-        titles: one title for each item (the item's name if it has none).
-        features: public item features by name, e.g. ``{"genre": (("Drama",), ...)}``.
+        interactions: who interacted with what, and when.
+        users: names, profiles and sentences.
+        catalogue: the items' names, titles and features.
         cleaning: what was left out.
+
+    Raises:
+        ValueError: there are other numbers of users or items than the interactions say.
     """
 
     card: Card
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    timestamp: NDArray[np.int64] | None
-    users: tuple[str, ...]
-    items: tuple[str, ...]
-    profiles: tuple[dict[str, str], ...]
-    texts: tuple[str, ...]
-    titles: tuple[str, ...]
-    features: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    cleaning: Cleaning = Cleaning()
+    interactions: Interactions
+    users: Users
+    catalogue: Catalogue
+    cleaning: Cleaning = field(default_factory=Cleaning)
 
     def __post_init__(self) -> None:
         """Checks that the parts fit together."""
-        users, items = len(self.users), len(self.items)
-        for name, numbers, size in (("user", self.user, users), ("item", self.item, items)):
-            if len(numbers) == 0:
-                raise InputError(
-                    f"data set '{self.card.name}' holds no user with at least "
-                    f"{MIN_INTERACTIONS} interactions: check the files and the column names"
-                )
-            if numbers.min() < 0 or numbers.max() >= size:
-                raise ValueError(f"{name} numbers must lie in [0, {size})")
-        for name, values, size in (
-            ("profiles", self.profiles, users),
-            ("texts", self.texts, users),
-            ("titles", self.titles, items),
+        for what, names, count in (
+            ("users", self.users.names, self.interactions.n_users),
+            ("items", self.catalogue.items, self.interactions.n_items),
         ):
-            if len(values) != size:
-                raise ValueError(f"{len(values)} {name} for {size}")
+            if len(names) != count:
+                raise ValueError(f"{len(names)} names for {count} {what}")
 
-    @property
+    @cached_property
+    def digest(self) -> str:
+        """Digest of all that is learned from, with its version: ``2:`` and hexadecimal digits.
+
+        It covers `sha256`, whether order means something, each user's profile and sentence, and the
+        catalogue with titles and features.
+        """
+        facts = {
+            "interactions": self.sha256,
+            "sequential": self.interactions.sequential,
+            "profiles": self.users.profiles,
+            "texts": self.users.texts,
+            "catalogue": self.catalogue.digest,
+        }
+        content = json.dumps(facts, sort_keys=True).encode()
+        return f"{DIGEST_VERSION}:{hashlib.sha256(content).hexdigest()}"
+
+    @cached_property
     def sha256(self) -> str:
         """Digest of the canonical interactions: ``user<TAB>item<TAB>timestamp`` lines, in order.
 
-        Names are the data set's own ids; without timestamps the third field is empty.
+        Names are the data set's own; without timestamps the third field is empty.
         """
         digest = hashlib.sha256()
-        stamps = [""] * len(self.user) if self.timestamp is None else self.timestamp.tolist()
-        for user, item, stamp in zip(self.user.tolist(), self.item.tolist(), stamps, strict=True):
-            digest.update(f"{self.users[user]}\t{self.items[item]}\t{stamp}\n".encode())
+        rows, users, items = self.interactions, self.users.names, self.catalogue.items
+        stamps = [""] * len(rows) if rows.timestamp is None else rows.timestamp.tolist()
+        for user, item, stamp in zip(rows.user.tolist(), rows.item.tolist(), stamps, strict=True):
+            digest.update(f"{users[user]}\t{items[item]}\t{stamp}\n".encode())
         return digest.hexdigest()
 
+    def has_digest(self, recorded: str) -> bool:
+        """Whether a recorded digest is of these data.
 
-@dataclass(frozen=True)
-class Numbered:
-    """Interactions after numbering; the fields are those of `Dataset`."""
-
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    timestamp: NDArray[np.int64] | None
-    users: tuple[str, ...]
-    items: tuple[str, ...]
-    cleaning: Cleaning
-
-
-def number(
-    user_names: pl.Series, item_names: pl.Series, timestamp: NDArray[np.int64] | None
-) -> Numbered:
-    """Drop repeated pairs (the first is kept) and short users; number what remains.
-
-    Users and items are numbered in order of first appearance.
-    """
-    users, user = _number(user_names)
-    items, item = _number(item_names)
-    pair = user * len(items) + item
-    first = np.sort(np.unique(pair, return_index=True)[1])
-    counts = np.bincount(user[first], minlength=len(users))
-    kept = first[counts[user[first]] >= MIN_INTERACTIONS]
-    cleaning = Cleaning(
-        repeated_pairs=len(pair) - len(first),
-        dropped_users=int((counts < MIN_INTERACTIONS).sum()),
-    )
-    final_users, user = _number(users.gather(user[kept]))
-    final_items, item = _number(items.gather(item[kept]))
-    stamps = None if timestamp is None else timestamp[kept]
-    return Numbered(user, item, stamps, tuple(final_users), tuple(final_items), cleaning)
-
-
-def _number(names: pl.Series) -> tuple[pl.Series, NDArray[np.int64]]:
-    """Distinct names in order of first appearance, and each row's number among them."""
-    rows = names.alias("name").to_frame()
-    distinct = rows.unique(maintain_order=True).with_row_index("number")
-    numbered = rows.join(distinct, on="name", how="left", maintain_order="left")
-    return distinct["name"], numbered["number"].to_numpy().astype(np.int64)
+        Args:
+            recorded: a `digest`, or the `sha256` that was recorded before digests had versions.
+        """
+        return recorded in (self.digest, self.sha256)

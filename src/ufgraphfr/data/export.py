@@ -24,17 +24,15 @@ def export_users(dataset: Dataset, first: int, count: int, folder: Path) -> None
         folder: where to; ``interactions.parquet`` and ``users.parquet``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = np.flatnonzero((dataset.user >= first) & (dataset.user < first + count))
+    own = dataset.interactions
+    rows = np.flatnonzero((own.user >= first) & (own.user < first + count))
     columns = {
-        "user": [dataset.users[user] for user in dataset.user[rows].tolist()],
-        "item": [dataset.items[item] for item in dataset.item[rows].tolist()],
+        "user": [dataset.users.names[user] for user in own.user[rows].tolist()],
+        "item": [dataset.catalogue.items[item] for item in own.item[rows].tolist()],
     }
-    if dataset.timestamp is not None:
-        columns["timestamp"] = dataset.timestamp[rows].tolist()
+    if own.timestamp is not None:
+        columns["timestamp"] = own.timestamp[rows].tolist()
     pl.DataFrame(columns).write_parquet(folder / INTERACTIONS)
-    own = range(first, first + count)
-    told = {
-        "user": [dataset.users[user] for user in own],
-        "text": [dataset.texts[user] for user in own],
-    }
-    pl.DataFrame(told).write_parquet(folder / USERS)
+    chosen = slice(first, first + count)
+    users = {"user": dataset.users.names[chosen], "text": dataset.users.texts[chosen]}
+    pl.DataFrame(users).write_parquet(folder / USERS)

@@ -1,12 +1,12 @@
 """Public item features as numbers: what is known of an item before anybody has touched it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.catalogue import Catalogue
 
 MOST_VALUES = 64
 """Of a feature with more values only the most frequent become columns."""
@@ -14,23 +14,18 @@ PERIODS = 10
 """A numeric feature becomes this many equally filled intervals."""
 
 
-def item_features(dataset: Dataset) -> Tensor:
+def item_features(catalogue: Catalogue) -> Tensor:
     """One column for each value of each feature, scaled so that every item's row has length one.
 
     Args:
-        dataset: its ``features`` are used; numeric ones (a year) as intervals, others (genres) by
-            value.
+        catalogue: its ``features`` are used; numeric ones (a year) as intervals, others (genres)
+            by value.
 
     Returns:
         float ``[items, columns]``; no columns without features. An item without values has zeros.
     """
-    return columns(len(dataset.items), dataset.features)
-
-
-def columns(items: int, features: Mapping[str, Sequence[tuple[str, ...]]]) -> Tensor:
-    """The same, of any catalogue: its size, and the values of each item by feature."""
-    parts = [_columns(values) for _, values in sorted(features.items())]
-    joined = torch.cat([torch.zeros(items, 0), *parts], dim=1)
+    columns = [_columns(values) for _, values in sorted(catalogue.features.items())]
+    joined = torch.cat([torch.zeros(len(catalogue.items), 0), *columns], dim=1)
     return torch.nn.functional.normalize(joined, dim=1) if joined.shape[1] else joined
 
 

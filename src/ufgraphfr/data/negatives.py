@@ -14,13 +14,13 @@ def draw_outside(
     count: int,
     items: int,
     ptr: Tensor,
-    barred: Tensor,
+    excluded: Tensor,
     distinct: bool = False,
 ) -> Tensor:
-    """Uniform items outside each client's barred set.
+    """Uniform items outside each client's excluded set.
 
-    The r-th allowed item is ``r`` plus the number of barred items before it, found by one binary
-    search over all clients: barred item number j of a client, b_j, lies before it if
+    The r-th allowed item is ``r`` plus the number of excluded items before it, found by one binary
+    search over all clients: excluded item number j of a client, b_j, lies before it if
     ``b_j - j <= r``.
 
     Args:
@@ -28,15 +28,15 @@ def draw_outside(
         clients: int64 ``[clients]``, the numbers that key the draws.
         count: draws for each client.
         items: size of the catalogue.
-        ptr: int64 ``[clients + 1]``, the clients' places in ``barred``.
-        barred: int64, ascending and distinct within a client.
+        ptr: int64 ``[clients + 1]``, the clients' places in ``excluded``.
+        excluded: int64, ascending and distinct within a client.
         distinct: no item twice for a client, as far as there are enough.
 
     Returns:
         int64 ``[clients, count]``.
 
     Raises:
-        InputError: a client for whom every item is barred.
+        InputError: a client for whom every item is excluded.
     """
     size = ptr.diff()
     free = items - size
@@ -51,10 +51,10 @@ def draw_outside(
         rank = key.integers(clients, count, free)
     device = clients.device
     row = torch.arange(len(clients), device=device)
-    owner = owners(ptr, len(barred))
-    place = torch.arange(len(barred), device=device) - ptr[:-1][owner]
+    owner = owners(ptr, len(excluded))
+    place = torch.arange(len(excluded), device=device) - ptr[:-1][owner]
     # each client's searched values lie in its own band of width items + 1
-    bands = owner * (items + 1) + barred - place
+    bands = owner * (items + 1) + excluded - place
     query = row[:, None] * (items + 1) + rank
     before = torch.searchsorted(bands, query.flatten(), right=True).view_as(rank) - ptr[:-1, None]
     return rank + before

@@ -15,9 +15,11 @@ def every_profile(dataset: Dataset) -> list[dict[str, str]] | None:
 
     None where its sentences are not made of those, or where there are too many.
     """
-    first = dataset.profiles[0]
-    if not first.keys() >= set(FIELDS) or person(first) != dataset.texts[0]:
+    first = dataset.users.profiles[0]
+    if not first.keys() >= set(FIELDS) or person(first) != dataset.users.texts[0]:
         return None
-    values = [sorted({profile[name] for profile in dataset.profiles if profile}) for name in FIELDS]
+    values = [
+        sorted({profile[name] for profile in dataset.users.profiles if profile}) for name in FIELDS
+    ]
     space = [dict(zip(FIELDS, each, strict=True)) for each in product(*values)]
     return space if len(space) <= LARGEST else None

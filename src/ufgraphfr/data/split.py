@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.negatives import draw_outside
 
 PROTOCOL_SEED = 20250114
@@ -29,7 +29,7 @@ SHORTEST = 3
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
 
-Part: TypeAlias = Literal["validation", "test"]
+HeldOut: TypeAlias = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Split:
     items of its history.
 
     Attributes:
-        items: how many items there are.
+        n_items: how many items there are.
         ptr: int64 ``[users + 1]``; user u trains on ``train[ptr[u]:ptr[u + 1]]``.
         train: int64 ``[rows]``, items in time order.
         history_ptr: int64 ``[users + 1]``, places in ``history``.
@@ -51,14 +51,14 @@ class Split:
         test: int64 ``[users]``, -1 for users that are not asked.
         sampled_validation: int64 ``[users, 99]``, never-touched items; 0 for users not asked.
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
-        cold: users kept out of training on purpose, int64 ``[cold]``, ascending.
-        cold_items: int64 ``[cold, 20]``, each one's first items in time order.
-        new: items kept out of all histories on purpose, int64 ``[new]``, ascending.
-        new_ptr: int64 ``[users + 1]``, places in ``new_history``.
-        new_history: int64, what each user has of the new items, in time order.
+        cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
+        first_items: int64 ``[cold, 20]``, each cold user's first items in time order.
+        cold_items: items kept out of all histories on purpose, int64 ``[cold]``, ascending.
+        cold_item_ptr: int64 ``[users + 1]``, bounds in ``cold_item_history``.
+        cold_item_history: int64, what each user has of the cold items, in time order.
     """
 
-    items: int
+    n_items: int
     ptr: NDArray[np.int64]
     train: NDArray[np.int64]
     history_ptr: NDArray[np.int64]
@@ -68,14 +68,14 @@ class Split:
     test: NDArray[np.int64]
     sampled_validation: NDArray[np.int64]
     sampled_test: NDArray[np.int64]
-    cold: NDArray[np.int64]
+    cold_users: NDArray[np.int64]
+    first_items: NDArray[np.int64]
     cold_items: NDArray[np.int64]
-    new: NDArray[np.int64]
-    new_ptr: NDArray[np.int64]
-    new_history: NDArray[np.int64]
+    cold_item_ptr: NDArray[np.int64]
+    cold_item_history: NDArray[np.int64]
 
     @property
-    def users(self) -> int:
+    def n_users(self) -> int:
         """How many users the data set has."""
         return len(self.ptr) - 1
 
@@ -84,13 +84,13 @@ class Split:
         """The users that take part in training, ascending."""
         return np.flatnonzero(np.diff(self.ptr))
 
-    def asked(self, part: Part) -> NDArray[np.int64]:
+    def asked(self, held_out: HeldOut) -> NDArray[np.int64]:
         """The users that have a target, ascending."""
-        return np.flatnonzero((self.validation if part == "validation" else self.test) >= 0)
+        return np.flatnonzero((self.validation if held_out == "validation" else self.test) >= 0)
 
 
 def leave_one_out(
-    data: Dataset,
+    data: Interactions,
     cold_users: float = 0.0,
     cold_items: float = 0.0,
     numbers: NDArray[np.int64] | None = None,
@@ -109,12 +109,12 @@ def leave_one_out(
     Returns:
         The split; a fixed seed draws cold users, new items and candidates.
     """
-    numbers = np.arange(len(data.users)) if numbers is None else numbers
+    numbers = np.arange(data.n_users) if numbers is None else numbers
     ptr, history = _by_time(data, numbers)
-    new = _drawn(np.arange(len(data.items)), cold_items, stream=1)
-    is_new = np.isin(history, new)
-    new_ptr, new_history = _kept(ptr, history, is_new)
-    ptr, history = _kept(ptr, history, ~is_new)
+    kept_out = _drawn(np.arange(data.n_items), cold_items, stream=1)
+    is_cold = np.isin(history, kept_out)
+    cold_item_ptr, cold_item_history = _kept(ptr, history, is_cold)
+    ptr, history = _kept(ptr, history, ~is_cold)
     counts = np.diff(ptr)
     eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
     cold = _drawn(eligible, cold_users, stream=0, numbers=numbers)
@@ -122,10 +122,15 @@ def leave_one_out(
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
     split = _split(data, numbers, ptr, history, trained, known, warm, warm, cold)
-    return replace(split, new=new, new_ptr=new_ptr, new_history=new_history)
+    return replace(
+        split,
+        cold_items=kept_out,
+        cold_item_ptr=cold_item_ptr,
+        cold_item_history=cold_item_history,
+    )
 
 
-def global_time(data: Dataset, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
+def global_time(data: Interactions, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
     """Split at two dates that are the same for everybody.
 
     Asked are users who train (on one item at least, the least that leave-one-out trains on) and
@@ -146,7 +151,7 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
     stamps = _dates(data)
     ordered = np.sort(stamps)
     first, second = (ordered[int(share * len(ordered))] for share in (train_until, validate_until))
-    users = len(data.users)
+    users = data.n_users
     trained = np.bincount(data.user[stamps < first], minlength=users)
     known = np.bincount(data.user[stamps < second], minlength=users)
     numbers = np.arange(users)
@@ -155,7 +160,7 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
     for part, mask in zip(("validation", "test"), asked, strict=True):
         if not mask.any():
             raise InputError(
-                f"global-time: no user of '{data.card.name}' has interactions both before the "
+                f"global-time: no user of '{data.name}' has interactions both before the "
                 f"first date ({first}) and in the time of the {part} (dates {first}, {second}): "
                 f"choose other shares train_until and validate_until, or leave-one-out"
             )
@@ -163,17 +168,17 @@ def global_time(data: Dataset, train_until: float = 0.8, validate_until: float =
     return _split(data, numbers, ptr, history, trained, known, *asked, nobody)
 
 
-def _dates(data: Dataset) -> NDArray[np.int64]:
+def _dates(data: Interactions) -> NDArray[np.int64]:
     """The timestamps, if they are dates that mean the same for everybody."""
-    name, mend = data.card.name, "use [protocol] split = 'leave-one-out'"
+    name, mend = data.name, "use [protocol] split = 'leave-one-out'"
     if data.timestamp is None:
         raise InputError(f"data set '{name}' has no timestamps, which global-time needs: {mend}")
-    if not data.card.sequential:
+    if not data.sequential:
         raise InputError(
             f"the times of data set '{name}' do not tell what came first (it is not sequential), "
             f"which global-time needs: {mend}"
         )
-    begin = np.full(len(data.users), np.iinfo(np.int64).max)
+    begin = np.full(data.n_users, np.iinfo(np.int64).max)
     np.minimum.at(begin, data.user, data.timestamp)
     together = int(np.unique(begin, return_counts=True)[1].max())
     if together > max(1, len(begin) // 2):
@@ -185,7 +190,7 @@ def _dates(data: Dataset) -> NDArray[np.int64]:
 
 
 def _split(
-    data: Dataset,
+    data: Interactions,
     numbers: NDArray[np.int64],
     ptr: NDArray[np.int64],
     history: NDArray[np.int64],
@@ -198,7 +203,7 @@ def _split(
     """The split in which users train on their first ``trained`` items."""
     counts = np.diff(ptr)
     place = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
-    items = len(data.items)
+    items = data.n_items
     touched = data.item[np.lexsort((data.item, data.user))]
     touched_ptr = _bounds(np.bincount(data.user, minlength=len(counts)))
 
@@ -208,7 +213,7 @@ def _split(
         return found
 
     return Split(
-        items=items,
+        n_items=data.n_items,
         ptr=_bounds(trained),
         train=history[place < np.repeat(trained, counts)],
         history_ptr=ptr,
@@ -218,27 +223,27 @@ def _split(
         test=target(known, asked_test),
         sampled_validation=_candidates(1, items, numbers, touched_ptr, touched, asked_validation),
         sampled_test=_candidates(2, items, numbers, touched_ptr, touched, asked_test),
-        cold=cold,
-        cold_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
-        new=np.empty(0, np.int64),
-        new_ptr=np.zeros_like(ptr),
-        new_history=np.empty(0, np.int64),
+        cold_users=cold,
+        first_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
+        cold_items=np.empty(0, np.int64),
+        cold_item_ptr=np.zeros_like(ptr),
+        cold_item_history=np.empty(0, np.int64),
     )
 
 
 def _by_time(
-    data: Dataset, numbers: NDArray[np.int64]
+    data: Interactions, numbers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every user's items in time order, as CSR."""
     rows = len(data.user)
     stamp = np.zeros(rows, np.int64) if data.timestamp is None else data.timestamp
     tie = np.arange(rows)
-    if not data.card.sequential:
+    if not data.sequential:
         key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
-        pair = torch.from_numpy(numbers[data.user] * len(data.items) + data.item)
+        pair = torch.from_numpy(numbers[data.user] * data.n_items + data.item)
         tie = key.words(pair, 0, 1)[:, 0].numpy()
     order = np.lexsort((tie, stamp, data.user))
-    return _bounds(np.bincount(data.user, minlength=len(data.users))), data.item[order]
+    return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
 
 
 def _drawn(

@@ -103,7 +103,7 @@ def evaluate_blends(
     Raises:
         ValueError: scores of another shape.
     """
-    people, items = asked.clients, asked.clients.catalogue
+    people, items = asked.clients, asked.clients.n_items
     ranks = torch.empty(2, len(choices), len(people), dtype=torch.float64)
     covered = torch.zeros(len(choices), items, dtype=torch.bool)
     for places in torch.arange(len(people)).split(chunk):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import ranges
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.data.split import Part, Split
+from ufgraphfr.data.split import HeldOut, Split
 
 Score: TypeAlias = Callable[[ClientBatch], Tensor]
 """From clients with their input to scores of every item, float ``[clients, items]``."""
@@ -39,28 +39,28 @@ class EvaluationSet:
     rivals: Tensor
 
     @classmethod
-    def of(cls, shard: ClientBatch, split: Split, part: Part) -> "EvaluationSet":
+    def of(cls, batch: ClientBatch, split: Split, part: HeldOut) -> "EvaluationSet":
         """See `inputs` for the arguments."""
         asked, validation = split.asked(part), part == "validation"
         targets = split.validation if validation else split.test
         rivals = split.sampled_validation if validation else split.sampled_test
         return cls(
-            clients=inputs(shard, split, part),
+            clients=inputs(batch, split, part),
             targets=torch.from_numpy(targets[asked]),
             rivals=torch.from_numpy(rivals[asked]),
         )
 
 
-def inputs(shard: ClientBatch, split: Split, part: Part) -> ClientBatch:
+def inputs(batch: ClientBatch, split: Split, part: HeldOut) -> ClientBatch:
     """The users that are asked, with the input that every model gets.
 
     Args:
-        shard: all users, as `ufgraphfr.data.client_batches.build` gives them.
+        batch: all users, as `ufgraphfr.data.client_batches.build` gives them.
         split: who trains on what.
         part: ``validation`` or ``test``.
     """
     asked = torch.from_numpy(split.asked(part))
-    chosen = shard.select(asked)
+    chosen = batch.select(asked)
     if part == "validation":
         return chosen
     known = torch.from_numpy(split.known)[asked]

@@ -17,16 +17,16 @@ def assess_kept_out(
     score: Score, prepared: PreparedExperiment, chunk: int
 ) -> dict[str, dict[str, float] | None]:
     """NDCG@10 of ``cold`` users and of ``new_items``; None where nobody or nothing is kept out."""
-    split, asked = prepared.split, (score, prepared.shard, prepared.split, chunk)
+    split, asked = prepared.split, (score, prepared.batch, prepared.split, chunk)
     return {
-        "cold": evaluate_cold(*asked).metrics if len(split.cold) else None,
-        "new_items": evaluate_new_items(*asked).metrics if len(split.new) else None,
+        "cold": evaluate_cold(*asked).metrics if len(split.cold_users) else None,
+        "new_items": evaluate_new_items(*asked).metrics if len(split.cold_items) else None,
     }
 
 
 def fitted_score(baseline: Baseline, prepared: PreparedExperiment) -> Score:
     """A baseline, fitted to everybody's training rows."""
-    fitted = baseline.fit(prepared.shard)
+    fitted = baseline.fit(prepared.batch)
     return lambda clients: baseline.score(fitted, clients)
 
 

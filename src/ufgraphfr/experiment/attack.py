@@ -39,7 +39,7 @@ def assess_attack(
     return {
         "kind": adversary.kind,
         "clients": len(aim.clients),
-        "target": prepared.dataset.items[aim.target],
+        "target": prepared.dataset.catalogue.items[aim.target],
         "er@10": exposure(score, prepared.test.clients.select(places), aim.target),
         "honest": {
             "full": summary(test.full[honest]),

@@ -43,7 +43,7 @@ def honest(
     return Simulation(
         algorithm if upload is None else algorithm.apart(),
         mechanism,
-        prepared.shard.to(device),
+        prepared.batch.to(device),
         store,
         experiment.federation.chunk,
         upload,
@@ -56,7 +56,7 @@ def aimed(experiment: Experiment, algorithm: Algorithm, prepared: PreparedExperi
     if adversary is None:
         return None
     who = torch.from_numpy(prepared.split.warm)
-    return adversary.aim(algorithm, prepared.setting, prepared.shard, who)
+    return adversary.aim(algorithm, prepared.setting, prepared.batch, who)
 
 
 def border(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import blends
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate, evaluate_blends
@@ -53,7 +54,7 @@ class Population(Protocol):
     """Everybody the server can ask.
 
     Attributes:
-        data: name, users, items, interactions and sha256, as a result shows them.
+        data: name, users, items, interactions, sha256 and digest, as a result shows them.
         sequential: whether the order of a user's interactions means something.
         setting: the public facts of the federation.
         clients: int64 ``[clients]``, who may be drawn.
@@ -118,7 +119,7 @@ class Simulated:
         self.setting = prepared.setting
         self.clients = torch.from_numpy(prepared.split.warm).to(device)
         self.data = prepared.facts
-        self.sequential = prepared.dataset.card.sequential
+        self.sequential = prepared.dataset.interactions.sequential
         self._experiment, self._prepared, self._device = experiment, prepared, device
         self._store = PrivateState({})
 
@@ -132,7 +133,7 @@ class Simulated:
         """See `Population.begin`."""
         experiment, prepared, device = self._experiment, self._prepared, self._device
         if last is None:
-            private = algorithm.init_private(self.setting, prepared.shard.to(device))
+            private = algorithm.init_private(self.setting, prepared.batch.to(device))
         else:
             private = last.private
         self._algorithm, self._store = algorithm, PrivateState(private)
@@ -152,12 +153,12 @@ class Simulated:
         algorithm, asked = self._algorithm, self._prepared.validation
         chunk = self._experiment.evaluation.chunk
         model = (algorithm, state, self._store, round_number)
-        blends = algorithm.blends() if pick else None
-        if blends is None:
+        choices = blends(algorithm) if pick else None
+        if choices is None:
             return state, evaluate(device_score(*model), asked, chunk).metrics
-        found = evaluate_blends(device_parts(*model), blends, asked, chunk)
+        found = evaluate_blends(device_parts(*model), choices, asked, chunk)
         best = found.best()
-        blend = blends[best].to(self._store.device)
+        blend = choices[best].to(self._store.device)
         return state | {"blend": blend}, found.of(best).metrics
 
     def checkpointed(self, round_number: int, best_round: int) -> None:
@@ -165,7 +166,7 @@ class Simulated:
 
     def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
-        return baseline.fit(self._prepared.shard)
+        return baseline.fit(self._prepared.batch)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; baselines and cold users beside it."""
@@ -196,7 +197,7 @@ def _ranks(
 ) -> dict[str, NDArray[Any]]:
     """Each user's test ranks, of the model and of the baselines beside it, and known items."""
     columns: dict[str, NDArray[Any]] = {
-        "user": np.array([prepared.dataset.users[user] for user in test.users]),
+        "user": np.array([prepared.dataset.users.names[user] for user in test.users]),
         "known": prepared.split.known[test.users],
         "full": test.full,
         "sampled99": test.sampled,

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import asks_for_item_text
 from ufgraphfr.data.client_batches import ClientBatch, build
-from ufgraphfr.data.dataset import Cleaning, Dataset
+from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.features import item_features
+from ufgraphfr.data.interactions import Cleaning, Interactions
 from ufgraphfr.data.split import Split, global_time, leave_one_out
 from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
@@ -30,30 +32,31 @@ class PreparedExperiment:
 
     dataset: Dataset
     split: Split
-    shard: ClientBatch
+    batch: ClientBatch
     setting: Setting
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What a result says of the data."""
-        dataset = self.dataset
+        rows = self.dataset.interactions
         return {
-            "name": dataset.card.name,
-            "users": len(dataset.users),
-            "items": len(dataset.items),
-            "interactions": len(dataset.user),
-            "sha256": dataset.sha256,
+            "name": self.dataset.card.name,
+            "users": rows.n_users,
+            "items": rows.n_items,
+            "interactions": len(rows),
+            "sha256": self.dataset.sha256,
+            "digest": self.dataset.digest,
         }
 
     @cached_property
     def validation(self) -> EvaluationSet:
         """Who is asked for the validation, and for what."""
-        return EvaluationSet.of(self.shard, self.split, "validation")
+        return EvaluationSet.of(self.batch, self.split, "validation")
 
     @cached_property
     def test(self) -> EvaluationSet:
         """Who is asked for the test, and for what."""
-        return EvaluationSet.of(self.shard, self.split, "test")
+        return EvaluationSet.of(self.batch, self.split, "test")
 
 
 def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -73,28 +76,29 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
         InputError: data or encoder are missing, or a row is bad.
     """
     dataset = experiment.located_source(data_dir).load(data_dir)
+    rows, catalogue = dataset.interactions, dataset.catalogue
     logger.info(
         "%s: %s users, %s items, %s interactions; %s",
         dataset.card.name,
-        f"{len(dataset.users):,}",
-        f"{len(dataset.items):,}",
-        f"{len(dataset.user):,}",
+        f"{rows.n_users:,}",
+        f"{rows.n_items:,}",
+        f"{len(rows):,}",
         "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning,
     )
-    split = _split(dataset, experiment.protocol)
-    text = torch.from_numpy(embed(experiment.encoder, dataset.texts))
+    split = _split(rows, experiment.protocol)
+    text = torch.from_numpy(embed(experiment.encoder, dataset.users.texts))
     return PreparedExperiment(
         dataset=dataset,
         split=split,
-        shard=build(split, text, experiment.protocol.negatives),
+        batch=build(split, text, experiment.protocol.negatives),
         setting=Setting(
-            items=len(dataset.items),
-            clients=len(dataset.users),
+            items=rows.n_items,
+            clients=rows.n_users,
             text_width=text.shape[1],
             seed=experiment.seed,
-            features=item_features(dataset),
+            features=item_features(catalogue),
             item_text=item_text(
-                experiment, len(dataset.users), dataset.titles, dataset.features.get("genre")
+                experiment, rows.n_users, catalogue.titles, catalogue.features.get("genre")
             ),
         ),
     )
@@ -108,7 +112,7 @@ def item_text(
 ) -> torch.Tensor | None:
     """Embedded titles and genres, where the model asks for them or a budget makes them matter."""
     model = experiment.model
-    asked = isinstance(model, Algorithm) and model.asks_for_item_text
+    asked = isinstance(model, Algorithm) and asks_for_item_text(model)
     if not asked and experiment.mechanism.budget(clients) is None:
         return None
     texts = [
@@ -118,17 +122,17 @@ def item_text(
     return torch.from_numpy(embed(experiment.encoder, texts))
 
 
-def _split(dataset: Dataset, protocol: ProtocolSpec) -> Split:
+def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
     if protocol.split == "leave-one-out":
-        return leave_one_out(dataset, protocol.cold_users, protocol.cold_items)
-    split = global_time(dataset, protocol.train_until, protocol.validate_until)
+        return leave_one_out(rows, protocol.cold_users, protocol.cold_items)
+    split = global_time(rows, protocol.train_until, protocol.validate_until)
     logger.info(
         "global-time: %s of %s users train; %s are asked for the validation, %s for the test",
         *(
             f"{count:,}"
             for count in (
                 len(split.warm),
-                split.users,
+                split.n_users,
                 len(split.asked("validation")),
                 len(split.asked("test")),
             )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import matrices
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
@@ -20,7 +21,7 @@ def respond(
     algorithm: Algorithm,
     mechanism: Mechanism,
     task: Task,
-    shard: ClientBatch,
+    batch: ClientBatch,
     private: Private,
     key: Key,
     upload: UploadSpec | None = None,
@@ -32,7 +33,7 @@ def respond(
         algorithm: both sides' arithmetic.
         mechanism: what may leave.
         task: the server's request for these clients.
-        shard: their data, in the task's order.
+        batch: their data, in the task's order.
         private: their weights, likewise; not modified.
         key: seed and round of all randomness.
         upload: how each client's update is bounded and compressed; None leaves it as it is.
@@ -42,9 +43,9 @@ def respond(
     Returns:
         The report, and the new private weights, both in the order of ``task.clients``.
     """
-    if bool((shard.counts.diff() > 0).any()):
-        return _sorted(algorithm, mechanism, task, shard, private, key, upload, apart)
-    update, after = algorithm.local(task, shard, private, key)
+    if bool((batch.counts.diff() > 0).any()):
+        return _sorted(algorithm, mechanism, task, batch, private, key, upload, apart)
+    update, after = algorithm.local(task, batch, private, key)
     if mechanism.is_private and update.summed:
         raise InputError(
             f"{algorithm.kind} adds up its clients' updates before any of them is clipped: it has "
@@ -54,7 +55,7 @@ def respond(
     # a loss tells about its client's data, and no budget pays for it
     loss = torch.zeros_like(update.loss) if mechanism.is_private else update.loss
     if upload is not None and not update.summed:
-        ready = upload.prepared(arrays, task.clients, key, algorithm.matrices(task))
+        ready = upload.prepared(arrays, task.clients, key, matrices(algorithm, task))
         # what travels are the clients' own updates: their sum is no longer on the grid
         return Report(task.round, task.clients, ready, False, loss), after
     report = Report(task.round, task.clients, {**arrays}, update.summed, loss)
@@ -65,17 +66,17 @@ def _sorted(
     algorithm: Algorithm,
     mechanism: Mechanism,
     task: Task,
-    shard: ClientBatch,
+    batch: ClientBatch,
     private: Private,
     key: Key,
     upload: UploadSpec | None,
     apart: bool,
 ) -> tuple[Report, Private]:
     """`respond` with the clients that have most interactions first, and back in their order."""
-    order = shard.counts.argsort(descending=True, stable=True)
+    order = batch.counts.argsort(descending=True, stable=True)
     back = order.argsort()
     mine = {name: value[order] for name, value in private.items()}
-    ordered = task.select(order), shard.select(order), mine
+    ordered = task.select(order), batch.select(order), mine
     report, after = respond(algorithm, mechanism, *ordered, key, upload, apart)
     after = {name: value[back] for name, value in after.items()}
     if report.summed:

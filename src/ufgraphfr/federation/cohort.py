@@ -22,6 +22,7 @@ class FederationSpec(Spec):
     """Rounds and cohorts; fields are the keys of the ``[federation]`` table."""
 
     rounds: int = Field(100, ge=1)
+    """How many rounds there are."""
     cohort: float = Field(1.0, gt=0)
     """Clients of a round: a share up to 1, or a number above 1."""
     sampling: Literal["fixed", "poisson", "rotation"] = "fixed"

@@ -6,6 +6,7 @@ from functools import partial
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import parts, scoring_task
 from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.private_state import PrivateState
@@ -32,7 +33,7 @@ def device_parts(
     algorithm: Algorithm, state: State, store: PrivateState, round_number: int
 ) -> Callable[[ClientBatch], Tensor]:
     """As `device_score`, of each part of the model: float ``[parts, clients, items]``."""
-    return partial(_on_devices, algorithm.parts, algorithm, state, store, round_number)
+    return partial(_on_devices, partial(parts, algorithm), algorithm, state, store, round_number)
 
 
 def _on_devices(
@@ -44,5 +45,5 @@ def _on_devices(
     inputs: ClientBatch,
 ) -> Tensor:
     inputs = inputs.to(store.device)
-    task = algorithm.evaluated(state, inputs.clients, round_number + 1)
+    task = scoring_task(algorithm, state, inputs.clients, round_number + 1)
     return score(task, inputs, store.gather(inputs.clients))

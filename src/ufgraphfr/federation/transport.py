@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import integer_bounds
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task, combine
 from ufgraphfr.data.client_batches import ClientBatch
@@ -76,7 +77,7 @@ class Simulation:
 
     Attributes:
         algorithm, mechanism: what every client runs.
-        shard: everybody's data; client u is at place u.
+        batch: everybody's data; client u is at place u.
         store: everybody's private weights.
         chunk: clients stacked at once.
         upload: how updates are bounded and compressed.
@@ -84,14 +85,14 @@ class Simulation:
 
     algorithm: Algorithm
     mechanism: Mechanism
-    shard: ClientBatch
+    batch: ClientBatch
     store: PrivateState
     chunk: int
     upload: UploadSpec | None = None
 
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
-        order = self.shard.counts[cohort].argsort(descending=True, stable=True)
+        order = self.batch.counts[cohort].argsort(descending=True, stable=True)
         # split() would make one empty chunk of nobody
         yield from cohort[order].split(self.chunk) if len(cohort) else ()
 
@@ -129,7 +130,8 @@ class Simulation:
         return float(
             len(
                 codec.encode_report(
-                    self._respond(first, key, self.algorithm)[0], self.algorithm.integer_bounds
+                    self._respond(first, key, self.algorithm)[0],
+                    integer_bounds(self.algorithm),
                 )
             )
         )
@@ -138,8 +140,8 @@ class Simulation:
         self, task: Task, key: Key, algorithm: Algorithm, apart: bool = False
     ) -> tuple[Report, Private]:
         mine = self.store.gather(task.clients)
-        shard = self.shard.select(task.clients)
-        return respond(algorithm, self.mechanism, task, shard, mine, key, self.upload, apart)
+        batch = self.batch.select(task.clients)
+        return respond(algorithm, self.mechanism, task, batch, mine, key, self.upload, apart)
 
 
 class Local:
@@ -179,7 +181,7 @@ class Loopback:
             task = task_for(clients)
             down = codec.encode_task(task)
             answer = self.simulation.answer(codec.decode_task(down), key)
-            up = codec.encode_report(answer, self.simulation.algorithm.integer_bounds)
+            up = codec.encode_report(answer, integer_bounds(self.simulation.algorithm))
             report = codec.decode_report(up)
             share = 1 if report.summed else len(clients)
             once = task.cacheable_bytes

@@ -34,7 +34,7 @@ class Recommender:
     def __init__(self, prepared: PreparedExperiment, score: Score) -> None:
         """Prefer `open`."""
         self._prepared, self._score = prepared, score
-        self._numbers = {name: place for place, name in enumerate(prepared.dataset.users)}
+        self._numbers = {name: place for place, name in enumerate(prepared.dataset.users.names)}
 
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> "Recommender":
@@ -65,7 +65,7 @@ class Recommender:
         Raises:
             InputError: no such user.
         """
-        titles = self._prepared.dataset.titles
+        titles = self._prepared.dataset.catalogue.titles
         return [titles[item] for item in self._input(user).items.tolist()]
 
     def recommend(self, user: str, count: int = 10) -> list[Recommendation]:
@@ -84,9 +84,9 @@ class Recommender:
         scores = self._score(inputs).cpu()
         seen = inputs.items.unique()
         best = top(scores, count, torch.tensor([0, len(seen)]), seen)[0]
-        data = self._prepared.dataset
+        catalogue = self._prepared.dataset.catalogue
         return [
-            Recommendation(data.items[item], data.titles[item], float(scores[0, item]))
+            Recommendation(catalogue.items[item], catalogue.titles[item], float(scores[0, item]))
             for item in best.tolist()
             if item >= 0
         ]
@@ -99,5 +99,5 @@ class Recommender:
         split = self._prepared.split
         start, end = split.history_ptr[place : place + 2]
         own = torch.from_numpy(split.history[start:end])
-        shard = self._prepared.shard.select(torch.tensor([place]))
-        return shard.with_history(torch.tensor([0, len(own)]), own)
+        batch = self._prepared.batch.select(torch.tensor([place]))
+        return batch.with_history(torch.tensor([0, len(own)]), own)

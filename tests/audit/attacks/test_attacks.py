@@ -107,13 +107,13 @@ def test_f1_by_hand():
 def test_the_dictionary_holds_every_combination(recorded):
     dataset = recorded("fedmf").prepared.dataset
     profiles, texts = dictionary(dataset)
-    assert set(texts) == set(dataset.texts)
+    assert set(texts) == set(dataset.users.texts)
     people = [
         {"age": "30", "gender": "male", "occupation": "writer"},
         {"age": "41", "gender": "female", "occupation": "lawyer"},
-    ] * (len(dataset.users) // 2)
-    known = replace(dataset, profiles=tuple(people), texts=tuple(map(person, people)))
-    profiles, texts = dictionary(known)
+    ] * (dataset.interactions.n_users // 2)
+    known = replace(dataset.users, profiles=tuple(people), texts=tuple(map(person, people)))
+    profiles, texts = dictionary(replace(dataset, users=known))
     assert len(profiles) == len(set(texts)) == 8
     assert person(people[0]) in texts
 

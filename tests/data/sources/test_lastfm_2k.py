@@ -14,17 +14,17 @@ def test_tags_of_one_artist_are_one_interaction_at_the_first_date(write):
     )
     path.write_text("userID\tartistID\ttagID\tday\tmonth\tyear\n" + text)
     data = SOURCES.build("lastfm-2k", {}, "[data]").load(written.folder)
-    assert data.items == ("51", "52", "53")
+    assert data.catalogue.items == ("51", "52", "53")
     assert data.cleaning.repeated_pairs == 2
-    assert data.timestamp is not None
+    assert data.interactions.timestamp is not None
     first = datetime(2009, 2, 1, tzinfo=UTC)
-    assert data.timestamp[0] == int(first.timestamp()) * 1_000_000
+    assert data.interactions.timestamp[0] == int(first.timestamp()) * 1_000_000
     assert not data.card.sequential
-    assert data.titles == ("51", "52", "53")
+    assert data.catalogue.titles == ("51", "52", "53")
 
 
 def test_nothing_of_the_tags_reaches_the_text(write):
     written = write("lastfm-2k")
     data = SOURCES.build("lastfm-2k", {}, "[data]").load(written.folder)
-    assert set(data.texts) == {"A listener of music."}
-    assert data.titles[0] == "Band A"
+    assert set(data.users.texts) == {"A listener of music."}
+    assert data.catalogue.titles[0] == "Band A"

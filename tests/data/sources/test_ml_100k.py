@@ -68,28 +68,29 @@ def elsewhere(source, **facts):
 def test_both_layouts_hold_the_same(write):
     official, atomic = load(write("ml-100k")), load(write("atomic"))
     assert official.sha256 == atomic.sha256
-    assert official.titles == atomic.titles
-    assert official.features == atomic.features
-    assert official.profiles == atomic.profiles
-    assert official.texts == atomic.texts
+    assert official.catalogue.titles == atomic.catalogue.titles
+    assert official.catalogue.features == atomic.catalogue.features
+    assert official.users.profiles == atomic.users.profiles
+    assert official.users.texts == atomic.users.texts
 
 
 def test_what_the_files_say_is_what_people_read(write):
     data = load(write("atomic"))
-    assert data.titles == (
+    assert data.catalogue.titles == (
         "Kolyma (1996)",
         "The Usual Visitors (1995)",
         "La Vérité (The Truth) (1960)",
         "unknown",
     )
-    assert data.features["genre"] == (("Comedy",), ("Crime", "Thriller"), ("Drama",), ("unknown",))
-    assert data.features["year"] == (("1996",), ("1995",), ("1960",), ())
-    assert data.texts == (
+    features = data.catalogue.features
+    assert features["genre"] == (("Comedy",), ("Crime", "Thriller"), ("Drama",), ("unknown",))
+    assert features["year"] == (("1996",), ("1995",), ("1960",), ())
+    assert data.users.texts == (
         "An 8-year-old man who works as a technician.",
         "A 9-year-old woman in another occupation.",
         "A 10-year-old man who works as an educator.",
     )
-    assert data.profiles[0] == {"age": "8", "gender": "male", "occupation": "technician"}
+    assert data.users.profiles[0] == {"age": "8", "gender": "male", "occupation": "technician"}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_bad_people_and_films_are_named_or_skipped(write, file, row, rule):
         load(written)
     skipped = MovieLens100K(on_bad_row="skip").load(written.folder)
     assert skipped.cleaning.bad_rows == 1
-    assert len(skipped.users) == 3
+    assert skipped.interactions.n_users == 3
 
 
 def test_a_folder_with_neither_layout_is_refused(tmp_path):
@@ -128,7 +129,7 @@ def test_an_atomic_file_with_other_columns_is_refused(write):
 
 def test_fetched_once_then_kept(source, cache, server_folder, caplog):
     data = source().load()
-    assert len(data.user) == 9
+    assert len(data.interactions) == 9
     folder = cache / "datasets" / "ml-100k"
     assert sorted(path.name for path in folder.iterdir()) == ["u.data", "u.item", "u.user"]
     for path in server_folder.iterdir():
@@ -150,7 +151,7 @@ def test_a_damaged_cache_is_fetched_again(source, cache, caplog):
 def test_the_package_serves_where_the_owner_cannot_be_reached(source, cache):
     data = elsewhere(source, site=NOWHERE).load()
     assert data.sha256 == elsewhere(source, site=NOWHERE).load().sha256
-    assert data.titles[1] == "The Usual Visitors (1995)"
+    assert data.catalogue.titles[1] == "The Usual Visitors (1995)"
     names = sorted(path.name for path in (cache / "datasets" / "ml-100k").iterdir())
     assert names == ["ml-100k.inter", "ml-100k.item", "ml-100k.user"]
 

@@ -13,17 +13,17 @@ from ufgraphfr.data.sources.ml_1m import MovieLens1M
 
 def test_codes_become_words(write):
     data = SOURCES.build("ml-1m", {}, "[data]").load(write("ml-1m").folder)
-    assert data.texts == (
+    assert data.users.texts == (
         "A man under 18 years old who is a K-12 student.",
         "A woman 56 or more years old who is self-employed.",
         "A man 25 to 34 years old who works in customer service.",
     )
-    assert data.titles[:3] == (
+    assert data.catalogue.titles[:3] == (
         "Kolyma (1996)",
         "The Usual Visitors (1995)",
         "La Vérité (The Truth) (1960)",
     )
-    assert data.features["genre"][1] == ("Crime", "Thriller")
+    assert data.catalogue.features["genre"][1] == ("Crime", "Thriller")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def test_card_names_the_kind():
 
 def test_counts_after_cleaning(written):
     data = load(written)
-    assert (len(data.users), len(data.items), len(data.user)) == written.counts
+    rows = data.interactions
+    assert (rows.n_users, rows.n_items, len(rows)) == written.counts
     assert data.cleaning.repeated_pairs == written.repeated
     assert data.cleaning.dropped_users == written.dropped
     assert data.cleaning.bad_rows == 0
@@ -45,39 +46,40 @@ def test_counts_after_cleaning(written):
 
 def test_pairs_are_distinct_and_users_long_enough(written):
     data = load(written)
-    pairs = data.user * len(data.items) + data.item
+    pairs = data.interactions.user * data.interactions.n_items + data.interactions.item
     assert len(np.unique(pairs)) == len(pairs)
-    assert np.bincount(data.user).min() >= 3
+    assert np.bincount(data.interactions.user).min() >= 3
 
 
 def test_time_is_int64(written):
     data = load(written)
-    assert data.timestamp is not None
-    assert data.timestamp.dtype == np.int64
-    assert len(data.timestamp) == len(data.user)
+    assert data.interactions.timestamp is not None
+    assert data.interactions.timestamp.dtype == np.int64
+    assert len(data.interactions.timestamp) == len(data.interactions)
 
 
 def test_sentences_hold_no_ids(written):
     data = load(written)
-    assert all(text.strip().endswith(".") for text in data.texts)
-    for text in data.texts:
+    assert all(text.strip().endswith(".") for text in data.users.texts)
+    for text in data.users.texts:
         words = set(re.findall(r"\w+", text))
-        assert not words & {*data.users, *data.items, "Q7Z9X"}
+        assert not words & {*data.users.names, *data.catalogue.items, "Q7Z9X"}
 
 
 def test_titles_and_features_are_readable(written):
     data = load(written)
-    assert all(data.titles)
-    assert not set(data.titles) & set(data.users)
-    for values in data.features.values():
-        assert len(values) == len(data.items)
+    assert all(data.catalogue.titles)
+    assert not set(data.catalogue.titles) & set(data.users.names)
+    for values in data.catalogue.features.values():
+        assert len(values) == data.interactions.n_items
         assert any(values)
 
 
 def test_loading_again_gives_the_same(written):
     first, second = load(written), load(written)
     assert first.sha256 == second.sha256
-    assert first.texts == second.texts
+    assert first.users == second.users
+    assert first.catalogue == second.catalogue
 
 
 def test_bad_rows_stop_the_load_with_file_and_line(from_files):
@@ -109,8 +111,8 @@ def test_compressed_files_are_read_as_they_are(from_files, suffix, pack):
         path.unlink()
     packed = load(from_files)
     assert packed.sha256 == plain.sha256
-    assert packed.texts == plain.texts
-    assert packed.titles == plain.titles
+    assert packed.users.texts == plain.users.texts
+    assert packed.catalogue.titles == plain.catalogue.titles
 
 
 def test_windows_line_ends_and_empty_lines_do_not_matter(from_files):
@@ -168,7 +170,7 @@ def test_users_without_a_profile_get_a_neutral_sentence(write, caplog, kind, peo
     path = written.folder / people
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
     data = load(written)
-    assert len(data.users) == written.counts[0]
-    assert [bool(profile) for profile in data.profiles] == [True, True, False]
-    assert data.texts[2] in {"A film viewer.", "A user of the catalogue."}
+    assert data.interactions.n_users == written.counts[0]
+    assert [bool(profile) for profile in data.users.profiles] == [True, True, False]
+    assert data.users.texts[2] in {"A film viewer.", "A user of the catalogue."}
     assert "1 users have no profile" in caplog.text

@@ -16,7 +16,7 @@ def load(**settings) -> Dataset:
 
 
 def own_share(data: Dataset, groups: int) -> float:
-    return float((data.user % groups == data.item % groups).mean())
+    return float((data.interactions.user % groups == data.interactions.item % groups).mean())
 
 
 def test_without_noise_everybody_likes_the_own_group():
@@ -29,7 +29,7 @@ def test_noise_is_the_share_of_other_groups():
 
 def test_full_groups_are_the_checkerboard():
     """All of the own colour and nothing else: the last item is the only one that is missing."""
-    data = load(users=10, items=12, groups=2, interactions=6, noise=0.0)
+    data = load(users=10, items=12, groups=2, interactions=6, noise=0.0).interactions
     for user in range(10):
         assert sorted(data.item[data.user == user]) == list(range(user % 2, 12, 2))
     assert len(np.unique(data.item[data.timestamp == 5])) > 2
@@ -37,25 +37,28 @@ def test_full_groups_are_the_checkerboard():
 
 def test_a_chain_walks_in_order():
     data = load(order="chain", noise=0.0)
-    steps = data.item.reshape(200, 20) // 4
+    steps = data.interactions.item.reshape(200, 20) // 4
     assert (np.diff(steps, axis=1) % 30 == 1).all()
     assert len(np.unique(steps[:, 0])) > 20
 
 
 def test_items_are_uniform_within_the_group():
     data = load(users=4000, items=40, interactions=5, noise=0.0)
-    counts = np.bincount(data.item, minlength=40)
+    counts = np.bincount(data.interactions.item, minlength=40)
     expected = 4000 * 5 / 40
     assert ((counts - expected) ** 2 / expected).sum() < 40 + 5 * np.sqrt(2 * 40)
 
 
 def test_texts_name_the_group_as_often_as_asked():
     data = load(users=2000, profile_accuracy=0.8)
-    told = [profile["favourite colour"] == colour(u % 4) for u, profile in enumerate(data.profiles)]
+    told = [
+        profile["favourite colour"] == colour(u % 4)
+        for u, profile in enumerate(data.users.profiles)
+    ]
     assert np.mean(told) == pytest.approx(0.8, abs=0.03)
     assert all(
         profile["favourite colour"] in text
-        for profile, text in zip(data.profiles, data.texts, strict=True)
+        for profile, text in zip(data.users.profiles, data.users.texts, strict=True)
     )
 
 
@@ -69,7 +72,7 @@ def test_colours_are_distinct():
 
 def test_one_group():
     data = load(groups=1, noise=0.0, profile_accuracy=0.5)
-    assert set(data.texts) == {"A person whose favourite colour is red."}
+    assert set(data.users.texts) == {"A person whose favourite colour is red."}
 
 
 @pytest.mark.parametrize(
@@ -89,5 +92,5 @@ def test_impossible_settings_are_refused(settings, rule):
 def test_a_hundred_thousand_users_take_seconds():
     start = time.perf_counter()
     data = load(users=100_000, items=1000, groups=10)
-    assert len(data.user) == 2_000_000
+    assert len(data.interactions) == 2_000_000
     assert time.perf_counter() - start < 10

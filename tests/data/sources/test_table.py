@@ -33,9 +33,9 @@ def folder(tmp_path):
 def test_user_and_item_are_enough(folder):
     write(folder, "bare.csv", ("item", "user"), [(item, user) for user, item, _ in LIKES])
     data = load(folder, interactions="bare.csv")
-    assert data.timestamp is None
-    assert data.titles == data.items
-    assert set(data.texts) == {"A user of the catalogue."}
+    assert data.interactions.timestamp is None
+    assert data.catalogue.titles == data.catalogue.items
+    assert set(data.users.texts) == {"A user of the catalogue."}
     assert data.card.name == "table"
 
 
@@ -69,16 +69,16 @@ def test_an_unknown_column_role_is_refused(folder):
 
 def test_attributes_become_a_sentence_without_the_id(folder):
     data = load(folder, users="people.csv")
-    assert data.texts == (
+    assert data.users.texts == (
         "The user's home town is Bern; age is 20.",
         "The user's age is 30.",
     )
-    assert data.profiles[0] == {"home_town": "Bern", "age": "20"}
+    assert data.users.profiles[0] == {"home_town": "Bern", "age": "20"}
 
 
 def test_template(folder):
     data = load(folder, users="people.csv", template="Someone of {age} from {home_town}.")
-    assert data.texts[0] == "Someone of 20 from Bern."
+    assert data.users.texts[0] == "Someone of 20 from Bern."
 
 
 def test_template_errors(folder):
@@ -95,13 +95,13 @@ def test_items_have_titles_and_features(folder):
     rows = [("t0", "First", "new|cheap"), ("t1", "", ""), ("t2", "Third", "old")]
     write(folder, "things.csv", ("item", "name", "tag"), rows)
     data = load(folder, items="things.csv", columns={"title": "name"})
-    assert dict(zip(data.items, data.titles, strict=True)) == {
+    assert dict(zip(data.catalogue.items, data.catalogue.titles, strict=True)) == {
         "t0": "First",
         "t1": "t1",
         "t2": "Third",
         "t3": "t3",
     }
-    assert data.features["tag"][:2] == (("new", "cheap"), ())
+    assert data.catalogue.features["tag"][:2] == (("new", "cheap"), ())
     with pytest.raises(InputError, match="no column 'nmae': did you mean 'name'"):
         load(folder, items="things.csv", columns={"title": "nmae"})
 
@@ -114,7 +114,7 @@ def test_parquet_rows_are_named_and_dates_kept_in_order(folder):
     dates.write_parquet(folder / "dated.parquet")
     data = load(folder, interactions="dated.parquet")
     assert (
-        data.timestamp.tolist()
+        data.interactions.timestamp.tolist()
         == [1_577_836_800_000_000 + d * 86_400_000_000 for d in (0, 1, 2)] * 2
     )
     holes = dates.with_columns(

@@ -6,8 +6,8 @@ import pytest
 from small_federation import federate, toy_values
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.catalogue import read_catalogue
 from ufgraphfr.deploy.agent.shard import ShardFolder
-from ufgraphfr.deploy.agreement.catalogue import read_catalogue
 from ufgraphfr.deploy.agreement.document import Node, make, read_agreement
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import plan_tryout

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.arrays.low_rank import LowRank
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
@@ -46,16 +47,16 @@ USERS, ITEMS, DIM = 12, 40, 3
 
 
 @pytest.fixture(scope="module")
-def shard():
-    split = leave_one_out(Synthetic(users=USERS, items=ITEMS, interactions=8).load())
+def batch():
+    split = leave_one_out(Synthetic(users=USERS, items=ITEMS, interactions=8).load().interactions)
     return build(split, torch.nn.functional.normalize(torch.randn(USERS, 6), dim=1))
 
 
-def federation(kind, shard, defence=None):
+def federation(kind, batch, defence=None):
     algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
     setting = Setting(ITEMS, USERS, 6, seed=1)
-    store = PrivateState(algorithm.init_private(setting, shard))
-    simulation = Simulation(algorithm, NoMechanism(), shard, store, chunk=5)
+    store = PrivateState(algorithm.init_private(setting, batch))
+    simulation = Simulation(algorithm, NoMechanism(), batch, store, chunk=5)
     return simulation, Border(algorithm, NoMechanism(), setting, defence), setting
 
 
@@ -63,20 +64,20 @@ def with_graph(simulation, setting):
     """The flagship's server once everybody has contributed to the item graph."""
     algorithm, state = simulation.algorithm, simulation.algorithm.init_server(setting)
     for number in range(1, 9):
-        task = algorithm.broadcast(state, simulation.shard.clients, number)
+        task = algorithm.broadcast(state, simulation.batch.clients, number)
         state = algorithm.aggregate(state, simulation.answer(task, Key(0, number)))
     return state
 
 
 @pytest.mark.parametrize("kind", ALGORITHMS.kinds)
 @pytest.mark.parametrize("apart", [False, True])
-def test_honest_replies_pass(kind, apart, shard):
-    simulation, border, setting = federation(kind, shard, NoDefence() if apart else None)
+def test_honest_replies_pass(kind, apart, batch):
+    simulation, border, setting = federation(kind, batch, NoDefence() if apart else None)
     algorithm, state = simulation.algorithm, simulation.algorithm.init_server(setting)
     for number in (1, 2):
-        task = algorithm.broadcast(state, shard.clients, number)
-        expected = border.expected(task.select(torch.tensor([0])), shard.clients)
-        alone = apart and not algorithm.asks_all_clients(number)
+        task = algorithm.broadcast(state, batch.clients, number)
+        expected = border.expected(task.select(torch.tensor([0])), batch.clients)
+        alone = apart and not asks_all_clients(algorithm, number)
         ask = simulation.apart if alone else simulation.answer
         report = ask(task, Key(0, number))
         check(report, expected)
@@ -264,12 +265,12 @@ class Spoiling:
             yield Response(report, answer.bytes_down, answer.bytes_up)
 
 
-def test_a_bad_reply_is_counted_and_the_round_goes_on(shard):
-    simulation, border, setting = federation("fedmf", shard)
+def test_a_bad_reply_is_counted_and_the_round_goes_on(batch):
+    simulation, border, setting = federation("fedmf", batch)
     spoiling = Spoiling(simulation, lambda r: replace(r, loss=r.loss * torch.nan))
     state = simulation.algorithm.init_server(setting)
     spec = FederationSpec(rounds=2)
-    clients = shard.clients
+    clients = batch.clients
     args = (simulation.algorithm, NoMechanism(), spoiling, spec, clients, state, Key(0))
     done = list(rounds(*args, border=border))
     assert [step.rejected for step in done] == [{"loss": 1}] * 2
@@ -283,16 +284,16 @@ def test_a_bad_reply_is_counted_and_the_round_goes_on(shard):
     [
         lambda a: a | {"graph.pairs": a["graph.pairs"] * 2},
         lambda a: a | {"graph.pairs": (a["graph.pairs"].cumsum(0) % 2).to(torch.uint8)},
-        lambda a: a | {"graph.near": a["graph.near"] * 8},
-        lambda a: a | {"graph.near": torch.ones_like(a["graph.near"])},
+        lambda a: a | {"graph.cooccurrence": a["graph.cooccurrence"] * 8},
+        lambda a: a | {"graph.cooccurrence": torch.ones_like(a["graph.cooccurrence"])},
     ],
 )
-def test_a_graph_contribution_must_be_of_one_history(forge, shard):
-    simulation, border, setting = federation("ufgraphformer", shard)
+def test_a_graph_contribution_must_be_of_one_history(forge, batch):
+    simulation, border, setting = federation("ufgraphformer", batch)
     state = simulation.algorithm.init_server(setting)
     # somebody who has an item among the rows that are asked for first
-    place = (shard.items < 2).nonzero()[0]
-    one = torch.searchsorted(shard.ptr, place, right=True) - 1
+    place = (batch.items < 2).nonzero()[0]
+    one = torch.searchsorted(batch.ptr, place, right=True) - 1
     task = simulation.algorithm.broadcast(state, one, 1)
     report = simulation.answer(task, Key(0, 1))
     expected = border.expected(task, one)
@@ -303,8 +304,8 @@ def test_a_graph_contribution_must_be_of_one_history(forge, shard):
 
 
 @pytest.mark.parametrize("count", [0.0, -1.0, 1e6])
-def test_a_client_cannot_claim_any_number_of_positions(count, shard):
-    simulation, border, setting = federation("ufgraphformer", shard, NoDefence())
+def test_a_client_cannot_claim_any_number_of_positions(count, batch):
+    simulation, border, setting = federation("ufgraphformer", batch, NoDefence())
     state = with_graph(simulation, setting)
     one = torch.tensor([4])
     task = simulation.algorithm.broadcast(state, one, 9)
@@ -316,14 +317,14 @@ def test_a_client_cannot_claim_any_number_of_positions(count, shard):
     assert refused.value.reason == "implausible"
 
 
-def compressed(upload, shard):
+def compressed(upload, batch):
     """Answers of clients that compress them so, which the border lets in, and what it expects."""
-    simulation, border, setting = federation("ufgraphformer", shard)
+    simulation, border, setting = federation("ufgraphformer", batch)
     simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
     border = replace(border, upload=upload)
     state = with_graph(simulation, setting)
-    task = simulation.algorithm.broadcast(state, shard.clients, 9)
-    expected = border.expected(task.select(torch.tensor([0])), shard.clients)
+    task = simulation.algorithm.broadcast(state, batch.clients, 9)
+    expected = border.expected(task.select(torch.tensor([0])), batch.clients)
     report = simulation.answer(task, Key(setting.seed, 9))
     check(report, expected)
     return report, expected
@@ -347,8 +348,8 @@ def check_refused(report, expected, broken):
     ],
     ids=str,
 )
-def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
-    report, expected = compressed(upload, shard)
+def test_compressed_replies_pass_and_broken_ones_do_not(upload, batch):
+    report, expected = compressed(upload, batch)
     check(decode_report(encode_report(report)), expected)
     value = report.arrays["gradient"]
     if isinstance(value, Tensor):
@@ -374,9 +375,9 @@ def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
 
 
 @pytest.mark.parametrize("codec", ["float32", "bfloat16", "int8"])
-def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, shard):
+def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, batch):
     upload = UploadSpec(codec=codec, rank=1)
-    report, expected = compressed(upload, shard)
+    report, expected = compressed(upload, batch)
     back = decode_report(encode_report(report))
     check(back, expected)
     value = report.arrays["gradient"]
@@ -416,8 +417,8 @@ def test_under_a_guarantee_a_reply_longer_than_the_clip_is_refused(tmp_path):
     algorithm = experiment.model
     mechanism = calibrate(experiment, algorithm, len(prepared.split.warm), Ledger(None))
     border = Border(algorithm, mechanism, prepared.setting, NoDefence())
-    store = PrivateState(algorithm.init_private(prepared.setting, prepared.shard))
-    simulation = Simulation(algorithm, mechanism, prepared.shard, store, chunk=50)
+    store = PrivateState(algorithm.init_private(prepared.setting, prepared.batch))
+    simulation = Simulation(algorithm, mechanism, prepared.batch, store, chunk=50)
     task = algorithm.broadcast(algorithm.init_server(prepared.setting), torch.arange(2), 1)
     expected = border.expected(task.select(torch.tensor([0])), task.clients)
     report = simulation.apart(task, Key(0, 1))

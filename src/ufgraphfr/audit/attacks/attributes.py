@@ -38,21 +38,21 @@ class Attributes(Attack):
         profiles, texts = dictionary(dataset)
         table = torch.from_numpy(embed(recording.experiment.encoder, texts))
         table = table @ projection(recording.algorithm, recording.prepared.setting)
-        found = (
+        cosines = (
             F.normalize(torch.stack(list(vectors.values())), dim=1) @ F.normalize(table, dim=1).T
         )
         # embedded profiles lie on one side of the origin
-        found = torch.where(found.mean(1, keepdim=True) < 0, -found, found)
+        cosines = torch.where(cosines.mean(1, keepdim=True) < 0, -cosines, cosines)
         clients = list(vectors)
         right = [
-            float(texts[int(best)] == dataset.texts[client])
-            for client, best in zip(clients, found.argmax(1), strict=True)
+            float(texts[int(best)] == dataset.users.texts[client])
+            for client, best in zip(clients, cosines.argmax(1), strict=True)
         ]
         exact = over_clients(right)
         note = f"dictionary of {len(texts):,} profiles, {len(clients)} clients"
         what = "whole profile named exactly"
         findings = [Finding("upload", what, exact.value, exact.low, 1 / len(texts), note=note)]
-        return findings + _gender(found, profiles, dataset, clients, note)
+        return findings + _gender(cosines, profiles, dataset, clients, note)
 
 
 def direction(layers: list[Tensor]) -> Tensor:
@@ -78,7 +78,7 @@ def dictionary(dataset: Dataset) -> tuple[list[dict[str, str]], list[str]]:
     space = every_profile(dataset)
     if space is not None:
         return space, [person(profile) for profile in space]
-    pairs = dict(zip(dataset.texts, dataset.profiles, strict=True))
+    pairs = dict(zip(dataset.users.texts, dataset.users.profiles, strict=True))
     return list(pairs.values()), list(pairs)
 
 
@@ -87,7 +87,7 @@ def _gender(
 ) -> list[Finding]:
     """AUC of telling women from men by the nearest profile of either kind."""
     women = torch.tensor([profile.get("gender") == "female" for profile in profiles])
-    truth = torch.tensor([dataset.profiles[c].get("gender") == "female" for c in clients])
+    truth = torch.tensor([dataset.users.profiles[c].get("gender") == "female" for c in clients])
     if not bool(truth.any()) or bool(truth.all()) or not bool(women.any()):
         return []
     scores = cosines[:, women].amax(1) - cosines[:, ~women].amax(1)

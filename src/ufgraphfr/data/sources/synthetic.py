@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.dataset import Card, Dataset, Users
+from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.sources.base import Source
 
 # fmt: off
@@ -29,7 +31,9 @@ class Synthetic(Source):
     card: ClassVar[Card] = Card(name="synthetic", title="Synthetic planted groups")
 
     users: int = Field(default=200, ge=1)
+    """How many users there are."""
     items: int = Field(default=120, ge=3)
+    """How many items there are."""
     groups: int = Field(default=4, ge=1)
     """User u and item i belong to groups ``u % groups`` and ``i % groups``."""
     interactions: int = Field(default=20, ge=3)
@@ -41,6 +45,7 @@ class Synthetic(Source):
     profile_accuracy: float = Field(default=1.0, ge=0, le=1)
     """The chance that a user's text names the own group and not another one."""
     seed: int = Field(default=0, ge=0, lt=2**64)
+    """Of all that is drawn."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -64,20 +69,30 @@ class Synthetic(Source):
             chosen = np.where(is_noise, self._others(random, group), chosen)
         colours = [colour(g) for g in range(self.groups)]
         told = [colours[g] for g in self._told(random, group)]
+        titles = tuple(
+            f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
+            for i in range(self.items)
+        )
         return Dataset(
             card=self.card,
-            user=np.repeat(np.arange(self.users), self.interactions),
-            item=chosen.ravel(),
-            timestamp=np.tile(np.arange(self.interactions), self.users),
-            users=tuple(f"u{u}" for u in range(self.users)),
-            items=tuple(f"i{i}" for i in range(self.items)),
-            profiles=tuple({"favourite colour": name} for name in told),
-            texts=tuple(f"A person whose favourite colour is {name}." for name in told),
-            titles=tuple(
-                f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
-                for i in range(self.items)
+            interactions=Interactions(
+                user=np.repeat(np.arange(self.users), self.interactions),
+                item=chosen.ravel(),
+                timestamp=np.tile(np.arange(self.interactions), self.users),
+                n_users=self.users,
+                n_items=self.items,
+                name=self.card.name,
             ),
-            features={"genre": tuple((colours[i % self.groups],) for i in range(self.items))},
+            users=Users(
+                names=tuple(f"u{u}" for u in range(self.users)),
+                profiles=tuple({"favourite colour": name} for name in told),
+                texts=tuple(f"A person whose favourite colour is {name}." for name in told),
+            ),
+            catalogue=Catalogue(
+                items=tuple(f"i{i}" for i in range(self.items)),
+                titles=titles,
+                features={"genre": tuple((colours[i % self.groups],) for i in range(self.items))},
+            ),
         )
 
     def _own(self, random: np.random.Generator, group: NDArray[np.int64]) -> NDArray[np.int64]:

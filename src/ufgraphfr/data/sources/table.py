@@ -14,6 +14,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data import templates
 from ufgraphfr.data.assemble import Items, assemble
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.files import find, read
 from ufgraphfr.data.sources.base import Source
@@ -38,7 +39,9 @@ class Columns(Spec):
     """
 
     user: str = "user"
+    """Who."""
     item: str = "item"
+    """What."""
     timestamp: str = ""
     """Numbers or ISO dates; without this column the order of the file counts."""
     rating: str = ""
@@ -71,10 +74,12 @@ class TableSource(Source):
     items: str = ""
     """File of item titles and features; several values of a feature are separated by ``|``."""
     columns: Columns = Columns()
+    """Names of the columns."""
     template: str = ""
     """Sentence about a user with ``{column}`` fields of the user table; without it, one clause
     for each column."""
     name: str = Field(default="table", min_length=1)
+    """What to call the data set in results."""
     sequential: bool = True
     """Whether timestamps or file order say what came first."""
 
@@ -118,25 +123,17 @@ class TableSource(Source):
             bad_rows + bad_users + bad_items,
         )
 
-    def catalogue(
-        self, data_dir: Path | None = None
-    ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[tuple[str, ...], ...]]]:
+    def catalogue(self, data_dir: Path | None = None) -> Catalogue:
         """All items of the item table, in its order, whether or not anybody has touched them.
 
-        Returns:
-            names, titles (the name where there is none), and values by feature.
+        Raises:
+            InputError: the table is missing, or a row is bad.
         """
         folder = data_dir or Path()
         known, _ = self._items(folder)
         column = self.columns.item
         table = _open(folder, self.items).need((column,)).filled(column).unique(column)
-        names = tuple(table.good(self.on_bad_row)[0][column].to_list())
-        titles = tuple(known.titles.get(name, name) for name in names)
-        features = {
-            feature: tuple(values.get(name, ()) for name in names)
-            for feature, values in known.features.items()
-        }
-        return names, titles, features
+        return known.of(tuple(table.good(self.on_bad_row)[0][column].to_list()))
 
     def _interactions(self, folder: Path) -> Table:
         names = self.columns

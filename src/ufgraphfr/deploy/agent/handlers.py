@@ -7,14 +7,15 @@ arrays, and those must have the names, kinds and shapes that the agreement's alg
 import torch
 from torch import Tensor
 
+from ufgraphfr.algorithms import capabilities
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task, combine
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.deploy.agent.array_cache import Memory
 from ufgraphfr.deploy.agent.metric_sums import metric_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agent.users import Held, read_held
-from ufgraphfr.deploy.agreement.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import ShardMechanism, of_holder
 from ufgraphfr.deploy.wire.message import Envelope
@@ -97,7 +98,9 @@ class Duties:
         report = self._trained(request, held, task)
         # a table for each client is large, and so is what is made of the report
         del task
-        return request.reply(codec.encode_report(report, self.algorithm.integer_bounds))
+        return request.reply(
+            codec.encode_report(report, capabilities.integer_bounds(self.algorithm))
+        )
 
     def _trained(self, request: Envelope, held: Held, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""
@@ -124,7 +127,9 @@ class Duties:
             return self.mechanism.finalize(total, key)
         if upload is None:
             return total
-        return upload.of_sum(total, int(held.numbers[0]), key, algorithm.matrices(task))
+        return upload.of_sum(
+            total, int(held.numbers[0]), key, capabilities.matrices(algorithm, task)
+        )
 
     def pay(self, request: Envelope, reply: bytes) -> None:
         """Charge the shard's ledger with a reply that is kept, before it is sent."""
@@ -140,7 +145,7 @@ class Duties:
             raise Refused("no such part of the data")
         algorithm, held = self.algorithm, self.held()
         task = self._task(request, evaluated=True)
-        choices = algorithm.blends()
+        choices = capabilities.blends(algorithm)
         if choices is None:
             choices = torch.ones(1, 1)
         elif part == "test" or self.mechanism.is_private:
@@ -149,7 +154,7 @@ class Duties:
         def parts(own: ClientBatch) -> Tensor:
             here = torch.searchsorted(task.clients, own.clients)
             mine = self._private(request.run, request.round + 1, own)
-            return algorithm.parts(task.select(here), own, mine)
+            return capabilities.parts(algorithm, task.select(here), own, mine)
 
         if not bool(torch.isin(held.numbers, task.clients).all()):
             raise Refused("the task is not for all clients that are here")
@@ -207,8 +212,11 @@ class Duties:
         if kind not in self._models:
             state = algorithm.init_server(self.setting)
             one = self.held().numbers[:1]
-            made = algorithm.evaluated if evaluated else algorithm.broadcast
-            self._models = {kind: made(state, one, number)}
+            if evaluated:
+                model = capabilities.scoring_task(algorithm, state, one, number)
+            else:
+                model = algorithm.broadcast(state, one, number)
+            self._models = {kind: model}
         return self._models[kind]
 
 

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from ufgraphfr.data.split import Part
+from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agent.users import Held
 from ufgraphfr.evaluation.metric_sums import Parts, evaluate_blends
 from ufgraphfr.evaluation.protocol import EvaluationSet
 
 
 def metric_sums(
-    parts: Parts, choices: Tensor, held: Held, part: Part, chunk: int
+    parts: Parts, choices: Tensor, held: Held, part: HeldOut, chunk: int
 ) -> dict[str, Tensor]:
     """Sums over the users that are asked.
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.catalogue import Catalogue, read_catalogue
 from ufgraphfr.deploy.agent.array_cache import Memory
 from ufgraphfr.deploy.agent.handlers import Duties, Missing, Refused
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agreement.catalogue import Catalogue, read_catalogue
 from ufgraphfr.deploy.agreement.document import Agreement, read_agreement
 from ufgraphfr.deploy.wire.message import Code, Envelope, Malformed, pack, unpack
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger

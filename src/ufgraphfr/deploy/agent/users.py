@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
-from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.deploy.agent.store import Rows, ShardStore
-from ufgraphfr.deploy.agreement.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.text import embed
 
@@ -39,19 +39,16 @@ def read_held(store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> 
     rows = store.rows()
     if len(rows.numbers) == 0:
         return None
-    users = len(rows.numbers)
-    dataset = Dataset(
-        card=Card(name="shard", title="shard", sequential=agreement.table.sequential),
+    interactions = Interactions(
         user=rows.user,
         item=rows.item,
         timestamp=rows.time,
-        users=rows.names,
-        items=catalogue.items,
-        profiles=({},) * users,
-        texts=("",) * users,
-        titles=catalogue.titles,
+        n_users=len(rows.numbers),
+        n_items=len(catalogue.items),
+        sequential=agreement.table.sequential,
+        name="shard",
     )
-    split = leave_one_out(dataset, numbers=rows.numbers)
+    split = leave_one_out(interactions, numbers=rows.numbers)
     numbers = torch.from_numpy(rows.numbers)
     shard = build(split, torch.from_numpy(rows.vectors), agreement.experiment.protocol.negatives)
     return Held(numbers, split, replace(shard, clients=numbers))
@@ -85,7 +82,7 @@ def import_table(
     changes = files if users else files | {"template": ""}
     dataset = TableSource(**(agreement.table.model_dump() | changes)).load(Path())
     number = {name: place for place, name in enumerate(catalogue.items)}
-    strange = [name for name in dataset.items if name not in number]
+    strange = [name for name in dataset.catalogue.items if name not in number]
     if strange:
         raise InputError(
             f"{interactions}: item '{strange[0]}' is not in the catalogue ({len(strange):,} such "
@@ -93,15 +90,15 @@ def import_table(
         )
     # the usual cache would keep what is known of people outside the shard
     with tempfile.TemporaryDirectory() as nowhere:
-        vectors = embed(agreement.experiment.encoder, dataset.texts, Path(nowhere))
-    renumbered = np.array([number[name] for name in dataset.items], np.int64)
+        vectors = embed(agreement.experiment.encoder, dataset.users.texts, Path(nowhere))
+    renumbered = np.array([number[name] for name in dataset.catalogue.items], np.int64)
     rows = Rows(
-        numbers=np.arange(len(dataset.users)),
-        names=dataset.users,
+        numbers=np.arange(dataset.interactions.n_users),
+        names=dataset.users.names,
         vectors=vectors,
-        user=dataset.user,
-        item=renumbered[dataset.item],
-        time=dataset.timestamp,
+        user=dataset.interactions.user,
+        item=renumbered[dataset.interactions.item],
+        time=dataset.interactions.timestamp,
     )
     own = agreement.node(node)
     return store.add(rows, own.first, own.clients)

@@ -19,8 +19,9 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.spec import parse
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.features import item_features
 from ufgraphfr.data.sources.table import TableSource
-from ufgraphfr.deploy.agreement.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import item_text
@@ -106,7 +107,7 @@ class Agreement:
             clients=self.clients,
             text_width=self.experiment.encoder.width,
             seed=self.experiment.seed,
-            features=catalogue.matrix(),
+            features=item_features(catalogue),
             item_text=text,
         )
 

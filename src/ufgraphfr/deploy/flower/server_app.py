@@ -6,7 +6,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from ufgraphfr.deploy.flower.engine import FlowerPost
-from ufgraphfr.deploy.operations.folder import ServerFolder
+from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.run import conduct
 
 app = ServerApp()

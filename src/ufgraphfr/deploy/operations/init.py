@@ -11,10 +11,10 @@ import tomli_w
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.export import export_users
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agent.shard import ShardFolder
-from ufgraphfr.deploy.agreement.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.document import NO_FILE, Agreement, Node, Sums, make
 from ufgraphfr.deploy.operations.certificates import write_authority, write_node_key
 from ufgraphfr.deploy.operations.commands import BIN, Commands
@@ -45,10 +45,9 @@ def plan_tryout(
         InputError: the data set cannot be loaded, or has fewer users than nodes.
     """
     dataset = experiment.located_source(data_dir).load(data_dir)
-    users = len(dataset.users)
+    users = dataset.interactions.n_users
     if not 1 <= nodes <= users:
         raise InputError(f"--nodes {nodes}: {users:,} users can be divided among 1 to {users:,}")
-    catalogue = Catalogue(dataset.items, dataset.titles, dict(dataset.features))
     starts = [-(-users * place // nodes) for place in range(nodes + 1)]
     parts = tuple(
         Node(_name(place), starts[place], starts[place + 1] - starts[place])
@@ -62,7 +61,7 @@ def plan_tryout(
         template="{text}",
         sequential=dataset.card.sequential,
     )
-    return Plan(make(experiment, catalogue.digest, parts, sentences), catalogue)
+    return Plan(make(experiment, dataset.catalogue.digest, parts, sentences), dataset.catalogue)
 
 
 def plan(
@@ -92,8 +91,7 @@ def plan(
             '[data] must be kind = "table" with a file of all items, items = "..." (or --try-out '
             "divides a data set among the nodes)"
         )
-    items, titles, features = source.catalogue(data_dir)
-    catalogue = Catalogue(items, titles, features)
+    catalogue = source.catalogue(data_dir)
     parts = tuple(
         Node(_name(place), place * users_per_node, users_per_node) for place in range(nodes)
     )

@@ -17,12 +17,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import blends, scoring_task
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
-from ufgraphfr.data.split import Part
-from ufgraphfr.deploy.agreement.catalogue import Catalogue
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import of_server
 from ufgraphfr.deploy.server.handshake import TooFewAnswers
@@ -154,7 +155,7 @@ class Remote:
         if self._agreement.metrics == "none":
             return state, None
         found = self._evaluate(self._algorithm, state, round_number, "validation", pick)
-        choices = self._algorithm.blends()
+        choices = blends(self._algorithm)
         if choices is None or not pick:
             return state, found.metrics(0)
         best = best_choice(found.sums[:, 0, NAMES.index(SELECTED_BY)])
@@ -170,16 +171,17 @@ class Remote:
         )
 
     def _evaluate(
-        self, algorithm: Algorithm, state: State, number: int, part: Part, pick: bool
+        self, algorithm: Algorithm, state: State, number: int, part: HeldOut, pick: bool
     ) -> Sums:
-        choices = algorithm.blends()
+        choices = blends(algorithm)
         width = len(choices) if choices is not None and pick else 1
-        ask = {
-            node: partial(
-                self._envelope,
-                *("evaluate", node, number, algorithm.evaluated(state, clients, number + 1), part),
-            )
+        tasks = {
+            node: scoring_task(algorithm, state, clients, number + 1)
             for node, clients in self._roster.clients.items()
+        }
+        ask = {
+            node: partial(self._envelope, "evaluate", node, number, task, part)
+            for node, task in tasks.items()
         }
         parts, items = [], self.setting.items
         for node, request, reply in self._replies(ask, number):
@@ -193,7 +195,7 @@ class Remote:
         return total(parts)
 
     def _envelope(
-        self, kind: Kind, node: str, number: int, task: Task, part: Part | None = None
+        self, kind: Kind, node: str, number: int, task: Task, part: HeldOut | None = None
     ) -> Envelope:
         arrays = shared_arrays(task)
         digests = {name: digest(value) for name, value in arrays.items()}

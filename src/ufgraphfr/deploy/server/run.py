@@ -4,9 +4,9 @@ import logging
 from contextlib import closing
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agreement.catalogue import read_catalogue
+from ufgraphfr.data.catalogue import read_catalogue
 from ufgraphfr.deploy.agreement.document import read_agreement
-from ufgraphfr.deploy.operations.folder import ServerFolder
+from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import await_nodes, greet
 from ufgraphfr.deploy.server.metrics import Tally
 from ufgraphfr.deploy.server.participants import Roster
