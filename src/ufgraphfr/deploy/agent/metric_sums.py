@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import Part, Split
-from ufgraphfr.deploy.agent.users import Held
+from ufgraphfr.deploy.agent.users import ShardUsers
 from ufgraphfr.evaluation.metrics import NAMES, values
 from ufgraphfr.evaluation.protocol import COVERAGE, RANKINGS, inputs
 from ufgraphfr.ops.ranking import full_ranks, sampled_ranks, top
@@ -17,14 +17,14 @@ Parts = Callable[[ClientBatch], Tensor]
 
 
 def metric_sums(
-    parts: Parts, choices: Tensor, held: Held, part: Part, chunk: int
+    parts: Parts, choices: Tensor, users: ShardUsers, part: Part, chunk: int
 ) -> dict[str, Tensor]:
     """Sums over the users that are asked.
 
     Args:
         parts: the model.
         choices: float ``[choices, parts]``, weights of the parts to try.
-        held: the shard.
+        users: of the shard.
         part: ``validation`` or ``test``.
         chunk: users at a time.
 
@@ -32,16 +32,16 @@ def metric_sums(
         ``sums`` float64 ``[choices, rankings, metrics]``, ``asked`` int64 ``[1]`` and, if there
         is one choice, ``covered`` uint8 ``[items]``: 1 for items in somebody's top ten.
     """
-    clients = inputs(held.shard, held.split, part)
+    clients = inputs(users.batch, users.split, part)
     sums = torch.zeros(len(choices), len(RANKINGS), len(NAMES), dtype=torch.float64)
-    covered = torch.zeros(held.shard.catalogue, dtype=torch.uint8)
+    covered = torch.zeros(users.batch.catalogue, dtype=torch.uint8)
     for places in torch.arange(len(clients)).split(chunk):
         own = clients.select(places)
         scored = parts(own)
-        asked = torch.searchsorted(held.numbers, own.clients)
+        asked = torch.searchsorted(users.clients, own.clients)
         for choice, weights in enumerate(choices):
             scores = torch.einsum("p,pci->ci", weights, scored)
-            sums[choice] += _sums(scores, own, asked, held.split, part)
+            sums[choice] += _sums(scores, own, asked, users.split, part)
         if len(choices) == 1:
             best = top(scores, COVERAGE, own.ptr, own.items)
             covered[best[best >= 0]] = 1
