@@ -67,5 +67,5 @@ def test_what_cannot_be_audited(folder, tmp_path):
     values = {"data": {"kind": "synthetic"}, "text": {"kind": "hashing"}}
     for _ in execute(build({**values, "algorithm": {"kind": "popularity"}}), central, device="cpu"):
         pass
-    with pytest.raises(InputError, match="centralised yardstick"):
+    with pytest.raises(InputError, match="centralised baseline"):
         audit(central)

@@ -1,4 +1,4 @@
-"""Let a finished run go on for some rounds, through the real client and server, and record it.
+"""Replay: a finished run goes on for some rounds, through the real client and server, recorded.
 
 Rounds that ask everyone once (an item graph's) are run first, from the initial weights, as they
 were in the run; then the rounds after the checkpoint. A run under a privacy budget has no rounds
@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 LARGEST_BYTES = 2**30
 """Of recorded uploads; later ones are not kept."""
-FEW = 16
-"""Victims asked together."""
+VICTIMS_AT_ONCE = 16
+"""Victims whose uploads are recorded together."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Recorder:
         """See `Transport.exchange`."""
         watched = torch.isin(cohort, self.victims)
         # few at a time: a contribution to an item graph is large
-        for clients in cohort[watched].split(FEW) if bool(watched.any()) else ():
+        for clients in cohort[watched].split(VICTIMS_AT_ONCE) if bool(watched.any()) else ():
             report = self.simulation.apart(task_for(clients), key)
             for place in torch.arange(len(report.clients)).split(1):
                 self._keep(report.select(place))
@@ -64,13 +64,13 @@ class Recorder:
             yield from Local(self.simulation).exchange(task_for, cohort[~watched], key)
 
     def _summed(self, report: Report) -> bool:
-        """Whether all others' answers of the round arrive summed."""
+        """Whether all other replies of the round arrive summed."""
         algorithm, upload = self.simulation.algorithm, self.simulation.upload
         compressed = upload is not None and not algorithm.asks_all_clients(report.round)
         return algorithm.release == "sum" and not compressed
 
     def _keep(self, report: Report) -> None:
-        """What one client sent."""
+        """Record what one client sent."""
         if self.bytes > LARGEST_BYTES:
             return
         tables, texts = dissect(report, self.simulation.algorithm, self.prepared)
@@ -115,7 +115,7 @@ class FinishedRun:
         experiment = finished_experiment(run)
         if not isinstance(experiment.model, Algorithm):
             raise InputError(
-                f"{folder} is a run of {experiment.model.kind}, a centralised yardstick: nothing "
+                f"{folder} is a run of {experiment.model.kind}, a centralised baseline: nothing "
                 f"leaves a client that could be attacked; audit a federated algorithm"
             )
         prepared = prepared_as_trained(run, experiment, data_dir)
@@ -125,7 +125,7 @@ class FinishedRun:
 
 
 def record(run: FinishedRun, count: int, victims: int) -> Recording:
-    """Run on and record.
+    """Replay rounds and record them.
 
     Args:
         run: the finished run.
@@ -133,7 +133,7 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
         victims: clients whose uploads are kept, drawn by the run's seed.
     """
     algorithm, seed = run.algorithm, run.prepared.setting.seed
-    chosen = _draw(torch.from_numpy(run.prepared.split.warm), victims, seed)
+    watched = _draw(torch.from_numpy(run.prepared.split.warm), victims, seed)
     uploads: list[Upload] = []
     published: list[Published] = []
     is_private = run.mechanism().is_private
@@ -143,8 +143,8 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
         algorithm.asks_all_clients(n) for n in range(1, run.experiment.federation.rounds + 1)
     )
     if not is_private and algorithm.asks_all_clients(1):
-        _go_on(run, run.initial(), first, chosen, uploads, published)
-    _go_on(run, start, count, chosen, uploads, published)
+        _replay(run, run.initial(), first, watched, uploads, published)
+    _replay(run, start, count, watched, uploads, published)
     if run.trust == "shard":
         uploads.clear()  # a single client's upload never leaves its data holder
     return Recording(
@@ -154,10 +154,10 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
         trust=run.trust,
         prepared=run.prepared,
         state=start.server,
-        store=PrivateState(start.private),
+        private_state=PrivateState(start.private),
         round=start.round,
         rounds=count,
-        victims=chosen,
+        victims=watched,
         uploads=tuple(uploads),
         published=tuple(published),
     )
@@ -168,7 +168,7 @@ def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
     return clients[words.argsort(stable=True)[:count]].sort().values
 
 
-def _go_on(
+def _replay(
     run: FinishedRun,
     start: Checkpoint,
     count: int,
@@ -176,13 +176,13 @@ def _go_on(
     uploads: list[Upload],
     published: list[Published],
 ) -> None:
-    """Run ``count`` rounds after a checkpoint and add what they let out."""
+    """Run ``count`` rounds after a checkpoint; add uploads and sums to the lists."""
     experiment, algorithm = run.experiment, run.algorithm
     # copies: rounds change the clients' weights in place
-    store = PrivateState({name: value.clone() for name, value in start.private.items()})
+    private_state = PrivateState({name: value.clone() for name, value in start.private.items()})
     mechanism = run.mechanism()
     device = run.prepared.batch.items.device
-    simulation = honest(experiment, algorithm, mechanism, run.prepared, store, device)
+    simulation = honest(experiment, algorithm, mechanism, run.prepared, private_state, device)
     recorder = Recorder(simulation, run.prepared, victims)
     for done in rounds(
         algorithm,

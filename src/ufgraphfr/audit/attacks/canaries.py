@@ -41,7 +41,7 @@ class Canary(Algorithm):
     length: float = Field(1e6, gt=0)
     """Of an upload: far beyond any clip, but not beyond float32."""
     full: tuple[int, ...] = ()
-    """Rounds that ask everyone, as the run's."""
+    """Rounds that ask all clients, as the run's."""
 
     def asks_all_clients(self, round_number: int) -> bool:
         """See `Algorithm.asks_all_clients`."""
@@ -109,19 +109,19 @@ class Canaries(Attack):
         rounds = spec.rounds if recording.mechanism.is_private else recording.rounds
         share = min(1.0, spec.expected(clients) / clients)
         spec = spec.model_copy(update={"rounds": rounds, "cohort": share})
-        whole = tuple(n for n in range(1, rounds + 1) if algorithm.asks_all_clients(n))
-        play = partial(self.play, federation=spec, seed=experiment.seed, whole=whole)
-        found = self.findings("broadcast", *play(recording.fresh_mechanism()))
+        full_rounds = tuple(n for n in range(1, rounds + 1) if algorithm.asks_all_clients(n))
+        play = partial(self.play, federation=spec, seed=experiment.seed, full_rounds=full_rounds)
+        results = self.findings("broadcast", *play(recording.fresh_mechanism()))
         if recording.trust == "shard":
-            found += self.findings("upload", *play(recording.fresh_mechanism(of_one_holder=True)))
-        return found
+            results += self.findings("upload", *play(recording.fresh_mechanism(of_one_holder=True)))
+        return results
 
     def play(
         self,
         mechanism: Mechanism,
         federation: FederationSpec,
         seed: int,
-        whole: tuple[int, ...] = (),
+        full_rounds: tuple[int, ...] = (),
     ) -> tuple[Tensor, Tensor]:
         """Run the canaries.
 
@@ -129,7 +129,7 @@ class Canaries(Attack):
             mechanism: the run's, before its first release.
             federation: the run's rounds and cohorts.
             seed: of directions and coins.
-            whole: rounds that ask everyone.
+            full_rounds: rounds that ask all clients.
 
         Returns:
             float64 ``[canaries]``, how much of each is in what was released; and bool
@@ -138,11 +138,11 @@ class Canaries(Attack):
         everyone = torch.arange(self.canaries)
         inside = Key(seed, part=7).words(everyone, 0, 1)[:, 0] % 2 == 0
         cells = -(-self.canaries * self.cells_each // WIDTH) * WIDTH
-        algorithm = Canary(cells=cells, seed=seed, full=whole)
-        batch = _nobody(everyone)
+        algorithm = Canary(cells=cells, seed=seed, full=full_rounds)
+        batch = _empty_profiles(everyone)
         setting = Setting(WIDTH, self.canaries, 1, seed)
-        store = PrivateState(algorithm.init_private(setting, batch))
-        simulation = Simulation(algorithm, mechanism, batch, store, federation.chunk)
+        private_state = PrivateState(algorithm.init_private(setting, batch))
+        simulation = Simulation(algorithm, mechanism, batch, private_state, federation.chunk)
         spec = federation.model_copy(update={"adversary": None, "defence": None})
         transport, key, state = Local(simulation), Key(seed), algorithm.init_server(setting)
         scores = torch.zeros(self.canaries, dtype=torch.float64)
@@ -150,7 +150,7 @@ class Canaries(Attack):
             if done.released is not None:
                 (released,) = algorithm.aggregate({}, done.released).values()
                 weight = _weight(mechanism, done.number)
-                scores += weight * (store.weights["direction"] @ released).double()
+                scores += weight * (private_state.weights["direction"] @ released).double()
         return scores, inside
 
     def findings(self, view: View, scores: Tensor, inside: Tensor) -> list[Finding]:
@@ -179,7 +179,7 @@ class Canaries(Attack):
 
 
 def _weight(mechanism: Mechanism, round_number: int) -> float:
-    """How much a round tells: its signal over the square of its noise, as its ledger says."""
+    """A round's weight as evidence: its signal over the square of its noise, by its ledger."""
     ledger = getattr(mechanism, "ledger", None)
     for spend in ledger.spends if ledger is not None else ():
         if spend["round"] == round_number:
@@ -187,8 +187,8 @@ def _weight(mechanism: Mechanism, round_number: int) -> float:
     return 1.0
 
 
-def _nobody(clients: Tensor) -> ClientBatch:
-    """Clients with one item each, and no text to speak of."""
+def _empty_profiles(clients: Tensor) -> ClientBatch:
+    """Clients with one item each and a zero text vector."""
     ptr = torch.arange(len(clients) + 1)
     items = torch.zeros(len(clients), dtype=torch.int64)
     return ClientBatch(clients, ptr, items, ptr, items, torch.zeros(len(clients), 1), WIDTH)

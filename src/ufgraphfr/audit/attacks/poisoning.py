@@ -13,6 +13,7 @@ from pydantic import Field
 from ufgraphfr.audit.attacks.base import Attack, Finding
 from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import State
 from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
 from ufgraphfr.federation.adversarial import Hostile
@@ -37,56 +38,59 @@ class Poisoning(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        found: list[Finding] = []
+        findings: list[Finding] = []
         if recording.mechanism.is_private:
-            return found
+            return findings
         for kind in ADVERSARIES.kinds:
             if kind == "malformed":
-                continue  # the border refuses those, whatever the run
+                continue  # the checks refuse those, whatever the run
             adversary = ADVERSARIES.build(kind, {"share": self.share}, "poisoning")
             for defence in ("row-cap", "none"):
-                found += self._played(recording, adversary, defence)
-        return found
+                findings += self._played(recording, adversary, defence)
+        return findings
 
     def _played(self, recording: Recording, adversary: Adversary, defence: str) -> list[Finding]:
         """Exposure of the target and accuracy, before and after."""
         algorithm, prepared = recording.algorithm, recording.prepared
-        mechanism = recording.mechanism
-        store = PrivateState({name: v.clone() for name, v in recording.store.weights.items()})
+        mechanism, weights = recording.mechanism, recording.private_state.weights
+        private = PrivateState({name: value.clone() for name, value in weights.items()})
         federation = recording.experiment.federation
-        who = torch.from_numpy(prepared.split.warm)
-        aim = adversary.aim(algorithm, prepared.setting, prepared.batch, who)
-        simulation = Simulation(algorithm, mechanism, prepared.batch, store, federation.chunk)
-        shown, hits = _measured(recording, recording.state, store, recording.round, aim)
+        clients = torch.from_numpy(prepared.split.warm)
+        aim = adversary.aim(algorithm, prepared.setting, prepared.batch, clients)
+        simulation = Simulation(algorithm, mechanism, prepared.batch, private, federation.chunk)
+        before, hits_before = _exposure_and_hits(
+            recording, recording.state, private, recording.round, aim
+        )
         last, state = recording.round + recording.rounds, recording.state
         for done in rounds(
             algorithm,
             mechanism,
             Local(Hostile(simulation, adversary, aim)),
             federation.model_copy(update={"rounds": last}),
-            who,
+            clients,
             state,
             Key(recording.experiment.seed),
             recording.round + 1,
             Border(algorithm, mechanism, prepared.setting, DEFENCES.build(defence, {}, defence)),
         ):
             state = done.state
-        after, left = _measured(recording, state, store, last, aim)
+        after, hits_after = _exposure_and_hits(recording, state, private, last, aim)
         what = f"{adversary.kind} against {defence}"
         note = f"{len(aim.clients)} malicious clients, {recording.rounds} rounds, validation"
+        lost = hits_before - hits_after
         return [
-            Finding("clients", f"{what}: ER@10", after, after, shown, note=note),
-            Finding("clients", f"{what}: HR@10 lost", hits - left, hits - left, 0.0, note=note),
+            Finding("clients", f"{what}: ER@10", after, after, before, note=note),
+            Finding("clients", f"{what}: HR@10 lost", lost, lost, 0.0, note=note),
         ]
 
 
-def _measured(
-    recording: Recording, state: dict[str, torch.Tensor], store: PrivateState, last: int, aim: Aim
+def _exposure_and_hits(
+    recording: Recording, state: State, private: PrivateState, last: int, aim: Aim
 ) -> tuple[float, float]:
     """ER@10 of the target among honest users, and their HR@10 on validation."""
     prepared = recording.prepared
     chunk = recording.experiment.evaluation.chunk
-    score = device_score(recording.algorithm, state, store, last)
+    score = device_score(recording.algorithm, state, private, last)
     clients = inputs(prepared.batch, prepared.split, "validation")
     outcome = evaluate(scored(score, clients, chunk), prepared.split, "validation")
     honest = ~np.isin(outcome.users, aim.clients.numpy())
