@@ -48,7 +48,7 @@ def read_held(store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> 
         sequential=agreement.table.sequential,
         name="shard",
     )
-    split = leave_one_out(interactions, numbers=rows.numbers)
+    split = leave_one_out(interactions, user_ids=rows.numbers)
     numbers = torch.from_numpy(rows.numbers)
     shard = build(split, torch.from_numpy(rows.vectors), agreement.experiment.protocol.negatives)
     return Held(numbers, split, replace(shard, clients=numbers))
