@@ -48,7 +48,7 @@ def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) ->
         sequential=agreement.table.sequential,
         name="shard",
     )
-    split = leave_one_out(interactions, numbers=rows.clients)
+    split = leave_one_out(interactions, user_ids=rows.clients)
     clients = torch.from_numpy(rows.clients)
     batch = build(split, torch.from_numpy(rows.texts), agreement.experiment.protocol.negatives)
     return ShardUsers(clients, split, replace(batch, clients=clients))
