@@ -1,5 +1,7 @@
 """One pass ranks under every blend what a pass for each would have ranked."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,8 @@ from ufgraphfr.data.split import Split
 from ufgraphfr.evaluation.metric_sums import best_choice, evaluate, evaluate_blends
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
 from ufgraphfr.evaluation.protocol import EvaluationSet
-from ufgraphfr.experiment.config import build
+from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.population import Simulated
 from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.federation.private_state import PrivateState
@@ -62,20 +65,21 @@ def test_rounding_errors_decide_no_tie() -> None:
 
 
 def test_validation_scores_nobody_twice_and_takes_the_best_blend(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     experiment = build(
         {
             "data": DATA,
             "text": {"kind": "hashing", "width": 8},
-            "algorithm": {"kind": "ufgraphformer", "dim": 8, "hidden": 8, "history": 5},
+            "algorithm": {"kind": "ufgraphformer", "dim": 8, "history": 5, "graph": {"rounds": 1}},
+            "federation": {"rounds": 2},
             "evaluation": {"chunk": 7},
         }
     )
     prepared, model = prepare(experiment), experiment.model
     assert isinstance(model, UFGraphFormer)
-    state = model.init_server(prepared.setting)
-    state = model.graph.collected(state, model.graph.contribution(prepared.batch, 1), 1)
+    list(execute(experiment, tmp_path / "run", device="cpu"))
+    state = Run(tmp_path / "run").checkpoint.server
     scored: list[int] = []
 
     def watched(self: UFGraphFormer, task: Task, inputs: ClientBatch, private: Private) -> Tensor:

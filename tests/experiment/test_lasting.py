@@ -17,8 +17,8 @@ from ufgraphfr.data.columns import read_parquet, write_parquet
 from ufgraphfr.experiment import build, execute, read
 from ufgraphfr.experiment.compare import compare
 from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.prepare import same_data
 from ufgraphfr.experiment.run_folder import RunFolder
-from ufgraphfr.experiment.schemas import version_of
 from ufgraphfr.serve.recommender import Recommender
 
 FEDMF = """
@@ -112,7 +112,7 @@ def test_a_run_of_the_first_version_is_read(toy, tmp_path):
     assert other.experiment == one.experiment
     assert other.experiment.digest == one.experiment.digest
     assert other.result.keys() == one.result.keys()
-    for key in ("schema", "test", "baselines", "new_items", "best_round"):
+    for key in ("test", "baselines", "new_items", "best_round"):
         assert other.result[key] == one.result[key]
     assert [line["validation"] for line in other.metrics] == [
         line["validation"] for line in one.metrics
@@ -120,6 +120,21 @@ def test_a_run_of_the_first_version_is_read(toy, tmp_path):
     assert other.ranks.keys() == one.ranks.keys()
     assert np.array_equal(other.ranks["full"], one.ranks["full"])
     assert other.checkpoint.round == one.checkpoint.round
+
+
+def test_a_run_of_a_model_that_is_no_more_is_compared_by_its_results(toy, tmp_path):
+    folders = [finished(toy(seed=seed), tmp_path / f"s{seed}") for seed in (3, 4)]
+    for folder, seed in zip(folders, (3, 4), strict=True):
+        as_version_1(folder, build(toy(seed=seed)))
+        config = tomllib.loads((folder / "config.toml").read_text())
+        config["algorithm"]["gone"] = 1
+        (folder / "config.toml").write_text(tomli_w.dumps(config))
+    new = finished(toy(seed=3), tmp_path / "new")
+    first, second = compare([*folders, new])
+    assert (first.seeds, second.seeds) == ((3, 4), (3,))
+    assert second.not_compared == ""
+    with pytest.raises(InputError, match=r"\[algorithm\] has no key 'gone'"):
+        Recommender.open(folders[0])
 
 
 @pytest.fixture
@@ -169,7 +184,7 @@ def test_other_data_under_the_same_name_are_no_other_seed(project):
 
 def test_files_of_a_later_version_are_refused(toy, tmp_path):
     folder = finished(toy(), tmp_path / "run")
-    files, later = RunFolder(folder), "was written by a later version"
+    files, later = RunFolder(folder), "was written by a newer release"
 
     def refused(read, path: Path, text: str) -> None:
         before = path.read_bytes()
@@ -196,9 +211,16 @@ def test_files_of_a_later_version_are_refused(toy, tmp_path):
         _ = Run(folder).checkpoint
 
 
-def test_another_file_is_not_an_old_version_of_this_one():
-    assert version_of(None, "ufgraphfr-result-2", "it") == 1
-    assert version_of("ufgraphfr-result-2", "ufgraphfr-result-2", "it") == 2
-    for found in ("ufgraphfr-audit-1", "2", "ufgraphfr-result-x"):
-        with pytest.raises(InputError, match="another file"):
-            version_of(found, "ufgraphfr-result-2", "it")
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"sha256": "i"}, {"sha256": "i", "digest": "2:a"}, True),
+        ({"sha256": "j"}, {"sha256": "i", "digest": "2:a"}, False),
+        ({"sha256": "i", "digest": "2:a"}, {"sha256": "i", "digest": "2:a"}, True),
+        ({"sha256": "i", "digest": "2:b"}, {"sha256": "i", "digest": "2:a"}, False),
+        ({"sha256": "i", "digest": "2:b"}, {"sha256": "i", "digest": "3:c"}, True),
+    ],
+)
+def test_data_are_the_same_as_far_as_both_sides_say(one, other, same):
+    assert same_data(one, other) == same
+    assert same_data(other, one) == same

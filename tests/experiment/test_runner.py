@@ -1,6 +1,7 @@
 """A run leaves a complete folder, and a stopped one goes on as if it had not been stopped."""
 
 import json
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from safetensors.torch import load_file
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.columns import read_parquet
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.population import Simulated
 from ufgraphfr.experiment.runner import choose_device
 
 FILES = {
@@ -156,6 +160,32 @@ def test_resumed_is_uninterrupted_to_the_last_digit(toy, run, tmp_path, everythi
     rest = [step.round for step in steps(values, stopped, resume=True)]
     assert rest == [5, 6], "rounds up to the checkpoint are not repeated"
     assert everything(stopped) == everything(whole)
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["in one go", "resumed after the best"])
+def test_the_best_round_is_kept_not_the_last(toy, tmp_path, monkeypatch, stop):
+    """Validation rises, stays, and falls; of equals the first is taken."""
+    after = {}
+
+    def validate(_population, state, number, **_pick):
+        after[number] = {name: value.clone() for name, value in state.items()}
+        told = {"ndcg": [0.1, 0.5, 0.5, 0.2][number - 1]}
+        return state, {"full": told, "sampled99": {}}
+
+    monkeypatch.setattr(Simulated, "validate", validate)
+    values = toy(evaluation={"every": 1, "baselines": []})
+    if stop:
+        list(islice(steps(values, tmp_path / "run"), 3))
+    list(steps(values, tmp_path / "run", resume=True))
+    run = Run(tmp_path / "run")
+    assert (run.result["best_round"], run.result["rounds"]) == (2, 4)
+    assert run.result["validation"]["full"] == {"ndcg": 0.5}
+    assert run.checkpoint.round == 2
+    for name, value in run.checkpoint.server.items():
+        assert torch.equal(value, after[2][name])
+    assert not torch.equal(after[2]["items"], after[4]["items"])
+    prepared = run.prepared()
+    assert evaluate(run.score(prepared), prepared.test).metrics == run.result["test"]
 
 
 def test_resume_starts_a_folder_that_is_not_there(toy, run, outcome):

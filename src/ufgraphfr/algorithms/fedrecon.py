@@ -68,15 +68,15 @@ class FedRecon(Algorithm):
         support, query = halves(samples, batch, key, 1 + self.negatives)
         rows = touched(samples.item, batch.n_items)
         start = task.tables("items").gather(rows.ptr, rows.index)
-        table, place = start.clone(), rows.rows(samples.item)
-        user = self.rebuild(table[place], samples.positive, support)
+        table, row = start.clone(), rows.rows(samples.item)
+        user = self.rebuild(table[row], samples.positive, support)
         row_lr = self.lr * batch.n_items * self.row_scale
-        logits = table.new_zeros(place.shape)
+        logits = table.new_zeros(row.shape)
         for _ in range(self.query_steps):
-            logits = (table[place] @ user[..., None]).squeeze(-1)
+            logits = (table[row] @ user[..., None]).squeeze(-1)
             error = (logits.sigmoid() - samples.positive) * query
             gradient = error[..., None] * user[:, None]
-            table.index_add_(0, place.flatten(), gradient.flatten(0, 1), alpha=-row_lr)
+            table.index_add_(0, row.flatten(), gradient.flatten(0, 1), alpha=-row_lr)
         entropy = F.binary_cross_entropy_with_logits(logits, samples.positive, reduction="none")
         change = Rows(rows.ptr, rows.index, table.sub_(start), batch.n_items)
         return Update({"items": change}, (entropy * query).sum(1)), {}

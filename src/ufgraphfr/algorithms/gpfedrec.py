@@ -102,9 +102,11 @@ class GPFedRec(NeuralClient):
         """
         tables: Tables = SharedTable(state["items"], len(clients))
         if self.evaluated_table == "local" and len(state["reporters"]):
-            place, reported = _places(state, clients)
-            own = torch.where(reported[:, None, None], state["tables"][place], state["items"])
-            tables = DenseTables(own)
+            position, reported = _positions(state, clients)
+            trained = torch.where(
+                reported[:, None, None], state["tables"][position], state["items"]
+            )
+            tables = DenseTables(trained)
         return Task(round_number, clients, {}, {"items": tables})
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
@@ -134,15 +136,15 @@ def _related(state: State, clients: Tensor) -> Tables:
     """R_u of each client; the global table for who sat out the last round."""
     if len(state["reporters"]) == 0:
         return SharedTable(state["items"], len(clients))
-    place, reported = _places(state, clients)
-    mixed = state["graph"][place] @ state["tables"].flatten(1)
+    position, reported = _positions(state, clients)
+    mixed = state["graph"][position] @ state["tables"].flatten(1)
     mixed = mixed.view(-1, *state["items"].shape)
     mixed[~reported] = state["items"]
     return DenseTables(mixed)
 
 
-def _places(state: State, clients: Tensor) -> tuple[Tensor, Tensor]:
-    """Each client's place among the reporters, int64, and whether it is one of them, bool."""
+def _positions(state: State, clients: Tensor) -> tuple[Tensor, Tensor]:
+    """Each client's position among the reporters, int64, and whether it is one of them, bool."""
     reporters = state["reporters"]
-    place = torch.searchsorted(reporters, clients).clamp(max=len(reporters) - 1)
-    return place, reporters[place] == clients
+    position = torch.searchsorted(reporters, clients).clamp(max=len(reporters) - 1)
+    return position, reporters[position] == clients

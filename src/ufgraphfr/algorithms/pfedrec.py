@@ -104,8 +104,8 @@ class PFedRec(Pointwise):
         if self.evaluated_table == "received" or "reporters" not in state:
             return self.broadcast(state, clients, round_number)
         highest = int(torch.cat((state["reporters"], clients)).max())
-        own = unpack(state).spread(state["reporters"], highest + 1).select(clients)
-        tables = ChangedTables(SharedTable(state["before"], len(clients)), own)
+        change = unpack(state).spread(state["reporters"], highest + 1).select(clients)
+        tables = ChangedTables(SharedTable(state["before"], len(clients)), change)
         return Task(round_number, clients, {}, {"items": tables})
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:

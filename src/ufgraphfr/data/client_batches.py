@@ -1,4 +1,4 @@
-"""What each client holds: its own interactions and text vector, as CSR over clients.
+"""The data of clients: their histories and text vectors, as CSR over clients.
 
 A `ClientBatch` is the only type through which private data is read; the client function is the only
 code that reads it in training.
@@ -22,13 +22,13 @@ class ClientBatch:
     """The private data of some clients.
 
     Attributes:
-        clients: int64 ``[clients]``, their numbers (they key all randomness).
+        clients: int64 ``[clients]``, their ids (they key all randomness).
         ptr: int64 ``[clients + 1]``; client c owns ``items[ptr[c]:ptr[c + 1]]``.
         items: int64, training items in time order.
-        excluded_ptr: int64 ``[clients + 1]``, places in ``excluded``.
+        excluded_ptr: int64 ``[clients + 1]``, bounds in ``excluded``.
         excluded: int64, items that are never negatives, ascending within a client.
         text: float ``[clients, width]``, the embedded profile.
-        catalogue: how many items there are.
+        n_items: how many items there are.
     """
 
     clients: Tensor
@@ -48,18 +48,18 @@ class ClientBatch:
         """int64 ``[clients]``: training items of each client."""
         return self.ptr.diff()
 
-    def select(self, places: Tensor) -> "ClientBatch":
-        """Some of the clients, by place (int64 ``[n]``), in that order."""
-        ptr, items = _select(self.ptr, self.items, places)
-        excluded_ptr, excluded = _select(self.excluded_ptr, self.excluded, places)
+    def select(self, positions: Tensor) -> "ClientBatch":
+        """Some of the clients, by position (int64 ``[n]``), in that order."""
+        ptr, items = _select(self.ptr, self.items, positions)
+        excluded_ptr, excluded = _select(self.excluded_ptr, self.excluded, positions)
         return replace(
             self,
-            clients=self.clients[places],
+            clients=self.clients[positions],
             ptr=ptr,
             items=items,
             excluded_ptr=excluded_ptr,
             excluded=excluded,
-            text=self.text[places],
+            text=self.text[positions],
         )
 
     def last(self, length: int) -> tuple[Tensor, Tensor]:
@@ -83,9 +83,9 @@ class ClientBatch:
         return self._padded(self.ptr[:-1] + start, kept, length)
 
     def random_window(self, length: int, key: Key) -> Tensor:
-        """Each client's ``length`` items in a row from a place that ``key`` draws; as `stretch`."""
-        places = (self.counts - length).clamp(min=0) + 1
-        return self.window(key.integers(self.clients, 1, places)[:, 0], length)
+        """Each client's ``length`` items in a row from a start that ``key`` draws; as `window`."""
+        positions = (self.counts - length).clamp(min=0) + 1
+        return self.window(key.integers(self.clients, 1, positions)[:, 0], length)
 
     def until(self, count: Tensor) -> "ClientBatch":
         """The same clients with the oldest ``count`` items of their histories."""
@@ -96,8 +96,8 @@ class ClientBatch:
     def _padded(self, starts: Tensor, kept: Tensor, length: int) -> Tensor:
         padded = torch.full((len(self), length), -1, device=self.items.device)
         owner = torch.repeat_interleave(torch.arange(len(self), device=kept.device), kept)
-        place = ranges(torch.zeros_like(kept), kept)
-        padded[owner, place] = self.items[ranges(starts, kept)]
+        position = ranges(torch.zeros_like(kept), kept)
+        padded[owner, position] = self.items[ranges(starts, kept)]
         return padded
 
     def with_history(self, ptr: Tensor, items: Tensor) -> "ClientBatch":
@@ -145,9 +145,9 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
     )
 
 
-def _select(ptr: Tensor, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    lengths = ptr.diff()[places]
-    picked = values[ranges(ptr[places], lengths)]
-    new = torch.zeros(len(places) + 1, dtype=torch.int64, device=ptr.device)
+def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    lengths = ptr.diff()[positions]
+    selected = values[ranges(ptr[positions], lengths)]
+    new = torch.zeros(len(positions) + 1, dtype=torch.int64, device=ptr.device)
     torch.cumsum(lengths, 0, out=new[1:])
-    return new, picked
+    return new, selected

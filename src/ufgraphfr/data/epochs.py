@@ -16,17 +16,20 @@ def epoch_samples(batch: ClientBatch, key: Key, negatives: int, epoch: int) -> S
         key: seed and round; purpose and epoch are set here.
         negatives: negatives for each positive, drawn from outside the excluded items.
         epoch: from 0, within the round.
+
+    Returns:
+        samples of ``[clients, longest * (1 + negatives)]``, padded on the right.
     """
-    # clients whose numbers lie within a factor of two are drawn for at once: less is padding
+    # clients whose counts lie within a factor of two share a draw, which keeps padding small
     counts = batch.counts.clamp(min=1)
     scale = (counts.max() / counts).log2().floor()
     sizes = scale.unique_consecutive(return_counts=True)[1].tolist()
-    everyone = torch.arange(len(batch), device=counts.device)
-    parts = [batch.select(part) for part in everyone.split(sizes)]
-    return Samples.cat([_drawn(part, key, negatives, epoch) for part in parts])
+    positions = torch.arange(len(batch), device=counts.device)
+    parts = [batch.select(part) for part in positions.split(sizes)]
+    return Samples.cat([_samples(part, key, negatives, epoch) for part in parts])
 
 
-def _drawn(batch: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
+def _samples(batch: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
     counts = batch.counts
     length = int(counts.max())
     positives, _ = batch.first(length)
@@ -46,16 +49,16 @@ def window_times(batch: ClientBatch, history: int, time: torch.Tensor) -> torch.
     """Which state scores an interaction: 0 before the window, then one for each item in it.
 
     The window holds a client's last ``history`` items; state j has seen the user's own token
-    and the window's first j items, so the item at window place j is scored in state j. Items
+    and the window's first j items, so the item at window position j is scored in state j. Items
     older than the window are scored in state 0, which has seen no item.
 
     Args:
         batch: the clients; the first ``len(time)`` are meant.
         history: L.
-        time: int64 ``[clients, samples]``, interaction numbers from 0.
+        time: int64 ``[clients, samples]``, positions in the histories.
 
     Returns:
         int64 ``[clients, samples]`` in ``[0, history)``.
     """
-    opening = (batch.counts[: len(time)] - history).clamp(min=0)
-    return (time - opening[:, None]).clamp(min=0, max=max(history - 1, 0))
+    before_window = (batch.counts[: len(time)] - history).clamp(min=0)
+    return (time - before_window[:, None]).clamp(min=0, max=max(history - 1, 0))

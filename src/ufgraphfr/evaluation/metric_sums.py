@@ -103,27 +103,27 @@ def evaluate_blends(
     Raises:
         ValueError: scores of another shape.
     """
-    people, items = asked.clients, asked.clients.n_items
-    ranks = torch.empty(2, len(choices), len(people), dtype=torch.float64)
+    users, items = asked.clients, asked.clients.n_items
+    ranks = torch.empty(2, len(choices), len(users), dtype=torch.float64)
     covered = torch.zeros(len(choices), items, dtype=torch.bool)
-    for places in torch.arange(len(people)).split(chunk):
-        own = people.select(places)
-        scored = parts(own).detach()
-        if scored.shape[1:] != (len(own), items):
+    for places in torch.arange(len(users)).split(chunk):
+        clients = users.select(places)
+        scored = parts(clients).detach()
+        if scored.shape[1:] != (len(clients), items):
             raise ValueError(
-                f"scores of shape {tuple(scored.shape[1:])} for {len(own)} clients and {items} "
+                f"scores of shape {tuple(scored.shape[1:])} for {len(clients)} clients and {items} "
                 f"items"
             )
-        own, weights = own.to(scored.device), choices.to(scored)
+        clients, weights = clients.to(scored.device), choices.to(scored)
         target, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
         # no item of a history is a candidate, whatever the blend
-        scored, candidates = candidates_alone(scored, target, own.ptr, own.items)
+        scored, candidates = candidates_alone(scored, target, clients.ptr, clients.items)
         for group in torch.arange(len(choices)).split(_AT_ONCE):
             scores = torch.einsum("kp,pci->kci", weights[group], scored)
             ranks[0, group[:, None], places] = candidate_ranks(scores, candidates, target).cpu()
             ranks[1, group[:, None], places] = sampled_ranks(scores, target, rivals).cpu()
             covered[group] |= _listed(scores).cpu()
-    return BlendResults(people.clients.numpy(), ranks.numpy(), covered)
+    return BlendResults(users.clients.numpy(), ranks.numpy(), covered)
 
 
 def _listed(scores: Tensor) -> Tensor:

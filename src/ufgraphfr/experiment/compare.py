@@ -4,6 +4,7 @@ Runs that differ in their seed alone are one row. A row's difference to the firs
 a bootstrap paired over users (and seeds), from the per-user test ranks kept in the run folders.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.spec import parse
 from ufgraphfr.evaluation.metric_sums import RANKINGS
 from ufgraphfr.evaluation.metrics import summary, values
 from ufgraphfr.evaluation.significance import Difference, difference
 from ufgraphfr.experiment.config import ProtocolSpec
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import same_data
+from ufgraphfr.experiment.stored import read_settings
 
 TESTED = "ndcg@10"
 """The metric whose difference is tested, full ranking."""
@@ -86,18 +89,31 @@ def read_run(folder: Path, at_most: int | None = None) -> ComparedRun:
     if at_most is not None:
         columns = _sparse(columns, at_most, folder)
         test = {ranking: summary(columns[ranking]) for ranking in RANKINGS}
+    group, protocol = _asked(run)
     return ComparedRun(
         folder=folder,
-        group=run.experiment.group,
+        group=group,
         seed=result["seed"],
         protocol=result["protocol"],
-        split=run.experiment.protocol.model_copy(update={"negatives": "honest"}),
+        split=protocol.model_copy(update={"negatives": "honest"}),
         result=result,
         # they are no user's
         test=test | {"new items": (at_most is None and result["new_items"]) or {}},
         users=columns["user"],
         ranks=columns["full"],
     )
+
+
+def _asked(run: Run) -> tuple[str, ProtocolSpec]:
+    """What a run has in common with its other seeds, and how its data were split."""
+    try:
+        return run.experiment.group, run.experiment.protocol
+    except InputError:
+        # its model is no more as it was: its results are, beside runs of the very same settings
+        settings = read_settings(run.folder)
+        own = {key: value for key, value in settings.items() if key not in ("name", "seed")}
+        protocol = parse(ProtocolSpec, settings.get("protocol", {}), "[protocol]")
+        return json.dumps(own, sort_keys=True), protocol
 
 
 def _sparse(columns: dict[str, Any], at_most: int, folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ufgraphfr.core.spec import Registry, Spec, parse
 from ufgraphfr.data.client_batches import Negatives
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
-from ufgraphfr.experiment.schemas import CONFIG, version_of
+from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.experiment.settings import changed, put, resolved
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
@@ -134,7 +134,9 @@ class Experiment:
             tables["data"].pop(key, None)
         # it says again what the algorithm's key says
         tables.get("evaluation", {}).pop("table", None)
-        return {"schema": CONFIG} | {key: value for key, value in tables.items() if value != {}}
+        return {"schema": CONFIG.version} | {
+            key: value for key, value in tables.items() if value != {}
+        }
 
     @property
     def digest(self) -> str:
@@ -227,7 +229,7 @@ def build(values: dict[str, Any]) -> Experiment:
             raise InputError(f"the experiment has no key '{key}': {nearest(key, KEYS)}")
         if key in TABLES and not isinstance(value, dict):
             raise InputError(f"'{key}' = {value!r} must be a table: write [{key}]")
-    version_of(values.get("schema"), CONFIG, "the experiment")
+    CONFIG.check(version_in(values), "the experiment")
     seed = values.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise InputError(f"seed = {seed!r} must be a whole number from 0 to 2**63 - 1")
@@ -250,6 +252,18 @@ def build(values: dict[str, Any]) -> Experiment:
             for kind in evaluation.baselines
         ),
     )
+
+
+def version_in(values: dict[str, Any]) -> int:
+    """The version of an experiment's keys; 1, the first, if it says none.
+
+    Raises:
+        InputError: it is no version.
+    """
+    version = values.get("schema", 1)
+    if not isinstance(version, int) or version < 1:
+        raise InputError(f"schema = {version!r} must be a whole number from 1: leave it out")
+    return version
 
 
 def _part(registry: Registry[Any], table: str, values: dict[str, Any]) -> Any:

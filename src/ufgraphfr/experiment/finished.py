@@ -16,7 +16,7 @@ from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.population import restored_score
 from ufgraphfr.experiment.prepare import PreparedExperiment, prepare, same_data
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint
-from ufgraphfr.experiment.schemas import RANKS, RESULT, version_of
+from ufgraphfr.experiment.schemas import RANKS, RESULT
 
 
 @final
@@ -55,8 +55,7 @@ class Run:
         if not self._files.ranks.exists():
             return {}
         columns = read_parquet(self._files.ranks)
-        for found in np.unique(columns.pop("schema", [None])).tolist():
-            version_of(found, RANKS, self._files.ranks)
+        RANKS.check(int(np.max(columns.pop("schema", 1), initial=1)), self._files.ranks)
         return columns
 
     @cached_property
@@ -89,14 +88,9 @@ class Run:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A ``result.json`` of any schema, in today's.
+    """What a ``result.json`` says, of whatever release.
 
     Raises:
-        InputError: a later version wrote it.
+        InputError: a newer release wrote it.
     """
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if version_of(result["schema"], RESULT, path) == 1:
-        result["baselines"] = result.pop("yardsticks")
-        # the first runs of all said nothing of new items and of what is sent once
-        result = {"new_items": None, "bytes_down_once_per_client": 0.0} | result
-    return result | {"schema": RESULT}
+    return RESULT.read(json.loads(path.read_text(encoding="utf-8")), path)

@@ -42,10 +42,10 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
             f"'{experiment.mechanism.kind}' clip there, and leave the table out"
         )
     if releases[-1].last != spec.rounds:
-        told = ", ".join(f"{release.part} in {release.rounds}" for release in releases)
+        planned = ", ".join(f"{release.part} in {release.rounds}" for release in releases)
         raise InputError(
             f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "
-            f"{told} round(s): set rounds = {releases[-1].last}"
+            f"{planned} round(s): set rounds = {releases[-1].last}"
         )
     exposures = []
     for release in releases:

@@ -20,7 +20,7 @@ from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
 
 def write_result(
     experiment: Experiment,
-    people: Population,
+    population: Population,
     folder: RunFolder,
     best: Checkpoint,
 ) -> None:
@@ -28,29 +28,27 @@ def write_result(
 
     Args:
         experiment: what was run.
-        people: who is asked.
+        population: who is asked for the test.
         folder: where the best checkpoint lies and becomes the model.
         best: the checkpoint that validation picked.
     """
     started = time.perf_counter()
     lines = folder.read_metrics()
-    tested = people.test(best)
+    tested = population.test(best)
     ledger = Ledger(folder.ledger)
     if ledger.claim is not None:
         write_atomically(folder.statement, statement(ledger).encode())
     if tested.ranks:
-        users = len(tested.ranks["user"])
-        columns = {"schema": np.full(users, RANKS, np.int8), **tested.ranks}
-        write_parquet(folder.ranks, columns)
+        schema = np.full(len(tested.ranks["user"]), RANKS.version, np.int8)
+        write_parquet(folder.ranks, {"schema": schema, **tested.ranks})
     folder.promote_best()
     result = {
-        "schema": RESULT,
         "name": experiment.name,
         "algorithm": experiment.model.kind,
-        "data": people.data,
+        "data": population.data,
         "protocol": experiment.protocol.negatives,
         "split": experiment.protocol.split,
-        "sequential": people.sequential,
+        "sequential": population.sequential,
         "seed": experiment.seed,
         "rounds": len(lines),
         "best_round": best.best_round,
@@ -67,7 +65,7 @@ def write_result(
     }
     if tested.attack is not None:
         result["attack"] = tested.attack | {"rejected": _rejected(lines)}
-    folder.write_json(folder.result, result)
+    folder.write_json(folder.result, RESULT.write(result))
 
 
 def _validation(lines: list[dict[str, Any]], best: Checkpoint) -> Metrics:

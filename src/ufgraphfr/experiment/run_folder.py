@@ -21,7 +21,7 @@ from torch import Tensor
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.schemas import CHECKPOINT, METRICS, version_of
+from ufgraphfr.experiment.schemas import CHECKPOINT, METRICS
 from ufgraphfr.experiment.stored import (
     CONFIG_FILE,
     RESOLVED_FILE,
@@ -201,7 +201,7 @@ class RunFolder:
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add a round's line."""
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"schema": METRICS, **line}) + "\n")
+            file.write(json.dumps(METRICS.write(line)) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -218,10 +218,8 @@ class RunFolder:
         """
         if not self.metrics.exists():
             return []
-        lines = [json.loads(line) for line in self.metrics.read_text().splitlines()]
-        for line in lines:
-            version_of(line.pop("schema", None), METRICS, self.metrics)
-        return lines
+        lines = self.metrics.read_text().splitlines()
+        return [METRICS.read(json.loads(line), self.metrics) for line in lines]
 
     @property
     def best_or_model(self) -> Path:
@@ -243,7 +241,6 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     arrays = {f"server/{name}": value for name, value in checkpoint.server.items()}
     arrays |= {f"private/{name}": value for name, value in checkpoint.private.items()}
     facts = {
-        "schema": CHECKPOINT,
         "round": checkpoint.round,
         "best_round": checkpoint.best_round,
         "best_value": checkpoint.best_value,
@@ -256,7 +253,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             for name, value in arrays.items()
         },
         partial,
-        metadata={"checkpoint": json.dumps(facts)},
+        metadata={"checkpoint": json.dumps(CHECKPOINT.write(facts))},
     )
     with partial.open("rb") as file:
         os.fsync(file.fileno())
@@ -277,7 +274,7 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         raise InputError(
             f"{path} is not a readable checkpoint ({error}): delete the run folder and start again"
         ) from None
-    version_of(facts.get("schema"), CHECKPOINT, path)
+    facts = CHECKPOINT.read(facts, path)
     parts: dict[str, Arrays] = {"server": {}, "private": {}}
     for name, value in arrays.items():
         part, _, rest = name.partition("/")

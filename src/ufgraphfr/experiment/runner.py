@@ -68,25 +68,25 @@ def execute(
         logger.info("%s is finished: nothing to do", out)
         return
     # bad data leave no folder behind
-    people = population or Simulated(experiment, prepare(experiment, data_dir), target)
-    _check_data(folder, people.data)
+    population = population or Simulated(experiment, prepare(experiment, data_dir), target)
+    _check_data(folder, population.data)
     folder.create(experiment)
     with folder.locked():
         facts = environment(target) | {
-            f"data_{k}": people.data[k] for k in DIGESTS if k in people.data
+            f"data_{k}": population.data[k] for k in DIGESTS if k in population.data
         }
         if experiment.folder is not None:
             # seen from here, so that both can be moved together
             facts["experiment_folder"] = os.path.relpath(experiment.folder, out)
         folder.write_json(folder.environment, facts)
         if isinstance(experiment.model, Algorithm):
-            model = model_in_use(experiment, people.setting)
-            yield from train(experiment, model, people, folder, target)
+            model = model_in_use(experiment, population.setting)
+            yield from train(experiment, model, population, folder, target)
             best = load_checkpoint(folder.best_or_model, target)
         else:
-            best = Checkpoint(0, 0, 0.0, people.fit(experiment.model), {})
+            best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
             save_checkpoint(folder.best, best)
-        write_result(experiment, people, folder, best)
+        write_result(experiment, population, folder, best)
 
 
 def _check_data(folder: RunFolder, data: dict[str, Any]) -> None:

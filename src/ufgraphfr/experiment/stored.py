@@ -15,8 +15,8 @@ import tomli_w
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.experiment.config import Experiment, build
-from ufgraphfr.experiment.schemas import CONFIG, version_of
+from ufgraphfr.experiment.config import Experiment, build, version_in
+from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.experiment.settings import flat, put
 
 CONFIG_FILE, RESOLVED_FILE = "config.toml", "resolved.toml"
@@ -26,7 +26,7 @@ def write_experiment(folder: Path, experiment: Experiment) -> None:
     """Write both files; ``config.toml`` last, whose presence makes the folder a run."""
     values = {RESOLVED_FILE: experiment.resolved(), CONFIG_FILE: experiment.changed()}
     for name, settings in values.items():
-        text = tomli_w.dumps({"schema": CONFIG, **settings})
+        text = tomli_w.dumps({"schema": CONFIG.version, **settings})
         write_atomically(folder / name, text.encode())
 
 
@@ -42,10 +42,10 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
     """
     path = folder / CONFIG_FILE
     try:
-        values = _read(path)
+        values = read_settings(folder)
+        CONFIG.check(version_in(values), path)
         # version 1 wrote every key
-        wrote_all = version_of(values.get("schema"), CONFIG, path) == 1
-        then = {} if wrote_all else _read(folder / RESOLVED_FILE)
+        then = {} if version_in(values) == 1 else _read(folder / RESOLVED_FILE)
         with warnings.catch_warnings():
             # the names of then, which nobody is to change in a run folder
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -54,6 +54,11 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
         raise InputError(f"{path} cannot be read as a run's settings ({error})") from None
     place = None if beside is None else Path(os.path.normpath(folder / beside))
     return replace(experiment, folder=place)
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """``config.toml`` as it is, of whatever schema."""
+    return _read(folder / CONFIG_FILE)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -32,9 +32,9 @@ def co_interactions(ptr: Tensor, items: Tensor, n_items: int, rows: range | None
     gram = torch.zeros(len(rows), n_items, device=items.device)
     for first in range(0, len(ptr) - 1, _CHUNK):
         bounds = ptr[first : first + _CHUNK + 1]
-        own = items[int(bounds[0]) : int(bounds[-1])]
+        chunk = items[int(bounds[0]) : int(bounds[-1])]
         dense = gram.new_zeros(len(bounds) - 1, n_items)
-        dense[owners(bounds, len(own)), own] = 1
+        dense[owners(bounds, len(chunk)), chunk] = 1
         gram.addmm_(dense[:, rows.start : rows.stop].T, dense)
     return gram
 

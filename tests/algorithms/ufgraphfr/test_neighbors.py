@@ -110,7 +110,7 @@ def test_the_sparse_matrix_is_that_of_the_lists() -> None:
 def test_lists_of_unlike_widths_are_joined() -> None:
     parts = [
         Neighbors(torch.tensor([[1, 2]]), torch.tensor([[0.5, 0.5]])),
-        Neighbors.none(2, torch.device("cpu")),
+        Neighbors(torch.zeros(2, 0, dtype=torch.int64), torch.zeros(2, 0)),
         Neighbors(torch.tensor([[0]]), torch.tensor([[1.0]])),
     ]
     joined = join(parts)

@@ -54,16 +54,16 @@ class UFGraphFormer(FormerSpec):
     @property
     def active_parts(self) -> list[Part]:
         """The parts that are on, in the order in which they are asked."""
-        graph, found = self.item_graph, list[Part]()
+        graph, active = self.item_graph, list[Part]()
         if graph is not None:
-            found += [graph, *([FeatureHead()] if self.head else [])]
+            active += [graph, *([FeatureHead()] if self.head else [])]
         if self.sequence is not None:
-            found.append(self.sequence)
+            active.append(self.sequence)
         if graph is not None and self.cold_users is not False:
-            found.append(ColdUsers(self.cold_users))
+            active.append(ColdUsers(self.cold_users))
         if self.cold_items is not None:
-            found.append(ColdItems(self.cold_items))
-        return found
+            active.append(ColdItems(self.cold_items))
+        return active
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
@@ -95,8 +95,8 @@ class UFGraphFormer(FormerSpec):
         self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`: what the parts contribute, whose rounds do not mix."""
-        told = [part.contribution(task, batch, key) for part in self.active_parts]
-        updates = [update for update in told if update is not None]
+        contributions = [part.contribution(task, batch, key) for part in self.active_parts]
+        updates = [update for update in contributions if update is not None]
         if not updates:
             no_loss = torch.zeros(len(batch), device=batch.items.device)
             return Update({}, no_loss, summed=True), private

@@ -60,5 +60,5 @@ class NeighborTables:
             for name, value in state.items()
             if name.startswith(BEFORE)
         }
-        own = unpack(state).spread(state["reporters"], len(state["known"])).select(clients)
-        return ChangedTables(self.received(state | before, clients), own)
+        change = unpack(state).spread(state["reporters"], len(state["known"])).select(clients)
+        return ChangedTables(self.received(state | before, clients), change)

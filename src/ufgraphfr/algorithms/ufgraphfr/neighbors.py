@@ -19,14 +19,6 @@ class Neighbors:
     index: Tensor
     weight: Tensor
 
-    @staticmethod
-    def none(nodes: int, device: torch.device) -> "Neighbors":
-        """Nobody has a neighbor."""
-        return Neighbors(
-            torch.zeros(nodes, 0, dtype=torch.int64, device=device),
-            torch.zeros(nodes, 0, device=device),
-        )
-
 
 def top(relation: Tensor, count: int) -> Neighbors:
     """The ``count`` largest entries of each row of ``[m, n]``, weighted uniformly.
@@ -66,10 +58,10 @@ def join(parts: list[Neighbors]) -> Neighbors:
 def as_sparse(neighbors: Neighbors, nodes: int) -> Tensor:
     """The matrix of the lists, sparse ``[nodes of the lists, nodes]``."""
     rows = torch.arange(len(neighbors.index), device=neighbors.index.device)
-    place = torch.stack((rows[:, None].expand_as(neighbors.index), neighbors.index)).flatten(1)
+    cells = torch.stack((rows[:, None].expand_as(neighbors.index), neighbors.index)).flatten(1)
     size = (len(neighbors.index), nodes)
     weight = neighbors.weight.flatten()
-    return torch.sparse_coo_tensor(place, weight, size, check_invariants=False).coalesce()
+    return torch.sparse_coo_tensor(cells, weight, size, check_invariants=False).coalesce()
 
 
 def hop(neighbors: Neighbors, graph: Neighbors, hops: int) -> Neighbors:
@@ -93,8 +85,8 @@ def hop(neighbors: Neighbors, graph: Neighbors, hops: int) -> Neighbors:
     (row, column), value = reached.indices(), reached.values()
     counts = torch.bincount(row, minlength=len(neighbors.index))
     width = int(counts.max()) if len(counts) else 0
-    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
     index = torch.zeros(len(counts), width, dtype=torch.int64, device=row.device)
     weight = torch.zeros(len(counts), width, device=row.device)
-    index[row, place], weight[row, place] = column, value
+    index[row, slot], weight[row, slot] = column, value
     return Neighbors(index, weight)

@@ -58,7 +58,7 @@ class Poisoning(Attack):
         clients = torch.from_numpy(prepared.split.warm)
         aim = adversary.aim(algorithm, prepared.setting, prepared.batch, clients)
         simulation = Simulation(algorithm, mechanism, prepared.batch, private, federation.chunk)
-        exposure_before, hits_before = _exposure_and_hits(
+        before, hits_before = _exposure_and_hits(
             recording, recording.state, private, recording.round, aim
         )
         last, state = recording.round + recording.rounds, recording.state
@@ -74,19 +74,12 @@ class Poisoning(Attack):
             Border(algorithm, mechanism, prepared.setting, DEFENCES.build(defence, {}, defence)),
         ):
             state = done.state
-        exposure_after, hits_after = _exposure_and_hits(recording, state, private, last, aim)
+        after, hits_after = _exposure_and_hits(recording, state, private, last, aim)
         what = f"{adversary.kind} against {defence}"
         note = f"{len(aim.clients)} malicious clients, {recording.rounds} rounds, validation"
         lost = hits_before - hits_after
         return [
-            Finding(
-                "clients",
-                f"{what}: ER@10",
-                exposure_after,
-                exposure_after,
-                exposure_before,
-                note=note,
-            ),
+            Finding("clients", f"{what}: ER@10", after, after, before, note=note),
             Finding("clients", f"{what}: HR@10 lost", lost, lost, 0.0, note=note),
         ]
 

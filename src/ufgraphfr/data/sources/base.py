@@ -1,4 +1,4 @@
-"""What a data set must offer: a card, and a way to load it through the border."""
+"""What a data set must offer: a card, and a way to load it with every row checked."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path

@@ -49,7 +49,7 @@ class Columns(Spec):
     title: str = ""
     """Of the item table."""
 
-    def found(self, key: str, table: Table) -> str:
+    def column_of(self, key: str, table: Table) -> str:
         """The column that holds ``key``, or nothing if it may be missing and is.
 
         Raises:
@@ -101,7 +101,7 @@ class TableSource(Source):
         names = self.columns
         table = self._interactions(folder)
         rows, bad_rows = table.good(self.on_bad_row)
-        time = names.found("timestamp", table)
+        time = names.column_of("timestamp", table)
         timed = [time] if time else []
         interactions = rows.select(names.user, names.item, *timed).rename(
             {
@@ -138,7 +138,7 @@ class TableSource(Source):
     def _interactions(self, folder: Path) -> Table:
         names = self.columns
         table = _open(folder, self.interactions).need((names.user, names.item))
-        time, rating = (names.found(key, table) for key in ("timestamp", "rating"))
+        time, rating = (names.column_of(key, table) for key in ("timestamp", "rating"))
         table = table.filled(names.user, names.item)
         if rating:
             table = table.numeric(rating)
@@ -151,12 +151,12 @@ class TableSource(Source):
                 raise InputError("template needs user attributes: name their file, users = ...")
             return {}, 0
         table = _open(folder, self.users).need((user,)).filled(user).unique(user)
-        told = [name for name in table.columns if name != user]
-        templates.check_template(self.template, told)
+        fields = [name for name in table.columns if name != user]
+        templates.check_template(self.template, fields)
         rows, bad = table.good(self.on_bad_row)
-        values = rows.select(user, *told).fill_null("")
+        values = rows.select(user, *fields).fill_null("")
         return {
-            name: dict(zip(told, profile, strict=True)) for name, *profile in values.iter_rows()
+            name: dict(zip(fields, profile, strict=True)) for name, *profile in values.iter_rows()
         }, bad
 
     def _items(self, folder: Path) -> tuple[Items, int]:
@@ -164,7 +164,7 @@ class TableSource(Source):
         if not self.items:
             return Items(), 0
         table = _open(folder, self.items).need((item,)).filled(item).unique(item)
-        title = self.columns.found("title", table)
+        title = self.columns.column_of("title", table)
         rows, bad = table.good(self.on_bad_row)
         rows = rows.fill_null("")
         titles = dict(rows.select(item, title).iter_rows()) if title else {}

@@ -4,20 +4,20 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.data.split import HeldOut
-from ufgraphfr.deploy.agent.users import Held
+from ufgraphfr.deploy.agent.users import ShardUsers
 from ufgraphfr.evaluation.metric_sums import Parts, evaluate_blends
 from ufgraphfr.evaluation.protocol import EvaluationSet
 
 
 def metric_sums(
-    parts: Parts, choices: Tensor, held: Held, part: HeldOut, chunk: int
+    parts: Parts, choices: Tensor, users: ShardUsers, part: HeldOut, chunk: int
 ) -> dict[str, Tensor]:
     """Sums over the users that are asked.
 
     Args:
         parts: the model.
         choices: float ``[choices, parts]``, weights of the parts to try.
-        held: the shard.
+        users: of the shard.
         part: ``validation`` or ``test``.
         chunk: users at a time.
 
@@ -25,7 +25,7 @@ def metric_sums(
         ``sums`` float64 ``[choices, rankings, metrics]``, ``asked`` int64 ``[1]`` and, if there
         is one choice, ``covered`` uint8 ``[items]``: 1 for items in somebody's top ten.
     """
-    asked = EvaluationSet.of(held.shard, held.split, part)
+    asked = EvaluationSet.of(users.batch, users.split, part)
     found = evaluate_blends(parts, choices, asked, chunk)
     sums = {"sums": found.sums(), "asked": torch.tensor([len(asked.targets)])}
     return sums | ({"covered": found.covered[0].byte()} if len(choices) == 1 else {})

@@ -45,7 +45,7 @@ class NodeFolder:
 
 @dataclass(frozen=True)
 class Deployment:
-    """All of it, as on the machine where it was made."""
+    """The whole deployment, as on the machine where it was made."""
 
     path: Path
 
@@ -60,10 +60,10 @@ class Deployment:
 
     @property
     def processes(self) -> Path:
-        """What `deploy up` started here."""
+        """The processes that `deploy up` started here."""
         return self.path / "processes.json"
 
     @property
     def logs(self) -> Path:
-        """Logs of what `deploy up` started here."""
+        """Their logs."""
         return self.path / "logs"

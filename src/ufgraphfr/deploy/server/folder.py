@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.spec import parse
-from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.core.versions import Schema
+from ufgraphfr.deploy.server.settings import ServerSettings
+
+NODES = Schema("nodes", (lambda old: {"nodes": old},))
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,12 @@ class ServerFolder:
 
     @property
     def settings(self) -> Path:
-        """Deadline, quorum and ports; see `Terms`."""
+        """Timeouts, quorum and ports; see `ServerSettings`."""
         return self.path / "server.toml"
 
     @property
     def registered(self) -> Path:
-        """The engine's numbers of the nodes, by name."""
+        """The engine's ids of the nodes, by name."""
         return self.path / "nodes.json"
 
     @property
@@ -42,14 +46,14 @@ class ServerFolder:
         return self.path / "run"
 
     @property
-    def roster(self) -> Path:
+    def participants(self) -> Path:
         """Who takes part in the run."""
-        return self.path / "roster.json"
+        return self._now_or_before("participants.json", "roster.json")
 
     @property
-    def tally(self) -> Path:
+    def metrics(self) -> Path:
         """The counters of the run."""
-        return self.path / "tally.json"
+        return self._now_or_before("metrics.json", "tally.json")
 
     @property
     def home(self) -> Path:
@@ -66,7 +70,7 @@ class ServerFolder:
         """Certificates."""
         return self.path / "tls"
 
-    def terms(self) -> Terms:
+    def read_settings(self) -> ServerSettings:
         """The server's settings.
 
         Raises:
@@ -78,11 +82,21 @@ class ServerFolder:
             raise InputError(
                 f"cannot read {self.settings} ({error}): name a folder that deploy init wrote"
             ) from None
-        return parse(Terms, values, self.settings.name)
+        return parse(ServerSettings, values, self.settings.name)
 
-    def nodes(self) -> dict[int, str]:
-        """The engine's number of each registered node, to its name."""
+    def read_nodes(self) -> dict[str, int]:
+        """The engine's id of each registered node, by name."""
         if not self.registered.exists():
             return {}
-        found = json.loads(self.registered.read_text(encoding="utf-8"))
-        return {int(number): name for name, number in found.items()}
+        document = json.loads(self.registered.read_text(encoding="utf-8"))
+        nodes: dict[str, int] = NODES.read(document, self.registered)["nodes"]
+        return nodes
+
+    def write_nodes(self, nodes: dict[str, int]) -> None:
+        """Keep what `read_nodes` reads."""
+        write_atomically(self.registered, json.dumps(NODES.write({"nodes": nodes})).encode())
+
+    def _now_or_before(self, name: str, before: str) -> Path:
+        """A file, by the name that the release before gave it if it is there."""
+        path = self.path / before
+        return path if path.exists() else self.path / name

@@ -166,10 +166,10 @@ def _largest_by_item(sums: Tensor, rows: range, items: int) -> Tensor:
     upper = _upper(rows, items, sums.device)
     block = sums.new_zeros(len(sums), *upper.shape)
     block[:, upper] = sums
-    largest_of = block.amax(1) if len(rows) else sums.new_zeros(len(sums), items)
-    own = largest_of[:, rows.start : rows.stop]
-    largest_of[:, rows.start : rows.stop] = torch.maximum(own, block.amax(2))
-    return largest_of[..., None]
+    by_item = block.amax(1) if len(rows) else sums.new_zeros(len(sums), items)
+    in_rows = by_item[:, rows.start : rows.stop]
+    by_item[:, rows.start : rows.stop] = torch.maximum(in_rows, block.amax(2))
+    return by_item[..., None]
 
 
 def _upper(rows: range, items: int, device: torch.device) -> Tensor:

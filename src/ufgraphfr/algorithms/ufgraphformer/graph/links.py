@@ -61,10 +61,10 @@ def matrix(index: Tensor, value: Tensor, diagonal: Tensor) -> Tensor:
     rows = torch.arange(items, device=index.device)
     from_, to = rows.repeat_interleave(links), index.flatten().long()
     half = value.flatten() / 2
-    places = torch.stack((torch.cat((from_, to, rows)), torch.cat((to, from_, rows))))
+    cells = torch.stack((torch.cat((from_, to, rows)), torch.cat((to, from_, rows))))
     entries = torch.cat((half, half, diagonal))
     size = items, items
-    return torch.sparse_coo_tensor(places, entries, size, check_invariants=True).coalesce()
+    return torch.sparse_coo_tensor(cells, entries, size, check_invariants=True).coalesce()
 
 
 def propagate_links(
@@ -73,6 +73,6 @@ def propagate_links(
     """Each client's weighted sum of the operator's rows, ``[clients, items]``; see `propagate`."""
     owner, catalogue = owners(ptr, len(items)), len(index)
     scores = value.new_zeros((len(ptr) - 1) * catalogue)
-    place = owner[:, None] * catalogue + index[items]
-    scores.index_add_(0, place.flatten(), (value[items] * weights[:, None].to(value)).flatten())
+    cell = owner[:, None] * catalogue + index[items]
+    scores.index_add_(0, cell.flatten(), (value[items] * weights[:, None].to(value)).flatten())
     return scores.view(-1, catalogue)

@@ -60,8 +60,8 @@ class Plan:
         """Of the budget, by part."""
         trained = self.transformer.share if self.transformer else 0.0
         graph = (1 - trained) * self.graph_share if GRAPH in self.once else 0.0
-        found = {part: graph if part == GRAPH else 1 - trained - graph for part in self.once}
-        return found | ({TRANSFORMER: trained} if self.transformer else {})
+        once = {part: graph if part == GRAPH else 1 - trained - graph for part in self.once}
+        return once | ({TRANSFORMER: trained} if self.transformer else {})
 
     def std(self, part: str) -> float:
         """Standard deviation of the noise on one number of the sum of a part that is sent once."""
@@ -71,15 +71,15 @@ class Plan:
 
     def releases(self) -> tuple[Release, ...]:
         """Some parts once, then the Transformer's rounds."""
-        found = [
+        releases = [
             Release(part, number, number, _norm(part), self.shares[part])
             for number, part in enumerate(self.once, start=1)
         ]
-        if own := self.transformer:
+        if trained := self.transformer:
             first = len(self.once) + 1
-            last = len(self.once) + own.rounds
-            found.append(Release(TRANSFORMER, first, last, own.clip, own.share))
-        return tuple(found)
+            last = len(self.once) + trained.rounds
+            releases.append(Release(TRANSFORMER, first, last, trained.clip, trained.share))
+        return tuple(releases)
 
     def rationale(self) -> tuple[str, ...]:
         """Why this form was chosen for its budget, a line for each part."""
@@ -145,21 +145,21 @@ def _transformer(
     if budget.most is not None:
         return None, "left out, it has too many numbers"
     asked = spec.asked_transformer
-    found = asked or PrivateTransformer()
+    wanted = asked or PrivateTransformer()
     if TRANSFORMER in budget.shares:
-        found = found.model_copy(update={"share": budget.shares[TRANSFORMER]})
-    least = found.least_signal(setting)
+        wanted = wanted.model_copy(update={"share": budget.shares[TRANSFORMER]})
+    least = wanted.least_signal(setting)
     cost = (
-        f"{found.rounds} rounds on {found.trained(setting):,} weights with "
-        f"{found.share:.0%} of the budget want {least:,.0f} clients for each unit of noise"
+        f"{wanted.rounds} rounds on {wanted.trained(setting):,} weights with "
+        f"{wanted.share:.0%} of the budget want {least:,.0f} clients for each unit of noise"
     )
     if asked is not None:
-        return found, f"asked for; {cost}, here are {signal:,.0f}"
+        return wanted, f"asked for; {cost}, here are {signal:,.0f}"
     if spec.transformer is False:
         return None, "left out, as was asked"
     if signal < least:
         return None, f"left out: {cost}, here are {signal:,.0f}"
-    return found, f"affordable: {cost}, here are {signal:,.0f}"
+    return wanted, f"affordable: {cost}, here are {signal:,.0f}"
 
 
 def _norm(part: str) -> float:

@@ -54,13 +54,13 @@ def text_similarity(history: Tensor, rows: Tensor) -> Tensor:
     Returns:
         float ``[clients, items]``.
     """
-    found = []
+    blocks = []
     for first in range(0, len(rows), _BLOCK):
-        own = rows[first : first + _BLOCK]
-        links = (SHARPNESS * (rows @ own.T - 1)).exp_()
-        links[first : first + len(own)].fill_diagonal_(0)
-        found.append(history @ (links / links.sum(0).sqrt().clamp(min=1e-12)))
-    return torch.cat(found, 1)
+        block = rows[first : first + _BLOCK]
+        links = (SHARPNESS * (rows @ block.T - 1)).exp_()
+        links[first : first + len(block)].fill_diagonal_(0)
+        blocks.append(history @ (links / links.sum(0).sqrt().clamp(min=1e-12)))
+    return torch.cat(blocks, 1)
 
 
 def _principal(text: Tensor, count: int) -> Tensor:

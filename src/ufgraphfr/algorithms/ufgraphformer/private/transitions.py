@@ -12,7 +12,7 @@ def transitions_of(last: Tensor, kept: Tensor, items: int, reach: int) -> Rows:
     Args:
         last: int64 ``[clients, length]``, recent items in time order, distinct within a client,
             -1 after the last.
-        kept: int64 ``[size]``, the items that are told.
+        kept: int64 ``[size]``, the items among which.
         items: how many there are.
         reach: the farthest distance counted.
 

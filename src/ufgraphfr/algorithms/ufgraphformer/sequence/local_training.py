@@ -20,8 +20,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.dropout import dropout_masks
-from ufgraphfr.models.next_item import cross_entropy
-from ufgraphfr.models.sampled_softmax import rows_needed, sampled_cross_entropy
+from ufgraphfr.models.next_item import cross_entropy, rows_needed, sampled_cross_entropy
 from ufgraphfr.models.transformer import Params, Transformer
 
 GROUP = 8
@@ -197,15 +196,15 @@ def _each(model: SharedModel, weights: Tensor, windows: _Windows) -> tuple[Tenso
         windows: what is trained on.
     """
 
-    def loss(own: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None) -> Tensor:
-        return _losses(model, own, targets, text, dropout).sum()
+    def loss(weights: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None) -> Tensor:
+        return _losses(model, weights, targets, text, dropout).sum()
 
-    # a client's loss depends on its own row alone; `torch.func.grad` would import a compiler
-    own = weights.expand(len(windows.targets), -1).detach().requires_grad_()
+    # a client's loss depends on its row alone; `torch.func.grad` would import a compiler
+    each = weights.expand(len(windows.targets), -1).detach().requires_grad_()
     axes = (0, 0, 0, None if windows.dropout is None else 1)
-    total = vmap(loss, in_dims=axes)(own, windows.targets, windows.text, windows.dropout)
+    total = vmap(loss, in_dims=axes)(each, windows.targets, windows.text, windows.dropout)
     mean = total / windows.length
-    (gradient,) = torch.autograd.grad(mean.sum(), own)
+    (gradient,) = torch.autograd.grad(mean.sum(), each)
     return gradient, mean.detach()
 
 

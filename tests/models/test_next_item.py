@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ufgraphfr.models.next_item import cross_entropy
-from ufgraphfr.models.sampled_softmax import rows_needed, sampled_cross_entropy
+from ufgraphfr.models.next_item import cross_entropy, rows_needed, sampled_cross_entropy
 from ufgraphfr.models.transformer import Transformer
 
 NET = Transformer(items=11, text_width=5, dim=8, hidden=12, heads=2, blocks=2, history=6, text=True)
