@@ -92,6 +92,17 @@ def test_doctor_tells_what_is_missing(cli, monkeypatch):
     assert "something is missing" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("word", "looks"), [("describe", True), ("agent", False), ("deploy", False)]
+)
+def test_who_serves_others_imports_nothing_from_the_current_folder(
+    cli, tmp_path, monkeypatch, word, looks
+):
+    monkeypatch.chdir(tmp_path)
+    cli(word, "--help")
+    assert (str(tmp_path) in sys.path) == looks
+
+
 def test_python_m_is_the_command_line():
     words = [sys.executable, "-m", "ufgraphfr", "--version"]
     found = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)

@@ -75,8 +75,10 @@ def main() -> None:
     logging.getLogger("ufgraphfr").setLevel(logging.INFO)
     # Python hides these from people by default: keys of the release before
     warnings.filterwarnings("default", category=DeprecationWarning, module="ufgraphfr")
-    # a dotted kind may lie in the current folder, as with `python -m`
-    sys.path.append(os.getcwd())
+    if sys.argv[1:2] not in (["agent"], ["deploy"]):
+        # a dotted kind may lie in the current folder, as with `python -m`; never for who serves
+        # others, whose folder may hold their code
+        sys.path.append(os.getcwd())
     try:
         app()
     except InputError as error:

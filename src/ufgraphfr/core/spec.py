@@ -130,7 +130,8 @@ class Registry(Generic[S]):
         except (ImportError, AttributeError) as error:
             raise InputError(
                 f"cannot import {self.noun} '{kind}' ({error}): "
-                f"a dotted kind is package.module.Class on the Python path"
+                f"a dotted kind is package.module.Class, beside the experiment's file, in the "
+                f"current folder or on the Python path"
             ) from None
         if not (inspect.isclass(member) and issubclass(member, self.base)):
             raise InputError(f"'{kind}' is not a subclass of {self.base.__name__}")

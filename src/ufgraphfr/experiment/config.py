@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -197,7 +198,23 @@ def read(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -
     if seed is not None:
         values["seed"] = seed
     values.setdefault("name", path.stem)
-    return replace(build(values), folder=path.parent)
+    return build_beside(values, path.parent)
+
+
+def build_beside(values: dict[str, Any], folder: Path | None) -> Experiment:
+    """`build`, with dotted kinds and the files that the values name looked for in a folder too.
+
+    Raises:
+        InputError: see `build`.
+    """
+    if folder is None:
+        return build(values)
+    place = str(folder.resolve())
+    sys.path.append(place)
+    try:
+        return replace(build(values), folder=folder)
+    finally:
+        sys.path.remove(place)
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -28,6 +28,7 @@ from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import item_text
+from ufgraphfr.experiment.settings import flat
 
 NO_FILE = "given-at-import"
 MetricsPolicy = Literal["sums", "none"]
@@ -170,6 +171,7 @@ def make(
     Raises:
         InputError: it needs everybody's data in one place.
     """
+    _shipped_kinds_only(experiment.resolved())
     if not isinstance(experiment.model, Algorithm):
         raise InputError(
             f"[algorithm] kind = '{experiment.model.kind}' needs everybody's rows in one place: "
@@ -193,6 +195,16 @@ def make(
     return Agreement(experiment, catalogue, nodes, min_users, metrics, table)
 
 
+def _shipped_kinds_only(experiment: dict[str, Any]) -> None:
+    """A kind of somebody's own is code: no node runs it because a document names it."""
+    for key, value in flat(experiment).items():
+        if key.endswith("kind") and "." in str(value):
+            raise InputError(
+                f"{key} = '{value}' is not of this package: an agreement names no code that each "
+                f"node has not installed; run it as a simulation"
+            )
+
+
 def read_agreement(path: Path) -> Agreement:
     """The agreement in a file of this release or an older one.
 
@@ -207,6 +219,7 @@ def read_agreement(path: Path) -> Agreement:
         with warnings.catch_warnings():
             # nobody can rename a key in what is signed
             warnings.simplefilter("ignore", DeprecationWarning)
+            _shipped_kinds_only(values["experiment"])
             agreement = make(
                 build(values["experiment"]),
                 str(values["catalogue"]),
