@@ -5,7 +5,7 @@ That checks it. To train it, from any folder: ufgraphfr run examples/own_algorit
 
 import torch
 
-from ufgraphfr.algorithms.base import Algorithm, Update
+from ufgraphfr import Algorithm, Update
 from ufgraphfr.testing import check_algorithm
 
 

@@ -40,8 +40,10 @@ def test_run_experiment(run, tmp_path):
         '[algorithm]\nkind = "fedmf"\n[federation]\nrounds = 2\n'
     )
     out = run("run_experiment.py", file, tmp_path / "out")
-    assert "round 2/2: 200 clients, loss 0." in out
-    assert "'ndcg@10': 0." in out
+    assert "fedmf on synthetic, seed 0" in out
+    assert "ndcg@10 0." in out
+    assert "shape: (2, " in out, "a row for each round"
+    assert "user u0 is recommended ['" in out
 
 
 def test_own_algorithm_equals_the_centralised_popularity(run, tmp_path):

@@ -14,7 +14,8 @@ import tomli_w
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.experiment.config import Experiment, build_beside, version_in
+from ufgraphfr.experiment.config import Experiment, version_in
+from ufgraphfr.experiment.reading import build_beside
 from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.experiment.settings import flat, put
 
