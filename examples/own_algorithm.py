@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Update
-from ufgraphfr.core.messages import Task
 from ufgraphfr.experiment import build, execute
 
 
@@ -14,12 +13,6 @@ class FedPopularity(Algorithm):
 
     def init_server(self, setting):
         return {"counts": torch.zeros(setting.items)}
-
-    def init_private(self, setting, batch):
-        return {}  # nothing stays on the device
-
-    def broadcast(self, state, clients, round_number):
-        return Task(round_number, clients, shared=state, personal={})
 
     def local(self, task, batch, private, key):
         counts = torch.zeros(len(batch), batch.n_items)

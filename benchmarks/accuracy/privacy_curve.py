@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.evaluation.significance import difference
-from ufgraphfr.experiment.assess import assess
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import PreparedExperiment, prepare
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
@@ -65,7 +65,7 @@ def outcome(
     count = form.releases(1)[-1].last
     experiment = experiment_of(data, epsilon, model, draw, count)
     score = device_score(form, trained(experiment, form, prepared), PrivateState({}), count)
-    found = assess(score, prepared, "test", CHUNK)
+    found = evaluate(score, prepared.test, CHUNK)
     metrics = found.metrics
     row = {
         "model": model,

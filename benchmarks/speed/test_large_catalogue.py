@@ -11,12 +11,15 @@ import torch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
 
 CLIENTS, ITEMS, EACH, COHORT = 10_000, 100_000, 40, 64
 MODEL = UFGraphFormer(text=False, head=False, training={"candidates": 1000})  # type: ignore[arg-type]
+GRAPH = ItemGraph(GraphSpec())
 SETTING = Setting(items=ITEMS, clients=CLIENTS, text_width=1, seed=0)
 
 measured = pytest.mark.benchmark(group="100,000 items", timer=time.process_time)
@@ -38,9 +41,8 @@ def batch() -> ClientBatch:
 
 @pytest.fixture(scope="module")
 def sums(batch: ClientBatch) -> list[State]:
-    assert MODEL.graph
-    rounds = range(1, MODEL.graph.rounds + 1)
-    return [MODEL.graph.contribution(batch, number) for number in rounds]
+    rounds = range(1, GRAPH.spec.rounds + 1)
+    return [GRAPH.form(ITEMS).contribution(batch, number) for number in rounds]
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +51,15 @@ def state(sums: list[State]) -> State:
 
 
 def collected(sums: list[State]) -> State:
-    assert MODEL.graph
     state = MODEL.init_server(SETTING)
     for number, part in enumerate(sums, start=1):
-        state = MODEL.graph.collected(state, part, number)
+        state = GRAPH.collect(state, part, number)
     return state
 
 
 @measured
 def test_collect(benchmark, batch: ClientBatch) -> None:
-    benchmark.pedantic(MODEL.graph.contribution, args=(batch, 1), rounds=1)
+    benchmark.pedantic(GRAPH.form(ITEMS).contribution, args=(batch, 1), rounds=1)
 
 
 @measured

@@ -1,4 +1,4 @@
-"""Leave-one-out split of MovieLens-100K with its sampled candidates, and everybody's data."""
+"""Leave-one-out split of MovieLens-100K with its sampled candidates, and everybody's shard."""
 
 import pytest
 import torch

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
@@ -69,7 +70,7 @@ class Federation:
         return kept
 
     def scores(self) -> Tensor:
-        task = self.algorithm.evaluated(self.state, self.batch.clients, 1)
+        task = scoring_task(self.algorithm, self.state, self.batch.clients, 1)
         everyone = self.store.gather(self.batch.clients)
         return self.algorithm.score(task, self.batch, everyone)
 
@@ -96,5 +97,5 @@ def checkerboard() -> ClientBatch:
 
 @pytest.fixture
 def federation_of() -> Callable[..., Federation]:
-    """Makes a federation of an algorithm and a batch of clients."""
+    """Makes a federation of an algorithm and a shard."""
     return Federation.of

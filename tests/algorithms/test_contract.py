@@ -5,6 +5,7 @@ import torch
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
@@ -136,7 +137,7 @@ def test_a_user_without_history_can_be_scored(algorithm, checkerboard, federatio
     empty = checkerboard.with_history(
         torch.zeros(len(checkerboard) + 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
     )
-    task = algorithm.evaluated(federation.state, empty.clients, 2)
+    task = scoring_task(algorithm, federation.state, empty.clients, 2)
     scores = algorithm.score(task, empty, federation.store.gather(empty.clients))
     assert scores.shape == (len(empty), empty.n_items)
     assert bool(scores.isfinite().all())

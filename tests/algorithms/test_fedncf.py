@@ -6,6 +6,7 @@ from lonely_neural import LonelyNeural, train_alone
 from made_batches import made_batch
 
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.algorithms.fedncf import FedNCF
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
@@ -61,7 +62,7 @@ def test_ranking_takes_the_servers_table_and_mlp() -> None:
     algorithm = made()
     state = algorithm.init_server(SETTING)
     private = algorithm.init_private(SETTING, BATCH)
-    scores = algorithm.score(algorithm.evaluated(state, BATCH.clients, 1), BATCH, private)
+    scores = algorithm.score(scoring_task(algorithm, state, BATCH.clients, 1), BATCH, private)
     for place, user in enumerate(private["user"]):
         expected = LonelyNeural(user, state, state["items"])(torch.arange(ITEMS)).detach()
         torch.testing.assert_close(scores[place], expected)

@@ -7,6 +7,7 @@ from made_batches import made_batch
 from torch import Tensor, nn
 
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.algorithms.fedrecon import FedRecon, halves
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
@@ -91,7 +92,7 @@ def test_the_halves_are_fresh_and_keep_an_interaction_with_its_negatives() -> No
 def test_ranking_rebuilds_the_user_from_the_whole_history() -> None:
     algorithm = made()
     state = {"items": 3 * algorithm.init_server(SETTING)["items"]}
-    task = algorithm.evaluated(state, BATCH.clients, 3)
+    task = scoring_task(algorithm, state, BATCH.clients, 3)
     scores = algorithm.score(task, BATCH, {})
     for place in range(len(BATCH)):
         liked = BATCH.items[BATCH.ptr[place] : BATCH.ptr[place + 1]]
@@ -107,7 +108,7 @@ def test_ranking_rebuilds_the_user_from_the_whole_history() -> None:
 def test_ranking_does_not_read_who_was_barred() -> None:
     """Held-out items may be among them."""
     algorithm = made()
-    task = algorithm.evaluated(algorithm.init_server(SETTING), BATCH.clients, 3)
+    task = scoring_task(algorithm, algorithm.init_server(SETTING), BATCH.clients, 3)
     less = made_batch([25, 18, 9, 9, 3, 1], ITEMS)
     less.excluded.zero_()
     assert torch.equal(algorithm.score(task, BATCH, {}), algorithm.score(task, less, {}))

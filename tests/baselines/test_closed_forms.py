@@ -65,8 +65,8 @@ def test_popularity_counts_rows(batch: ClientBatch, binary: NDArray[np.float64])
 def test_position_popularity_counts_the_next_positions(
     batch: ClientBatch, histories: list[list[int]]
 ) -> None:
-    reference = PositionPopularity(window=3, latest=4)
-    scores = reference.score(reference.fit(batch), batch)
+    baseline = PositionPopularity(window=3, latest=4)
+    scores = baseline.score(baseline.fit(batch), batch)
     for user, own in enumerate(histories):
         first = min(len(own), 4)
         expected = np.zeros(ITEMS)
@@ -78,15 +78,15 @@ def test_position_popularity_counts_the_next_positions(
 def test_ease_is_scikit_learns_ridge_of_each_item_on_all_others(
     batch: ClientBatch, binary: NDArray[np.float64], histories: list[list[int]]
 ) -> None:
-    reference = Ease(ridge=3.0, decay=0.7)
-    fitted = reference.fit(batch)
+    baseline = Ease(ridge=3.0, decay=0.7)
+    fitted = baseline.fit(batch)
     for item in range(ITEMS):
         others = np.delete(np.arange(ITEMS), item)
         ridge = Ridge(alpha=3.0, fit_intercept=False).fit(binary[:, others], binary[:, item])
         np.testing.assert_allclose(fitted["operator"][others, item], ridge.coef_, atol=1e-6)
         assert fitted["operator"][item, item] == 0
     expected = weighted(histories, 0.7) @ fitted["operator"].numpy()
-    np.testing.assert_allclose(reference.score(fitted, batch), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(baseline.score(fitted, batch), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_itemknn_is_scikit_learns_cosine_among_nearest_neighbours(
@@ -128,16 +128,16 @@ def test_markov_follows_the_definition(
                 transitions[before, after] += 1 / gap
     count = binary.sum(0)
     expected = transitions / (np.sqrt(np.outer(count, count)) + 5)
-    reference = Markov(gaps=3, shrink=5.0, decay=0.8)
-    fitted = reference.fit(batch)
+    baseline = Markov(gaps=3, shrink=5.0, decay=0.8)
+    fitted = baseline.fit(batch)
     np.testing.assert_allclose(fitted["operator"], expected, rtol=1e-5)
-    scores = reference.score(fitted, batch)
+    scores = baseline.score(fitted, batch)
     np.testing.assert_allclose(scores, weighted(histories, 0.8) @ expected, rtol=1e-4)
 
 
 def test_without_shrink_an_item_nobody_has_scores_zero(batch: ClientBatch) -> None:
-    for reference in (Markov(shrink=0.0), ItemKNN(shrink=0.0)):
-        scores = reference.score(reference.fit(batch), batch)
+    for baseline in (Markov(shrink=0.0), ItemKNN(shrink=0.0)):
+        scores = baseline.score(baseline.fit(batch), batch)
         assert torch.equal(scores[:, -1], torch.zeros(USERS))
 
 

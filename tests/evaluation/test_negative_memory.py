@@ -14,7 +14,8 @@ from ufgraphfr.data.client_batches import ClientBatch, Negatives, build
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.data.split import Split, leave_one_out
-from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.evaluation.metric_sums import evaluate
+from ufgraphfr.evaluation.protocol import EvaluationSet
 
 USERS, ITEMS, EACH, ROUNDS = 600, 400, 40, 100
 
@@ -52,9 +53,6 @@ def remembered(batch: ClientBatch) -> Tensor:
 def test_memory_of_negatives(dense: Split, negatives: Negatives, low: float, high: float) -> None:
     batch = build(dense, torch.empty(USERS, 0), negatives)
     memory = remembered(batch)
-    outcome = evaluate(
-        scored(lambda clients: -memory[clients.clients], inputs(batch, dense, "test")),
-        dense,
-        "test",
-    )
+    asked = EvaluationSet.of(batch, dense, "test")
+    outcome = evaluate(lambda clients: -memory[clients.clients], asked)
     assert low <= outcome.metrics["sampled99"]["hr@10"] <= high

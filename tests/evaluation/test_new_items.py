@@ -33,8 +33,9 @@ def random_scores(clients: ClientBatch) -> Tensor:
 
 
 def taken(split: Split, user: int) -> list[int]:
-    start, end = split.cold_item_ptr[user : user + 2]
-    found: list[int] = split.cold_item_history[start:end].tolist()
+    found: list[int] = split.cold_item_history[
+        split.cold_item_ptr[user] : split.cold_item_ptr[user + 1]
+    ].tolist()
     return found
 
 

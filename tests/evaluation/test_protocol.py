@@ -1,7 +1,6 @@
 """The input, the candidates, and a ranking by chunks, under both splits."""
 
 import weakref
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ from torch import Tensor
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.split import HeldOut, Split, global_time
-from ufgraphfr.evaluation.protocol import Score, evaluate, inputs, scored
+from ufgraphfr.evaluation.metric_sums import evaluate
+from ufgraphfr.evaluation.protocol import EvaluationSet, Score, inputs
 
 PARTS: tuple[HeldOut, ...] = ("validation", "test")
 
@@ -54,7 +54,7 @@ def test_ranks_are_those_of_a_loop_over_users(
 ) -> None:
     given = inputs(batch, split, part)
     scores = hashed(given).numpy()
-    outcome = evaluate(scored(hashed, given), split, part)
+    outcome = evaluate(hashed, EvaluationSet.of(batch, split, part))
     targets = split.validation if part == "validation" else split.test
     rivals = split.sampled_validation if part == "validation" else split.sampled_test
     listed = set()
@@ -75,7 +75,7 @@ def test_ranks_are_those_of_a_loop_over_users(
 def test_a_model_that_knows_the_answer_is_perfect(
     batch: ClientBatch, split: Split, part: HeldOut
 ) -> None:
-    outcome = evaluate(scored(on_target(split, part, 1.0), inputs(batch, split, part)), split, part)
+    outcome = evaluate(on_target(split, part, 1.0), EvaluationSet.of(batch, split, part))
     assert set(outcome.metrics) == {"full", "sampled99"}
     for ranking in outcome.metrics.values():
         for name, value in ranking.items():
@@ -84,17 +84,15 @@ def test_a_model_that_knows_the_answer_is_perfect(
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_nan_target_is_last(batch: ClientBatch, split: Split, part: HeldOut) -> None:
-    given = inputs(batch, split, part)
-    outcome = evaluate(scored(on_target(split, part, torch.nan), given), split, part)
+    asked = EvaluationSet.of(batch, split, part)
+    outcome = evaluate(on_target(split, part, torch.nan), asked)
     assert (outcome.sampled == 100).all()
-    assert outcome.full.tolist() == (split.n_items - given.counts).tolist()
+    assert outcome.full.tolist() == (split.n_items - asked.clients.counts).tolist()
 
 
 def test_a_constant_model_sits_in_the_middle(batch: ClientBatch, split: Split) -> None:
-    given = inputs(batch, split, "test")
-    outcome = evaluate(
-        scored(lambda part: torch.zeros(len(part), split.n_items), given), split, "test"
-    )
+    asked = EvaluationSet.of(batch, split, "test")
+    outcome = evaluate(lambda part: torch.zeros(len(part), split.n_items), asked)
     assert (outcome.sampled == 50.5).all()
     assert outcome.metrics["sampled99"]["hr@20"] == 0
 
@@ -104,62 +102,59 @@ def test_the_validation_item_is_a_rival_only_of_the_validation(
 ) -> None:
     """Ranked above everything, it costs the test nothing; the test item costs the validation."""
     above = on_target(split, "validation", 2.0)
-    outcome = evaluate(scored(above, inputs(batch, split, "test")), split, "test")
+    outcome = evaluate(above, EvaluationSet.of(batch, split, "test"))
     # all other candidates tie with the test item
     candidates = split.n_items - inputs(batch, split, "test").counts
     assert outcome.full.tolist() == (1 + (candidates - 1) / 2).tolist()
     above = on_target(split, "test", 2.0)
-    outcome = evaluate(scored(above, inputs(batch, split, "validation")), split, "validation")
+    outcome = evaluate(above, EvaluationSet.of(batch, split, "validation"))
     candidates = split.n_items - inputs(batch, split, "validation").counts
     assert outcome.full.tolist() == (2 + (candidates - 2) / 2).tolist()
 
 
 def test_neither_chunks_nor_their_order_matter(batch: ClientBatch, split: Split) -> None:
-    given = inputs(batch, split, "test")
-    whole = evaluate(scored(hashed, given, chunk=len(given)), split, "test")
-    backwards = given.select(torch.arange(len(given)).flip(0))
-    for chunks in (scored(hashed, given, 1), scored(hashed, backwards, 7)):
-        other = evaluate(chunks, split, "test")
-        assert np.array_equal(whole.full, other.full)
-        assert np.array_equal(whole.sampled, other.sampled)
-        assert np.array_equal(whole.users, other.users)
+    asked = EvaluationSet.of(batch, split, "test")
+    order = torch.arange(len(asked.clients)).flip(0)
+    backwards = EvaluationSet(
+        asked.clients.select(order), asked.targets[order], asked.rivals[order]
+    )
+    whole = evaluate(hashed, asked, chunk=len(order))
+    for other, places in (
+        (evaluate(hashed, asked, 1), order.flip(0)),
+        (evaluate(hashed, backwards, 7), order),
+    ):
+        assert np.array_equal(whole.full, other.full[places])
+        assert np.array_equal(whole.sampled, other.sampled[places])
+        assert np.array_equal(whole.users, other.users[places])
         assert whole.coverage == other.coverage
 
 
-def test_scores_are_not_kept(batch: ClientBatch, split: Split) -> None:
-    given = inputs(batch, split, "test")
+def test_scores_are_not_kept_and_nobody_is_scored_twice(batch: ClientBatch, split: Split) -> None:
     alive: list[weakref.ref[Tensor]] = []
+    told: list[int] = []
 
-    def watched() -> Iterator[tuple[Tensor, Tensor]]:
-        for clients, scores in scored(hashed, given, 4):
-            # the consumer may still hold the chunk before this one
-            assert all(reference() is None for reference in alive[:-1])
-            alive.append(weakref.ref(scores))
-            yield clients, scores
-            del scores
+    def watched(clients: ClientBatch) -> Tensor:
+        # the consumer may still hold the chunk before this one
+        assert all(reference() is None for reference in alive[:-1])
+        scores = hashed(clients)
+        alive.append(weakref.ref(scores))
+        told.extend(clients.clients.tolist())
+        return scores
 
-    evaluate(watched(), split, "test")
+    evaluate(watched, EvaluationSet.of(batch, split, "test"), 4)
     assert len(alive) == 10
-
-
-def test_everybody_is_scored_exactly_once(batch: ClientBatch, split: Split) -> None:
-    given = inputs(batch, split, "test")
-    chunks = list(scored(hashed, given, 8))
-    for wrong in (chunks[1:], [*chunks, chunks[0]]):
-        with pytest.raises(ValueError, match="exactly once"):
-            evaluate(wrong, split, "test")
+    assert told == split.warm.tolist()
 
 
 def test_cold_users_are_not_asked(batch: ClientBatch, split: Split) -> None:
     assert len(split.cold_users) == 10
-    with pytest.raises(ValueError, match="only users with a target"):
-        evaluate([(batch.clients, hashed(batch))], split, "test")
+    asked = EvaluationSet.of(batch, split, "test").clients.clients
+    assert not np.isin(split.cold_users, asked.numpy()).any()
 
 
 def test_scores_of_another_shape_are_refused(batch: ClientBatch, split: Split) -> None:
-    given = inputs(batch, split, "test")
     with pytest.raises(ValueError, match=r"shape \(40, 199\) for 40 clients and 200 items"):
-        evaluate([(given.clients, hashed(given)[:, 1:])], split, "test")
+        evaluate(lambda own: hashed(own)[:, 1:], EvaluationSet.of(batch, split, "test"))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +183,7 @@ def test_global_time_asks_who_has_a_target_and_gives_all_that_came_before(
     assert given.clients.tolist() == np.flatnonzero(targets >= 0).tolist()
     assert 5 < len(given) < 55
     scores = hashed(given).numpy()
-    outcome = evaluate(scored(hashed, given, chunk=7), dates, part)
+    outcome = evaluate(hashed, EvaluationSet.of(everybody, dates, part), chunk=7)
     assert np.array_equal(outcome.users, given.clients.numpy())
     longer = 0
     for place, user in enumerate(given.clients.tolist()):

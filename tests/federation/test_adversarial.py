@@ -7,6 +7,7 @@ import torch
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
@@ -50,7 +51,7 @@ class Network:
         self.border = Border(self.algorithm, NoMechanism(), setting, RowCap())
         self.everyone = batch.clients
         for done in range(1, number):
-            if self.algorithm.asks_all_clients(done):
+            if asks_all_clients(self.algorithm, done):
                 task = self.algorithm.broadcast(self.state, batch.clients, done)
                 answer = self.honest.answer(task, Key(0, done))
                 self.state = self.algorithm.aggregate(self.state, answer)

@@ -7,6 +7,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.fedmf import FedMF
+from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import build
@@ -113,3 +114,10 @@ def test_only_the_clients_that_may_be_drawn_are_asked():
     assert {step.clients for step in federation.run(rounds=2)} == {3}
     moved = (federation.store.weights["user"] != before).any(1).nonzero()[:, 0]
     assert moved.tolist() == [2, 5, 7]
+
+
+def test_the_memory_is_laid_out_as_a_checkpoint_lays_it_out():
+    """Through the graph's rounds, whose last makes an inverse that comes column by column."""
+    model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 2})
+    for step in Federation(model).run(rounds=3):
+        assert all(value.is_contiguous() for value in step.state.values())

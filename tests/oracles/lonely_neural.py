@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ufgraphfr.algorithms._neural import NeuralClient
+from ufgraphfr.algorithms.pointwise.neural import NeuralClient
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._neural import NeuralClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.neural import NeuralClient
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
@@ -25,9 +25,10 @@ class FedNCF(NeuralClient):
     release: ClassVar[Literal["sum", "per-client"]] = "sum"
 
     lr: float = Field(0.3, gt=0)
-    """See `Pointwise`; at the family's 0.1 a shared MLP hardly leaves its plateau."""
+    """Learning rate of the networks; at the family's 0.1 a shared MLP hardly leaves its plateau."""
     row_scale: float = Field(27.0, gt=0)
-    """See `Pointwise`; with this ``lr`` item rows learn as fast as in the family."""
+    """Item rows learn at ``lr * items * row_scale``;
+    with this ``lr`` item rows learn as fast as in the family."""
     user_scale: float = Field(100.0, gt=0)
     """The user vector learns at ``lr * user_scale``."""
     server_lr: float = Field(4.0, gt=0)

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change
-from ufgraphfr.algorithms._pointwise import initial_table
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.pointwise.changes import mean_change
+from ufgraphfr.algorithms.pointwise.training import initial_table
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key, Purpose
@@ -35,6 +35,7 @@ class FedRecon(Algorithm):
     dim: int = Field(32, ge=1)
     """d, the length of an item vector."""
     lr: float = Field(0.1, gt=0)
+    """Base of both learning rates."""
     row_scale: float = Field(20.0, gt=0)
     """Item rows learn at ``lr * items * row_scale``, as in the family of `Pointwise`."""
     user_scale: float = Field(20.0, gt=0)
@@ -54,10 +55,6 @@ class FedRecon(Algorithm):
         """See `Algorithm.init_server`."""
         return {"items": initial_table(setting, self.dim, self.init_std)}
 
-    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
-        """See `Algorithm.init_private`; nothing is kept between rounds."""
-        return {}
-
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
         tables = SharedTable(state["items"], len(clients))
@@ -71,15 +68,15 @@ class FedRecon(Algorithm):
         support, query = halves(samples, batch, key, 1 + self.negatives)
         rows = touched(samples.item, batch.n_items)
         start = task.tables("items").gather(rows.ptr, rows.index)
-        table, place = start.clone(), rows.rows(samples.item)
-        user = self.rebuild(table[place], samples.positive, support)
+        table, row = start.clone(), rows.rows(samples.item)
+        user = self.rebuild(table[row], samples.positive, support)
         row_lr = self.lr * batch.n_items * self.row_scale
-        logits = table.new_zeros(place.shape)
+        logits = table.new_zeros(row.shape)
         for _ in range(self.query_steps):
-            logits = (table[place] @ user[..., None]).squeeze(-1)
+            logits = (table[row] @ user[..., None]).squeeze(-1)
             error = (logits.sigmoid() - samples.positive) * query
             gradient = error[..., None] * user[:, None]
-            table.index_add_(0, place.flatten(), gradient.flatten(0, 1), alpha=-row_lr)
+            table.index_add_(0, row.flatten(), gradient.flatten(0, 1), alpha=-row_lr)
         entropy = F.binary_cross_entropy_with_logits(logits, samples.positive, reduction="none")
         change = Rows(rows.ptr, rows.index, table.sub_(start), batch.n_items)
         return Update({"items": change}, (entropy * query).sum(1)), {}

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from ufgraphfr.algorithms._client import TextClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.ufgraphfr.client import TextClient
 from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
@@ -29,10 +29,6 @@ class LocalOnly(TextClient):
         table = self.init_table(setting).to(batch.text.device)
         tables = table.expand(len(batch), *table.shape)
         return self.init_client(setting, batch) | {"items": tables.clone()}
-
-    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`; nothing but the wish to train."""
-        return Task(round_number, clients, {}, {})
 
     def local(
         self, task: Task, batch: ClientBatch, private: Private, key: Key

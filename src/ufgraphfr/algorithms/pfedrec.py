@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change, pack, unpack
-from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.changes import mean_change, pack, unpack
+from ufgraphfr.algorithms.pointwise.training import Pointwise
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import ChangedTables, SharedTable
 from ufgraphfr.core.keys import Key, Purpose
@@ -31,7 +31,8 @@ class PFedRec(Pointwise):
     release: ClassVar[Literal["sum", "per-client"]] = "per-client"
 
     row_scale: float = Field(5.0, gt=0)
-    """See `Pointwise`; at the family's 80 this bilinear model diverges."""
+    """Item rows learn at ``lr * items * row_scale``;
+    at the family's 80 this bilinear model diverges."""
     score_scale: float = Field(5.0, gt=0)
     """The score layer learns at ``lr * score_scale``."""
     evaluated_table: Literal["received", "local"] = "local"
@@ -95,7 +96,7 @@ class PFedRec(Pointwise):
         return new
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`.
+        """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; what it would have started
         from stands for it.
@@ -103,8 +104,8 @@ class PFedRec(Pointwise):
         if self.evaluated_table == "received" or "reporters" not in state:
             return self.broadcast(state, clients, round_number)
         highest = int(torch.cat((state["reporters"], clients)).max())
-        own = unpack(state).spread(state["reporters"], highest + 1).select(clients)
-        tables = ChangedTables(SharedTable(state["before"], len(clients)), own)
+        change = unpack(state).spread(state["reporters"], highest + 1).select(clients)
+        tables = ChangedTables(SharedTable(state["before"], len(clients)), change)
         return Task(round_number, clients, {}, {"items": tables})
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import item_views
 from ufgraphfr.core.messages import Report, State
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -133,7 +134,7 @@ def dissect(
         dense[name] = array[None] if report.summed else array
     tables: Arrays = {}
     texts: Arrays = {}
-    for name, view in algorithm.item_views(dense, setting, report.round).items():
+    for name, view in item_views(algorithm, dense, setting, report.round).items():
         one = view[0].detach().float().cpu()
         if one.shape[:1] == (items,):
             tables[name] = one.flatten(1) if one.dim() > 1 else one[:, None]

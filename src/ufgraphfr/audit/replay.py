@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.recording import Published, Recording, Upload, dissect, nbytes
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import honest
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
-from ufgraphfr.experiment.restore import finished_experiment, prepared_as_trained
-from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint
+from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.transport import Local, Response, Simulation
@@ -66,7 +67,7 @@ class Recorder:
     def _summed(self, report: Report) -> bool:
         """Whether all other replies of the round arrive summed."""
         algorithm, upload = self.simulation.algorithm, self.simulation.upload
-        compressed = upload is not None and not algorithm.asks_all_clients(report.round)
+        compressed = upload is not None and not asks_all_clients(algorithm, report.round)
         return algorithm.release == "sum" and not compressed
 
     def _keep(self, report: Report) -> None:
@@ -111,17 +112,16 @@ class FinishedRun:
         Raises:
             InputError: not a finished federated run, or its data cannot be found or have changed.
         """
-        run = RunFolder(folder)
-        experiment = finished_experiment(run)
+        run = Run(folder)
+        experiment = run.experiment
         if not isinstance(experiment.model, Algorithm):
             raise InputError(
                 f"{folder} is a run of {experiment.model.kind}, a centralised baseline: nothing "
                 f"leaves a client that could be attacked; audit a federated algorithm"
             )
-        prepared = prepared_as_trained(run, experiment, data_dir)
-        checkpoint = load_checkpoint(run.model, torch.device("cpu"))
+        prepared = run.prepared(data_dir)
         algorithm = model_in_use(experiment, prepared.setting)
-        return cls(experiment, algorithm, prepared, checkpoint)
+        return cls(experiment, algorithm, prepared, run.checkpoint)
 
 
 def record(run: FinishedRun, count: int, victims: int) -> Recording:
@@ -140,9 +140,9 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
     start = run.initial() if is_private else run.checkpoint
     count = run.experiment.federation.rounds if is_private else count
     first = sum(
-        algorithm.asks_all_clients(n) for n in range(1, run.experiment.federation.rounds + 1)
+        asks_all_clients(algorithm, n) for n in range(1, run.experiment.federation.rounds + 1)
     )
-    if not is_private and algorithm.asks_all_clients(1):
+    if not is_private and asks_all_clients(algorithm, 1):
         _replay(run, run.initial(), first, watched, uploads, published)
     _replay(run, start, count, watched, uploads, published)
     if run.trust == "shard":

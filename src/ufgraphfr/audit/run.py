@@ -1,6 +1,5 @@
 """Audit a finished run: replay, attack, judge, and write the figures into its folder."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from ufgraphfr.audit.replay import FinishedRun, record
 from ufgraphfr.audit.report import Audit, Guarantee, Line, judge
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.experiment.finished import Run
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def audit(
         raise InputError(f"{rounds} rounds and {victims} victims: replay and watch at least one")
     attacks = [ATTACKS.build(kind, {}, "--attack") for kind in kinds or ATTACKS.kinds]
     run = FinishedRun.open(folder, data_dir)
-    result = json.loads(RunFolder(folder).result.read_text(encoding="utf-8"))
+    result = Run(folder).result
     guarantee = Guarantee.of(result)
     recording = record(run, rounds, victims)
     lines: list[Line] = []

@@ -36,7 +36,9 @@ class CentralTransformer(Baseline):
     hidden: int = Field(128, ge=1)
     """Width of the feed-forward layers."""
     heads: int = Field(2, ge=1)
+    """Attention heads; they divide ``dim``."""
     blocks: int = Field(2, ge=1)
+    """Transformer blocks."""
     history: int = Field(100, ge=1)
     """L, the recent items the Transformer sees."""
     epochs: int = Field(60, ge=1)
@@ -44,11 +46,13 @@ class CentralTransformer(Baseline):
     batch_size: int = Field(64, ge=1)
     """Clients a step."""
     dropout: float = Field(0.4, ge=0, lt=1)
+    """Share of activations that training drops."""
     lr: float = Field(1e-3, gt=0)
     """Adam's learning rate."""
     warmup: int = Field(20, ge=1)
     """Steps over which the learning rate grows to its value."""
     betas: tuple[float, float] = (0.9, 0.98)
+    """Decay of Adam's running moments of the gradient."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights."""
     seed: int = Field(0, ge=0)

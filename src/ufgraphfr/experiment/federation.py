@@ -55,8 +55,8 @@ def aimed(experiment: Experiment, algorithm: Algorithm, prepared: PreparedExperi
     adversary = experiment.federation.adversary
     if adversary is None:
         return None
-    who = torch.from_numpy(prepared.split.warm)
-    return adversary.aim(algorithm, prepared.setting, prepared.batch, who)
+    trained = torch.from_numpy(prepared.split.warm)
+    return adversary.aim(algorithm, prepared.setting, prepared.batch, trained)
 
 
 def border(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import asks_all_clients, matrices
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
@@ -49,7 +50,7 @@ class Hostile:
         """Let the clients of a task train; malicious ones reply what they like."""
         if not bool(torch.isin(task.clients[:1], self.aim.clients.to(task.clients.device))):
             simulation = self.simulation
-            together = simulation.algorithm.asks_all_clients(task.round)
+            together = asks_all_clients(simulation.algorithm, task.round)
             return simulation.answer(task, key) if together else simulation.apart(task, key)
         batch = self.adversary.history(self.simulation.batch.select(task.clients), self.aim)
         mine = self.simulation.store.gather(task.clients)
@@ -57,12 +58,13 @@ class Hostile:
         report, after = respond(algorithm.apart(), mechanism, task, batch, mine, key, apart=True)
         self.simulation.store.scatter(task.clients, after)
         forged = self.adversary.reply(report.apart(), task, self.aim)
-        if algorithm.asks_all_clients(task.round):
+        if asks_all_clients(algorithm, task.round):
             return forged.total()
         upload = self.simulation.upload
         if upload is None or not all(isinstance(v, Tensor) for v in forged.arrays.values()):
             return forged
         dense = {name: v for name, v in forged.arrays.items() if isinstance(v, Tensor)}
         return replace(
-            forged, arrays=upload.prepared({**dense}, task.clients, key, algorithm.matrices(task))
+            forged,
+            arrays=upload.prepared({**dense}, task.clients, key, matrices(algorithm, task)),
         )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import matrices
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
@@ -54,7 +55,7 @@ def respond(
     # a loss tells about its client's data, and no budget pays for it
     loss = torch.zeros_like(update.loss) if mechanism.is_private else update.loss
     if upload is not None and not update.summed:
-        ready = upload.prepared(arrays, task.clients, key, algorithm.matrices(task))
+        ready = upload.prepared(arrays, task.clients, key, matrices(algorithm, task))
         # what travels are the clients' own updates: their sum is no longer on the grid
         return Report(task.round, task.clients, ready, False, loss), after
     report = Report(task.round, task.clients, {**arrays}, update.summed, loss)

@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task, combine
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
@@ -87,10 +88,11 @@ def rounds(
         first: number of the first round.
         border: what the server lets in; None takes every reply as it comes.
     """
+    state = row_major(state)
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
-        everyone = algorithm.asks_all_clients(number)
+        everyone = asks_all_clients(algorithm, number)
         drawn = clients if everyone else draw_cohort(spec, clients, now, mechanism.is_private)
         cohort = drawn if everyone else answering(spec, drawn, now)
         task_for = partial(algorithm.broadcast, state, round_number=number)
@@ -98,7 +100,7 @@ def rounds(
         trained, answered = time.perf_counter(), sum(len(r.clients) for r in collected.reports)
         released = _release(mechanism, collected.reports, now, border, algorithm.release == "sum")
         if released is not None:
-            state = algorithm.aggregate(state, released)
+            state = row_major(algorithm.aggregate(state, released))
         yield Round(
             number=number,
             state=state,
@@ -113,6 +115,17 @@ def rounds(
             rejected=collected.rejected,
             released=released,
         )
+
+
+def row_major(state: State) -> State:
+    """The same arrays, laid out in memory as a checkpoint lays them out.
+
+    Sums depend in their last digit on the order of their terms, and this on the layout: only so
+    does a resumed run equal an uninterrupted one.
+    """
+    if all(value.is_contiguous() for value in state.values()):
+        return state
+    return {name: value.contiguous() for name, value in state.items()}
 
 
 def _collect(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import integer_bounds
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task, combine
 from ufgraphfr.data.client_batches import ClientBatch
@@ -129,7 +130,8 @@ class Simulation:
         return float(
             len(
                 codec.encode_report(
-                    self._respond(first, key, self.algorithm)[0], self.algorithm.integer_bounds
+                    self._respond(first, key, self.algorithm)[0],
+                    integer_bounds(self.algorithm),
                 )
             )
         )
@@ -179,7 +181,7 @@ class Loopback:
             task = task_for(clients)
             down = codec.encode_task(task)
             answer = self.simulation.answer(codec.decode_task(down), key)
-            up = codec.encode_report(answer, self.simulation.algorithm.integer_bounds)
+            up = codec.encode_report(answer, integer_bounds(self.simulation.algorithm))
             report = codec.decode_report(up)
             share = 1 if report.summed else len(clients)
             once = task.cacheable_bytes

@@ -35,6 +35,7 @@ class Minilm(Encoder):
     """all-MiniLM-L6-v2."""
 
     width: Literal[384] = 384
+    """E, the length of a vector."""
 
     def fingerprint(self) -> str:
         """The version of the package with the weights.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.arrays.low_rank import LowRank
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
@@ -76,7 +77,7 @@ def test_honest_replies_pass(kind, apart, batch):
     for number in (1, 2):
         task = algorithm.broadcast(state, batch.clients, number)
         expected = border.expected(task.select(torch.tensor([0])), batch.clients)
-        alone = apart and not algorithm.asks_all_clients(number)
+        alone = apart and not asks_all_clients(algorithm, number)
         ask = simulation.apart if alone else simulation.answer
         report = ask(task, Key(0, number))
         check(report, expected)
@@ -283,8 +284,8 @@ def test_a_bad_reply_is_counted_and_the_round_goes_on(batch):
     [
         lambda a: a | {"graph.pairs": a["graph.pairs"] * 2},
         lambda a: a | {"graph.pairs": (a["graph.pairs"].cumsum(0) % 2).to(torch.uint8)},
-        lambda a: a | {"graph.near": a["graph.near"] * 8},
-        lambda a: a | {"graph.near": torch.ones_like(a["graph.near"])},
+        lambda a: a | {"graph.cooccurrence": a["graph.cooccurrence"] * 8},
+        lambda a: a | {"graph.cooccurrence": torch.ones_like(a["graph.cooccurrence"])},
     ],
 )
 def test_a_graph_contribution_must_be_of_one_history(forge, batch):

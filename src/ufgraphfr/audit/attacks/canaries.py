@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.attacks.base import Attack, Finding, View
 from ufgraphfr.audit.bounds import gaussian_estimate, measured_auc, one_run_epsilon
 from ufgraphfr.audit.recording import Recording
@@ -38,13 +39,14 @@ class Canary(Algorithm):
     cells: int = Field(ge=WIDTH)
     """Numbers in the dummy table."""
     seed: int = 0
+    """Of the directions."""
     length: float = Field(1e6, gt=0)
     """Of an upload: far beyond any clip, but not beyond float32."""
     full: tuple[int, ...] = ()
     """Rounds that ask all clients, as the run's."""
 
     def asks_all_clients(self, round_number: int) -> bool:
-        """See `Algorithm.asks_all_clients`."""
+        """See `capabilities.AsksAllClients`."""
         return round_number in self.full
 
     def directions(self, clients: Tensor) -> Tensor:
@@ -94,9 +96,11 @@ class Canaries(Attack):
     )
 
     canaries: int = Field(1000, ge=20)
+    """How many invented clients there are."""
     cells_each: int = Field(20, ge=1)
     """Numbers of the dummy table for each canary, so that directions hardly overlap."""
     delta: float = Field(1e-5, gt=0, lt=1)
+    """Of the guarantee that is audited."""
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
@@ -109,7 +113,7 @@ class Canaries(Attack):
         rounds = spec.rounds if recording.mechanism.is_private else recording.rounds
         share = min(1.0, spec.expected(clients) / clients)
         spec = spec.model_copy(update={"rounds": rounds, "cohort": share})
-        full_rounds = tuple(n for n in range(1, rounds + 1) if algorithm.asks_all_clients(n))
+        full_rounds = tuple(n for n in range(1, rounds + 1) if asks_all_clients(algorithm, n))
         play = partial(self.play, federation=spec, seed=experiment.seed, full_rounds=full_rounds)
         results = self.findings("broadcast", *play(recording.fresh_mechanism()))
         if recording.trust == "shard":

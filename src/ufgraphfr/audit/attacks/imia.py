@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.audit.attacks._logistic import fit_logistic
 from ufgraphfr.audit.attacks._rows import moved, side
 from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients, precision_recall
 from ufgraphfr.audit.recording import Recording, Upload, dissect
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import respond
-from ufgraphfr.ops.logistic import fit_logistic
 
 
 class IMIA(Attack):

@@ -15,7 +15,7 @@ from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.evaluation.exposure import exposure
-from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.federation.adversarial import Hostile
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
@@ -88,12 +88,10 @@ def _exposure_and_hits(
     recording: Recording, state: State, private: PrivateState, last: int, aim: Aim
 ) -> tuple[float, float]:
     """ER@10 of the target among honest users, and their HR@10 on validation."""
-    prepared = recording.prepared
-    chunk = recording.experiment.evaluation.chunk
+    asked, chunk = recording.prepared.validation, recording.experiment.evaluation.chunk
     score = device_score(recording.algorithm, state, private, last)
-    clients = inputs(prepared.batch, prepared.split, "validation")
-    outcome = evaluate(scored(score, clients, chunk), prepared.split, "validation")
+    outcome = evaluate(score, asked, chunk)
     honest = ~np.isin(outcome.users, aim.clients.numpy())
-    kept = clients.select(torch.from_numpy(honest.nonzero()[0]))
+    kept = asked.clients.select(torch.from_numpy(honest.nonzero()[0]))
     hits = float((outcome.full[honest] <= 10).mean())
     return exposure(score, kept, aim.target, chunk=chunk), hits

@@ -33,7 +33,9 @@ class Synthetic(Source):
     card: ClassVar[Card] = Card(name="synthetic", title="Synthetic planted groups")
 
     users: int = Field(default=200, ge=1)
+    """How many users there are."""
     items: int = Field(default=120, ge=3)
+    """How many items there are."""
     groups: int = Field(default=4, ge=1)
     """User u and item i belong to groups ``u % groups`` and ``i % groups``."""
     interactions: int = Field(default=20, ge=3)
@@ -45,6 +47,7 @@ class Synthetic(Source):
     profile_accuracy: float = Field(default=1.0, ge=0, le=1)
     """The chance that a user's text names the own group and not another one."""
     seed: int = Field(default=0, ge=0, lt=2**64)
+    """Of all that is drawn."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

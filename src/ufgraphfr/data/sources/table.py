@@ -39,7 +39,9 @@ class Columns(Spec):
     """
 
     user: str = "user"
+    """Who."""
     item: str = "item"
+    """What."""
     timestamp: str = ""
     """Numbers or ISO dates; without this column the order of the file counts."""
     rating: str = ""
@@ -63,6 +65,7 @@ class TableSource(Source):
     """Your own table."""
 
     card: ClassVar[Card] = Card(name="table", title="Your own table")
+    files: ClassVar[tuple[str, ...]] = ("interactions", "users", "items")
 
     interactions: str = Field(min_length=1)
     """File of interactions, relative to the data folder."""
@@ -71,21 +74,26 @@ class TableSource(Source):
     items: str = ""
     """File of item titles and features; several values of a feature are separated by ``|``."""
     columns: Columns = Columns()
+    """Names of the columns."""
     template: str = ""
     """Sentence about a user with ``{column}`` fields of the user table; without it, one clause
     for each column."""
     name: str = Field(default="table", min_length=1)
+    """What to call the data set in results."""
     sequential: bool = True
     """Whether timestamps or file order say what came first."""
 
-    def located(self, folder: Path) -> "TableSource":
+    def located(self, *folders: Path) -> "TableSource":
         """See `Source.located`; a file that is not there is left to the data folder."""
-        there = {
-            key: str((folder / name).resolve())
-            for key in ("interactions", "users", "items")
-            if (name := getattr(self, key)) and (folder / name).is_file()
-        }
-        return self.model_copy(update=there)
+        found: dict[str, str] = {}
+        for key in self.files:
+            name = Path(getattr(self, key))
+            # who moved the files of a path names their folder
+            inside = name.name if name.is_absolute() else name
+            paths = (folder / inside for folder in folders if getattr(self, key))
+            there = next((path for path in paths if path.is_file()), None)
+            found |= {key: str(there.resolve())} if there else {}
+        return self.model_copy(update=found)
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""

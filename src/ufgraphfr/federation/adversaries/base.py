@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key, Purpose
@@ -99,7 +100,7 @@ def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dic
         name: value.clone() if isinstance(value, Tensor) else value.dense()
         for name, value in report.arrays.items()
     }
-    views = aim.algorithm.item_views(arrays, aim.setting, report.round)
+    views = capabilities.item_views(aim.algorithm, arrays, aim.setting, report.round)
     items = (aim.setting.items,)
     tables = {name: view for name, view in views.items() if view.shape[1:2] == items}
     others = {name: view for name, view in views.items() if view.shape[1:2] != items}
@@ -117,7 +118,7 @@ def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
         for key, value in task.personal.items()
     }
     sent |= {key: value[None] for key, value in task.shared.items()}
-    table = aim.algorithm.item_views(sent, aim.setting, task.round).get(name)
+    table = capabilities.item_views(aim.algorithm, sent, aim.setting, task.round).get(name)
     if table is None:
         return None
     towards = table[0, aim.popular].mean(0) - table[0].mean(0)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import is_feasible
 from ufgraphfr.core.arrays.low_rank import LowRank, Matrix
 from ufgraphfr.core.arrays.quantised import BLOCK, Quantised
 from ufgraphfr.core.arrays.sparse_rows import Rows
@@ -176,7 +177,7 @@ def check(report: Report, expected: ReplySpec) -> None:
         _check_caps(value, report, expected)
     alone = len(report.clients) == 1
     judge, setting = expected.algorithm, expected.setting
-    if alone and judge and setting and not judge.is_feasible(report, setting):
+    if alone and judge and setting and not is_feasible(judge, report, setting):
         raise RejectedReply("implausible")
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import asks_all_clients, matrices
 from ufgraphfr.core.arrays.low_rank import LowRank
 from ufgraphfr.core.arrays.quantised import Quantised
 from ufgraphfr.core.arrays.sparse_rows import Rows
@@ -49,7 +50,7 @@ class Border:
             task: of one client, the first of ``clients``.
             clients: int64 ``[clients]``, everybody who is asked.
         """
-        apart = self.defence is not None and not self.algorithm.asks_all_clients(task.round)
+        apart = self.defence is not None and not asks_all_clients(self.algorithm, task.round)
         invented = _invented(task, self.setting)
         private = self.algorithm.init_private(self.setting, invented)
         # its seed draws which blocks travel
@@ -59,7 +60,7 @@ class Border:
         specimen, _ = respond(algorithm, self.mechanism, task, invented, private, key, own, apart)
         specimen = specimen.apart() if apart else specimen
         if self.holders and self.upload is not None:
-            specimen = self.upload.of_sum(specimen, 0, key, self.algorithm.matrices(task))
+            specimen = self.upload.of_sum(specimen, 0, key, matrices(self.algorithm, task))
         return ReplySpec(
             round=task.round,
             clients=clients,
