@@ -1,3 +1,3 @@
 """Federated recommendation that is accurate, private by proof, and deployable."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
