@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ufgraphfr.privacy.base import Mechanism, PrivacySpec, ReleasePlan
     from ufgraphfr.text.base import Encoder
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "algorithms.base": ("Algorithm", "Setting", "Update"),

@@ -80,7 +80,7 @@ def main() -> None:
         # others, whose folder may hold their code
         sys.path.append(os.getcwd())
     try:
-        app()
+        app(prog_name="ufgraphfr")
     except InputError as error:
         console = Console(stderr=True, highlight=False)
         # not markup: messages name tables like [data]

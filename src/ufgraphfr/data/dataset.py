@@ -120,11 +120,3 @@ class Dataset:
         for user, item, stamp in zip(rows.user.tolist(), rows.item.tolist(), stamps, strict=True):
             digest.update(f"{users[user]}\t{items[item]}\t{stamp}\n".encode())
         return digest.hexdigest()
-
-    def has_digest(self, recorded: str) -> bool:
-        """Whether a recorded digest is of these data.
-
-        Args:
-            recorded: a `digest`, or the `sha256` that was recorded before digests had versions.
-        """
-        return recorded in (self.digest, self.sha256)
