@@ -107,3 +107,13 @@ def test_python_m_is_the_command_line():
     words = [sys.executable, "-m", "ufgraphfr", "--version"]
     found = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.startswith("ufgraphfr ")
+
+
+def test_a_key_of_the_release_before_is_read_and_told_in_one_line(cli, toy, tmp_path):
+    toy.write_text(toy.read_text().replace("baselines", "yardsticks"))
+    ended = cli("run", toy, "--out", tmp_path / "run")
+    assert ended.code == 0
+    told = [line for line in ended.err.splitlines() if "yardsticks" in line]
+    assert told == [
+        "warning: yardsticks is called baselines now; the old name is read until the next release"
+    ]

@@ -150,3 +150,8 @@ def test_cleaning_reads_as_a_sentence():
         "1 bad rows skipped, 2 repeated (user, item) rows dropped, "
         "3 users with fewer than 3 interactions dropped"
     )
+
+
+def test_printing_shows_how_much_there_is_and_nothing_of_any_user():
+    data = dataset([0, 0, 1], [0, 1, 1], ("ann", "bob"), ("x", "y"))
+    assert repr(data) == "Dataset('toy': 2 users, 2 items, 3 interactions)"

@@ -91,6 +91,14 @@ class Dataset:
             if len(names) != count:
                 raise ValueError(f"{len(names)} names for {count} {what}")
 
+    def __repr__(self) -> str:
+        """How much there is; nothing of any user."""
+        rows = self.interactions
+        return (
+            f"Dataset({self.card.name!r}: {rows.n_users:,} users, {rows.n_items:,} items, "
+            f"{len(rows):,} interactions)"
+        )
+
     @cached_property
     def digest(self) -> str:
         """Digest of all that is learned from, with its version: ``2:`` and hexadecimal digits.
