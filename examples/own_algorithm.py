@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Update
-from ufgraphfr.core.messages import Task
+from ufgraphfr.core.messages import Aggregation, Task
 from ufgraphfr.experiment import build, execute
 
 
 class FedPopularity(Algorithm):
-    release = "sum"  # the server needs no client's own counts
+    aggregation = Aggregation.SUM  # the server needs no client's own counts
 
     def init_server(self, setting):
         return {"counts": torch.zeros(setting.items)}
@@ -27,7 +27,7 @@ class FedPopularity(Algorithm):
         return Update({"counts": counts}, loss=torch.zeros(len(shard))), private
 
     def aggregate(self, state, report):
-        return {"counts": report.arrays["counts"]}
+        return {"counts": report.sums["counts"]}
 
     def score(self, task, inputs, private):
         return task.shared["counts"].expand(len(inputs), -1)

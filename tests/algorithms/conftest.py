@@ -11,10 +11,13 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
 from ufgraphfr.privacy.none import NoMechanism
 
 SIZE = 24
@@ -41,10 +44,11 @@ class Federation:
     def run(
         self, count: int, first: int = 1, chunk: int = 100, cohort: float = 1.0
     ) -> "Federation":
-        simulation = Simulation(self.algorithm, NoMechanism(), self.shard, self.store, chunk)
+        client = Client(self.algorithm, NoMechanism())
+        simulation = Simulation(client, self.shard, self.store, chunk)
         spec = FederationSpec(rounds=first + count - 1, cohort=cohort)
         done = rounds(
-            self.algorithm,
+            Aggregator(self.algorithm, self.setting),
             NoMechanism(),
             Local(simulation),
             spec,

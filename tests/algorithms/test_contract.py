@@ -1,16 +1,17 @@
 """What every algorithm owes, whoever wrote it: each new file in algorithms/ is tested here too."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
 from ufgraphfr.core.spec import parse
 from ufgraphfr.federation import codec
-from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.privacy.none import NoMechanism
 
 ALONE = {"local-only"}
@@ -20,10 +21,6 @@ ALONE = {"local-only"}
 @pytest.fixture(params=ALGORITHMS.kinds)
 def algorithm(request: pytest.FixtureRequest) -> Algorithm:
     return ALGORITHMS.build(request.param, {}, "[algorithm]")
-
-
-def written_out(value: torch.Tensor | Rows) -> torch.Tensor:
-    return value.dense() if isinstance(value, Rows) else value
 
 
 def withheld_rank(federation) -> torch.Tensor:
@@ -73,8 +70,9 @@ def test_the_order_of_answers_changes_nothing(algorithm, checkerboard, federatio
             task = algorithm.broadcast(federation.state, clients, 2)
             mine = federation.store.gather(clients)
             shard = checkerboard.select(clients)
-            key = Key(3, round=2)
-            reports.append(respond(algorithm, NoMechanism(), task, shard, mine, key)[0])
+            task = replace(task, aggregation=algorithm.aggregation)
+            request = Request(task, shard, mine, Key(3, round=2))
+            reports.append(Client(algorithm, NoMechanism()).respond(request)[0])
         states.append(algorithm.aggregate(federation.state, combine(reports)))
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=1e-5, atol=1e-5)
@@ -100,17 +98,18 @@ def test_messages_survive_their_bytes(algorithm, checkerboard, federation_of) ->
     federation = federation_of(algorithm, checkerboard).run(1)
     clients = checkerboard.clients[:4]
     task = algorithm.broadcast(federation.state, clients, 2)
-    again = codec.decode_task(codec.encode_task(task))
+    task = replace(task, aggregation=algorithm.aggregation)
+    again = codec.decode_task(codec.encode_task(task), task.aggregation)
     mine, shard = federation.store.gather(clients), checkerboard.select(clients)
-    key = Key(3, round=2)
-    direct, _ = respond(algorithm, NoMechanism(), task, shard, mine, key)
-    through, _ = respond(algorithm, NoMechanism(), again, shard, mine, key)
+    client, key = Client(algorithm, NoMechanism()), Key(3, round=2)
+    direct, _ = client.respond(Request(task, shard, mine, key))
+    through, _ = client.respond(Request(again, shard, mine, key))
     decoded = codec.decode_report(codec.encode_report(through))
-    assert decoded.summed == direct.summed
+    assert decoded.aggregation is direct.aggregation is algorithm.aggregation
     assert torch.equal(decoded.clients, direct.clients)
     for name, value in direct.arrays.items():
         torch.testing.assert_close(
-            written_out(decoded.arrays[name]), written_out(value), rtol=1e-5, atol=1e-6
+            decoded.arrays[name].dense(), value.dense(), rtol=1e-5, atol=1e-6
         )
 
 
@@ -120,7 +119,8 @@ def test_local_training_leaves_its_arguments_alone(algorithm, checkerboard, fede
     mine = federation.store.gather(checkerboard.clients)
     before = {name: value.clone() for name, value in mine.items()}
     state = {name: value.clone() for name, value in federation.state.items()}
-    report, _ = respond(algorithm, NoMechanism(), task, checkerboard, mine, Key(3, round=2))
+    request = Request(task, checkerboard, mine, Key(3, round=2))
+    report, _ = Client(algorithm, NoMechanism()).respond(request)
     algorithm.aggregate(federation.state, report)
     assert all(torch.equal(mine[name], value) for name, value in before.items())
     assert all(torch.equal(federation.state[name], value) for name, value in state.items())

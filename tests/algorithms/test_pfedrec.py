@@ -10,7 +10,7 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.pfedrec import PFedRec
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, per_client
 from ufgraphfr.core.spec import parse
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
@@ -54,7 +54,8 @@ def trained(algorithm: PFedRec, state: State, shard: ClientBatch = SHARD) -> tup
     private = algorithm.init_private(SETTING, shard)
     task = algorithm.broadcast(state, shard.clients, KEY.round)
     update, after = algorithm.local(task, shard, private, KEY)
-    return Report(KEY.round, shard.clients, update.arrays, False, update.loss), after
+    arrays = per_client(update.arrays)
+    return Report(KEY.round, shard.clients, arrays, Aggregation.PER_CLIENT, update.loss), after
 
 
 @pytest.mark.parametrize("local_epochs", [1, 2])

@@ -17,6 +17,7 @@ from ufgraphfr.algorithms._private_form import PrivateForm
 from ufgraphfr.algorithms._sequence_training import SequenceTraining
 from ufgraphfr.algorithms._server_adam import FLAT, ServerAdam
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.models.transformer import Transformer, check_heads
 
@@ -27,7 +28,7 @@ HEAD_SHARES = (0.0, 0.125, 0.25)
 class FormerSpec(Algorithm, ABC):
     """Hyper-parameters of UFGraphFormer; each part has a switch."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     graph: ItemGraph | Literal[False] = ItemGraph()
     """Part A, the item graph."""
@@ -111,12 +112,6 @@ class FormerSpec(Algorithm, ABC):
     def asks_for_item_text(self) -> bool:
         """See `Algorithm.asks_for_item_text`."""
         return self.new_items is not None and self.new_items.titles
-
-    def apart(self) -> Self:
-        """See `Algorithm.apart`."""
-        return self.model_copy(
-            update={"training": self.training.model_copy(update={"apart": True})}
-        )
 
     @property
     def integer_bounds(self) -> dict[str, int]:

@@ -113,7 +113,7 @@ class PrivateForm(PrivateSpec):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        sums = {name: value for name, value in report.arrays.items() if isinstance(value, Tensor)}
+        sums = report.sums
         if self.sequence and TRANSFORMER in sums:
             mean = sums[TRANSFORMER] / max(1, len(report.clients))
             return self.sequence.stepped(state, mean)

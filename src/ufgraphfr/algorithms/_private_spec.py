@@ -2,12 +2,13 @@
 
 import math
 from abc import ABC
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import Field
 
 from ufgraphfr.algorithms._private_transformer import PrivateTransformer
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.releases import Budget, Release
 
 POPULARITY, GRAPH, TASTE, TRANSFORMER = "popularity", "graph", "taste", "transformer"
@@ -28,7 +29,7 @@ class PrivateSpec(Algorithm, ABC):
     """Hyper-parameters of the private form; the ``[algorithm.private]`` table."""
 
     kind: ClassVar[str] = "ufgraphformer"
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     counted: int = Field(200, ge=1)
     """Last items of a client that popularity counts, evenly, and at one length for all clients."""

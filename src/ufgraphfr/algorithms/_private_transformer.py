@@ -17,6 +17,7 @@ from torch import Tensor
 from ufgraphfr.algorithms._sequence_training import Public, SequenceTraining
 from ufgraphfr.algorithms._server_adam import FLAT, ServerAdam
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.core.arrays.dense import as_array
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
@@ -136,11 +137,10 @@ class PrivateTransformer(Spec):
 
     def gradients(self, shared: State, shard: ClientBatch, key: Key) -> Tensor:
         """Each client's own update, float ``[clients, size]``."""
-        training = self.training.model_copy(update={"apart": True, "weighting": "clients"})
+        training = self.training.model_copy(update={"weighting": "clients"})
         public = self._public(shared, shard, training.sample(shard.catalogue, key))
-        found = training.update(public, shard, key, self.history).arrays["gradient"]
-        assert isinstance(found, Tensor)
-        return found
+        update = training.update(public, shard, key, self.history)
+        return as_array(update.arrays["gradient"]).dense()
 
     def _public(self, shared: State, shard: ClientBatch, sample: Tensor | None = None) -> Public:
         fixed: Params = {

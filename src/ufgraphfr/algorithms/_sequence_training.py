@@ -72,8 +72,6 @@ class SequenceTraining(Spec):
     """Train on a random stretch of a long history, or on its end."""
     weighting: Literal["positions", "clients"] = "positions"
     """Whether each position of the cohort counts once, or each client."""
-    apart: bool = False
-    """Form each client's update, as a clip, a codec or a budget needs, and not the sum alone."""
     candidates: int | None = Field(None, ge=2)
     """Items, drawn anew for each round and public, from which the softmax's denominator is
     estimated; None computes it over the whole catalogue."""
@@ -85,7 +83,9 @@ class SequenceTraining(Spec):
         generator = key.to(Purpose.NEGATIVES).generator()
         return torch.randperm(items, generator=generator)[: self.candidates]
 
-    def update(self, public: Public, shard: ClientBatch, key: Key, history: int) -> Update:
+    def update(
+        self, public: Public, shard: ClientBatch, key: Key, history: int, together: bool = False
+    ) -> Update:
         """The clients' ``gradient`` and how much each ``count``s.
 
         Args:
@@ -93,8 +93,9 @@ class SequenceTraining(Spec):
             shard: the clients' data, most interactions first.
             key: seed and round.
             history: L, items the Transformer sees.
+            together: whether updates may be added up here, which takes one gradient for all.
         """
-        each = self.apart or self.local_steps > 1
+        each = not together or self.local_steps > 1
         groups = [
             self._group(public, shard.select(places), key, history, each)
             for places in torch.arange(len(shard), device=shard.items.device).split(GROUP)

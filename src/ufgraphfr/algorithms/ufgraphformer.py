@@ -20,9 +20,9 @@ from ufgraphfr.algorithms._newcomers import SUM
 from ufgraphfr.algorithms._projection import projection_of
 from ufgraphfr.algorithms._sequence_training import Public
 from ufgraphfr.algorithms.base import Setting, Update
-from ufgraphfr.core.arrays.low_rank import Matrix
+from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import Transformer, with_item_vectors
 from ufgraphfr.ops.blend import standardised
@@ -89,7 +89,9 @@ class UFGraphFormer(FormerSpec):
         if "net" in task.shared:
             public = self._public(task.shared, self.training.sample(shard.catalogue, key))
             shard = replace(shard, text=shard.text @ task.shared["projection"])
-            return self.training.update(public, shard, key, self.history), private
+            together = task.aggregation is Aggregation.SUM
+            update = self.training.update(public, shard, key, self.history, together)
+            return update, private
         no_loss = torch.zeros(len(shard), device=shard.items.device)
         if self.graph is False or not self.asks_all_clients(task.round):
             return Update({}, no_loss, summed=True), private
@@ -115,7 +117,7 @@ class UFGraphFormer(FormerSpec):
 
     def is_feasible(self, report: Report, setting: Setting) -> bool:
         """See `Algorithm.is_feasible`: one history, and no more positions than it may have."""
-        arrays = {name: v for name, v in report.arrays.items() if isinstance(v, Tensor)}
+        arrays = report.sums
         if self.graph is not False and self.graph.collecting(arrays):
             told = arrays.pop(SUM, None)
             if told is not None and not (
@@ -155,7 +157,7 @@ class UFGraphFormer(FormerSpec):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        sums = {name: value for name, value in report.arrays.items() if isinstance(value, Tensor)}
+        sums = report.sums
         if self.graph is not False and self.graph.collecting(sums):
             if self.for_newcomers and report.round == 1:
                 items = len(state["features"])

@@ -20,7 +20,7 @@ from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import ChangedTables, DenseTables, GraphTables, Tables
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.neighbors import Neighbors, as_sparse
 
@@ -44,7 +44,7 @@ AS_CODED: dict[str, Any] = {
 class UFGraphFR(TextClient):
     """Hyper-parameters of UFGraphFR."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "per-client"
+    aggregation: ClassVar[Aggregation] = Aggregation.PER_CLIENT
 
     relation: Literal["similarity", "distance"] = "similarity"
     """The published code takes cosine distance for similarity."""
@@ -132,18 +132,14 @@ class UFGraphFR(TextClient):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`; G moves by the mean change, see `average`."""
-        change = report.arrays["items"]
-        assert isinstance(change, Rows)
-        who = report.clients
+        change, who = report.rows("items"), report.clients
         new = dict(state)
         new["items"] = state["items"] + (
             touched_mean(change) if self.average == "touched" else mean_change(report)
         )
         new["known"] = state["known"].index_fill(0, who, True)
         for name in self._factors:
-            uploaded = report.arrays[name]
-            assert isinstance(uploaded, Tensor)
-            new[name] = state[name].index_copy(0, who, uploaded)
+            new[name] = state[name].index_copy(0, who, report.arrays[name].dense())
         if self.personal_tables:
             start = self._start(state, who).dense()
             new["tables"] = state["tables"].index_copy(0, who, start + change.dense())

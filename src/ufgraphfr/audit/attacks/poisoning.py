@@ -15,15 +15,19 @@ from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
-from ufgraphfr.federation.adversarial import Hostile
+from ufgraphfr.federation.adversarial import AdversarialSimulation
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.transport import Local, Simulation
-from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.validation.checked_transport import CheckedTransport
+from ufgraphfr.federation.validation.expected import Validation
 
 
 class Poisoning(Attack):
@@ -42,7 +46,7 @@ class Poisoning(Attack):
             return found
         for kind in ADVERSARIES.kinds:
             if kind == "malformed":
-                continue  # the border refuses those, whatever the run
+                continue  # validation refuses those, whatever the run
             adversary = ADVERSARIES.build(kind, {"share": self.share}, "poisoning")
             for defence in ("row-cap", "none"):
                 found += self._played(recording, adversary, defence)
@@ -56,19 +60,25 @@ class Poisoning(Attack):
         federation = recording.experiment.federation
         who = torch.from_numpy(prepared.split.warm)
         aim = adversary.aim(algorithm, prepared.setting, prepared.shard, who)
-        simulation = Simulation(algorithm, mechanism, prepared.shard, store, federation.chunk)
+        client = Client(algorithm, mechanism)
+        simulation = Simulation(client, prepared.shard, store, federation.chunk)
+        clients = AdversarialSimulation(simulation, adversary, aim)
         shown, hits = _measured(recording, recording.state, store, recording.round, aim)
         last, state = recording.round + recording.rounds, recording.state
         for done in rounds(
-            algorithm,
+            Aggregator(
+                algorithm,
+                prepared.setting,
+                per_client=True,
+                defence=DEFENCES.build(defence, {}, defence),
+            ),
             mechanism,
-            Local(Hostile(simulation, adversary, aim)),
+            CheckedTransport(Local(clients), Validation(client, prepared.setting)),
             federation.model_copy(update={"rounds": last}),
             who,
             state,
             Key(recording.experiment.seed),
             recording.round + 1,
-            Border(algorithm, mechanism, prepared.setting, DEFENCES.build(defence, {}, defence)),
         ):
             state = done.state
         after, left = _measured(recording, state, store, last, aim)

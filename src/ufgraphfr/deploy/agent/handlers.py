@@ -4,11 +4,13 @@ Everything that decides what may leave comes from the agent's own agreement. A r
 arrays, and those must have the names, kinds and shapes that the agreement's algorithm sends.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, Task, combine
+from ufgraphfr.core.messages import Aggregation, Private, Report, Task, combine
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.deploy.agent.array_cache import Memory
@@ -26,7 +28,7 @@ from ufgraphfr.deploy.wire.payload import (
 )
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation import codec
-from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 MOST_AT_ONCE = 16
@@ -103,21 +105,19 @@ class Duties:
         """One report for all clients of a task; their new weights are kept."""
         experiment, reports = self.agreement.experiment, list[Report]()
         algorithm, upload = self.algorithm, experiment.federation.upload
-        bounds = None if upload is None else upload.bounds
-        trained = algorithm if bounds is None else algorithm.apart()
+        client = Client(algorithm, self.mechanism, None if upload is None else upload.bounds)
+        task = replace(task, aggregation=algorithm.aggregation)
         key = Key(experiment.seed).at(request.round)
         places = torch.searchsorted(held.numbers, task.clients)
         order = held.shard.counts[places].argsort(descending=True, stable=True)
         for chunk in order.split(min(MOST_AT_ONCE, experiment.federation.chunk)):
             shard = held.shard.select(places[chunk])
             mine = self._private(request.run, request.round, shard)
-            report, after = respond(
-                trained, self.mechanism, task.select(chunk), shard, mine, key, bounds
-            )
-            report = report.total() if algorithm.release == "sum" else report
+            report, after = client.respond(Request(task.select(chunk), shard, mine, key))
             self.store.keep_weights(request.run, request.round, shard.clients, after)
             # sums are added as they come, so that no more than two are held
-            reports = [combine([*reports, report])] if report.summed else [*reports, report]
+            summed = report.aggregation is Aggregation.SUM
+            reports = [combine([*reports, report])] if summed else [*reports, report]
         total = combine(reports)
         if self.mechanism.is_private:
             # the ledger pays once the reply is kept, see `pay`
@@ -219,14 +219,9 @@ def _check_like(task: Task, model: Task) -> None:
     for name, value in task.shared.items():
         _check_array(value, model.shared[name].dtype, tuple(model.shared[name].shape))
     for name, own in task.personal.items():
-        like = model.personal[name]
-        if isinstance(own, Tensor) and isinstance(like, Tensor):
-            _check_array(own, like.dtype, (len(task.clients), *like.shape[1:]))
-        elif not isinstance(own, Tensor) and not isinstance(like, Tensor):
-            # as decoded, tables are dense: this is a view
-            _check_array(own.dense(), torch.float32, (len(task.clients), *like.shape[1:]))
-        else:
-            raise Refused("an array where item tables were agreed on, or the other way round")
+        # as decoded, tables are dense: this is a view
+        expected = (len(task.clients), *model.personal[name].shape[1:])
+        _check_array(own.dense(), torch.float32, expected)
 
 
 def _check_array(value: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:

@@ -18,6 +18,7 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.spec import parse
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.features import item_features
@@ -157,7 +158,10 @@ def make(
             "[protocol]: a deployment evaluates by leave-one-out, with honest negatives and "
             "without cold users: leave the table out"
         )
-    if experiment.federation.upload is not None and experiment.model.release != "sum":
+    if (
+        experiment.federation.upload is not None
+        and experiment.model.aggregation is Aggregation.PER_CLIENT
+    ):
         raise InputError(
             f"[federation.upload]: '{experiment.model.kind}' uploads each user's own update, which "
             f"a deployment does not compress: leave the table out"

@@ -1,14 +1,14 @@
 """The population of a deployment: every node's users, reached through their agents.
 
 Nothing that comes back is believed before it has passed two checks: the envelope must answer the
-very request that was sent, and its content must pass `federation.border`.
+very request that was sent, and its content must pass `CheckedTransport`.
 """
 
 import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -45,9 +45,12 @@ from ufgraphfr.experiment.population import TestResult
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation import codec
-from ufgraphfr.federation.transport import Response, Transport
-from ufgraphfr.federation.validation.check import RejectedReply, ReplySpec, check, check_bytes
-from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
+from ufgraphfr.federation.transport import Rejected, Response, Transport
+from ufgraphfr.federation.validation.check import RULES, RejectedReply, check_bytes
+from ufgraphfr.federation.validation.checked_transport import CheckedTransport
+from ufgraphfr.federation.validation.expected import Validation
 from ufgraphfr.privacy.accounted.guarantee import central_spent
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
@@ -95,15 +98,20 @@ class Remote:
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
     ) -> Transport:
         """See `Population.begin`."""
-        self._algorithm, self._accounted = algorithm, mechanism.is_private
-        upload = self._agreement.experiment.federation.upload
-        self._border = Border(algorithm, NoMechanism(), self.setting, upload=upload, holders=True)
+        self._algorithm = algorithm
+        self._validation = Validation(
+            Client(algorithm, NoMechanism()),
+            self.setting,
+            sum_upload=self._agreement.experiment.federation.upload,
+            noised=mechanism.is_private,
+        )
         if last is not None:
             self.checkpointed(last.round, last.best_round)
         return self
 
-    def border(self, algorithm: Algorithm, mechanism: Mechanism) -> None:
-        """See `Population.border`: every reply has passed before `exchange` yields it."""
+    def aggregator(self, algorithm: Algorithm, mechanism: Mechanism) -> Aggregator:
+        """See `Population.aggregator`: data holders send sums where the algorithm takes them."""
+        return Aggregator(algorithm, self.setting)
 
     def private(self) -> Private:
         """See `Population.private`."""
@@ -123,30 +131,50 @@ class Remote:
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
-    ) -> Iterator[Response]:
+    ) -> Iterator[Response | Rejected]:
         """See `ufgraphfr.federation.transport.Transport`."""
         if len(cohort) == 0:
             return
+        asked, answered = self._roster.owned(cohort), 0
+        node_of = {int(clients[0]): node for node, clients in asked.items()}
+        checked = CheckedTransport(_Nodes(self._ask), self._validation)
+        for answer in checked.exchange(task_for, cohort, key):
+            node, users = node_of[int(answer.asked[0])], len(answer.asked)
+            if isinstance(answer, Rejected):
+                self._tally.rejected(node, f"reply rejected: {RULES[answer.reason]}")
+            else:
+                answered += 1
+                up = round(answer.bytes_up * len(answer.report.clients))
+                down = round(answer.bytes_down * users)
+                self._tally.answered(node, len(answer.report.clients), down, up)
+            yield answer
+        self._need(answered, len(asked), key.round)
+
+    def _ask(
+        self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
+    ) -> Iterator[Response | Rejected]:
+        """Replies as they come, as far as they can be read."""
         asked = self._roster.owned(cohort)
-        model = self._border.expected(task_for(cohort[:1]), cohort)
-        model = model.noised() if self._accounted else model
+        expected = self._validation.expected(task_for(cohort[:1]), cohort)
         ask = {
             node: partial(self._envelope, "train", node, key.round, task_for(clients))
             for node, clients in asked.items()
         }
-        answered = 0
         for node, request, reply in self._replies(ask, key.round):
             try:
-                report = _opened(reply, replace(model, clients=asked[node]))
-            except (Malformed, RejectedReply) as error:
+                payload = only_part(reply)
+                check_bytes(payload, len(asked[node]), expected)
+                report = _decoded(payload)
+            except RejectedReply as rejected:
+                yield Rejected(asked[node], rejected.reason)
+                continue
+            except Malformed as error:
                 self._tally.rejected(node, str(error))
                 continue
-            answered += 1
-            down = request.size
-            up = len(reply.parts[0])
-            self._tally.answered(node, len(report.clients), down, up)
-            yield Response(report, down / len(asked[node]), up / len(report.clients))
-        self._need(answered, len(asked), key.round)
+            # who claims to be nobody is rejected all the same
+            replied = max(1, report.clients.numel())
+            down, up = request.size / len(asked[node]), len(payload) / replied
+            yield Response(asked[node], report, down, up)
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`; every choice of a blend is tried in one message."""
@@ -258,13 +286,16 @@ class Remote:
             )
 
 
-def _opened(reply: Envelope, expected: ReplySpec) -> Report:
-    """The report in a reply, once it has passed the border."""
-    payload = only_part(reply)
-    check_bytes(payload, len(expected.clients), expected)
+@dataclass(frozen=True)
+class _Nodes:
+    """The nodes as a transport, before anything is checked."""
+
+    exchange: Callable[[Callable[[Tensor], Task], Tensor, Key], Iterator[Response | Rejected]]
+
+
+def _decoded(payload: bytes) -> Report:
+    """The report in a reply."""
     try:
-        report = codec.decode_report(payload)
+        return codec.decode_report(payload)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
         raise Malformed("the part is not a report") from None
-    check(report, expected)
-    return report.total() if expected.summed else report

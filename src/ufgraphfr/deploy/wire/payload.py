@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ufgraphfr.core.arrays.tables import SharedTable, Tables
+from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.messages import Task
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.federation import codec
@@ -25,13 +25,13 @@ LEAST_KEPT = 2**16
 
 def shared_arrays(task: Task) -> dict[str, Tensor]:
     """What a task holds for all clients alike."""
-    tables = {name: v for name, v in task.personal.items() if isinstance(v, SharedTable)}
-    return task.shared | {SAME + name: value.table for name, value in tables.items()}
+    common = {name: tables.common() for name, tables in task.personal.items()}
+    return task.shared | {SAME + name: v for name, v in common.items() if v is not None}
 
 
 def encode_own(task: Task) -> bytes:
     """What a task holds for each of its clients."""
-    own = {name: v for name, v in task.personal.items() if not isinstance(v, SharedTable)}
+    own = {name: v for name, v in task.personal.items() if v.common() is None}
     return codec.encode_task(replace(task, shared={}, personal=own))
 
 
@@ -48,7 +48,7 @@ def decode_task(same: dict[str, Tensor], own: bytes) -> Task:
     if task.clients.dim() != 1 or task.shared:
         raise Malformed("the part is not that of a task")
     shared = {name: v for name, v in same.items() if not name.startswith(SAME)}
-    tables: dict[str, Tensor | Tables] = {
+    tables = {
         name.removeprefix(SAME): SharedTable(value, len(task.clients))
         for name, value in same.items()
         if name.startswith(SAME)
