@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Update
-from ufgraphfr.core.messages import Aggregation, Task
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.experiment import build, execute
 
 
@@ -15,16 +15,10 @@ class FedPopularity(Algorithm):
     def init_server(self, setting):
         return {"counts": torch.zeros(setting.items)}
 
-    def init_private(self, setting, shard):
-        return {}  # nothing stays on the device
-
-    def broadcast(self, state, clients, round_number):
-        return Task(round_number, clients, shared=state, personal={})
-
-    def local(self, task, shard, private, key):
-        counts = torch.zeros(len(shard), shard.catalogue)
-        counts[torch.arange(len(shard)).repeat_interleave(shard.counts), shard.items] = 1
-        return Update({"counts": counts}, loss=torch.zeros(len(shard))), private
+    def local(self, task, batch, private, key):
+        counts = torch.zeros(len(batch), batch.n_items)
+        counts[torch.arange(len(batch)).repeat_interleave(batch.counts), batch.items] = 1
+        return Update({"counts": counts}, loss=torch.zeros(len(batch))), private
 
     def aggregate(self, state, report):
         return {"counts": report.sums["counts"]}

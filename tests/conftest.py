@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,8 +19,14 @@ settings.register_profile(
 settings.load_profile("ufgraphfr")
 
 
+HERE = Path(__file__).parent
+IMPORTED = (HERE.parent / "src", HERE / "oracles")
+"""As ``pythonpath`` in pyproject.toml: processes that tests start import what the tests import."""
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UFGRAPHFR_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, IMPORTED)))
         yield

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.evaluation.significance import difference
-from ufgraphfr.experiment.assess import assess
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import PreparedExperiment, prepare
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
@@ -68,7 +68,7 @@ def outcome(
     count = form.releases(1)[-1].last
     experiment = experiment_of(data, epsilon, model, draw, count)
     score = device_score(form, trained(experiment, form, prepared), PrivateState({}), count)
-    found = assess(score, prepared, "test", CHUNK)
+    found = evaluate(score, prepared.test, CHUNK)
     metrics = found.metrics
     row = {
         "model": model,
@@ -86,7 +86,7 @@ def trained(
 ) -> dict[str, torch.Tensor]:
     mechanism = calibrate(experiment, form, len(prepared.split.warm), Ledger(None))
     client = Client(form, mechanism)
-    transport = Local(Simulation(client, prepared.shard, PrivateState({}), CHUNK))
+    transport = Local(Simulation(client, prepared.batch, PrivateState({}), CHUNK))
     aggregator = Aggregator(form, prepared.setting)
     state = form.init_server(prepared.setting)
     clients = torch.from_numpy(prepared.split.warm)

@@ -7,11 +7,9 @@ that regenerates it; what no file gives is refused. Nothing of any user is kept:
 """
 
 import argparse
-import hashlib
 import json
 import re
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,22 @@ import numpy as np
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.evaluation.metrics import values
-from ufgraphfr.experiment.compare import Run, read_run
-from ufgraphfr.experiment.config import Experiment, build, read
+from ufgraphfr.experiment.compare import ComparedRun, grouped, read_run
+from ufgraphfr.experiment.config import Experiment, read
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
 SCHEMA = "ufgraphfr-accuracy-1"
 DIGITS = 6
-NOT_OF_THE_ENVIRONMENT = ("commit", "started", "data_sha256")
+NOT_OF_THE_ENVIRONMENT = (
+    "commit",
+    "started",
+    "data_sha256",
+    "data_digest",
+    "experiment_folder",
+)
 
 
 def configuration(experiment: Experiment) -> dict[str, Any]:
@@ -41,25 +46,25 @@ def configuration(experiment: Experiment) -> dict[str, Any]:
     return settings
 
 
-def regenerated_by(config: dict[str, Any], experiments: Path, overrides: tuple[str, ...]) -> Path:
-    """The experiment file that gives a configuration, with these overrides.
+def regenerated_by(experiment: Experiment, experiments: Path, overrides: tuple[str, ...]) -> Path:
+    """The experiment file that gives an experiment up to its seed, with these overrides.
 
     Raises:
         InputError: no file does.
     """
     for path in sorted(experiments.rglob("*.toml")):
         try:
-            given = configuration(read(path, overrides))
+            given = read(path, overrides)
         except InputError:
             # overrides of one experiment may make no sense in another
             continue
-        if given == config:
+        if given.group == experiment.group:
             return path
     changed = " with --set " + " ".join(overrides) if overrides else ""
     raise InputError(
         f"no file under {experiments}{changed} gives the configuration of this run "
-        f"({config['algorithm']['kind']} on {config['data']['kind']}): add one, or name what the "
-        f"run was given besides its file by --set"
+        f"({experiment.model.kind} on {experiment.source.kind}): add one, or name what the run was "
+        f"given besides its file by --set"
     )
 
 
@@ -69,7 +74,7 @@ def over_seeds(samples: Sequence[float]) -> dict[str, float | None]:
     return {"mean": round(float(np.mean(samples)), DIGITS), "spread": spread}
 
 
-def metrics(runs: list[Run], part: str) -> dict[str, dict[str, dict[str, float | None]]]:
+def metrics(runs: list[ComparedRun], part: str) -> dict[str, dict[str, dict[str, float | None]]]:
     """Every metric of ``validation`` or ``test`` over seeds."""
     found = [run.result[part] for run in runs]
     return {
@@ -78,19 +83,19 @@ def metrics(runs: list[Run], part: str) -> dict[str, dict[str, dict[str, float |
     }
 
 
-def kept_out(runs: list[Run], part: str) -> dict[str, dict[str, float | None]] | None:
+def kept_out(runs: list[ComparedRun], part: str) -> dict[str, dict[str, float | None]] | None:
     """Metrics of the users or items that were kept out of training, if any were."""
     found = [run.result.get(part) for run in runs]
     return found[0] and {n: over_seeds([one[n] for one in found]) for n in found[0]}
 
 
-def standard_error(runs: list[Run]) -> float:
+def standard_error(runs: list[ComparedRun]) -> float:
     """Of NDCG@10, full ranking, over users: what other users would have changed."""
     gains = np.mean([values("ndcg@10", run.ranks) for run in runs], axis=0)
     return round(float(gains.std(ddof=1) / np.sqrt(len(gains))), DIGITS) if len(gains) > 1 else 0.0
 
 
-def upload(run: Run) -> float:
+def upload(run: ComparedRun) -> float:
     """Bytes that a client uploads in the whole run, averaged over the clients that train.
 
     How many train is the larger of test users and largest cohort: exact for leave-one-out, and
@@ -101,7 +106,7 @@ def upload(run: Run) -> float:
     return float(sum(line["bytes_up"] * line["clients"] for line in lines) / clients)
 
 
-def costs(runs: list[Run]) -> dict[str, Any]:
+def costs(runs: list[ComparedRun]) -> dict[str, Any]:
     """Means over seeds, but the largest resident set of all."""
     lines = [RunFolder(run.folder).read_metrics() for run in runs]
     results = [run.result for run in runs]
@@ -121,7 +126,7 @@ def costs(runs: list[Run]) -> dict[str, Any]:
     }
 
 
-def row(runs: list[Run], experiments: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
+def row(runs: list[ComparedRun], experiments: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
     """One configuration, over its seeds.
 
     Args:
@@ -130,16 +135,13 @@ def row(runs: list[Run], experiments: Path, overrides: tuple[str, ...]) -> dict[
         overrides: what the runs were given besides their file.
 
     Raises:
-        InputError: runs on different data, or no file that regenerates them.
+        InputError: no file regenerates them.
     """
     runs = sorted(runs, key=lambda run: run.seed)
     first = runs[0]
-    for run in runs:
-        if run.result["data"] != first.result["data"]:
-            raise InputError(f"{run.folder} and {first.folder} ran on different data")
-    experiment = build(tomllib.loads(RunFolder(first.folder).config.read_text(encoding="utf-8")))
+    experiment = Run(first.folder).experiment
     config = configuration(experiment)
-    path = regenerated_by(config, experiments, overrides)
+    path = regenerated_by(experiment, experiments, overrides)
     facts = [json.loads(RunFolder(run.folder).environment.read_text()) for run in runs]
     result = first.result
     return {
@@ -163,7 +165,7 @@ def row(runs: list[Run], experiments: Path, overrides: tuple[str, ...]) -> dict[
         "date": max(fact["started"] for fact in facts)[:10],
         "commits": sorted({str(fact["commit"]) for fact in facts}),
         "environment": {k: v for k, v in facts[0].items() if k not in NOT_OF_THE_ENVIRONMENT},
-        "config_digest": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
+        "config_digest": experiment.group,
         "config": config,
     }
 
@@ -189,14 +191,8 @@ def record(
         InputError: a folder without a finished run, the same seed twice, runs that are not
             comparable, or a configuration that no experiment file gives.
     """
-    groups: dict[str, list[Run]] = {}
-    for folder in folders:
-        run = read_run(folder)
-        runs = groups.setdefault(run.group, [])
-        if run.seed in (known.seed for known in runs):
-            raise InputError(f"{folder} repeats seed {run.seed} of the same configuration")
-        runs.append(run)
-    rows = [row(runs, experiments, overrides) for runs in groups.values()]
+    groups = grouped(read_run(folder) for folder in folders)
+    rows = [row(runs, experiments, overrides) for runs in groups]
     results.mkdir(parents=True, exist_ok=True)
     written = []
     for found in rows:

@@ -11,7 +11,7 @@ import argparse
 import json
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ import torch
 
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.operations.folder import Deployment
-from ufgraphfr.deploy.operations.init import plan_tryout, write
+from ufgraphfr.deploy.operations.init import draft_tryout, write
 from ufgraphfr.deploy.operations.launcher import import_samples
-from ufgraphfr.deploy.server.metrics import read_tally
-from ufgraphfr.deploy.server.run import conduct
-from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.deploy.server.metrics import read_metrics
+from ufgraphfr.deploy.server.run import run
+from ufgraphfr.deploy.server.settings import ServerSettings
+from ufgraphfr.deploy.wire.engine import Requests
+from ufgraphfr.deploy.wire.message import pack
 from ufgraphfr.experiment import build
 
 WIRES: dict[str, dict[str, Any] | None] = {
@@ -37,34 +39,35 @@ WIRES: dict[str, dict[str, Any] | None] = {
 
 
 @dataclass(frozen=True)
-class HerePost:
-    """See `ufgraphfr.deploy.wire.engine.Post`: agents in this process, one after the other."""
+class LocalEngine:
+    """See `ufgraphfr.deploy.wire.engine.Engine`: agents in this process, one after the other."""
 
     agents: dict[str, Agent]
 
     def reachable(self) -> set[str]:
-        """See `Post.reachable`."""
+        """See `Engine.reachable`."""
         return set(self.agents)
 
     def ask(
-        self, requests: dict[str, list[bytes]], round_number: int, seconds: float
+        self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> Iterator[tuple[str, list[bytes]]]:
-        """See `Post.ask`."""
-        for node, chunks in requests.items():
-            yield node, self.agents[node].answer(chunks)
+        """See `Engine.ask`."""
+        for node in nodes:
+            yield node, self.agents[node].answer(pack(requests(node)))
 
 
 def outcome(path: Path, values: dict[str, Any], nodes: int) -> str:
     """One run: full HR@10, NDCG@10 on test, and megabytes up."""
     folder = Deployment(path)
-    plan = plan_tryout(build(values), nodes, folder)
-    write(folder, plan, Terms(deadline=3600.0))
-    for node in plan.agreement.nodes:
-        import_samples(folder, node.name)
-    shards = {node.name: ShardFolder(folder.node(node.name).shard) for node in plan.agreement.nodes}
-    conduct(folder.server, HerePost({name: Agent(shard) for name, shard in shards.items()}))
+    documents = draft_tryout(build(values), nodes, folder)
+    write(folder, documents, ServerSettings(round_timeout=3600.0))
+    names = [node.name for node in documents.agreement.nodes]
+    for name in names:
+        import_samples(folder, name)
+    agents = {name: Agent(ShardFolder(folder.node(name).shard)) for name in names}
+    run(folder.server, LocalEngine(agents))
     full = json.loads((folder.server.run / "result.json").read_text())["test"]["full"]
-    up = read_tally(folder.server.tally)["bytes_up"] / 1e6
+    up = read_metrics(folder.server.metrics)["bytes_up"] / 1e6
     return f"{full['hr@10']:.4f} {full['ndcg@10']:.4f} {up:.1f} MB up"
 
 

@@ -45,10 +45,10 @@ def going(main_job: Experiment, prepared: PreparedExperiment) -> Going:
     def started(count: int) -> tuple[PrivateState, Iterator[Round]]:
         algorithm, mechanism = main_job.model, main_job.mechanism
         assert isinstance(algorithm, Algorithm)
-        store = PrivateState(algorithm.init_private(prepared.setting, prepared.shard))
+        store = PrivateState(algorithm.init_private(prepared.setting, prepared.batch))
         chunk = main_job.federation.chunk
         client = Client(algorithm, mechanism)
-        transport = Local(Simulation(client, prepared.shard, store, chunk))
+        transport = Local(Simulation(client, prepared.batch, store, chunk))
         aggregator = Aggregator(algorithm, prepared.setting)
         warm = torch.from_numpy(prepared.split.warm)
         state, spec = algorithm.init_server(prepared.setting), FederationSpec(rounds=count)

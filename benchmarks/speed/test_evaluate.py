@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ufgraphfr.experiment.assess import assess
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.federation.scoring import device_score
@@ -19,5 +19,5 @@ def test_evaluate(
     done = next(rounds)
     score = device_score(main_job.model, done.state, store, done.number)
     chunk = main_job.evaluation.chunk
-    outcome = benchmark.pedantic(assess, args=(score, prepared, "validation", chunk), rounds=3)
+    outcome = benchmark.pedantic(evaluate, args=(score, prepared.validation, chunk), rounds=3)
     assert len(outcome.full) == len(prepared.split.warm)

@@ -11,36 +11,38 @@ import torch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
 
 CLIENTS, ITEMS, EACH, COHORT = 10_000, 100_000, 40, 64
 MODEL = UFGraphFormer(text=False, head=False, training={"candidates": 1000})  # type: ignore[arg-type]
+GRAPH = ItemGraph(GraphSpec())
 SETTING = Setting(items=ITEMS, clients=CLIENTS, text_width=1, seed=0)
 
 measured = pytest.mark.benchmark(group="100,000 items", timer=time.process_time)
 
 
 @pytest.fixture(scope="module")
-def shard() -> ClientBatch:
+def batch() -> ClientBatch:
     """Each client walks among items of like number, whose popularity falls with it."""
     generator = torch.Generator().manual_seed(0)
     start = (ITEMS - 200) * torch.rand(CLIENTS, 1, generator=generator) ** 3
     step = torch.rand(CLIENTS, 150, generator=generator).argsort(1)[:, :EACH]
     items = (start.long() + step).flatten()
     ptr = torch.arange(CLIENTS + 1) * EACH
-    barred = items.view(CLIENTS, EACH).sort(1).values.flatten()
+    excluded = items.view(CLIENTS, EACH).sort(1).values.flatten()
     return ClientBatch(
-        torch.arange(CLIENTS), ptr, items, ptr, barred, torch.ones(CLIENTS, 1), ITEMS
+        torch.arange(CLIENTS), ptr, items, ptr, excluded, torch.ones(CLIENTS, 1), ITEMS
     )
 
 
 @pytest.fixture(scope="module")
-def sums(shard: ClientBatch) -> list[State]:
-    assert MODEL.graph
-    rounds = range(1, MODEL.graph.rounds + 1)
-    return [MODEL.graph.contribution(shard, number) for number in rounds]
+def sums(batch: ClientBatch) -> list[State]:
+    rounds = range(1, GRAPH.spec.rounds + 1)
+    return [GRAPH.form(ITEMS).contribution(batch, number) for number in rounds]
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +51,15 @@ def state(sums: list[State]) -> State:
 
 
 def collected(sums: list[State]) -> State:
-    assert MODEL.graph
     state = MODEL.init_server(SETTING)
     for number, part in enumerate(sums, start=1):
-        state = MODEL.graph.collected(state, part, number)
+        state = GRAPH.collect(state, part, number)
     return state
 
 
 @measured
-def test_collect(benchmark, shard: ClientBatch) -> None:
-    benchmark.pedantic(MODEL.graph.contribution, args=(shard, 1), rounds=1)
+def test_collect(benchmark, batch: ClientBatch) -> None:
+    benchmark.pedantic(GRAPH.form(ITEMS).contribution, args=(batch, 1), rounds=1)
 
 
 @measured
@@ -72,16 +73,16 @@ def test_operators(benchmark, sums: list[State]) -> None:
 
 
 @measured
-def test_train(benchmark, shard: ClientBatch, state: State) -> None:
-    some = shard.select(torch.arange(COHORT))
+def test_train(benchmark, batch: ClientBatch, state: State) -> None:
+    some = batch.select(torch.arange(COHORT))
     task = MODEL.broadcast(state, some.clients, 9)
     update, _ = benchmark.pedantic(MODEL.local, args=(task, some, {}, Key(0, 9)), rounds=2)
     assert update.loss.isfinite().all()
 
 
 @measured
-def test_score(benchmark, shard: ClientBatch, state: State) -> None:
-    some = shard.select(torch.arange(COHORT))
+def test_score(benchmark, batch: ClientBatch, state: State) -> None:
+    some = batch.select(torch.arange(COHORT))
     task = MODEL.evaluated(state, some.clients, 9)
     scores = benchmark.pedantic(MODEL.score, args=(task, some, {}), rounds=2)
     assert scores.isfinite().all()

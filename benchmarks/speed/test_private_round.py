@@ -44,9 +44,9 @@ def test_private_round(
     assert isinstance(model, Algorithm)
     clients = torch.from_numpy(prepared.split.warm)
     mechanism = calibrate(experiment, model, len(clients), Ledger(None))
-    store = PrivateState(model.init_private(prepared.setting, prepared.shard))
+    store = PrivateState(model.init_private(prepared.setting, prepared.batch))
     client = Client(model, mechanism)
-    simulation = Simulation(client, prepared.shard, store, experiment.federation.chunk)
+    simulation = Simulation(client, prepared.batch, store, experiment.federation.chunk)
     aggregator = Aggregator(model, prepared.setting)
     state, spec = model.init_server(prepared.setting), experiment.federation
     going = rounds(aggregator, mechanism, Local(simulation), spec, clients, state, Key(0))

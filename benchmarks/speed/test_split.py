@@ -10,9 +10,9 @@ from ufgraphfr.experiment.prepare import PreparedExperiment
 
 @pytest.mark.benchmark(group="split of MovieLens-100K", min_rounds=3)
 def test_split(benchmark, prepared: PreparedExperiment) -> None:
-    text = torch.zeros(prepared.split.users, 0)
+    text = torch.zeros(prepared.split.n_users, 0)
 
     def split() -> ClientBatch:
         return build(leave_one_out(prepared.dataset.interactions), text)
 
-    assert torch.equal(benchmark(split).items, prepared.shard.items)
+    assert torch.equal(benchmark(split).items, prepared.batch.items)

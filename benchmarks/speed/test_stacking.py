@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from lonely_client import LonelyClient, Step, train
-from made_shards import made_shard
+from made_batches import made_batch
 from torch.utils.data import DataLoader, TensorDataset
 
 from ufgraphfr.algorithms.base import Setting
@@ -34,7 +34,7 @@ def made_clients() -> ClientBatch:
     """Numbers of training items much as on MovieLens-100K: from 18 on, median 64, mean 101."""
     random = np.random.default_rng(0)
     counts = (18 + random.lognormal(3.75, 1.15, CLIENTS)).clip(max=735).astype(int)
-    return made_shard(sorted(counts.tolist(), reverse=True), ITEMS, WIDTH)
+    return made_batch(sorted(counts.tolist(), reverse=True), ITEMS, WIDTH)
 
 
 def drawn(items: np.ndarray, random: np.random.Generator) -> Step:
@@ -60,13 +60,13 @@ def loaded(samples: Step) -> Iterable[Step]:
 
 def one_after_another(
     clients: Iterable[LonelyClient],
-    shard: ClientBatch,
+    batch: ClientBatch,
     start: torch.Tensor,
     batches: Callable[[Step], Iterable[Step]],
 ) -> None:
     random = np.random.default_rng(1)
-    histories = shard.items.split(shard.counts.tolist())
-    for client, text, items in zip(clients, shard.text, histories, strict=True):
+    histories = batch.items.split(batch.counts.tolist())
+    for client, text, items in zip(clients, batch.text, histories, strict=True):
         client.items.weight.data.copy_(start)
         train(
             client,
@@ -106,14 +106,14 @@ measured = pytest.mark.benchmark(group="943 clients train for a round", timer=ti
 
 @measured
 def test_stacked(benchmark, seconds: dict[str, float]) -> None:
-    shard = made_clients()
+    batch = made_clients()
     table = ALGORITHM.init_table(SETTING)
-    store = PrivateState(ALGORITHM.init_private(SETTING, shard))
+    store = PrivateState(ALGORITHM.init_private(SETTING, batch))
 
     def round_() -> None:
         for places in torch.arange(CLIENTS).split(CHUNK):
             tables = SharedTable(table, len(places))
-            mine, own = store.gather(places), shard.select(places)
+            mine, own = store.gather(places), batch.select(places)
             after, _, _ = ALGORITHM.train_client(mine, tables, own, Key(0).at(1))
             store.scatter(places, after)
 
@@ -124,7 +124,7 @@ def test_stacked(benchmark, seconds: dict[str, float]) -> None:
 @measured
 @pytest.mark.parametrize("variant", ["cut", "loaded", "swapped"])
 def test_one_after_another(benchmark, seconds: dict[str, float], variant: str) -> None:
-    shard = made_clients()
+    batch = made_clients()
     start = ALGORITHM.init_table(SETTING)
     clients = [LonelyClient(ITEMS, WIDTH, dropout=ALGORITHM.dropout) for _ in range(CLIENTS)]
     states = [client.state_dict() for client in clients]
@@ -132,7 +132,7 @@ def test_one_after_another(benchmark, seconds: dict[str, float], variant: str) -
 
     def round_() -> None:
         who = swapped(states) if variant == "swapped" else clients
-        one_after_another(who, shard, start, batches)
+        one_after_another(who, batch, start, batches)
 
     benchmark.pedantic(round_, rounds=2, warmup_rounds=1)
     seconds[variant] = benchmark.stats.stats.median

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
@@ -29,30 +30,30 @@ class Federation:
 
     algorithm: Algorithm
     setting: Setting
-    shard: ClientBatch
+    batch: ClientBatch
     store: PrivateState
     state: State
     seed: int = 3
 
     @classmethod
-    def of(cls, algorithm: Algorithm, shard: ClientBatch, seed: int = 3) -> "Federation":
-        setting = Setting(shard.catalogue, len(shard), shard.text.shape[1], seed)
-        private = algorithm.init_private(setting, shard)
+    def of(cls, algorithm: Algorithm, batch: ClientBatch, seed: int = 3) -> "Federation":
+        setting = Setting(batch.n_items, len(batch), batch.text.shape[1], seed)
+        private = algorithm.init_private(setting, batch)
         store = PrivateState(private)
-        return cls(algorithm, setting, shard, store, algorithm.init_server(setting), seed)
+        return cls(algorithm, setting, batch, store, algorithm.init_server(setting), seed)
 
     def run(
         self, count: int, first: int = 1, chunk: int = 100, cohort: float = 1.0
     ) -> "Federation":
         client = Client(self.algorithm, NoMechanism())
-        simulation = Simulation(client, self.shard, self.store, chunk)
+        simulation = Simulation(client, self.batch, self.store, chunk)
         spec = FederationSpec(rounds=first + count - 1, cohort=cohort)
         done = rounds(
             Aggregator(self.algorithm, self.setting),
             NoMechanism(),
             Local(simulation),
             spec,
-            self.shard.clients,
+            self.batch.clients,
             self.state,
             Key(self.seed),
             first,
@@ -65,7 +66,7 @@ class Federation:
         """What is sent once; it must be the same in each message of the first rounds."""
         kept: dict[str, Tensor] = {}
         for number in range(1, count + 1):
-            task = self.algorithm.broadcast(self.state, self.shard.clients, number)
+            task = self.algorithm.broadcast(self.state, self.batch.clients, number)
             for name in task.cacheable:
                 first = kept.setdefault(name, task.shared[name])
                 assert torch.equal(task.shared[name], first), name
@@ -73,9 +74,9 @@ class Federation:
         return kept
 
     def scores(self) -> Tensor:
-        task = self.algorithm.evaluated(self.state, self.shard.clients, 1)
-        everyone = self.store.gather(self.shard.clients)
-        return self.algorithm.score(task, self.shard, everyone)
+        task = scoring_task(self.algorithm, self.state, self.batch.clients, 1)
+        everyone = self.store.gather(self.batch.clients)
+        return self.algorithm.score(task, self.batch, everyone)
 
 
 @pytest.fixture
@@ -91,11 +92,11 @@ def checkerboard() -> ClientBatch:
     ptr = torch.cat((torch.zeros(1, dtype=torch.int64), counts.cumsum(0)))
     # every user met its items in another order
     items = torch.cat([row.nonzero()[:, 0].roll(user) for user, row in enumerate(liked)])
-    barred = liked.nonzero()[:, 1]
+    excluded = liked.nonzero()[:, 1]
     colour = torch.nn.functional.one_hot(own % 2, 2).float()
     text = torch.cat((colour, 0.3 * torch.eye(SIZE)), dim=1)
     text = torch.nn.functional.normalize(text, dim=1)
-    return ClientBatch(own, ptr, items, ptr, barred, text, SIZE)
+    return ClientBatch(own, ptr, items, ptr, excluded, text, SIZE)
 
 
 @pytest.fixture

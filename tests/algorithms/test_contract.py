@@ -7,6 +7,7 @@ import torch
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
 from ufgraphfr.core.spec import parse
@@ -69,9 +70,9 @@ def test_the_order_of_answers_changes_nothing(algorithm, checkerboard, federatio
         for clients in order.split(5):
             task = algorithm.broadcast(federation.state, clients, 2)
             mine = federation.store.gather(clients)
-            shard = checkerboard.select(clients)
+            batch = checkerboard.select(clients)
             task = replace(task, aggregation=algorithm.aggregation)
-            request = Request(task, shard, mine, Key(3, round=2))
+            request = Request(task, batch, mine, Key(3, round=2))
             reports.append(Client(algorithm, NoMechanism()).respond(request)[0])
         states.append(algorithm.aggregate(federation.state, combine(reports)))
     for name, value in states[0].items():
@@ -100,10 +101,10 @@ def test_messages_survive_their_bytes(algorithm, checkerboard, federation_of) ->
     task = algorithm.broadcast(federation.state, clients, 2)
     task = replace(task, aggregation=algorithm.aggregation)
     again = codec.decode_task(codec.encode_task(task), task.aggregation)
-    mine, shard = federation.store.gather(clients), checkerboard.select(clients)
+    mine, batch = federation.store.gather(clients), checkerboard.select(clients)
     client, key = Client(algorithm, NoMechanism()), Key(3, round=2)
-    direct, _ = client.respond(Request(task, shard, mine, key))
-    through, _ = client.respond(Request(again, shard, mine, key))
+    direct, _ = client.respond(Request(task, batch, mine, key))
+    through, _ = client.respond(Request(again, batch, mine, key))
     decoded = codec.decode_report(codec.encode_report(through))
     assert decoded.aggregation is direct.aggregation is algorithm.aggregation
     assert torch.equal(decoded.clients, direct.clients)
@@ -136,9 +137,9 @@ def test_a_user_without_history_can_be_scored(algorithm, checkerboard, federatio
     empty = checkerboard.with_history(
         torch.zeros(len(checkerboard) + 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
     )
-    task = algorithm.evaluated(federation.state, empty.clients, 2)
+    task = scoring_task(algorithm, federation.state, empty.clients, 2)
     scores = algorithm.score(task, empty, federation.store.gather(empty.clients))
-    assert scores.shape == (len(empty), empty.catalogue)
+    assert scores.shape == (len(empty), empty.n_items)
     assert bool(scores.isfinite().all())
 
 

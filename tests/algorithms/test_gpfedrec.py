@@ -3,7 +3,7 @@
 import pytest
 import torch
 from lonely_neural import LonelyNeural, train_alone
-from made_shards import made_shard
+from made_batches import made_batch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting
@@ -14,7 +14,7 @@ from ufgraphfr.core.messages import Aggregation, Report, State, Task, per_client
 from ufgraphfr.core.spec import parse
 
 ITEMS, DIM, SEED = 60, 16, 4
-SHARD = made_shard([25, 18, 9, 9, 3, 1], ITEMS)
+BATCH = made_batch([25, 18, 9, 9, 3, 1], ITEMS)
 SETTING = Setting(ITEMS, clients=40, text_width=5, seed=SEED)
 KEY = Key(SEED).at(2)
 SMALL = {"dim": DIM, "batch_size": 32, "lr": 0.5, "row_scale": 4.0, "user_scale": 6.0}
@@ -29,17 +29,17 @@ def test_stacked_clients_train_as_each_would_alone(values: dict[str, object]) ->
     algorithm = made(**values)
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(ITEMS, DIM, generator=generator) * 0.3
-    related = torch.randn(len(SHARD), ITEMS, DIM, generator=generator) * 0.3
-    tables = {"items": SharedTable(start, len(SHARD)), "related": DenseTables(related)}
-    private = {k: 3 * v for k, v in algorithm.init_private(SETTING, SHARD).items()}
-    task = Task(KEY.round, SHARD.clients, {}, dict(tables))
-    update, after = algorithm.local(task, SHARD, private, KEY)
+    related = torch.randn(len(BATCH), ITEMS, DIM, generator=generator) * 0.3
+    tables = {"items": SharedTable(start, len(BATCH)), "related": DenseTables(related)}
+    private = {k: 3 * v for k, v in algorithm.init_private(SETTING, BATCH).items()}
+    task = Task(KEY.round, BATCH.clients, {}, dict(tables))
+    update, after = algorithm.local(task, BATCH, private, KEY)
     changes = update.arrays["items"]
     assert isinstance(changes, Tensor)
     for place, change in enumerate(changes):
         own = {name: value[place] for name, value in private.items()}
         client = LonelyNeural(own["user"], own, start)
-        one = SHARD.select(torch.tensor([place]))
+        one = BATCH.select(torch.tensor([place]))
         train_alone(client, algorithm, one, KEY, anchor=related[place])
         # every row, also those that no sample touched
         torch.testing.assert_close(change, client.items.data - start, atol=5e-5, rtol=1e-3)
@@ -72,7 +72,7 @@ def test_users_with_one_table_are_related_to_themselves() -> None:
 def reported(algorithm: GPFedRec) -> tuple[State, Tensor, Tensor]:
     """The server after a round of three clients; who they are, and their tables."""
     state = algorithm.init_server(SETTING)
-    who = SHARD.clients[[0, 2, 3]]
+    who = BATCH.clients[[0, 2, 3]]
     change = torch.randn(3, ITEMS, DIM, generator=torch.Generator().manual_seed(2))
     change[1] = change[0] + 0.1 * change[1]
     arrays = per_client({"items": change})
@@ -85,7 +85,7 @@ def test_the_server_sends_global_table_and_related_users_mean() -> None:
     new, who, tables = reported(algorithm)
     alike = tables[:2].mean(0)
     torch.testing.assert_close(new["items"], (2 * alike + tables[2]) / 3)
-    sat_out = SHARD.clients[[5]]
+    sat_out = BATCH.clients[[5]]
     task = algorithm.broadcast(new, torch.cat((sat_out, who.flip(0))), 2)
     start, related = task.tables("items").dense(), task.tables("related").dense()
     torch.testing.assert_close(start, new["items"].expand_as(start))
@@ -96,7 +96,7 @@ def test_the_server_sends_global_table_and_related_users_mean() -> None:
 def test_before_the_first_round_nobody_is_pulled_elsewhere() -> None:
     algorithm = made()
     state = algorithm.init_server(SETTING)
-    task = algorithm.broadcast(state, SHARD.clients, 1)
+    task = algorithm.broadcast(state, BATCH.clients, 1)
     assert torch.equal(task.tables("related").dense(), task.tables("items").dense())
 
 
@@ -105,7 +105,7 @@ def test_the_chosen_table_ranks(table: str) -> None:
     algorithm = made(evaluated_table=table)
     new, who, tables = reported(algorithm)
     asked = torch.tensor([3, 5, 0])
-    some = SHARD.select(asked)
+    some = BATCH.select(asked)
     private = algorithm.init_private(SETTING, some)
     scores = algorithm.score(algorithm.evaluated(new, some.clients, 2), some, private)
     local = dict(zip(who.tolist(), tables, strict=True))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from made_shards import made_shard
+from made_batches import made_batch
 from torch import nn
 
 from ufgraphfr.algorithms.base import Setting
@@ -16,7 +16,7 @@ from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
 
 ITEMS, DIM, SEED = 60, 16, 4
-SHARD = made_shard([25, 18, 9, 9, 3, 1], ITEMS)
+BATCH = made_batch([25, 18, 9, 9, 3, 1], ITEMS)
 SETTING = Setting(ITEMS, clients=40, text_width=5, seed=SEED)
 KEY = Key(SEED).at(2)
 SMALL = {"dim": DIM, "batch_size": 32, "lr": 0.5, "row_scale": 1.0, "score_scale": 6.0}
@@ -50,12 +50,12 @@ def train_alone(
     return sum(losses) / len(losses)
 
 
-def trained(algorithm: PFedRec, state: State, shard: ClientBatch = SHARD) -> tuple[Report, Private]:
-    private = algorithm.init_private(SETTING, shard)
-    task = algorithm.broadcast(state, shard.clients, KEY.round)
-    update, after = algorithm.local(task, shard, private, KEY)
+def trained(algorithm: PFedRec, state: State, batch: ClientBatch = BATCH) -> tuple[Report, Private]:
+    private = algorithm.init_private(SETTING, batch)
+    task = algorithm.broadcast(state, batch.clients, KEY.round)
+    update, after = algorithm.local(task, batch, private, KEY)
     arrays = per_client(update.arrays)
-    return Report(KEY.round, shard.clients, arrays, Aggregation.PER_CLIENT, update.loss), after
+    return Report(KEY.round, batch.clients, arrays, Aggregation.PER_CLIENT, update.loss), after
 
 
 @pytest.mark.parametrize("local_epochs", [1, 2])
@@ -63,7 +63,7 @@ def trained(algorithm: PFedRec, state: State, shard: ClientBatch = SHARD) -> tup
 def test_stacked_clients_train_as_each_would_alone(local_epochs: int, pull: float) -> None:
     algorithm = made(local_epochs=local_epochs, pull=pull)
     state = algorithm.init_server(SETTING)
-    before = algorithm.init_private(SETTING, SHARD)
+    before = algorithm.init_private(SETTING, BATCH)
     report, after = trained(algorithm, state)
     changes = report.arrays["items"]
     assert isinstance(changes, Rows)
@@ -71,7 +71,7 @@ def test_stacked_clients_train_as_each_would_alone(local_epochs: int, pull: floa
         layer, items = nn.Linear(DIM, 1), nn.Parameter(state["items"].clone())
         layer.weight.data = before["score.weight"][place].T.clone()
         layer.bias.data = before["score.bias"][place].clone()
-        loss = train_alone(layer, items, algorithm, SHARD.select(torch.tensor([place])))
+        loss = train_alone(layer, items, algorithm, BATCH.select(torch.tensor([place])))
         weight, bias = after["score.weight"][place].T, after["score.bias"][place]
         torch.testing.assert_close(weight, layer.weight.data, atol=2e-5, rtol=1e-4)
         torch.testing.assert_close(bias, layer.bias.data, atol=2e-5, rtol=1e-4)
@@ -94,19 +94,19 @@ def test_the_server_averages_the_tables() -> None:
 def test_the_chosen_table_ranks(table: str) -> None:
     algorithm = made(evaluated_table=table)
     state = algorithm.init_server(SETTING)
-    some = SHARD.select(torch.tensor([0, 2, 3]))
+    some = BATCH.select(torch.tensor([0, 2, 3]))
     report, _ = trained(algorithm, state, some)
     new = algorithm.aggregate(state, report)
     assert ("before" in new) == (table == "local")
     # the last client has a higher number than all who took part
     asked = torch.tensor([3, 5, 1, 0])
-    private = algorithm.init_private(SETTING, SHARD.select(asked))
-    task = algorithm.evaluated(new, SHARD.clients[asked], 3)
-    scores = algorithm.score(task, SHARD.select(asked), private)
+    private = algorithm.init_private(SETTING, BATCH.select(asked))
+    task = algorithm.evaluated(new, BATCH.clients[asked], 3)
+    scores = algorithm.score(task, BATCH.select(asked), private)
     changes = report.arrays["items"]
     assert isinstance(changes, Rows)
     local = dict(zip(some.clients.tolist(), state["items"] + changes.dense(), strict=True))
-    for place, client in enumerate(SHARD.clients[asked].tolist()):
+    for place, client in enumerate(BATCH.clients[asked].tolist()):
         own = local.get(client, state["items"]) if table == "local" else new["items"]
         expected = own @ private["score.weight"][place, :, 0] + private["score.bias"][place]
         torch.testing.assert_close(scores[place], expected, atol=1e-5, rtol=1e-4)

@@ -114,6 +114,15 @@ def test_one_run_bound_without_delta_is_clopper_pearson():
     assert one_run_epsilon(scores, scores >= 20, 0.0, (1.0,)) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("shares", [(0.1, 0.3, 1.0), (1.0, 0.1), (1.0, 1.0, 1.0, 1.0, 1.0)])
+def test_the_significance_is_divided_among_the_tries(shares):
+    # all 40 guesses right in the try that says most: each of n tries may err with .05 / n
+    scores = torch.arange(40.0)
+    chance = (0.05 / len(shares)) ** (1 / 40)
+    expected = math.log(chance / (1 - chance))
+    assert one_run_epsilon(scores, scores >= 20, 0.0, shares) == pytest.approx(expected, rel=1e-6)
+
+
 def test_one_run_bound_holds_nearly_always():
     generator = torch.Generator().manual_seed(1)
     mu, wrong = gaussian_mu(1.0, DELTA), 0

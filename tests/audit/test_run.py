@@ -1,11 +1,11 @@
 """An audit of a run folder from end to end."""
 
 import builtins
-import json
 import shutil
 
 import pytest
 
+from ufgraphfr.audit.report import read_audit
 from ufgraphfr.audit.run import audit
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
@@ -22,7 +22,7 @@ def test_figures_and_plots_are_written_and_the_model_is_left_alone(folder):
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     done = audit(folder, ("support", "canaries"), rounds=2, victims=5)
     assert {line.attack for line in done.lines} == {"support", "canaries"}
-    written = json.loads((folder / "audit.json").read_text())
+    written = read_audit(folder / "audit.json")
     assert written["victims"] == 5
     assert len(written["figures"]) == len(done.lines)
     for name in ("audit.png", "audit-canaries.png"):
@@ -67,5 +67,5 @@ def test_what_cannot_be_audited(folder, tmp_path):
     values = {"data": {"kind": "synthetic"}, "text": {"kind": "hashing"}}
     for _ in execute(build({**values, "algorithm": {"kind": "popularity"}}), central, device="cpu"):
         pass
-    with pytest.raises(InputError, match="centralised yardstick"):
+    with pytest.raises(InputError, match="centralised baseline"):
         audit(central)

@@ -27,17 +27,17 @@ def histories() -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def shard(histories: list[list[int]]) -> ClientBatch:
+def batch(histories: list[list[int]]) -> ClientBatch:
     lengths = torch.tensor([0, *map(len, histories)])
     empty = torch.zeros(USERS + 1, dtype=torch.int64)
     return ClientBatch(
         clients=torch.arange(USERS),
         ptr=lengths.cumsum(0),
         items=torch.tensor([item for own in histories for item in own]),
-        barred_ptr=empty,
-        barred=empty[:0],
+        excluded_ptr=empty,
+        excluded=empty[:0],
         text=torch.empty(USERS, 0),
-        catalogue=ITEMS,
+        n_items=ITEMS,
     )
 
 
@@ -57,16 +57,16 @@ def weighted(histories: list[list[int]], decay: float) -> NDArray[np.float64]:
     return matrix
 
 
-def test_popularity_counts_rows(shard: ClientBatch, binary: NDArray[np.float64]) -> None:
-    scores = Popularity().score(Popularity().fit(shard), shard)
+def test_popularity_counts_rows(batch: ClientBatch, binary: NDArray[np.float64]) -> None:
+    scores = Popularity().score(Popularity().fit(batch), batch)
     np.testing.assert_array_equal(scores.numpy(), np.tile(binary.sum(0), (USERS, 1)))
 
 
 def test_position_popularity_counts_the_next_positions(
-    shard: ClientBatch, histories: list[list[int]]
+    batch: ClientBatch, histories: list[list[int]]
 ) -> None:
-    reference = PositionPopularity(window=3, latest=4)
-    scores = reference.score(reference.fit(shard), shard)
+    baseline = PositionPopularity(window=3, latest=4)
+    scores = baseline.score(baseline.fit(batch), batch)
     for user, own in enumerate(histories):
         first = min(len(own), 4)
         expected = np.zeros(ITEMS)
@@ -76,29 +76,29 @@ def test_position_popularity_counts_the_next_positions(
 
 
 def test_ease_is_scikit_learns_ridge_of_each_item_on_all_others(
-    shard: ClientBatch, binary: NDArray[np.float64], histories: list[list[int]]
+    batch: ClientBatch, binary: NDArray[np.float64], histories: list[list[int]]
 ) -> None:
-    reference = Ease(ridge=3.0, decay=0.7)
-    fitted = reference.fit(shard)
+    baseline = Ease(ridge=3.0, decay=0.7)
+    fitted = baseline.fit(batch)
     for item in range(ITEMS):
         others = np.delete(np.arange(ITEMS), item)
         ridge = Ridge(alpha=3.0, fit_intercept=False).fit(binary[:, others], binary[:, item])
         np.testing.assert_allclose(fitted["operator"][others, item], ridge.coef_, atol=1e-6)
         assert fitted["operator"][item, item] == 0
     expected = weighted(histories, 0.7) @ fitted["operator"].numpy()
-    np.testing.assert_allclose(reference.score(fitted, shard), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(baseline.score(fitted, batch), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_itemknn_is_scikit_learns_cosine_among_nearest_neighbours(
-    shard: ClientBatch, binary: NDArray[np.float64], histories: list[list[int]]
+    batch: ClientBatch, binary: NDArray[np.float64], histories: list[list[int]]
 ) -> None:
     similar = cosine_similarity(binary.T)
     np.fill_diagonal(similar, 0)
     everything = ItemKNN(neighbors=1000, shrink=0.0, decay=0.9)
     expected = weighted(histories, 0.9) @ similar
-    scores = everything.score(everything.fit(shard), shard)
+    scores = everything.score(everything.fit(batch), batch)
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
-    operator = ItemKNN(neighbors=4, shrink=0.0).fit(shard)["operator"].numpy()
+    operator = ItemKNN(neighbors=4, shrink=0.0).fit(batch)["operator"].numpy()
     for item in range(ITEMS - 1):
         kept = np.flatnonzero(operator[:, item])
         assert len(kept) == 4
@@ -108,18 +108,18 @@ def test_itemknn_is_scikit_learns_cosine_among_nearest_neighbours(
 
 
 def test_shrink_lowers_rare_similarities_most(
-    shard: ClientBatch, binary: NDArray[np.float64]
+    batch: ClientBatch, binary: NDArray[np.float64]
 ) -> None:
     count = binary.sum(0)
     together = binary.T @ binary
-    operator = ItemKNN(neighbors=1000, shrink=20.0).fit(shard)["operator"].numpy()
+    operator = ItemKNN(neighbors=1000, shrink=20.0).fit(batch)["operator"].numpy()
     assert operator[2, 5] == pytest.approx(
         together[2, 5] / (np.sqrt(count[2] * count[5]) + 20), rel=1e-5
     )
 
 
 def test_markov_follows_the_definition(
-    shard: ClientBatch, binary: NDArray[np.float64], histories: list[list[int]]
+    batch: ClientBatch, binary: NDArray[np.float64], histories: list[list[int]]
 ) -> None:
     transitions = np.zeros((ITEMS, ITEMS))
     for own in histories:
@@ -128,24 +128,24 @@ def test_markov_follows_the_definition(
                 transitions[before, after] += 1 / gap
     count = binary.sum(0)
     expected = transitions / (np.sqrt(np.outer(count, count)) + 5)
-    reference = Markov(gaps=3, shrink=5.0, decay=0.8)
-    fitted = reference.fit(shard)
+    baseline = Markov(gaps=3, shrink=5.0, decay=0.8)
+    fitted = baseline.fit(batch)
     np.testing.assert_allclose(fitted["operator"], expected, rtol=1e-5)
-    scores = reference.score(fitted, shard)
+    scores = baseline.score(fitted, batch)
     np.testing.assert_allclose(scores, weighted(histories, 0.8) @ expected, rtol=1e-4)
 
 
-def test_without_shrink_an_item_nobody_has_scores_zero(shard: ClientBatch) -> None:
-    for reference in (Markov(shrink=0.0), ItemKNN(shrink=0.0)):
-        scores = reference.score(reference.fit(shard), shard)
+def test_without_shrink_an_item_nobody_has_scores_zero(batch: ClientBatch) -> None:
+    for baseline in (Markov(shrink=0.0), ItemKNN(shrink=0.0)):
+        scores = baseline.score(baseline.fit(batch), batch)
         assert torch.equal(scores[:, -1], torch.zeros(USERS))
 
 
-def test_ease_markov_adds_z_scores(shard: ClientBatch) -> None:
+def test_ease_markov_adds_z_scores(batch: ClientBatch) -> None:
     both = EaseMarkov(weight=0.5, ease=Ease(ridge=3.0), markov=Markov(shrink=5.0))
-    parts = [part.score(part.fit(shard), shard).numpy() for part in (both.ease, both.markov)]
+    parts = [part.score(part.fit(batch), batch).numpy() for part in (both.ease, both.markov)]
     ease, markov = ((s - s.mean(1)[:, None]) / s.std(1, ddof=1)[:, None] for s in parts)
-    scores = both.score(both.fit(shard), shard)
+    scores = both.score(both.fit(batch), batch)
     np.testing.assert_allclose(scores, ease + 0.5 * markov, rtol=1e-3, atol=1e-4)
 
 
@@ -164,12 +164,12 @@ def ials_loss(
 
 @pytest.mark.parametrize("power", [1.0, 0.0, 0.5])
 def test_ials_ends_where_its_loss_has_no_slope(
-    shard: ClientBatch, binary: NDArray[np.float64], power: float
+    batch: ClientBatch, binary: NDArray[np.float64], power: float
 ) -> None:
     model = Ials(dim=3, epochs=400, unobserved=0.2, reg=0.05, power=power, decay=1.0)
-    items = model.fit(shard)["items"].requires_grad_()
-    ones = torch.ones(len(shard.items), dtype=torch.float64)
-    clients = model._solved(shard.ptr, shard.items, ones, items.detach()).requires_grad_()
+    items = model.fit(batch)["items"].requires_grad_()
+    ones = torch.ones(len(batch.items), dtype=torch.float64)
+    clients = model._solved(batch.ptr, batch.items, ones, items.detach()).requires_grad_()
     ials_loss(model, binary, clients, items).backward()
     for factors in (clients, items):
         assert factors.grad is not None
@@ -178,12 +178,12 @@ def test_ials_ends_where_its_loss_has_no_slope(
 
 
 def test_ials_folds_a_client_in_by_least_squares(
-    shard: ClientBatch, histories: list[list[int]]
+    batch: ClientBatch, histories: list[list[int]]
 ) -> None:
     model = Ials(dim=4, unobserved=0.3, reg=0.02, decay=0.7)
-    fitted = model.fit(shard)
+    fitted = model.fit(batch)
     items = fitted["items"].numpy()
-    scores = model.score(fitted, shard).numpy()
+    scores = model.score(fitted, batch).numpy()
     for user, own in enumerate(histories):
         weights = 0.7 ** np.arange(len(own))[::-1]
         seen = items[own]
@@ -194,8 +194,8 @@ def test_ials_folds_a_client_in_by_least_squares(
 
 
 def test_ials_solves_the_same_in_small_batches(
-    shard: ClientBatch, monkeypatch: pytest.MonkeyPatch
+    batch: ClientBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Ials(dim=4).fit(shard)["items"]
+    whole = Ials(dim=4).fit(batch)["items"]
     monkeypatch.setattr("ufgraphfr.baselines.ials._CHUNK", 100)
-    torch.testing.assert_close(Ials(dim=4).fit(shard)["items"], whole)
+    torch.testing.assert_close(Ials(dim=4).fit(batch)["items"], whole)

@@ -11,7 +11,6 @@ import pytest
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import execute, read
-from ufgraphfr.experiment.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 MADE = """# {about}.
@@ -107,7 +106,7 @@ def test_seeds_of_one_configuration_are_one_row(
     assert costs["peak_rss_bytes"] == max(result["peak_rss_bytes"] for result in results)
     assert row["federated"] is True
     assert "seed" not in row["config"]
-    config = tomllib.loads(RunFolder(folders[0]).config.read_text())
+    config = tomllib.loads((folders[0] / "resolved.toml").read_text())
     assert row["config"]["algorithm"] == config["algorithm"]
 
 
@@ -172,7 +171,7 @@ def test_new_items_have_a_table_with_chance_below(
 def test_the_same_seed_twice_and_unfinished_runs_are_refused(
     runs: dict[str, Path], experiments: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="repeats seed 2"):
+    with pytest.raises(InputError, match=r"repeats a run .* seed 2"):
         record.record([runs["fedmf2"]] * 2, experiments=experiments, results=tmp_path)
     with pytest.raises(InputError, match="no finished run"):
         record.record([tmp_path / "none"], experiments=experiments, results=tmp_path)

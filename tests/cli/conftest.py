@@ -29,7 +29,7 @@ dim = 4
 rounds = 4
 [evaluation]
 every = 2
-yardsticks = ["popularity", "position-popularity"]
+baselines = ["popularity", "position-popularity"]
 """
 
 

@@ -3,7 +3,7 @@
 import json
 
 from ufgraphfr.audit import run as audit_run
-from ufgraphfr.audit.report import Promise
+from ufgraphfr.audit.report import Guarantee
 
 
 def test_audit_prints_and_writes(cli, toy, tmp_path):
@@ -21,7 +21,7 @@ def test_a_broken_promise_ends_with_one(cli, toy, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     cli("run", toy, "--out", folder, "--quiet")
     # the run has no noise, so it cannot keep this promise
-    monkeypatch.setattr(audit_run.Promise, "of", lambda _: Promise(1.0, 1e-5, 0.575))
+    monkeypatch.setattr(audit_run.Guarantee, "of", lambda _: Guarantee(1.0, 1e-5, 0.575))
     ended = cli("audit", folder, "--rounds", 2, "--attack", "canaries")
     assert ended.code == 1
     assert "FAIL" in ended.out

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ufgraphfr.deploy.server.metrics import Tally
+from ufgraphfr.deploy.server.metrics import RunMetrics
 
 TOY = """
 seed = 3
@@ -49,7 +49,7 @@ def test_import_status_and_forget(agent, made):
     ended = agent("import", samples / "interactions.parquet", "--users", users)
     assert "15 new users, 120 new interactions" in ended.out
     shown = agent("status").out
-    assert "node-1, numbers 0 to 14" in shown
+    assert "node-1, client ids 0 to 14" in shown
     assert "users      15" in shown
     assert "fedmf, at most 4 rounds" in shown
     assert "the agent does not run" in shown
@@ -72,7 +72,7 @@ def test_forget_says_what_cannot_be_taken_back(agent, made):
 def test_forget_where_nobody_is(agent):
     ended = agent("forget", "x")
     assert ended.code == 2
-    assert "holds nobody" in ended.err
+    assert "holds no users" in ended.err
 
 
 def test_status_counts_answers(agent, made):
@@ -97,23 +97,23 @@ def test_up_says_where_it_starts_things(cli, made):
 
 def test_status_before_anything_ran(cli, made):
     assert "no run has begun" in cli("deploy", "status", made).out
-    assert "ended 0 processes" in cli("deploy", "down", made).out
+    assert "stopped 0 processes" in cli("deploy", "down", made).out
 
 
 def test_status_of_a_run(cli, made):
-    tally = Tally(made / "server" / "tally.json", 4)
-    tally.began(2, 30)
-    tally.lost("node-1")
+    metrics = RunMetrics(made / "server" / "metrics.json", 4)
+    metrics.began(2, 30)
+    metrics.lost("node-1")
     shown = cli("deploy", "status", made).out
     assert "running: round 0/4, 2 nodes, 30 users" in shown
     assert "1 lost" in shown
     assert "epsilon" not in shown
-    tally.spent(1.5, 8.0)
+    metrics.spent(1.5, 8.0)
     assert "epsilon 1.50 of 8.00" in cli("deploy", "status", made).out
 
 
 def test_watch_tells_why_a_run_stopped(cli, made):
-    Tally(made / "server" / "tally.json", 4).end("round 2: no quorum")
+    RunMetrics(made / "server" / "metrics.json", 4).end("round 2: no quorum")
     ended = cli("deploy", "watch", made)
     assert ended.code == 3
     assert "stopped: round 2: no quorum" in ended.out

@@ -12,7 +12,7 @@ from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.text import ENCODERS
 
-COMMANDS = ("run", "compare", "recommend", "doctor", "data")
+COMMANDS = ("run", "compare", "recommend", "describe", "doctor", "data")
 
 
 def test_help_names_every_command(cli):

@@ -46,6 +46,16 @@ class Shape(Spec, ABC):
     def area(self) -> int: ...
 """,
     "_helper.py": "",
+    "house/__init__.py": "",
+    "house/roof.py": "",
+    "house/model.py": """
+from kit.base import Shape
+
+class House(Shape):
+    def area(self) -> int:
+        return 3
+""",
+    "helpers/__init__.py": "",
     "square.py": """
 from abc import abstractmethod
 from kit.base import Shape
@@ -87,6 +97,7 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
     package = tmp_path / "kit"
     package.mkdir()
     for name, text in FILES.items():
+        (package / name).parent.mkdir(exist_ok=True)
         (package / name).write_text(text)
     (tmp_path / "outsiders.py").write_text(
         "from kit.square import Square\n\nclass Tile(Square): ...\n\nclass Stranger: ...\n"
@@ -129,7 +140,12 @@ def test_a_spec_is_frozen() -> None:
 
 
 def test_kinds_are_the_file_names(shapes: Registry[Spec]) -> None:
-    assert shapes.kinds == ("half-disc", "square", "twins")
+    assert shapes.kinds == ("half-disc", "house", "square", "twins")
+
+
+def test_a_package_is_found_by_its_model(shapes: Registry[Spec]) -> None:
+    assert shapes.find("house").__name__ == "House"
+    assert shapes.find("house").kind == "house"
 
 
 @pytest.mark.parametrize("kind", ["half-disc", "half_disc"])

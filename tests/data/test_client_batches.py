@@ -21,17 +21,18 @@ def split() -> Split:
 
 
 @pytest.fixture(scope="module")
-def shard(split: Split) -> ClientBatch:
+def batch(split: Split) -> ClientBatch:
     return build(split, torch.arange(USERS * 2.0).view(USERS, 2))
 
 
-def owned(shard: ClientBatch, place: int) -> list[int]:
-    own: list[int] = shard.items[shard.ptr[place] : shard.ptr[place + 1]].tolist()
+def owned(batch: ClientBatch, place: int) -> list[int]:
+    own: list[int] = batch.items[batch.ptr[place] : batch.ptr[place + 1]].tolist()
     return own
 
 
-def barred(shard: ClientBatch, place: int) -> list[int]:
-    own: list[int] = shard.barred[shard.barred_ptr[place] : shard.barred_ptr[place + 1]].tolist()
+def excluded(batch: ClientBatch, place: int) -> list[int]:
+    start, end = batch.excluded_ptr[place : place + 2].tolist()
+    own: list[int] = batch.excluded[start:end].tolist()
     return own
 
 
@@ -40,97 +41,97 @@ def train(split: Split, user: int) -> list[int]:
     return own
 
 
-def test_everybody_holds_the_own_training_items(split: Split, shard: ClientBatch) -> None:
-    assert len(shard) == USERS
-    assert shard.catalogue == ITEMS
-    assert shard.clients.tolist() == list(range(USERS))
-    assert shard.counts.tolist() == [len(train(split, user)) for user in range(USERS)]
+def test_everybody_holds_the_own_training_items(split: Split, batch: ClientBatch) -> None:
+    assert len(batch) == USERS
+    assert batch.n_items == ITEMS
+    assert batch.clients.tolist() == list(range(USERS))
+    assert batch.counts.tolist() == [len(train(split, user)) for user in range(USERS)]
     for user in range(USERS):
-        assert owned(shard, user) == train(split, user)
+        assert owned(batch, user) == train(split, user)
 
 
 @pytest.mark.parametrize("negatives", ["honest", "legacy-leaky"])
 def test_barred_are_the_training_items_and_if_leaky_the_held_out_ones(
     split: Split, negatives: Negatives
 ) -> None:
-    shard = build(split, torch.empty(USERS, 0), negatives)
-    assert len(split.cold) > 0
+    batch = build(split, torch.empty(USERS, 0), negatives)
+    assert len(split.cold_users) > 0
     for user in range(USERS):
         spared = set(train(split, user))
-        if negatives == "legacy-leaky" and user not in split.cold:
+        if negatives == "legacy-leaky" and user not in split.cold_users:
             spared |= {int(split.validation[user]), int(split.test[user])}
-        assert barred(shard, user) == sorted(spared)
-        assert owned(shard, user) == train(split, user)
+        assert excluded(batch, user) == sorted(spared)
+        assert owned(batch, user) == train(split, user)
 
 
 def test_leaky_spares_only_targets_that_there_are(split: Split) -> None:
     test = split.test.copy()
     asked = split.asked("test")
     test[asked[0]] = -1
-    shard = build(replace(split, test=test), torch.empty(USERS, 0), "legacy-leaky")
+    batch = build(replace(split, test=test), torch.empty(USERS, 0), "legacy-leaky")
     validation = {int(split.validation[asked[0]])}
-    assert barred(shard, asked[0]) == sorted({*train(split, asked[0])} | validation)
+    assert excluded(batch, asked[0]) == sorted({*train(split, asked[0])} | validation)
     both = {int(split.validation[asked[1]]), int(split.test[asked[1]])}
-    assert barred(shard, asked[1]) == sorted({*train(split, asked[1])} | both)
+    assert excluded(batch, asked[1]) == sorted({*train(split, asked[1])} | both)
 
 
 @given(st.lists(st.integers(0, USERS - 1), max_size=10))
-def test_select_takes_clients_in_the_order_asked(shard: ClientBatch, users: list[int]) -> None:
-    some = shard.select(torch.tensor(users, dtype=torch.int64))
+def test_select_takes_clients_in_the_order_asked(batch: ClientBatch, users: list[int]) -> None:
+    some = batch.select(torch.tensor(users, dtype=torch.int64))
     assert some.clients.tolist() == users
-    assert some.catalogue == ITEMS
+    assert some.n_items == ITEMS
     for place, user in enumerate(users):
-        assert owned(some, place) == owned(shard, user)
-        assert barred(some, place) == barred(shard, user)
+        assert owned(some, place) == owned(batch, user)
+        assert excluded(some, place) == excluded(batch, user)
         assert some.text[place].tolist() == [2.0 * user, 2.0 * user + 1]
 
 
-def test_select_of_a_selection_goes_by_place(shard: ClientBatch) -> None:
-    twice = shard.select(torch.tensor([9, 3, 5])).select(torch.tensor([2, 0]))
+def test_select_of_a_selection_goes_by_place(batch: ClientBatch) -> None:
+    twice = batch.select(torch.tensor([9, 3, 5])).select(torch.tensor([2, 0]))
     assert twice.clients.tolist() == [5, 9]
-    assert owned(twice, 0) == owned(shard, 5)
+    assert owned(twice, 0) == owned(batch, 5)
 
 
 @pytest.mark.parametrize("length", [1, 5, 100])
-def test_last_keeps_the_most_recent_oldest_first(shard: ClientBatch, length: int) -> None:
-    padded, lengths = shard.last(length)
+def test_last_keeps_the_most_recent_oldest_first(batch: ClientBatch, length: int) -> None:
+    padded, lengths = batch.last(length)
     assert padded.shape == (USERS, length)
     for place in range(USERS):
-        recent = owned(shard, place)[-length:]
+        recent = owned(batch, place)[-length:]
         assert lengths[place].item() == len(recent)
         assert padded[place].tolist() == recent + [-1] * (length - len(recent))
 
 
-def test_another_history_keeps_who_the_clients_are(shard: ClientBatch) -> None:
-    some = shard.select(torch.tensor([4, 2]))
+def test_another_history_keeps_who_the_clients_are(batch: ClientBatch) -> None:
+    some = batch.select(torch.tensor([4, 2]))
     other = some.with_history(torch.tensor([0, 0, 2]), torch.tensor([7, 8]))
     assert owned(other, 0) == []
     assert owned(other, 1) == [7, 8]
     assert other.clients.tolist() == [4, 2]
-    assert barred(other, 0) == barred(some, 0)
+    assert excluded(other, 0) == excluded(some, 0)
 
 
-def test_to_moves_every_tensor(shard: ClientBatch) -> None:
-    moved = shard.to(torch.device("meta"))
+def test_to_moves_every_tensor(batch: ClientBatch) -> None:
+    moved = batch.to(torch.device("meta"))
     for name, value in vars(moved).items():
-        assert name == "catalogue" or value.device.type == "meta"
-    assert moved.catalogue == ITEMS
+        assert name == "n_items" or value.device.type == "meta"
+    assert moved.n_items == ITEMS
 
 
-def test_until_keeps_the_oldest(shard: ClientBatch) -> None:
-    count = torch.arange(len(shard)) % 4
-    some = shard.until(count)
-    assert torch.equal(some.counts, torch.minimum(count, shard.counts))
-    for user in range(len(shard)):
+def test_until_keeps_the_oldest(batch: ClientBatch) -> None:
+    count = torch.arange(len(batch)) % 4
+    some = batch.until(count)
+    assert torch.equal(some.counts, torch.minimum(count, batch.counts))
+    for user in range(len(batch)):
         own = some.items[some.ptr[user] : some.ptr[user + 1]]
-        assert torch.equal(own, shard.items[shard.ptr[user] :][: len(own)])
+        assert torch.equal(own, batch.items[batch.ptr[user] :][: len(own)])
 
 
-def test_a_random_stretch_is_in_a_row_from_anywhere_that_fills_it(shard: ClientBatch) -> None:
+def test_a_random_stretch_is_in_a_row_from_anywhere_that_fills_it(batch: ClientBatch) -> None:
     key, length = Key(0).to(Purpose.SHUFFLE), 5
-    drawn = torch.stack([shard.random_stretch(length, key.at(number)) for number in range(300)])
+    drawn = torch.stack([batch.random_window(length, key.at(number)) for number in range(300)])
     for user in range(USERS):
-        own = owned(shard, user)
+        own = owned(batch, user)
         rows = {tuple(own[at : at + length]) for at in range(max(1, len(own) - length + 1))}
         padded = {row + (-1,) * (length - len(row)) for row in rows}
         assert set(map(tuple, drawn[:, user].tolist())) == padded

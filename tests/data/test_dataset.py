@@ -100,6 +100,61 @@ def test_digest_is_of_names_in_order():
     assert untimed.sha256 == hashlib.sha256(b"ann\ty\t\nann\tx\t\n").hexdigest()
 
 
+PARTS = {
+    "profiles": ({"age": "30"}, {"age": "41", "job": "writer"}),
+    "texts": ("A user of 30.", "A writer of 41."),
+    "titles": ("X", "Y"),
+    "features": {"genre": (("Drama",), ("Drama", "War"))},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("profiles", ({"age": "31"}, PARTS["profiles"][1])),
+        ("profiles", ({"years": "30"}, PARTS["profiles"][1])),
+        ("profiles", ({}, PARTS["profiles"][1])),
+        ("profiles", PARTS["profiles"][::-1]),
+        ("texts", ("A user of 31.", "A writer of 41.")),
+        ("titles", ("X", "Z")),
+        ("titles", ("Y", "X")),
+        ("features", {}),
+        ("features", {"year": PARTS["features"]["genre"]}),
+        ("features", {"genre": (("Drama",), ("Drama War",))}),
+        ("features", {"genre": (("Drama", "Drama"), ("War",))}),
+    ],
+)
+def test_any_change_of_profile_sentence_title_or_feature_changes_the_digest(name, value):
+    rows = ([0, 1, 0], [0, 1, 1], ("ann", "bob"), ("x", "y"))
+    before, after = dataset(*rows, **PARTS), dataset(*rows, **PARTS | {name: value})
+    assert before.sha256 == after.sha256
+    assert before.digest == dataset(*rows, **PARTS).digest != after.digest
+
+
+def test_digest_follows_interactions_and_their_meaning_and_not_the_order_of_keys():
+    facts = {"profiles": ({"a": "1", "b": "2"},), "features": {"f": ((), ()), "g": ((), ())}}
+    data = dataset([0, 0], [1, 0], ("ann",), ("x", "y"), **facts)
+    assert data.digest.startswith("2:")
+    turned = {"profiles": ({"b": "2", "a": "1"},), "features": {"g": ((), ()), "f": ((), ())}}
+    assert dataset([0, 0], [1, 0], ("ann",), ("x", "y"), **turned).digest == data.digest
+    for other in (
+        dataset([0, 0], [0, 1], ("ann",), ("x", "y"), **facts),
+        dataset([0, 0], [1, 0], ("ann",), ("x", "y"), np.array([1, 2]), **facts),
+        replace(data, interactions=replace(data.interactions, sequential=False)),
+    ):
+        assert other.digest != data.digest
+
+
+def test_a_recorded_digest_of_either_version_is_recognised():
+    data = dataset([0, 0], [1, 0], ("ann",), ("x", "y"))
+    titled = dataset([0, 0], [1, 0], ("ann",), ("x", "y"), titles=("X", "Y"))
+    assert data.has_digest(data.digest)
+    assert data.has_digest(data.sha256)
+    assert titled.has_digest(data.sha256)
+    assert not titled.has_digest(data.digest)
+    assert not data.has_digest(data.digest.removeprefix("2:"))
+
+
 def test_cleaning_reads_as_a_sentence():
     assert str(Cleaning(1, 2, 3)) == (
         "1 bad rows skipped, 2 repeated (user, item) rows dropped, "

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_shards import made_shard
+from made_batches import made_batch
 
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
@@ -23,11 +23,11 @@ def listed(samples: Samples, client: int) -> list[tuple[int, int, float]]:
     return list(zip(*(column[client, taken].tolist() for column in columns), strict=True))
 
 
-def own(shard: ClientBatch, client: int) -> tuple[list[int], set[int]]:
-    """A client's training items in time order, and its barred items."""
-    items = shard.items[shard.ptr[client] : shard.ptr[client + 1]]
-    barred = shard.barred[shard.barred_ptr[client] : shard.barred_ptr[client + 1]]
-    return items.tolist(), set(barred.tolist())
+def own(batch: ClientBatch, client: int) -> tuple[list[int], set[int]]:
+    """A client's training items in time order, and its excluded items."""
+    items = batch.items[batch.ptr[client] : batch.ptr[client + 1]]
+    excluded = batch.excluded[batch.excluded_ptr[client] : batch.excluded_ptr[client + 1]]
+    return items.tolist(), set(excluded.tolist())
 
 
 @given(
@@ -39,37 +39,37 @@ def own(shard: ClientBatch, client: int) -> tuple[list[int], set[int]]:
 def test_every_positive_once_with_its_fresh_negatives(
     counts: list[int], negatives: int, seed: int, epoch: int
 ) -> None:
-    shard = made_shard(counts, items=12, seed=seed)
-    samples = epoch_samples(shard, Key(seed).at(1), negatives, epoch)
+    batch = made_batch(counts, items=12, seed=seed)
+    samples = epoch_samples(batch, Key(seed).at(1), negatives, epoch)
     assert samples.counts.tolist() == [count * (1 + negatives) for count in counts]
     for client, count in enumerate(counts):
-        items, barred = own(shard, client)
+        items, excluded = own(batch, client)
         drawn = listed(samples, client)
         assert sorted((t, i) for i, t, label in drawn if label == 1) == list(enumerate(items))
         missed = [(item, time) for item, time, label in drawn if label == 0]
         assert sorted(time for _, time in missed) == sorted([*range(count)] * negatives)
         assert all(0 <= item < 12 for item, _ in missed)
-        assert not barred & {item for item, _ in missed}
+        assert not excluded & {item for item, _ in missed}
 
 
 def test_negatives_are_drawn_from_everything_that_is_not_barred() -> None:
-    shard = made_shard([20], ITEMS)
-    _, barred = own(shard, 0)
+    batch = made_batch([20], ITEMS)
+    _, excluded = own(batch, 0)
     drawn = {
         item
         for epoch in range(6)
-        for item, _, label in listed(epoch_samples(shard, KEY, NEGATIVES, epoch), 0)
+        for item, _, label in listed(epoch_samples(batch, KEY, NEGATIVES, epoch), 0)
         if label == 0
     }
-    assert drawn == set(range(ITEMS)) - barred
+    assert drawn == set(range(ITEMS)) - excluded
 
 
 @pytest.mark.parametrize("other", [(KEY.at(3), 0), (KEY, 1), (Key(4).at(2), 0)])
 def test_rounds_epochs_and_seeds_draw_and_shuffle_apart(other: tuple[Key, int]) -> None:
-    shard = made_shard(COUNTS, ITEMS)
-    here = listed(epoch_samples(shard, KEY, NEGATIVES, 0), 0)
-    again = listed(epoch_samples(shard, KEY, NEGATIVES, 0), 0)
-    there = listed(epoch_samples(shard, other[0], NEGATIVES, other[1]), 0)
+    batch = made_batch(COUNTS, ITEMS)
+    here = listed(epoch_samples(batch, KEY, NEGATIVES, 0), 0)
+    again = listed(epoch_samples(batch, KEY, NEGATIVES, 0), 0)
+    there = listed(epoch_samples(batch, other[0], NEGATIVES, other[1]), 0)
     assert here == again
     order = {i: place for place, (i, _, label) in enumerate(here) if label}
     assert order != {i: place for place, (i, _, label) in enumerate(there) if label}
@@ -77,16 +77,16 @@ def test_rounds_epochs_and_seeds_draw_and_shuffle_apart(other: tuple[Key, int]) 
 
 
 def test_clients_shuffle_apart() -> None:
-    shard = made_shard([12, 12], ITEMS)
-    samples = epoch_samples(shard, KEY, NEGATIVES, 0)
+    batch = made_batch([12, 12], ITEMS)
+    samples = epoch_samples(batch, KEY, NEGATIVES, 0)
     assert samples.time[0].tolist() != samples.time[1].tolist()
 
 
 def test_seven_clients_at_once_are_seven_clients_alone() -> None:
-    shard = made_shard(COUNTS, ITEMS)
-    together = epoch_samples(shard, KEY, NEGATIVES, 0)
+    batch = made_batch(COUNTS, ITEMS)
+    together = epoch_samples(batch, KEY, NEGATIVES, 0)
     for client in range(len(COUNTS)):
-        one = epoch_samples(shard.select(torch.tensor([client])), KEY, NEGATIVES, 0)
+        one = epoch_samples(batch.select(torch.tensor([client])), KEY, NEGATIVES, 0)
         assert listed(one, 0) == listed(together, client)
 
 
@@ -98,17 +98,17 @@ def test_seven_clients_at_once_are_seven_clients_alone() -> None:
 def test_an_item_is_scored_in_the_state_before_it(
     counts: list[int], history: int, data: st.DataObject
 ) -> None:
-    shard = made_shard(counts, items=12)
+    batch = made_batch(counts, items=12)
     active = data.draw(st.integers(1, len(counts)))
     time = torch.arange(max(counts)).repeat(active, 1)
-    states = window_times(shard, history, time)
+    states = window_times(batch, history, time)
     assert states.shape == time.shape
     # padding too must name a state that exists
     assert int(states.min()) >= 0
     assert int(states.max()) < max(1, min(history, max(counts)))
-    recent, _ = shard.last(history)
+    recent, _ = batch.last(history)
     for client in range(active):
-        items, _ = own(shard, client)
+        items, _ = own(batch, client)
         for moment, item in enumerate(items):
             state = int(states[client, moment])
             seen = recent[client, :state].tolist()

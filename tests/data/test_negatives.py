@@ -1,4 +1,4 @@
-"""Negatives: uniform outside the barred items, the same for a client in any company."""
+"""Negatives: uniform outside the excluded items, the same for a client in any company."""
 
 import numpy as np
 import pytest

@@ -54,8 +54,8 @@ def test_last_is_test_and_the_one_before_is_validation() -> None:
     assert split.validation.tolist() == [3, 1]
     assert split.ptr.tolist() == [0, 2, 3]
     assert split.train.tolist() == [0, 2, 0]
-    assert split.items == 200
-    assert split.users == 2
+    assert split.n_items == 200
+    assert split.n_users == 2
     assert split.warm.tolist() == [0, 1]
 
 
@@ -108,11 +108,11 @@ def test_cold_users_take_no_part_in_training(cold_users: float) -> None:
     data = generated()
     split = leave_one_out(data, cold_users)
     counts = np.bincount(data.user)
-    assert len(split.cold) == round(cold_users * (counts >= 20).sum())
-    assert split.cold.tolist() == sorted(set(split.cold.tolist()))
-    assert sorted([*split.cold, *split.warm]) == list(range(60))
-    assert (counts[split.cold] >= 20).all()
-    for user, items in zip(split.cold, split.cold_items, strict=True):
+    assert len(split.cold_users) == round(cold_users * (counts >= 20).sum())
+    assert split.cold_users.tolist() == sorted(set(split.cold_users.tolist()))
+    assert sorted([*split.cold_users, *split.warm]) == list(range(60))
+    assert (counts[split.cold_users] >= 20).all()
+    for user, items in zip(split.cold_users, split.first_items, strict=True):
         assert items.tolist() == history(data, user)[:20]
         assert train_of(split.ptr, split.train, user) == []
         assert split.validation[user] == split.test[user] == -1
@@ -173,7 +173,7 @@ def test_candidates_and_cold_users_are_pinned() -> None:
     """A change of these breaks the comparison with every earlier run: never without a note."""
     rows = [(user, (7 * user + 11 * k) % 300, k) for user in range(8) for k in range(25)]
     split = leave_one_out(made(rows, 8, 300), cold_users=0.25)
-    assert split.cold.tolist() == [1, 7]
+    assert split.cold_users.tolist() == [1, 7]
     assert split.sampled_test[split.warm[0], :5].tolist() == [8, 43, 85, 160, 102]
     assert split.sampled_validation[split.warm[0], :5].tolist() == [122, 195, 185, 184, 183]
 
@@ -224,7 +224,7 @@ def test_dates_are_the_same_for_everybody() -> None:
     assert split.warm.tolist() == [0, 1, 3]
     assert split.asked("validation").tolist() == [0]
     assert split.asked("test").tolist() == [0, 1]
-    assert len(split.cold) == 0
+    assert len(split.cold_users) == 0
 
 
 @pytest.mark.parametrize(("train_until", "validate_until"), [(0.8, 0.9), (0.3, 0.7)])
@@ -280,7 +280,7 @@ def test_leave_one_out_knows_all_but_the_last() -> None:
     counts = np.bincount(data.user)
     assert split.asked("test").tolist() == split.asked("validation").tolist() == split.warm.tolist()
     assert np.array_equal(split.known[split.warm], counts[split.warm] - 1)
-    assert (split.known[split.cold] == 0).all()
+    assert (split.known[split.cold_users] == 0).all()
     for user in range(60):
         assert train_of(split.history_ptr, split.history, user) == history(data, user)
 
@@ -312,17 +312,17 @@ def test_global_time_needs_users_who_come_back() -> None:
 def test_new_items_are_in_no_history() -> None:
     data = generated()
     split = leave_one_out(data, 0.25, cold_items=0.6)
-    assert len(split.new) == 180
-    assert split.new.tolist() == sorted(set(split.new.tolist()))
-    new = set(split.new.tolist())
+    assert len(split.cold_items) == 180
+    assert split.cold_items.tolist() == sorted(set(split.cold_items.tolist()))
+    new = set(split.cold_items.tolist())
     short = 0
     for user in range(60):
         kept = [item for item in history(data, user) if item not in new]
         taken = [item for item in history(data, user) if item in new]
         assert train_of(split.history_ptr, split.history, user) == kept
-        assert train_of(split.new_ptr, split.new_history, user) == taken
+        assert train_of(split.cold_item_ptr, split.cold_item_history, user) == taken
         trained = train_of(split.ptr, split.train, user)
-        if user in split.cold:
+        if user in split.cold_users:
             assert trained == []
         elif len(kept) < 3:
             short += 1
@@ -336,7 +336,7 @@ def test_new_items_are_in_no_history() -> None:
 
 def test_new_items_are_pinned_and_others_keep_theirs() -> None:
     whole, part = leave_one_out(generated()), leave_one_out(generated(), cold_items=0.02)
-    assert part.new.tolist() == [83, 126, 203, 208, 252, 289]
+    assert part.cold_items.tolist() == [83, 126, 203, 208, 252, 289]
     both = np.flatnonzero((whole.test == part.test) & (part.test >= 0))
     assert len(both) > 40
     assert np.array_equal(whole.sampled_test[both], part.sampled_test[both])

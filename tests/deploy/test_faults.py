@@ -13,10 +13,10 @@ from small_federation import NODES, Federation, federate, toy_values
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.commands import Commands
 from ufgraphfr.deploy.operations.processes import Process
-from ufgraphfr.deploy.server.handshake import TooFewAnswers
-from ufgraphfr.deploy.server.metrics import read_tally
-from ufgraphfr.deploy.server.settings import Terms
-from ufgraphfr.deploy.wire.engine import SocketPost
+from ufgraphfr.deploy.server.handshake import TooFewReplies
+from ufgraphfr.deploy.server.metrics import read_metrics
+from ufgraphfr.deploy.server.settings import ServerSettings
+from ufgraphfr.deploy.wire.engine import SocketEngine
 from ufgraphfr.deploy.wire.unix_socket import address, listens
 from ufgraphfr.experiment import build, execute
 
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 FEDMF = {"kind": "fedmf", "dim": 4, "lr": 0.05}
 SECONDS = 120.0
 """More than a process takes to start or to answer, however busy the machine is."""
-PATIENT = Terms(deadline=SECONDS, patience=SECONDS)
-HASTY = Terms(deadline=3.0, quorum=0.5, patience=SECONDS)
+PATIENT = ServerSettings(round_timeout=SECONDS, startup_timeout=SECONDS)
+HASTY = ServerSettings(round_timeout=3.0, quorum=0.5, startup_timeout=SECONDS)
 
 
 class Agents:
@@ -33,15 +33,15 @@ class Agents:
 
     def __init__(self, federation: Federation) -> None:
         self.federation, self.running = federation, dict[str, Process]()
-        self.post = SocketPost({node: federation.shard(node).socket for node in NODES})
+        self.engine = SocketEngine({node: federation.shard(node).socket for node in NODES})
 
     def start(self, node: str, *before: str) -> None:
-        commands = Commands(self.federation.folder, self.federation.terms)
+        commands = Commands(self.federation.folder, self.federation.settings)
         log = self.federation.folder.logs / f"{node}.log"
         command = [*before, *commands.agent(node)]
         self.running[node] = processes.start(command, commands.node_environment(node), log)
         until = time.monotonic() + SECONDS
-        while not listens(self.post.sockets[node]):
+        while not listens(self.engine.sockets[node]):
             assert self.running[node].alive, log.read_text()
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.05)
@@ -81,42 +81,42 @@ def clients(out):
 def test_agents_that_are_killed_between_rounds_lose_nothing(agents, tmp_path):
     for node in NODES:
         agents.start(node)
-    agents.federation.run(agents.post, PATIENT, stop_after=2)
+    agents.federation.run(agents.engine, PATIENT, stop_after=2)
     for node in NODES:
         agents.signal(node, signal.SIGKILL)
         agents.start(node)
-    out = agents.federation.run(agents.post, PATIENT)
+    out = agents.federation.run(agents.engine, PATIENT)
     assert result(out) == pytest.approx(simulated(tmp_path / "s"), abs=1e-9)
 
 
 def test_an_agent_that_is_killed_in_a_round_is_asked_again(agents, tmp_path):
     for node in NODES:
         agents.start(node)
-    agents.federation.run(agents.post, PATIENT, stop_after=1)
+    agents.federation.run(agents.engine, PATIENT, stop_after=1)
     # it has the request and never answers
     agents.signal(NODES[1], signal.SIGSTOP)
     kill = threading.Timer(1.0, agents.signal, (NODES[1], signal.SIGKILL))
     kill.start()
-    with pytest.raises(TooFewAnswers, match="1 of 2 nodes"):
-        agents.federation.run(agents.post, PATIENT)
+    with pytest.raises(TooFewReplies, match="1 of 2 nodes"):
+        agents.federation.run(agents.engine, PATIENT)
     kill.join()
     agents.start(NODES[1])
-    out = agents.federation.run(agents.post, PATIENT)
+    out = agents.federation.run(agents.engine, PATIENT)
     assert result(out) == pytest.approx(simulated(tmp_path / "s"), abs=1e-9)
 
 
 def test_a_late_reply_is_not_waited_for_and_not_used(agents):
     for node in NODES:
         agents.start(node)
-    agents.federation.run(agents.post, PATIENT, stop_after=1)
+    agents.federation.run(agents.engine, PATIENT, stop_after=1)
     agents.signal(NODES[1], signal.SIGSTOP)
     began = time.monotonic()
-    out = agents.federation.run(agents.post, HASTY, stop_after=1)
+    out = agents.federation.run(agents.engine, HASTY, stop_after=1)
     assert time.monotonic() - began < SECONDS / 2
     # it wakes, and answers a question that nobody asks any more
     agents.signal(NODES[1], signal.SIGCONT)
-    agents.federation.run(agents.post, PATIENT)
-    assert read_tally(agents.federation.folder.server.tally)["replies_lost"] >= 1
+    agents.federation.run(agents.engine, PATIENT)
+    assert read_metrics(agents.federation.folder.server.metrics)["replies_lost"] >= 1
     found = clients(out)
     assert found[0] == 20
     assert 0 < found[1] < 20
@@ -128,8 +128,8 @@ def test_an_agent_without_space_fails_without_losing_anything(agents, tmp_path):
     # no file of this process may grow beyond what the shard's memory takes now
     most = max(path.stat().st_size for path in agents.federation.shard(NODES[1]).path.iterdir())
     agents.start(NODES[1], "bash", "-c", f'ulimit -f {most // 1024}; exec "$@"', "bash")
-    with pytest.raises(TooFewAnswers, match="1 of 2 nodes"):
-        agents.federation.run(agents.post, PATIENT)
+    with pytest.raises(TooFewReplies, match="1 of 2 nodes"):
+        agents.federation.run(agents.engine, PATIENT)
     audit = agents.federation.shard(NODES[1]).audit.read_text().splitlines()
     assert json.loads(audit[-1])["code"] == "failed"
     # the operator makes room
@@ -137,24 +137,24 @@ def test_an_agent_without_space_fails_without_losing_anything(agents, tmp_path):
     while agents.running[NODES[1]].alive:
         time.sleep(0.05)
     agents.start(NODES[1])
-    out = agents.federation.run(agents.post, PATIENT)
+    out = agents.federation.run(agents.engine, PATIENT)
     assert result(out) == pytest.approx(simulated(tmp_path / "s"), abs=1e-9)
 
 
 def test_a_caller_that_talks_nonsense_harms_nobody(agents):
     agents.start(NODES[0])
     for nonsense in (b"", b"\x00", b"GET / HTTP/1.1\r\n\r\n", os.urandom(100)):
-        path = agents.post.sockets[NODES[0]]
+        path = agents.engine.sockets[NODES[0]]
         with socket.socket(socket.AF_UNIX) as caller, address(path) as short:
             caller.connect(short)
             caller.sendall(nonsense)
     agents.start(NODES[1])
-    assert agents.federation.people(agents.post, PATIENT).data["users"] == 30
+    assert agents.federation.population(agents.engine, PATIENT).data["users"] == 30
 
 
 def test_only_one_agent_serves_a_shard(agents):
     agents.start(NODES[0])
-    commands = Commands(agents.federation.folder, agents.federation.terms)
+    commands = Commands(agents.federation.folder, agents.federation.settings)
     log = agents.federation.folder.logs / "second.log"
     second = processes.start(commands.agent(NODES[0]), commands.node_environment(NODES[0]), log)
     while second.alive:
@@ -164,7 +164,7 @@ def test_only_one_agent_serves_a_shard(agents):
     agents.signal(NODES[0], signal.SIGTERM)
     while agents.running[NODES[0]].alive:
         time.sleep(0.1)
-    assert not agents.post.sockets[NODES[0]].exists()
+    assert not agents.engine.sockets[NODES[0]].exists()
 
 
 def test_the_socket_and_the_data_are_closed_to_others(agents):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_federation import HerePost, federate, toy_values
+from small_federation import LocalEngine, federate, toy_values
 
 from ufgraphfr.experiment import build, execute
 
@@ -40,7 +40,7 @@ def test_a_deployment_gives_what_the_simulation_gives(kind, tmp_path):
     values = toy_values(**CASES[kind])
     expected = simulate(values, tmp_path / "simulated")
     federation = federate(tmp_path / "deployed", values)
-    out = federation.run(HerePost(federation.agents()))
+    out = federation.run(LocalEngine(federation.agents()))
     found = json.loads((out / "result.json").read_text())
     compared(expected, found)
     assert found["test"]["full"].keys() == expected["test"]["full"].keys()
@@ -52,12 +52,12 @@ def test_a_server_that_was_killed_goes_on_to_the_same_result(kind, tmp_path):
     values = toy_values(**CASES[kind])
     expected = simulate(values, tmp_path / "simulated")
     federation = federate(tmp_path / "deployed", values)
-    federation.run(HerePost(federation.agents()), stop_after=1)
+    federation.run(LocalEngine(federation.agents()), stop_after=1)
     checkpoint = federation.folder.server.run / "checkpoint" / "latest.safetensors"
     before = checkpoint.read_bytes()
-    federation.run(HerePost(federation.agents()), stop_after=1)
+    federation.run(LocalEngine(federation.agents()), stop_after=1)
     # killed after the agents had trained for round 2, before its checkpoint
     checkpoint.write_bytes(before)
-    post = HerePost(federation.agents())
-    out = federation.run(post)
+    engine = LocalEngine(federation.agents())
+    out = federation.run(engine)
     compared(expected, json.loads((out / "result.json").read_text()))

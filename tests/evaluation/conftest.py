@@ -17,6 +17,6 @@ def split() -> Split:
 
 
 @pytest.fixture(scope="session")
-def shard(split: Split) -> ClientBatch:
+def batch(split: Split) -> ClientBatch:
     """All users; the text of user u is the number u."""
     return build(split, torch.arange(float(USERS))[:, None])

@@ -20,13 +20,13 @@ def random_scores(clients: ClientBatch) -> Tensor:
     return torch.from_numpy(np.stack(rows))
 
 
-def test_agrees_with_scikit_learn(shard: ClientBatch, split: Split) -> None:
-    outcome = evaluate_cold(random_scores, shard, split, chunk=3)
-    assert outcome.users.tolist() == split.cold.tolist()
-    scores = random_scores(shard.select(torch.from_numpy(split.cold))).numpy()
+def test_agrees_with_scikit_learn(batch: ClientBatch, split: Split) -> None:
+    outcome = evaluate_cold(random_scores, batch, split, chunk=3)
+    assert outcome.users.tolist() == split.cold_users.tolist()
+    scores = random_scores(batch.select(torch.from_numpy(split.cold_users))).numpy()
     for row, known in enumerate(COLD_KNOWN):
-        for place, items in enumerate(split.cold_items):
-            allowed = np.setdiff1d(np.arange(split.items), items[:known])
+        for place, items in enumerate(split.first_items):
+            allowed = np.setdiff1d(np.arange(split.n_items), items[:known])
             relevant = np.isin(allowed, items[known : known + 10])
             expected = ndcg_score([relevant], [scores[place, allowed]], k=10)
             assert outcome.ndcg[row, place] == pytest.approx(expected)
@@ -34,7 +34,7 @@ def test_agrees_with_scikit_learn(shard: ClientBatch, split: Split) -> None:
 
 
 def test_the_history_is_the_first_items_and_the_text_the_users_own(
-    shard: ClientBatch, split: Split
+    batch: ClientBatch, split: Split
 ) -> None:
     asked: list[tuple[int, list[int]]] = []
 
@@ -43,26 +43,26 @@ def test_the_history_is_the_first_items_and_the_text_the_users_own(
             assert clients.text[place].item() == user
             own = clients.items[clients.ptr[place] : clients.ptr[place + 1]].tolist()
             asked.append((user, own))
-        return torch.zeros(len(clients), clients.catalogue)
+        return torch.zeros(len(clients), clients.n_items)
 
-    evaluate_cold(score, shard, split, chunk=4)
+    evaluate_cold(score, batch, split, chunk=4)
     assert asked == [
         (user, items[:known].tolist())
         for known in COLD_KNOWN
-        for user, items in zip(split.cold, split.cold_items, strict=True)
+        for user, items in zip(split.cold_users, split.first_items, strict=True)
     ]
 
 
-def test_a_model_that_knows_the_answer_is_nearly_perfect(shard: ClientBatch, split: Split) -> None:
+def test_a_model_that_knows_the_answer_is_nearly_perfect(batch: ClientBatch, split: Split) -> None:
     """Targets in the right order and known items above them: the known ones do not count."""
-    position = torch.full((shard.catalogue,), 0.0).repeat(len(shard), 1)
-    for user, items in zip(split.cold, split.cold_items, strict=True):
+    position = torch.full((batch.n_items,), 0.0).repeat(len(batch), 1)
+    for user, items in zip(split.cold_users, split.first_items, strict=True):
         position[user, torch.from_numpy(items)] = torch.arange(20.0, 0.0, -1.0)
-    outcome = evaluate_cold(lambda clients: position[clients.clients], shard, split)
+    outcome = evaluate_cold(lambda clients: position[clients.clients], batch, split)
     np.testing.assert_allclose(outcome.ndcg, 1.0)
 
 
-def test_without_cold_users_the_mend_is_named(shard: ClientBatch, split: Split) -> None:
-    warm_only = type(split)(**{**vars(split), "cold": split.cold[:0]})
+def test_without_cold_users_the_mend_is_named(batch: ClientBatch, split: Split) -> None:
+    warm_only = type(split)(**{**vars(split), "cold_users": split.cold_users[:0]})
     with pytest.raises(InputError, match="cold_users"):
-        evaluate_cold(random_scores, shard, warm_only)
+        evaluate_cold(random_scores, batch, warm_only)

@@ -3,13 +3,13 @@
 import math
 
 import torch
-from made_shards import made_shard
+from made_batches import made_batch
 
 from ufgraphfr.evaluation.exposure import exposure, has
 
 
 def test_exposure_by_hand():
-    clients = made_shard([2, 2, 2, 2], items=6)
+    clients = made_batch([2, 2, 2, 2], items=6)
     target = 3
     owns = [target in clients.items[2 * c : 2 * c + 2].tolist() for c in range(4)]
     assert has(clients, target).tolist() == owns
@@ -27,6 +27,6 @@ def test_exposure_by_hand():
 
 
 def test_nobody_left_to_ask():
-    clients = made_shard([3], items=4)
+    clients = made_batch([3], items=4)
     owned = int(clients.items[0])
     assert math.isnan(exposure(lambda part: torch.zeros(len(part), 4), clients, owned))

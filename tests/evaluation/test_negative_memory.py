@@ -14,7 +14,8 @@ from ufgraphfr.data.client_batches import ClientBatch, Negatives, build
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.data.split import Split, leave_one_out
-from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.evaluation.metric_sums import evaluate
+from ufgraphfr.evaluation.protocol import EvaluationSet
 
 USERS, ITEMS, EACH, ROUNDS = 600, 400, 40, 100
 
@@ -33,14 +34,14 @@ def dense() -> Split:
     return leave_one_out(data)
 
 
-def remembered(shard: ClientBatch) -> Tensor:
+def remembered(batch: ClientBatch) -> Tensor:
     """How often each item was a negative of each user: 4 fresh ones per positive and round."""
-    count = 4 * int(shard.counts[0])
-    memory = torch.zeros(len(shard), shard.catalogue)
+    count = 4 * int(batch.counts[0])
+    memory = torch.zeros(len(batch), batch.n_items)
     for round_number in range(ROUNDS):
         key = Key(0, round=round_number, purpose=Purpose.NEGATIVES)
         drawn = draw_outside(
-            key, shard.clients, count, shard.catalogue, shard.barred_ptr, shard.barred
+            key, batch.clients, count, batch.n_items, batch.excluded_ptr, batch.excluded
         )
         memory.scatter_add_(1, drawn, torch.ones(drawn.shape))
     return memory
@@ -50,11 +51,8 @@ def remembered(shard: ClientBatch) -> Tensor:
     ("negatives", "low", "high"), [("honest", 0.07, 0.13), ("legacy-leaky", 0.9, 1)]
 )
 def test_memory_of_negatives(dense: Split, negatives: Negatives, low: float, high: float) -> None:
-    shard = build(dense, torch.empty(USERS, 0), negatives)
-    memory = remembered(shard)
-    outcome = evaluate(
-        scored(lambda clients: -memory[clients.clients], inputs(shard, dense, "test")),
-        dense,
-        "test",
-    )
+    batch = build(dense, torch.empty(USERS, 0), negatives)
+    memory = remembered(batch)
+    asked = EvaluationSet.of(batch, dense, "test")
+    outcome = evaluate(lambda clients: -memory[clients.clients], asked)
     assert low <= outcome.metrics["sampled99"]["hr@10"] <= high

@@ -22,7 +22,7 @@ def split() -> Split:
 
 
 @pytest.fixture(scope="module")
-def shard(split: Split) -> ClientBatch:
+def batch(split: Split) -> ClientBatch:
     return build(split, torch.zeros(USERS, 1))
 
 
@@ -33,56 +33,58 @@ def random_scores(clients: ClientBatch) -> Tensor:
 
 
 def taken(split: Split, user: int) -> list[int]:
-    found: list[int] = split.new_history[split.new_ptr[user] : split.new_ptr[user + 1]].tolist()
+    found: list[int] = split.cold_item_history[
+        split.cold_item_ptr[user] : split.cold_item_ptr[user + 1]
+    ].tolist()
     return found
 
 
-def test_agrees_with_scikit_learn(shard: ClientBatch, split: Split) -> None:
-    outcome = evaluate_new_items(random_scores, shard, split, chunk=7)
+def test_agrees_with_scikit_learn(batch: ClientBatch, split: Split) -> None:
+    outcome = evaluate_new_items(random_scores, batch, split, chunk=7)
     assert outcome.users.tolist() == [u for u in split.asked("test").tolist() if taken(split, u)]
     assert 20 < len(outcome.users) < 45
     for user, found in zip(outcome.users.tolist(), outcome.ndcg, strict=True):
-        scores = random_scores(shard.select(torch.tensor([user])))[0, split.new].numpy()
-        relevant = np.isin(split.new, taken(split, user))
+        scores = random_scores(batch.select(torch.tensor([user])))[0, split.cold_items].numpy()
+        relevant = np.isin(split.cold_items, taken(split, user))
         assert found == pytest.approx(ndcg_score([relevant], [scores], k=10))
     assert outcome.metrics["ndcg@10"] == pytest.approx(outcome.ndcg.mean())
 
 
-def test_the_input_is_that_of_the_test(shard: ClientBatch, split: Split) -> None:
+def test_the_input_is_that_of_the_test(batch: ClientBatch, split: Split) -> None:
     def score(clients: ClientBatch) -> Tensor:
         for place, user in enumerate(clients.clients.tolist()):
             own = clients.items[clients.ptr[place] : clients.ptr[place + 1]].tolist()
             trained = split.train[split.ptr[user] : split.ptr[user + 1]].tolist()
             assert own == [*trained, split.validation[user]]
-        return torch.zeros(len(clients), clients.catalogue)
+        return torch.zeros(len(clients), clients.n_items)
 
-    evaluate_new_items(score, shard, split, chunk=4)
+    evaluate_new_items(score, batch, split, chunk=4)
 
 
 def test_who_knows_the_answer_is_perfect_and_old_items_do_not_count(
-    shard: ClientBatch, split: Split
+    batch: ClientBatch, split: Split
 ) -> None:
     def score(clients: ClientBatch) -> Tensor:
         scores = torch.ones(len(clients), ITEMS)
-        scores[:, split.new] = 0
+        scores[:, split.cold_items] = 0
         for place, user in enumerate(clients.clients.tolist()):
             own = taken(split, user)
             scores[place, own] = torch.arange(1, len(own) + 1) / 1000
         return scores
 
-    outcome = evaluate_new_items(score, shard, split)
+    outcome = evaluate_new_items(score, batch, split)
     np.testing.assert_allclose(outcome.ndcg, 1.0)
 
 
-def test_chance_is_what_random_scores_reach(shard: ClientBatch, split: Split) -> None:
-    outcome = evaluate_new_items(random_scores, shard, split)
+def test_chance_is_what_random_scores_reach(batch: ClientBatch, split: Split) -> None:
+    outcome = evaluate_new_items(random_scores, batch, split)
     assert outcome.chance.mean() == pytest.approx(outcome.ndcg.mean(), abs=0.08)
-    again = evaluate_new_items(lambda c: torch.zeros(len(c), ITEMS), shard, split, chunk=3)
+    again = evaluate_new_items(lambda c: torch.zeros(len(c), ITEMS), batch, split, chunk=3)
     np.testing.assert_array_equal(outcome.chance, again.chance)
     assert (again.ndcg == 0).all(), "a constant is in the middle, beyond the tenth place"
 
 
-def test_without_new_items_the_mend_is_named(shard: ClientBatch, split: Split) -> None:
-    nothing = type(split)(**{**vars(split), "new_ptr": np.zeros_like(split.new_ptr)})
+def test_without_new_items_the_mend_is_named(batch: ClientBatch, split: Split) -> None:
+    nothing = type(split)(**{**vars(split), "cold_item_ptr": np.zeros_like(split.cold_item_ptr)})
     with pytest.raises(InputError, match="cold_items"):
-        evaluate_new_items(random_scores, shard, nothing)
+        evaluate_new_items(random_scores, batch, nothing)

@@ -1,7 +1,6 @@
 """The input, the candidates, and a ranking by chunks, under both splits."""
 
 import weakref
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,13 +9,14 @@ from torch import Tensor
 
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.interactions import Interactions
-from ufgraphfr.data.split import Part, Split, global_time
-from ufgraphfr.evaluation.protocol import Score, evaluate, inputs, scored
+from ufgraphfr.data.split import HeldOut, Split, global_time
+from ufgraphfr.evaluation.metric_sums import evaluate
+from ufgraphfr.evaluation.protocol import EvaluationSet, Score, inputs
 
-PARTS: tuple[Part, ...] = ("validation", "test")
+PARTS: tuple[HeldOut, ...] = ("validation", "test")
 
 
-def seen_by(split: Split, user: int, part: Part) -> list[int]:
+def seen_by(split: Split, user: int, part: HeldOut) -> list[int]:
     """The user's training items, and the validation item when the test is asked."""
     train: list[int] = split.train[split.ptr[user] : split.ptr[user + 1]].tolist()
     return train if part == "validation" else [*train, int(split.validation[user])]
@@ -24,23 +24,23 @@ def seen_by(split: Split, user: int, part: Part) -> list[int]:
 
 def hashed(clients: ClientBatch) -> Tensor:
     """Scores that look random, the same for a client in any chunk."""
-    grid = clients.clients[:, None] * 7919 + torch.arange(clients.catalogue) * 104729
+    grid = clients.clients[:, None] * 7919 + torch.arange(clients.n_items) * 104729
     return (grid % 8675309 % 1009).float()
 
 
-def on_target(split: Split, part: Part, value: float) -> Score:
+def on_target(split: Split, part: HeldOut, value: float) -> Score:
     targets = torch.from_numpy(split.validation if part == "validation" else split.test)
 
     def score(clients: ClientBatch) -> Tensor:
-        scores = torch.zeros(len(clients), clients.catalogue)
+        scores = torch.zeros(len(clients), clients.n_items)
         return scores.scatter_(1, targets[clients.clients][:, None], value)
 
     return score
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_input_is_all_that_may_be_known(shard: ClientBatch, split: Split, part: Part) -> None:
-    given = inputs(shard, split, part)
+def test_input_is_all_that_may_be_known(batch: ClientBatch, split: Split, part: HeldOut) -> None:
+    given = inputs(batch, split, part)
     assert given.clients.tolist() == split.warm.tolist()
     for place, user in enumerate(split.warm):
         own = given.items[given.ptr[place] : given.ptr[place + 1]].tolist()
@@ -49,16 +49,18 @@ def test_input_is_all_that_may_be_known(shard: ClientBatch, split: Split, part: 
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_ranks_are_those_of_a_loop_over_users(shard: ClientBatch, split: Split, part: Part) -> None:
-    given = inputs(shard, split, part)
+def test_ranks_are_those_of_a_loop_over_users(
+    batch: ClientBatch, split: Split, part: HeldOut
+) -> None:
+    given = inputs(batch, split, part)
     scores = hashed(given).numpy()
-    outcome = evaluate(scored(hashed, given), split, part)
+    outcome = evaluate(hashed, EvaluationSet.of(batch, split, part))
     targets = split.validation if part == "validation" else split.test
     rivals = split.sampled_validation if part == "validation" else split.sampled_test
     listed = set()
     for place, user in enumerate(split.warm):
         target = targets[user]
-        others = np.setdiff1d(np.arange(split.items), [*seen_by(split, user, part), target])
+        others = np.setdiff1d(np.arange(split.n_items), [*seen_by(split, user, part), target])
         for ranks, candidates in ((outcome.full, others), (outcome.sampled, rivals[user])):
             rank = 1 + (scores[place, candidates] > scores[place, target]).sum()
             rank = rank + (scores[place, candidates] == scores[place, target]).sum() / 2
@@ -66,14 +68,14 @@ def test_ranks_are_those_of_a_loop_over_users(shard: ClientBatch, split: Split, 
         allowed = np.append(others, target)
         listed.update(allowed[np.argsort(-scores[place, allowed], kind="stable")[:10]].tolist())
     # ties at the tenth place may list another item
-    assert outcome.coverage == pytest.approx(len(listed) / split.items, abs=0.02)
+    assert outcome.coverage == pytest.approx(len(listed) / split.n_items, abs=0.02)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_model_that_knows_the_answer_is_perfect(
-    shard: ClientBatch, split: Split, part: Part
+    batch: ClientBatch, split: Split, part: HeldOut
 ) -> None:
-    outcome = evaluate(scored(on_target(split, part, 1.0), inputs(shard, split, part)), split, part)
+    outcome = evaluate(on_target(split, part, 1.0), EvaluationSet.of(batch, split, part))
     assert set(outcome.metrics) == {"full", "sampled99"}
     for ranking in outcome.metrics.values():
         for name, value in ranking.items():
@@ -81,83 +83,78 @@ def test_a_model_that_knows_the_answer_is_perfect(
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_nan_target_is_last(shard: ClientBatch, split: Split, part: Part) -> None:
-    given = inputs(shard, split, part)
-    outcome = evaluate(scored(on_target(split, part, torch.nan), given), split, part)
+def test_a_nan_target_is_last(batch: ClientBatch, split: Split, part: HeldOut) -> None:
+    asked = EvaluationSet.of(batch, split, part)
+    outcome = evaluate(on_target(split, part, torch.nan), asked)
     assert (outcome.sampled == 100).all()
-    assert outcome.full.tolist() == (split.items - given.counts).tolist()
+    assert outcome.full.tolist() == (split.n_items - asked.clients.counts).tolist()
 
 
-def test_a_constant_model_sits_in_the_middle(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
-    outcome = evaluate(
-        scored(lambda part: torch.zeros(len(part), split.items), given), split, "test"
-    )
+def test_a_constant_model_sits_in_the_middle(batch: ClientBatch, split: Split) -> None:
+    asked = EvaluationSet.of(batch, split, "test")
+    outcome = evaluate(lambda part: torch.zeros(len(part), split.n_items), asked)
     assert (outcome.sampled == 50.5).all()
     assert outcome.metrics["sampled99"]["hr@20"] == 0
 
 
 def test_the_validation_item_is_a_rival_only_of_the_validation(
-    shard: ClientBatch, split: Split
+    batch: ClientBatch, split: Split
 ) -> None:
     """Ranked above everything, it costs the test nothing; the test item costs the validation."""
     above = on_target(split, "validation", 2.0)
-    outcome = evaluate(scored(above, inputs(shard, split, "test")), split, "test")
+    outcome = evaluate(above, EvaluationSet.of(batch, split, "test"))
     # all other candidates tie with the test item
-    candidates = split.items - inputs(shard, split, "test").counts
+    candidates = split.n_items - inputs(batch, split, "test").counts
     assert outcome.full.tolist() == (1 + (candidates - 1) / 2).tolist()
     above = on_target(split, "test", 2.0)
-    outcome = evaluate(scored(above, inputs(shard, split, "validation")), split, "validation")
-    candidates = split.items - inputs(shard, split, "validation").counts
+    outcome = evaluate(above, EvaluationSet.of(batch, split, "validation"))
+    candidates = split.n_items - inputs(batch, split, "validation").counts
     assert outcome.full.tolist() == (2 + (candidates - 2) / 2).tolist()
 
 
-def test_neither_chunks_nor_their_order_matter(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
-    whole = evaluate(scored(hashed, given, chunk=len(given)), split, "test")
-    backwards = given.select(torch.arange(len(given)).flip(0))
-    for chunks in (scored(hashed, given, 1), scored(hashed, backwards, 7)):
-        other = evaluate(chunks, split, "test")
-        assert np.array_equal(whole.full, other.full)
-        assert np.array_equal(whole.sampled, other.sampled)
-        assert np.array_equal(whole.users, other.users)
+def test_neither_chunks_nor_their_order_matter(batch: ClientBatch, split: Split) -> None:
+    asked = EvaluationSet.of(batch, split, "test")
+    order = torch.arange(len(asked.clients)).flip(0)
+    backwards = EvaluationSet(
+        asked.clients.select(order), asked.targets[order], asked.rivals[order]
+    )
+    whole = evaluate(hashed, asked, chunk=len(order))
+    for other, places in (
+        (evaluate(hashed, asked, 1), order.flip(0)),
+        (evaluate(hashed, backwards, 7), order),
+    ):
+        assert np.array_equal(whole.full, other.full[places])
+        assert np.array_equal(whole.sampled, other.sampled[places])
+        assert np.array_equal(whole.users, other.users[places])
         assert whole.coverage == other.coverage
 
 
-def test_scores_are_not_kept(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
+def test_scores_are_not_kept_and_nobody_is_scored_twice(batch: ClientBatch, split: Split) -> None:
     alive: list[weakref.ref[Tensor]] = []
+    told: list[int] = []
 
-    def watched() -> Iterator[tuple[Tensor, Tensor]]:
-        for clients, scores in scored(hashed, given, 4):
-            # the consumer may still hold the chunk before this one
-            assert all(reference() is None for reference in alive[:-1])
-            alive.append(weakref.ref(scores))
-            yield clients, scores
-            del scores
+    def watched(clients: ClientBatch) -> Tensor:
+        # the consumer may still hold the chunk before this one
+        assert all(reference() is None for reference in alive[:-1])
+        scores = hashed(clients)
+        alive.append(weakref.ref(scores))
+        told.extend(clients.clients.tolist())
+        return scores
 
-    evaluate(watched(), split, "test")
+    evaluate(watched, EvaluationSet.of(batch, split, "test"), 4)
     assert len(alive) == 10
+    assert told == split.warm.tolist()
 
 
-def test_everybody_is_scored_exactly_once(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
-    chunks = list(scored(hashed, given, 8))
-    for wrong in (chunks[1:], [*chunks, chunks[0]]):
-        with pytest.raises(ValueError, match="exactly once"):
-            evaluate(wrong, split, "test")
+def test_cold_users_are_not_asked(batch: ClientBatch, split: Split) -> None:
+    assert len(split.cold_users) == 10
+    asked = EvaluationSet.of(batch, split, "test").clients.clients
+    assert not np.isin(split.cold_users, asked.numpy()).any()
 
 
-def test_cold_users_are_not_asked(shard: ClientBatch, split: Split) -> None:
-    assert len(split.cold) == 10
-    with pytest.raises(ValueError, match="only users with a target"):
-        evaluate([(shard.clients, hashed(shard))], split, "test")
-
-
-def test_scores_of_another_shape_are_refused(shard: ClientBatch, split: Split) -> None:
-    given = inputs(shard, split, "test")
+def test_scores_of_another_shape_are_refused(batch: ClientBatch, split: Split) -> None:
     with pytest.raises(ValueError, match=r"shape \(40, 199\) for 40 clients and 200 items"):
-        evaluate([(given.clients, hashed(given)[:, 1:])], split, "test")
+        evaluate(lambda own: hashed(own)[:, 1:], EvaluationSet.of(batch, split, "test"))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +175,7 @@ def dates() -> Split:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_global_time_asks_who_has_a_target_and_gives_all_that_came_before(
-    dates: Split, part: Part
+    dates: Split, part: HeldOut
 ) -> None:
     everybody = build(dates, torch.arange(60.0)[:, None])
     given = inputs(everybody, dates, part)
@@ -186,7 +183,7 @@ def test_global_time_asks_who_has_a_target_and_gives_all_that_came_before(
     assert given.clients.tolist() == np.flatnonzero(targets >= 0).tolist()
     assert 5 < len(given) < 55
     scores = hashed(given).numpy()
-    outcome = evaluate(scored(hashed, given, chunk=7), dates, part)
+    outcome = evaluate(hashed, EvaluationSet.of(everybody, dates, part), chunk=7)
     assert np.array_equal(outcome.users, given.clients.numpy())
     longer = 0
     for place, user in enumerate(given.clients.tolist()):

@@ -72,3 +72,12 @@ def test_a_seed_fixes_the_result_and_a_closed_form_needs_one_run() -> None:
 def test_other_users_are_refused(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\[seeds, users\]"):
         difference(np.zeros(a), np.zeros(b))
+
+
+def test_one_seed_less_than_there_are_is_drawn() -> None:
+    """Of four seeds, one of them at 1, three are drawn: all at 1 are 1/64, two or more 10/64."""
+    one_of_four = np.repeat([[0.0], [0.0], [0.0], [1.0]], 10, axis=1)
+    found = difference(one_of_four, np.zeros((1, 10)))
+    assert (found.low, found.mean) == (0.0, 0.25)
+    # of four drawn, three or more at 1 would be 13/256, above 1/40
+    assert found.high == pytest.approx(2 / 3)

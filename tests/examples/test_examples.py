@@ -44,7 +44,7 @@ def test_run_experiment(run, tmp_path):
 
 
 def test_own_algorithm_equals_the_centralised_popularity(run, tmp_path):
-    """Sums of what clients like are what the yardstick counts."""
+    """Sums of what clients like are what the baseline counts."""
     run("own_algorithm.py")
     own = json.loads((tmp_path / "runs" / "own-algorithm" / "result.json").read_text())
     file = tmp_path / "popularity.toml"

@@ -17,7 +17,7 @@ TOY = {
     "text": {"kind": "hashing", "width": 16},
     "algorithm": {"kind": "fedmf", "dim": 4, "lr": 0.05},
     "federation": {"rounds": 4},
-    "evaluation": {"every": 2, "yardsticks": ["popularity"]},
+    "evaluation": {"every": 2, "baselines": ["popularity"]},
 }
 
 Values = dict[str, Any]

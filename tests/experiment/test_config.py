@@ -50,12 +50,12 @@ def written(tmp_path, text):
         ("data.kind=syntetic", ["no data set 'syntetic'", "did you mean 'synthetic'?"]),
         ("text.kind=hash", ["no text encoder 'hash'", "did you mean 'hashing'?"]),
         ("privacy.kind=nome", ["no privacy mechanism 'nome'", "did you mean 'none'?"]),
-        ("algorithm.kind=fedmv", ["no algorithm or reference 'fedmv'", "did you mean 'fedmf'?"]),
+        ("algorithm.kind=fedmv", ["no algorithm or baseline 'fedmv'", "did you mean 'fedmf'?"]),
         ("algorithm.kind=popularty", ["did you mean 'popularity'?", "fedmf"]),
         ("algorithm.kind=nowhere.Mine", ["cannot import", "nowhere.Mine", "Python path"]),
         ("algorithm.kind=json.JSONDecoder", ["json.JSONDecoder", "not a subclass of Algorithm"]),
-        ("evaluation.yardsticks=['eas']", ["no reference 'eas'", "did you mean 'ease'?"]),
-        ("evaluation.yardsticks='ease'", ["yardsticks = 'ease'", "must be a list"]),
+        ("evaluation.baselines=['eas']", ["no baseline 'eas'", "did you mean 'ease'?"]),
+        ("evaluation.baselines='ease'", ["baselines = 'ease'", "must be a list"]),
         ("evaluation.table=local", ["table = 'local'", "fedmf has no", "leave the key out"]),
         ("evaluation.every=0", ["[evaluation] every = 0", "greater than or equal to 1"]),
         ("federation.rounds=0", ["[federation] rounds = 0", "greater than or equal to 1"]),
@@ -63,7 +63,7 @@ def written(tmp_path, text):
         ("federation.sampling=coin", ["sampling = 'coin'", "'fixed', 'poisson' or 'rotation'"]),
         ("protocol.negatives=leaky", ["negatives = 'leaky'", "'honest' or 'legacy-leaky'"]),
         ("protocol.cold_users=1", ["cold_users = 1", "less than 1"]),
-        ("protocol.cold_items=0", ["cold_items = 0", "greater than 0"]),
+        ("protocol.cold_items=1", ["cold_items = 1", "less than 1"]),
         ("protocol.split=by-date", ["split = 'by-date'", "'leave-one-out' or 'global-time'"]),
         ("protocol.train_until=0.7", ["train_until", "go with split = 'global-time'"]),
         ("protocol.validate_until=1", ["validate_until = 1", "less than 1"]),
@@ -136,7 +136,8 @@ def test_resolved_says_every_setting(toy):
 
 
 def test_only_global_time_has_dates(toy):
-    assert "train_until" not in build(toy()).resolved()["protocol"]
+    with pytest.raises(InputError, match="go with split = 'global-time'"):
+        build(toy(protocol={"train_until": 0.7}))
     dated = build(toy(protocol={"split": "global-time", "validate_until": 0.85}))
     assert (dated.protocol.train_until, dated.protocol.validate_until) == (0.8, 0.85)
     again = build(tomllib.loads(tomli_w.dumps(dated.resolved())))
@@ -184,6 +185,12 @@ def test_the_digest_knows_settings_but_not_the_name(toy):
 def test_files_of_a_table_are_found_beside_the_experiment(tmp_path):
     (tmp_path / "likes.csv").write_text("user,item\n")
     text = '[data]\nkind = "table"\ninteractions = "likes.csv"\nusers = "elsewhere.csv"\n'
-    source = read(written(tmp_path, text)).source
+    experiment = read(written(tmp_path, text))
+    assert experiment.source.interactions == "likes.csv", "it is written as it was"
+    source = experiment.located_source()
     assert source.interactions == str(tmp_path / "likes.csv")
     assert source.users == "elsewhere.csv"
+    named = tmp_path / "named"
+    named.mkdir()
+    (named / "likes.csv").write_text("user,item\n")
+    assert experiment.located_source(named).interactions == str(named / "likes.csv")

@@ -62,13 +62,17 @@ def waiting() -> Iterator[None]:
     pytest.fail("the moment did not come")
 
 
-@pytest.fixture
-def values(toy):
+FLAGSHIP = {"dim": 8, "hidden": 8, "history": 9, "graph": {"rounds": 4}}
+"""Killed while its graph is collected, and after."""
+
+
+@pytest.fixture(params=[{"kind": "ufgraphfr", "dim": 8}, {"kind": "ufgraphformer"} | FLAGSHIP])
+def values(toy, request):
     return toy(
         data={"users": 300, "items": 200, "interactions": 30},
         federation={"rounds": ROUNDS, "cohort": 0.7},
         evaluation={"every": 1},
-    ) | {"algorithm": {"kind": "ufgraphfr", "dim": 8}}
+    ) | {"algorithm": request.param}
 
 
 def test_killed_and_resumed_is_uninterrupted_to_the_last_digit(tmp_path, values, run, everything):

@@ -16,15 +16,15 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def config(toy):
-    return build(toy()).resolved()
+def experiment(toy):
+    return build(toy())
 
 
 @pytest.fixture
-def folder(tmp_path, config):
+def folder(tmp_path, experiment):
     made = RunFolder(tmp_path / "deep" / "run")
-    made.check(config, resume=False)
-    made.create(config)
+    made.check(experiment, resume=False)
+    made.create(experiment)
     return made
 
 
@@ -33,48 +33,48 @@ def test_a_new_folder_says_that_it_holds_personal_data(folder):
     assert folder.config.exists()
 
 
-def test_an_unfinished_folder_needs_resume(folder, config):
+def test_an_unfinished_folder_needs_resume(folder, experiment):
     with pytest.raises(InputError, match=r"unfinished: go on with --resume.*--out"):
-        folder.check(config, resume=False)
-    folder.check(config, resume=True)
+        folder.check(experiment, resume=False)
+    folder.check(experiment, resume=True)
 
 
-def test_a_finished_folder_is_shown_never_overwritten(folder, config):
+def test_a_finished_folder_is_shown_never_overwritten(folder, experiment):
     folder.write_json(folder.result, {})
     with pytest.raises(InputError, match=r"finished: show its result with --resume.*--out"):
-        folder.check(config, resume=False)
+        folder.check(experiment, resume=False)
 
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_another_experiment_is_refused_and_the_difference_named(folder, toy, resume):
-    other = build(toy(algorithm={"lr": 0.2})).resolved()
+    other = build(toy(algorithm={"lr": 0.2}))
     with pytest.raises(InputError, match=r"algorithm\.lr is 0\.05 there, 0\.2 here.*--out"):
         folder.check(other, resume)
     with pytest.raises(InputError, match=r"algorithm\.\w+ is .*not set"):
-        folder.check(build(toy() | {"algorithm": {"kind": "ease"}}).resolved(), resume)
+        folder.check(build(toy() | {"algorithm": {"kind": "ease"}}), resume)
 
 
 def test_a_name_is_not_a_difference(folder, toy):
-    folder.check(build(toy(name="renamed")).resolved(), resume=True)
+    folder.check(build(toy(name="renamed")), resume=True)
 
 
-def test_what_is_not_a_run_is_left_alone(tmp_path, config):
+def test_what_is_not_a_run_is_left_alone(tmp_path, experiment):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(InputError, match="not empty and not a run"):
-        RunFolder(tmp_path).check(config, resume=True)
+        RunFolder(tmp_path).check(experiment, resume=True)
     with pytest.raises(InputError, match="is a file"):
-        RunFolder(tmp_path / "thesis.tex").check(config, resume=True)
+        RunFolder(tmp_path / "thesis.tex").check(experiment, resume=True)
 
 
-def test_a_folder_that_was_being_made_is_made_anew(tmp_path, config):
+def test_a_folder_that_was_being_made_is_made_anew(tmp_path, experiment):
     (tmp_path / ".config.toml.k2j3").write_text("na")
-    RunFolder(tmp_path).check(config, resume=False)
+    RunFolder(tmp_path).check(experiment, resume=False)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path, config):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, experiment):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write the run folder .*--out"):
-        RunFolder(tmp_path / "file" / "run").create(config)
+        RunFolder(tmp_path / "file" / "run").create(experiment)
 
 
 def test_metrics_are_cut_back_to_the_checkpoint(folder):

@@ -1,6 +1,7 @@
 """A run leaves a complete folder, and a stopped one goes on as if it had not been stopped."""
 
 import json
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from safetensors.torch import load_file
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.columns import read_parquet
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.population import Simulated
 from ufgraphfr.experiment.runner import choose_device
 
 FILES = {
@@ -20,6 +24,7 @@ FILES = {
     "metrics.jsonl",
     "model.safetensors",
     "ranks.parquet",
+    "resolved.toml",
     "result.json",
 }
 ALGORITHMS = [
@@ -28,6 +33,8 @@ ALGORITHMS = [
     {"kind": "ufgraphfr", "dim": 8},
     {"kind": "ufgraphfr", "dim": 8, "evaluated_table": "local", "graph_every": 2, "hops": 2},
     {"kind": "ufgraphfr", "dim": 8, "as_coded": True},
+    # stopped before and after its graph is complete
+    {"kind": "ufgraphformer", "dim": 8, "hidden": 8, "history": 5, "graph": {"rounds": 3}},
 ]
 
 
@@ -44,19 +51,20 @@ def test_a_finished_run_is_complete(toy, run):
     folder = run(toy(protocol=protocol, data={"interactions": 25, "items": 120}))
     assert {path.name for path in folder.iterdir()} == FILES
     result = json.loads((folder / "result.json").read_text())
-    assert result["schema"] == "ufgraphfr-result-1"
+    assert result["schema"] == "ufgraphfr-result-2"
     assert result["algorithm"] == "fedmf"
-    assert result["data"] | {"sha256": ""} == {
+    assert result["data"] | {"sha256": "", "digest": ""} == {
         "name": "synthetic",
         "users": 30,
         "items": 120,
         "interactions": 750,
         "sha256": "",
+        "digest": "",
     }
     assert len(result["data"]["sha256"]) == len(result["config_digest"]) == 64
     assert (result["protocol"], result["seed"], result["rounds"]) == ("honest", 3, 4)
     assert result["best_round"] in (2, 4)
-    for part in (result["validation"], result["test"], result["yardsticks"]["popularity"]["test"]):
+    for part in (result["validation"], result["test"], result["baselines"]["popularity"]["test"]):
         for ranking in ("full", "sampled99"):
             for metric in ("hr@10", "ndcg@10", "mrr"):
                 assert 0 <= part[ranking][metric] <= 1
@@ -70,7 +78,7 @@ def test_a_finished_run_is_complete(toy, run):
         assert 120 * 4 * 4 < result[cost] < 120 * 4 * 4 + 600
     assert result["privacy"] is None
     assert set(result["cold"]) == {f"ndcg@10 known={known}" for known in (0, 1, 3, 10)}
-    for found in (result, result["yardsticks"]["popularity"]):
+    for found in (result, result["baselines"]["popularity"]):
         assert set(found["new_items"]) == {"ndcg@10", "ndcg@10 of chance"}
 
 
@@ -80,7 +88,7 @@ def test_ranks_of_every_user_explain_the_metrics(toy, run):
     result = json.loads((folder / "result.json").read_text())
     assert len(ranks["user"]) == 30
     assert np.mean(1 / ranks["full"]) == pytest.approx(result["test"]["full"]["mrr"])
-    popularity = result["yardsticks"]["popularity"]["test"]
+    popularity = result["baselines"]["popularity"]["test"]
     found = np.mean(ranks["popularity.sampled99"] <= 10)
     assert found == pytest.approx(popularity["sampled99"]["hr@10"])
 
@@ -154,6 +162,32 @@ def test_resumed_is_uninterrupted_to_the_last_digit(toy, run, tmp_path, everythi
     assert everything(stopped) == everything(whole)
 
 
+@pytest.mark.parametrize("stop", [False, True], ids=["in one go", "resumed after the best"])
+def test_the_best_round_is_kept_not_the_last(toy, tmp_path, monkeypatch, stop):
+    """Validation rises, stays, and falls; of equals the first is taken."""
+    after = {}
+
+    def validate(_population, state, number, **_pick):
+        after[number] = {name: value.clone() for name, value in state.items()}
+        told = {"ndcg": [0.1, 0.5, 0.5, 0.2][number - 1]}
+        return state, {"full": told, "sampled99": {}}
+
+    monkeypatch.setattr(Simulated, "validate", validate)
+    values = toy(evaluation={"every": 1, "baselines": []})
+    if stop:
+        list(islice(steps(values, tmp_path / "run"), 3))
+    list(steps(values, tmp_path / "run", resume=True))
+    run = Run(tmp_path / "run")
+    assert (run.result["best_round"], run.result["rounds"]) == (2, 4)
+    assert run.result["validation"]["full"] == {"ndcg": 0.5}
+    assert run.checkpoint.round == 2
+    for name, value in run.checkpoint.server.items():
+        assert torch.equal(value, after[2][name])
+    assert not torch.equal(after[2]["items"], after[4]["items"])
+    prepared = run.prepared()
+    assert evaluate(run.score(prepared), prepared.test).metrics == run.result["test"]
+
+
 def test_resume_starts_a_folder_that_is_not_there(toy, run, outcome):
     assert outcome(run(toy(), "resumed", resume=True)) == outcome(run(toy(), "started"))
 
@@ -172,11 +206,11 @@ def test_a_kill_while_the_result_was_written(toy, run, outcome, kind):
 
 
 def test_a_reference_is_evaluated_like_an_algorithm(toy, run):
-    reference = run(toy() | {"algorithm": {"kind": "popularity"}}, "reference")
+    baseline = run(toy() | {"algorithm": {"kind": "popularity"}}, "baseline")
     beside = run(toy(), "beside")
-    result = json.loads((reference / "result.json").read_text())
-    yardstick = json.loads((beside / "result.json").read_text())["yardsticks"]["popularity"]
-    assert (result["test"], result["validation"]) == (yardstick["test"], yardstick["validation"])
+    result = json.loads((baseline / "result.json").read_text())
+    baseline = json.loads((beside / "result.json").read_text())["baselines"]["popularity"]
+    assert (result["test"], result["validation"]) == (baseline["test"], baseline["validation"])
     assert (result["rounds"], result["bytes_up_per_client_round"]) == (0, 0)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
@@ -34,7 +35,7 @@ USERS, ITEMS = 20, 40
 
 
 @pytest.fixture(scope="module")
-def shard():
+def batch():
     split = leave_one_out(Synthetic(users=USERS, items=ITEMS, interactions=8).load().interactions)
     return build(split, torch.nn.functional.normalize(torch.randn(USERS, 6), dim=1))
 
@@ -42,22 +43,22 @@ def shard():
 class Network:
     """Clients of one algorithm, some malicious."""
 
-    def __init__(self, kind, adversary, shard, number=10, **values):
+    def __init__(self, kind, adversary, batch, number=10, **values):
         self.algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
         setting = Setting(ITEMS, USERS, 6, seed=1)
         self.state = self.algorithm.init_server(setting)
-        store = PrivateState(self.algorithm.init_private(setting, shard))
+        store = PrivateState(self.algorithm.init_private(setting, batch))
         client = Client(self.algorithm, NoMechanism())
-        self.honest = Simulation(client, shard, store, chunk=6)
+        self.honest = Simulation(client, batch, store, chunk=6)
         found = ADVERSARIES.build(adversary, {"share": 0.2, "fillers": 10, **values}, "test")
-        self.aim = found.aim(self.algorithm, setting, shard, shard.clients)
+        self.aim = found.aim(self.algorithm, setting, batch, batch.clients)
         self.clients = AdversarialSimulation(self.honest, found, self.aim)
         self.validation = Validation(client, setting)
         self.aggregator = Aggregator(self.algorithm, setting, per_client=True, defence=RowCap())
-        self.everyone = shard.clients
+        self.everyone = batch.clients
         for done in range(1, number):
-            if self.algorithm.asks_all_clients(done):
-                task = self.task(shard.clients, done)
+            if asks_all_clients(self.algorithm, done):
+                task = self.task(batch.clients, done)
                 answer = self.honest.answer(task, Key(0, done))
                 self.state = self.algorithm.aggregate(self.state, answer)
 
@@ -78,9 +79,9 @@ class Network:
 @pytest.mark.parametrize("adversary", [a for a in ADVERSARIES.kinds if a != "malformed"])
 @pytest.mark.parametrize("number", [1, 10])
 def test_forged_replies_keep_to_the_form_so_validation_alone_does_not_stop_them(
-    kind, adversary, number, shard
+    kind, adversary, number, batch
 ):
-    network = Network(kind, adversary, shard, number)
+    network = Network(kind, adversary, batch, number)
     replies = []
     for report, expected in network.ask(number):
         check(report, expected)
@@ -93,8 +94,8 @@ def test_forged_replies_keep_to_the_form_so_validation_alone_does_not_stop_them(
 
 
 @pytest.mark.parametrize("kind", ["fedmf", "ufgraphformer", "ufgraphfr"])
-def test_honest_clients_answer_as_they_would_alone(kind, shard):
-    one, other = (Network(kind, "reverse", shard) for _ in range(2))
+def test_honest_clients_answer_as_they_would_alone(kind, batch):
+    one, other = (Network(kind, "reverse", batch) for _ in range(2))
     honest = one.everyone[~torch.isin(one.everyone, one.aim.clients)]
     found = {int(c): r for r, _ in one.ask() for c in r.clients}
     alone = other.honest.answer(other.task(honest, 10), Key(0, 10))
@@ -108,8 +109,8 @@ def test_honest_clients_answer_as_they_would_alone(kind, shard):
             torch.testing.assert_close(found_there, value.dense(), atol=1e-5, rtol=1e-5)
 
 
-def test_every_malformed_reply_is_refused(shard):
-    network = Network("fedmf", "malformed", shard, share=0.45)
+def test_every_malformed_reply_is_refused(batch):
+    network = Network("fedmf", "malformed", batch, share=0.45)
     refused = set()
     for number in range(1, 9):
         for report, expected in network.ask(number):
@@ -125,13 +126,13 @@ def test_every_malformed_reply_is_refused(shard):
     assert refused >= {"not-finite", "dtype", "shape", "arrays", "round", "client", "loss"}
 
 
-def test_the_target_is_cold_and_the_fillers_are_popular(shard):
-    network = Network("fedmf", "push-row", shard)
-    counts = torch.bincount(shard.items, minlength=ITEMS)
+def test_the_target_is_cold_and_the_fillers_are_popular(batch):
+    network = Network("fedmf", "push-row", batch)
+    counts = torch.bincount(batch.items, minlength=ITEMS)
     assert counts[network.aim.target] == counts.min()
     assert counts[network.aim.popular].min() >= counts.sort(descending=True).values[10]
     assert len(network.aim.clients) == USERS // 5
-    fake = network.clients.adversary.history(shard.select(network.aim.clients), network.aim)
+    fake = network.clients.adversary.history(batch.select(network.aim.clients), network.aim)
     assert fake.counts.tolist() == [11] * len(network.aim.clients)
     for client in range(len(fake)):
         own = fake.items[fake.ptr[client] : fake.ptr[client + 1]]

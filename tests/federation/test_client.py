@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_shards import made_shard
+from made_batches import made_batch
 from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
@@ -27,7 +27,7 @@ from ufgraphfr.privacy.base import Arrays, Mechanism, Participation, ReleasePlan
 
 COUNTS = [3, 17, 9, 9, 0, 26, 1]
 ITEMS, KEY = 40, Key(2).at(5)
-SHARD = made_shard(COUNTS, ITEMS)
+BATCH = made_batch(COUNTS, ITEMS)
 SETTING = Setting(items=ITEMS, clients=40, text_width=5, seed=1)
 SMALL = {"dim": 8, "batch_size": 20, "row_scale": 5.0}
 NONE = MECHANISMS.build("none", {}, "[privacy]")
@@ -56,11 +56,11 @@ Make = Callable[[], tuple[Algorithm, Mechanism]]
 def ask(make: Make, places: list[int]) -> tuple[Report, Private]:
     """What clients answer when they are asked together in this order."""
     algorithm, mechanism = make()
-    shard = SHARD.select(torch.tensor(places))
-    task = algorithm.broadcast(algorithm.init_server(SETTING), shard.clients, KEY.round)
+    batch = BATCH.select(torch.tensor(places))
+    task = algorithm.broadcast(algorithm.init_server(SETTING), batch.clients, KEY.round)
     task = replace(task, aggregation=algorithm.aggregation)
-    private = algorithm.init_private(SETTING, shard)
-    return Client(algorithm, mechanism).respond(Request(task, shard, private, KEY))
+    private = algorithm.init_private(SETTING, batch)
+    return Client(algorithm, mechanism).respond(Request(task, batch, private, KEY))
 
 
 def close(left: Tensor, right: Tensor) -> None:
@@ -74,7 +74,7 @@ def test_any_clients_in_any_order_answer_as_each_would_alone(make: Make, places:
     report, after = ask(make, places)
     alone = [ask(make, [place]) for place in places]
     assert report.round == KEY.round
-    assert torch.equal(report.clients, SHARD.clients[places])
+    assert torch.equal(report.clients, BATCH.clients[places])
     close(report.loss, torch.cat([one.loss for one, _ in alone]))
     for name, value in after.items():
         close(value, torch.cat([weights[name] for _, weights in alone]))
@@ -88,18 +88,18 @@ def test_any_clients_in_any_order_answer_as_each_would_alone(make: Make, places:
 @pytest.mark.parametrize("places", [[5, 1, 2, 3, 0, 6, 4], [4, 0, 5, 2]])
 def test_training_moves_the_new_weights_and_not_the_old(make: Make, places: list[int]) -> None:
     algorithm, mechanism = make()
-    shard = SHARD.select(torch.tensor(places))
+    batch = BATCH.select(torch.tensor(places))
     state = algorithm.init_server(SETTING)
-    private = algorithm.init_private(SETTING, shard)
+    private = algorithm.init_private(SETTING, batch)
     before = {name: value.clone() for name, value in (private | state).items()}
-    items = shard.items.clone()
-    task = algorithm.broadcast(state, shard.clients, KEY.round)
-    _, after = Client(algorithm, mechanism).respond(Request(task, shard, private, KEY))
+    items = batch.items.clone()
+    task = algorithm.broadcast(state, batch.clients, KEY.round)
+    _, after = Client(algorithm, mechanism).respond(Request(task, batch, private, KEY))
     for name, value in (private | state).items():
         assert torch.equal(value, before[name]), name
-    assert torch.equal(shard.items, items)
+    assert torch.equal(batch.items, items)
     assert after.keys() == private.keys()
-    has_data = shard.counts > 0
+    has_data = batch.counts > 0
     moved = [(after[name] != private[name]).flatten(1).any(1) for name in private]
     assert torch.equal(torch.stack(moved).any(0), has_data)
 
@@ -117,22 +117,22 @@ def test_the_device_half_of_the_mechanism_runs_before_anything_leaves(order: lis
             return {name: Dense(clients.float()[:, None]) for name in arrays}
 
     places = torch.tensor(order)
-    shard = SHARD.select(places)
+    batch = BATCH.select(places)
     for make, expected in (
-        (ufgraphfr, shard.clients.float()[:, None]),
-        (fedmf, shard.clients.float().sum()[None, None]),
+        (ufgraphfr, batch.clients.float()[:, None]),
+        (fedmf, batch.clients.float().sum()[None, None]),
     ):
         algorithm, _ = make()
-        task: Task = algorithm.broadcast(algorithm.init_server(SETTING), shard.clients, 5)
+        task: Task = algorithm.broadcast(algorithm.init_server(SETTING), batch.clients, 5)
         task = replace(task, aggregation=algorithm.aggregation)
-        private = algorithm.init_private(SETTING, shard)
-        report, _ = Client(algorithm, Marked()).respond(Request(task, shard, private, KEY))
+        private = algorithm.init_private(SETTING, batch)
+        report, _ = Client(algorithm, Marked()).respond(Request(task, batch, private, KEY))
         assert report.aggregation is algorithm.aggregation
         assert all(torch.equal(value.dense(), expected) for value in report.arrays.values())
 
 
 def test_a_shard_of_nobody_with_data_answers_too() -> None:
-    empty: ClientBatch = SHARD.select(torch.tensor([4]))
+    empty: ClientBatch = BATCH.select(torch.tensor([4]))
     algorithm, _ = fedmf()
     task = algorithm.broadcast(algorithm.init_server(SETTING), empty.clients, 1)
     private = algorithm.init_private(SETTING, empty)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_shards import made_shard
+from made_batches import made_batch
 from safetensors.torch import load
 from torch import Tensor
 
@@ -150,13 +150,13 @@ def header(payload: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["ufgraphfr", "fedmf"])
 def test_the_size_of_an_upload_does_not_tell_what_a_client_touched(kind: str) -> None:
     counts = [30, 30, 12, 1]
-    shard = made_shard(counts, items=50)
+    batch = made_batch(counts, items=50)
     algorithm = ALGORITHMS.build(kind, {"dim": 8}, "[algorithm]")
     setting = Setting(items=50, clients=30, text_width=5, seed=0)
     state = algorithm.init_server(setting)
     payloads = []
     for place in range(len(counts)):
-        one = shard.select(torch.tensor([place]))
+        one = batch.select(torch.tensor([place]))
         task = algorithm.broadcast(state, one.clients, 1)
         private = algorithm.init_private(setting, one)
         client = Client(algorithm, MECHANISMS.build("none", {}, "[privacy]"))

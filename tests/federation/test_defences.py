@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import item_views
 from ufgraphfr.algorithms.fedmf import FedMF
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
@@ -73,16 +74,16 @@ def test_half_the_clients_cannot_raise_the_cap():
 
 def test_rows_of_a_packed_gradient_are_capped_too():
     algorithm = UFGraphFormer(dim=4, hidden=4, heads=1, blocks=1, history=3)
-    size = algorithm.network(ITEMS, 4, 0).size
+    size = algorithm.sequence.network(ITEMS, 4, 0).size
     own = torch.randn(5, size, generator=torch.manual_seed(2))
-    views = algorithm.item_views({"gradient": own}, SETTING, 9)
+    views = item_views(algorithm, {"gradient": own}, SETTING, 9)
     views["gradient.item.weight"][0, 2] *= 1e6
     views["gradient.item.bias"][0, 2] *= 1e6
     views["gradient.last.gain"][0] *= 1e6
     before = own.clone()
     found = combined(RowCap(factor=1.0), {"gradient": own}, algorithm).arrays["gradient"].dense()
     assert torch.equal(own, before)
-    after = algorithm.item_views({"gradient": found}, SETTING, 9)
+    after = item_views(algorithm, {"gradient": found}, SETTING, 9)
     for name in ("gradient.item.weight", "gradient.item.bias", "gradient.last.gain"):
         assert float(after[name].abs().max()) < 10
     # a row below the cap is not touched

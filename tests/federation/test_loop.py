@@ -7,6 +7,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.fedmf import FedMF
+from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import build
@@ -30,15 +31,15 @@ class Federation:
 
     def __init__(self, algorithm, clients=None):
         split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load().interactions)
-        shard = build(split, torch.eye(USERS))
+        batch = build(split, torch.eye(USERS))
         setting = Setting(40, USERS, USERS, seed=1)
         self.algorithm = algorithm
-        self.clients = shard.clients if clients is None else clients
+        self.clients = batch.clients if clients is None else clients
         self.state = algorithm.init_server(setting)
-        self.store = PrivateState(algorithm.init_private(setting, shard))
+        self.store = PrivateState(algorithm.init_private(setting, batch))
         self.aggregator = Aggregator(algorithm, setting)
         client = Client(algorithm, NoMechanism())
-        self.simulation = Simulation(client, shard, self.store, chunk=8)
+        self.simulation = Simulation(client, batch, self.store, chunk=8)
 
     def run(self, first=1, **federation):
         spec = FederationSpec(**federation)
@@ -118,3 +119,10 @@ def test_only_the_clients_that_may_be_drawn_are_asked():
     assert {step.clients for step in federation.run(rounds=2)} == {3}
     moved = (federation.store.weights["user"] != before).any(1).nonzero()[:, 0]
     assert moved.tolist() == [2, 5, 7]
+
+
+def test_the_memory_is_laid_out_as_a_checkpoint_lays_it_out():
+    """Through the graph's rounds, whose last makes an inverse that comes column by column."""
+    model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 2})
+    for step in Federation(model).run(rounds=3):
+        assert all(value.is_contiguous() for value in step.state.values())

@@ -27,7 +27,7 @@ KEY = Key(5, round=1)
 
 
 @pytest.fixture
-def shard():
+def batch():
     split = leave_one_out(Synthetic(users=USERS, items=40, interactions=8).load().interactions)
     text = torch.nn.functional.normalize(torch.randn(USERS, 6, generator=torch.manual_seed(0)))
     return build(split, text)
@@ -36,13 +36,13 @@ def shard():
 class Network:
     """One algorithm, its clients and a transport."""
 
-    def __init__(self, kind, shard, transport, chunk):
+    def __init__(self, kind, batch, transport, chunk):
         self.algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
-        setting = Setting(shard.catalogue, USERS, 6, seed=1)
+        setting = Setting(batch.n_items, USERS, 6, seed=1)
         self.state = self.algorithm.init_server(setting)
-        self.store = PrivateState(self.algorithm.init_private(setting, shard))
+        self.store = PrivateState(self.algorithm.init_private(setting, batch))
         client = Client(self.algorithm, NoMechanism())
-        self.simulation = Simulation(client, shard, self.store, chunk)
+        self.simulation = Simulation(client, batch, self.store, chunk)
         self.transport = TRANSPORTS[transport](self.simulation)
 
     def task(self, clients):
@@ -55,9 +55,9 @@ class Network:
 
 @pytest.mark.parametrize("kind", ALGORITHMS.kinds)
 @pytest.mark.parametrize("chunk", [1, 7, 100])
-def test_loopback_equals_local(kind, chunk, shard):
+def test_loopback_equals_local(kind, chunk, batch):
     cohort = torch.tensor([0, 3, 4, 9, 12, 15, 20, 21])
-    local, loopback = (Network(kind, shard, name, chunk) for name in ("local", "loopback"))
+    local, loopback = (Network(kind, batch, name, chunk) for name in ("local", "loopback"))
     one, other = (combine([a.report for a in n.ask(cohort)]) for n in (local, loopback))
     assert one.arrays.keys() == other.arrays.keys()
     assert one.aggregation is other.aggregation is local.algorithm.aggregation
@@ -73,9 +73,9 @@ def test_loopback_equals_local(kind, chunk, shard):
 
 @pytest.mark.parametrize("kind", ALGORITHMS.kinds)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_chunks_do_not_matter(kind, transport, shard):
+def test_chunks_do_not_matter(kind, transport, batch):
     cohort = torch.arange(USERS)
-    one, other = (Network(kind, shard, transport, chunk) for chunk in (5, USERS))
+    one, other = (Network(kind, batch, transport, chunk) for chunk in (5, USERS))
     few, all_at_once = (combine([a.report for a in n.ask(cohort)]) for n in (one, other))
     for name, value in few.arrays.items():
         found = all_at_once.arrays[name].dense()
@@ -85,14 +85,14 @@ def test_chunks_do_not_matter(kind, transport, shard):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_nobody_is_asked_in_an_empty_round(transport, shard):
-    network = Network("fedmf", shard, transport, chunk=7)
+def test_nobody_is_asked_in_an_empty_round(transport, batch):
+    network = Network("fedmf", batch, transport, chunk=7)
     assert network.ask(torch.zeros(0, dtype=torch.int64)) == []
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_who_sits_out_keeps_its_weights(transport, shard):
-    network = Network("ufgraphfr", shard, transport, chunk=4)
+def test_who_sits_out_keeps_its_weights(transport, batch):
+    network = Network("ufgraphfr", batch, transport, chunk=4)
     before = {name: value.clone() for name, value in network.store.weights.items()}
     cohort = torch.arange(0, USERS, 2)
     network.ask(cohort)
@@ -103,14 +103,14 @@ def test_who_sits_out_keeps_its_weights(transport, shard):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_chunk_holds_clients_with_like_amounts_of_data(transport, shard):
-    uneven = shard.select(torch.arange(USERS))
+def test_a_chunk_holds_clients_with_like_amounts_of_data(transport, batch):
+    uneven = batch.select(torch.arange(USERS))
     # client u keeps its first u % 5 + 1 items
     kept = torch.arange(USERS) % 5 + 1
-    starts = torch.repeat_interleave(shard.ptr[:-1], kept)
+    starts = torch.repeat_interleave(batch.ptr[:-1], kept)
     ptr = torch.cat((torch.zeros(1, dtype=torch.int64), kept.cumsum(0)))
     places = torch.arange(int(kept.sum())) - torch.repeat_interleave(ptr[:-1], kept)
-    uneven = uneven.with_history(ptr, shard.items[starts + places])
+    uneven = uneven.with_history(ptr, batch.items[starts + places])
     network = Network("fedmf", uneven, transport, chunk=4)
     sizes = [uneven.counts[c].tolist() for c in network.simulation.chunks(torch.arange(USERS))]
     flat = [size for chunk in sizes for size in chunk]
@@ -119,10 +119,10 @@ def test_a_chunk_holds_clients_with_like_amounts_of_data(transport, shard):
 
 
 @pytest.mark.parametrize("kind", ["fedmf", "ufgraphfr"])
-def test_bytes_are_those_of_one_client(kind, shard):
+def test_bytes_are_those_of_one_client(kind, batch):
     cohort = torch.arange(USERS)
-    answer = Network(kind, shard, "local", chunk=9).ask(cohort)[0]
-    alone = Network(kind, shard, "loopback", chunk=1)
+    answer = Network(kind, batch, "local", chunk=9).ask(cohort)[0]
+    alone = Network(kind, batch, "loopback", chunk=1)
     (single,) = alone.ask(answer.report.clients[:1])
     assert answer.bytes_up == single.bytes_up == len(encode_report(single.report))
     task = alone.task(answer.report.clients[:1])
@@ -130,8 +130,8 @@ def test_bytes_are_those_of_one_client(kind, shard):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_what_lasts_is_counted_apart(transport, shard):
-    network = Network("fedncf", shard, transport, chunk=1)
+def test_what_lasts_is_counted_apart(transport, batch):
+    network = Network("fedncf", batch, transport, chunk=1)
     (before,) = network.ask(torch.tensor([3]))
     assert before.bytes_once == 0
     task = network.task(torch.tensor([3]))
@@ -142,8 +142,8 @@ def test_what_lasts_is_counted_apart(transport, shard):
     assert after.bytes_down + after.bytes_once == before.bytes_down
 
 
-def test_changed_rows_arrive_as_rows(shard):
-    (answer,) = Network("ufgraphfr", shard, "loopback", chunk=USERS).ask(torch.arange(USERS))
+def test_changed_rows_arrive_as_rows(batch):
+    (answer,) = Network("ufgraphfr", batch, "loopback", chunk=USERS).ask(torch.arange(USERS))
     assert isinstance(answer.report.arrays["items"], Rows)
 
 

@@ -1,13 +1,14 @@
-"""Co-interactions and transitions against loops over clients."""
+"""Co-interactions and co-occurrence against loops over clients."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from ufgraphfr.ops import item_graph
-from ufgraphfr.ops.item_graph import co_interactions, followed, nearness, spectral, transitions
+from ufgraphfr.ops.item_graph import co_interactions, cooccurrence, spectral
 
 CATALOGUE = 9
+WEIGHTS = torch.tensor([7.0, 5.0, 2.0])
 
 
 @pytest.fixture
@@ -23,15 +24,6 @@ def csr(histories: list[list[int]]) -> tuple[Tensor, Tensor]:
     return lengths.cumsum(0), items
 
 
-def slow_transitions(histories: list[list[int]], gaps: int) -> Tensor:
-    counts = torch.zeros(CATALOGUE, CATALOGUE)
-    for own in histories:
-        for i, before in enumerate(own):
-            for gap, after in enumerate(own[i + 1 : i + 1 + gaps], start=1):
-                counts[before, after] += 1 / gap
-    return counts
-
-
 @pytest.mark.parametrize("chunk", [1, 3, 1024])
 def test_co_interactions(
     histories: list[list[int]], chunk: int, monkeypatch: pytest.MonkeyPatch
@@ -45,46 +37,16 @@ def test_co_interactions(
     assert torch.equal(co_interactions(*csr(histories), CATALOGUE), expected)
 
 
-@pytest.mark.parametrize("gaps", [1, 2, 5, 40])
-def test_transitions(histories: list[list[int]], gaps: int) -> None:
-    ours = transitions(*csr(histories), CATALOGUE, gaps)
-    torch.testing.assert_close(ours, slow_transitions(histories, gaps))
-
-
 def test_both_are_sums_over_clients(histories: list[list[int]]) -> None:
     alone = [csr([own]) for own in histories]
     together = csr(histories)
     gram = sum((co_interactions(*one, CATALOGUE) for one in alone), start=torch.zeros(()))
-    steps = sum((transitions(*one, CATALOGUE, 3) for one in alone), start=torch.zeros(()))
+    near = sum((cooccurrence(*one, CATALOGUE, WEIGHTS) for one in alone), start=torch.zeros(()))
     torch.testing.assert_close(co_interactions(*together, CATALOGUE), gram)
-    torch.testing.assert_close(transitions(*together, CATALOGUE, 3), steps)
+    torch.testing.assert_close(cooccurrence(*together, CATALOGUE, WEIGHTS), near)
 
 
-@pytest.mark.parametrize("gaps", [1, 3, 40])
-def test_transitions_one_by_one_sum_to_the_transitions(
-    histories: list[list[int]], gaps: int
-) -> None:
-    recent = torch.full((len(histories), CATALOGUE), -1)
-    for client, own in enumerate(histories):
-        recent[client, : len(own)] = torch.tensor(own, dtype=torch.int64)
-    owner, before, after, weight = followed(recent, gaps)
-    assert bool((owner.diff() >= 0).all())
-    counts = torch.zeros(CATALOGUE, CATALOGUE)
-    counts.index_put_((before, after), weight, accumulate=True)
-    torch.testing.assert_close(counts, slow_transitions(histories, gaps))
-
-
-def test_items_that_are_left_out_keep_their_place_in_time() -> None:
-    owner, before, after, weight = followed(torch.tensor([[4, -1, 2, 7]]), 2)
-    found = sorted(zip(before.tolist(), after.tolist(), weight.tolist(), strict=True))
-    assert found == [(2, 7, 1.0), (4, 2, 0.5)]
-    assert owner.tolist() == [0, 0]
-
-
-WEIGHTS = torch.tensor([7.0, 5.0, 2.0])
-
-
-def slow_nearness(histories: list[list[int]]) -> Tensor:
+def slow_cooccurrence(histories: list[list[int]]) -> Tensor:
     counts = torch.zeros(CATALOGUE, CATALOGUE)
     for own in histories:
         for i, one in enumerate(own):
@@ -94,17 +56,19 @@ def slow_nearness(histories: list[list[int]]) -> Tensor:
     return counts
 
 
-def test_nearness(histories: list[list[int]]) -> None:
-    assert torch.equal(nearness(*csr(histories), CATALOGUE, WEIGHTS), slow_nearness(histories))
+def test_cooccurrence(histories: list[list[int]]) -> None:
+    assert torch.equal(
+        cooccurrence(*csr(histories), CATALOGUE, WEIGHTS), slow_cooccurrence(histories)
+    )
 
 
 def test_blocks_of_rows_are_the_matrix(histories: list[list[int]]) -> None:
     own = csr(histories)
     blocks = [range(0, 4), range(4, 4), range(4, CATALOGUE)]
     pairs = torch.cat([co_interactions(*own, CATALOGUE, rows) for rows in blocks])
-    near = torch.cat([nearness(*own, CATALOGUE, WEIGHTS, rows) for rows in blocks])
+    near = torch.cat([cooccurrence(*own, CATALOGUE, WEIGHTS, rows) for rows in blocks])
     assert torch.equal(pairs, co_interactions(*own, CATALOGUE))
-    assert torch.equal(near, nearness(*own, CATALOGUE, WEIGHTS))
+    assert torch.equal(near, cooccurrence(*own, CATALOGUE, WEIGHTS))
 
 
 def test_spectral_keeps_the_largest_positive_eigenvalues() -> None:

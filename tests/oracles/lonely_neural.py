@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ufgraphfr.algorithms._neural import NeuralClient
+from ufgraphfr.algorithms.pointwise.neural import NeuralClient
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
@@ -45,7 +45,7 @@ def train_alone(
     groups = [
         {"params": client.layers.parameters(), "lr": lr},
         {"params": [client.user], "lr": lr * algorithm.user_scale},
-        {"params": [client.items], "lr": lr * one.catalogue * algorithm.row_scale},
+        {"params": [client.items], "lr": lr * one.n_items * algorithm.row_scale},
     ]
     optimiser = torch.optim.SGD(groups)
     size = algorithm.batch_size

@@ -10,13 +10,13 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.operations.folder import Deployment
-from ufgraphfr.deploy.operations.init import plan_tryout, write
+from ufgraphfr.deploy.operations.init import draft_tryout, write
 from ufgraphfr.deploy.operations.launcher import import_samples
-from ufgraphfr.deploy.server.handshake import greet
-from ufgraphfr.deploy.server.metrics import Tally
-from ufgraphfr.deploy.server.participants import Roster
-from ufgraphfr.deploy.server.remote_clients import Remote
-from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.deploy.server.handshake import handshake
+from ufgraphfr.deploy.server.metrics import RunMetrics
+from ufgraphfr.deploy.server.participants import Participants
+from ufgraphfr.deploy.server.remote_clients import RemoteClients
+from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Requests
 from ufgraphfr.deploy.wire.message import pack
 from ufgraphfr.experiment import build, execute
@@ -34,13 +34,13 @@ NODES = ("node-1", "node-2")
 
 
 def untouched(_node: str, _round: int, chunks: list[bytes]) -> list[list[bytes]]:
-    """What comes back if nobody tampers."""
+    """The replies if nobody tampers."""
     return [chunks]
 
 
 @dataclass
-class HerePost:
-    """Agents in this process, asked one after the other; `changed` may tamper with an answer."""
+class LocalEngine:
+    """Agents in this process, asked one after the other; `changed` may tamper with a reply."""
 
     agents: dict[str, Agent]
     changed: Callable[[str, int, list[bytes]], list[list[bytes]]] = untouched
@@ -56,8 +56,8 @@ class HerePost:
             chunks = pack(requests(node))
             self.asked.append((node, chunks))
             if node in self.agents:
-                answer = self.agents[node].answer(chunks)
-                for each in self.changed(node, round_number, answer):
+                reply = self.agents[node].answer(chunks)
+                for each in self.changed(node, round_number, reply):
                     yield node, each
 
 
@@ -68,7 +68,9 @@ class Federation:
     folder: Deployment
     agreement: Agreement
     catalogue: Catalogue
-    terms: Terms = field(default_factory=lambda: Terms(deadline=30.0, patience=0.1))
+    settings: ServerSettings = field(
+        default_factory=lambda: ServerSettings(round_timeout=30.0, startup_timeout=0.1)
+    )
 
     def shard(self, node: str) -> ShardFolder:
         return ShardFolder(self.folder.node(node).shard)
@@ -76,19 +78,32 @@ class Federation:
     def agents(self) -> dict[str, Agent]:
         return {node: Agent(self.shard(node)) for node in NODES}
 
-    def people(self, post: HerePost, terms: Terms | None = None) -> Remote:
-        roster, terms = self.folder.server.roster, terms or self.terms
-        if not roster.exists():
-            greet(self.agreement, post, terms).write(roster)
-        tally = Tally(self.folder.server.tally, self.agreement.experiment.federation.rounds)
-        return Remote(self.agreement, self.catalogue, post, terms, Roster.read(roster), tally)
+    def population(
+        self, engine: LocalEngine, settings: ServerSettings | None = None
+    ) -> RemoteClients:
+        participants, settings = self.folder.server.participants, settings or self.settings
+        if not participants.exists():
+            handshake(self.agreement, engine, settings).write(participants)
+        metrics = RunMetrics(
+            self.folder.server.metrics, self.agreement.experiment.federation.rounds
+        )
+        return RemoteClients(
+            self.agreement,
+            self.catalogue,
+            engine,
+            settings,
+            Participants.read(participants),
+            metrics,
+        )
 
-    def run(self, post: HerePost, terms: Terms | None = None, stop_after: int = 0) -> Path:
+    def run(
+        self, engine: LocalEngine, settings: ServerSettings | None = None, stop_after: int = 0
+    ) -> Path:
         """Run, or go on; ``stop_after`` rounds the server dies."""
-        people = self.people(post, terms)
+        population = self.population(engine, settings)
         out = self.folder.server.run
         steps = execute(
-            self.agreement.experiment, out, resume=True, device="cpu", population=people
+            self.agreement.experiment, out, resume=True, device="cpu", population=population
         )
         for number, _ in enumerate(steps, start=1):
             if number == stop_after:
@@ -105,10 +120,10 @@ def toy_values(**changes: Any) -> dict[str, Any]:
     return values
 
 
-def federate(path: Path, values: dict[str, Any], **terms: Any) -> Federation:
+def federate(path: Path, values: dict[str, Any], **settings: Any) -> Federation:
     folder = Deployment(path)
-    plan = plan_tryout(build(values), len(NODES), folder)
-    write(folder, plan, Terms(**terms))
+    documents = draft_tryout(build(values), len(NODES), folder)
+    write(folder, documents, ServerSettings(**settings))
     for node in NODES:
         import_samples(folder, node)
-    return Federation(folder, plan.agreement, plan.catalogue)
+    return Federation(folder, *documents)

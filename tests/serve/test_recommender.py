@@ -1,5 +1,6 @@
 """Recommendations from a run folder."""
 
+import json
 import shutil
 
 import pytest
@@ -62,7 +63,7 @@ def test_history_is_oldest_first_with_held_out_items_last(recommender):
 def test_popularity_recommends_the_most_popular_unseen_items(tmp_path):
     list(execute(build(VALUES | {"algorithm": {"kind": "popularity"}}), tmp_path / "run"))
     recommender = Recommender.open(tmp_path / "run")
-    split_counts = recommender._prepared.shard.items.bincount(minlength=ITEMS)
+    split_counts = recommender._prepared.batch.items.bincount(minlength=ITEMS)
     for item in recommender.recommend("u0", 5):
         assert item.score == split_counts[int(item.item[1:])]
 
@@ -86,6 +87,19 @@ def test_the_data_must_be_those_of_the_training(folder, tmp_path):
     (moved / "config.toml").write_text(tomli_w.dumps(config))
     with pytest.raises(InputError, match=r"trained on other data .*--data-dir"):
         Recommender.open(moved)
+
+
+def test_other_profiles_are_other_data_except_to_runs_that_did_not_record_them(folder, tmp_path):
+    moved = tmp_path / "run"
+    shutil.copytree(folder, moved)
+    config = build(VALUES | {"data": VALUES["data"] | {"profile_accuracy": 0.5}}).resolved()
+    (moved / "config.toml").write_text(tomli_w.dumps(config))
+    with pytest.raises(InputError, match=r"trained on other data .*--data-dir"):
+        Recommender.open(moved)
+    result = json.loads((moved / "result.json").read_text())
+    del result["data"]["digest"]
+    (moved / "result.json").write_text(json.dumps(result))
+    Recommender.open(moved)
 
 
 def test_scores_are_those_of_the_devices_at_the_best_round(folder, recommender):

@@ -1,4 +1,4 @@
-"""Texts are encoded once; the cache can be damaged, moved or barred without harm."""
+"""Texts are encoded once; the cache can be damaged, moved or excluded without harm."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,7 @@
 """What a federated algorithm must offer: both sides of the network, and no transport.
 
 An algorithm is its hyper-parameters. All state is handed in and handed back: the server's memory,
-and the weights that stay on each device.
+and the weights that stay on each device. Four methods are needed; `capabilities` are optional.
 """
 
 from abc import ABC, abstractmethod
@@ -11,11 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
-from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 
@@ -62,29 +60,35 @@ class Algorithm(Spec, ABC):
 
     aggregation: ClassVar[Aggregation]
     """Whether `aggregate` needs each client's update, or only sums over clients."""
+    server_only: ClassVar[frozenset[str]] = frozenset()
+    """Arrays of the server's memory that it keeps to itself, e.g. an optimiser's moments."""
 
     @abstractmethod
     def init_server(self, setting: Setting) -> State:
         """The server's memory before the first round."""
 
-    @abstractmethod
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
-        """The weights that stay with these clients, before they first take part."""
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
+        """The weights that stay with these clients, before they first take part; default none."""
+        return {}
 
-    @abstractmethod
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """What the server sends to these clients."""
+        """What the server sends to these clients.
+
+        By default its whole memory as shared arrays, but what `server_only` names.
+        """
+        shared = {name: value for name, value in state.items() if name not in self.server_only}
+        return Task(round_number, clients, shared, {})
 
     @abstractmethod
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """Train on the device.
 
         Args:
             task: what the server sent. Only if its ``aggregation`` is a sum may updates be added
                 up here already (`Update.summed`).
-            shard: the clients' data, most interactions first.
+            batch: the clients' data, most interactions first.
             private: their weights; not modified.
             key: seed and round of all randomness.
 
@@ -106,77 +110,10 @@ class Algorithm(Spec, ABC):
         """Scores of every item on the device, float ``[clients, items]``.
 
         Args:
-            task: what the server would send, as of `evaluated`.
+            task: what the server would send, see `capabilities.scoring_task`.
             inputs: the clients' text and their history at test time.
             private: their weights.
         """
-
-    def is_feasible(self, report: Report, setting: Setting) -> bool:
-        """Whether an honest client could have sent this, beyond its form; asked of one client."""
-        return True
-
-    def item_views(
-        self, arrays: dict[str, Tensor], setting: Setting, round_number: int
-    ) -> dict[str, Tensor]:
-        """Views of each client's arrays by what they are, so that item rows can be told.
-
-        Args:
-            arrays: each ``[clients, ...]``.
-            setting: the federation.
-            round_number: in which they were sent.
-
-        Returns:
-            ``[clients, ...]``; one whose second axis is ``items`` holds a row for each item. All
-            are views but what has no rows to view.
-        """
-        return arrays
-
-    def matrices(self, task: Task) -> dict[str, tuple[Matrix, ...]]:
-        """Where flat arrays of the answers to a task hold matrices, by the arrays' names."""
-        return {}
-
-    def asks_all_clients(self, round_number: int) -> bool:
-        """Whether this round asks every client once, whatever the size of a cohort."""
-        return False
-
-    def releases(self, rounds: int) -> tuple[Release, ...]:
-        """What clients upload in which of the rounds; by default one update a round."""
-        return (Release("update", 1, rounds),)
-
-    def for_budget(self, budget: Budget, setting: Setting) -> "Algorithm":
-        """The form of this model for a privacy budget; by default the same model."""
-        return self
-
-    def rationale(self) -> tuple[str, ...]:
-        """Why this form was chosen for its budget, a line for each part of the model."""
-        return ()
-
-    @property
-    def asks_for_item_text(self) -> bool:
-        """Whether `Setting.item_text` is needed; embedding all titles takes a while."""
-        return False
-
-    @property
-    def integer_bounds(self) -> dict[str, int]:
-        """Uploaded arrays of whole numbers from 0, and the most that one client adds to each."""
-        return {}
-
-    def blends(self) -> Tensor | None:
-        """Weights of the model's parts to choose from on validation.
-
-        Returns:
-            float ``[choices, parts]``, or None for a model of one part. What is chosen becomes
-            ``blend`` in the server's memory.
-        """
-        return None
-
-    def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
-        """Scores of each part, float ``[parts, clients, items]``; see `blends` and `score`."""
-        return self.score(task, inputs, private)[None]
-
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """The task whose tables are evaluated; by default what the server would send next."""
-        return self.broadcast(state, clients, round_number)
 
 
 def on(device: torch.device, arrays: dict[str, Tensor]) -> dict[str, Tensor]:

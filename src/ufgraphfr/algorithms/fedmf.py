@@ -10,9 +10,9 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change
-from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.changes import mean_change
+from ufgraphfr.algorithms.pointwise.training import Pointwise
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
@@ -27,7 +27,8 @@ class FedMF(Pointwise):
     aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     row_scale: float = Field(5.0, gt=0)
-    """See `Pointwise`; at the family's 80 this bilinear model diverges."""
+    """Item rows learn at ``lr * items * row_scale``;
+    at the family's 80 this bilinear model diverges."""
     user_scale: float = Field(50.0, gt=0)
     """The user vector learns at ``lr * user_scale``."""
     server_lr: float = Field(1.0, gt=0)
@@ -37,23 +38,17 @@ class FedMF(Pointwise):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        return {"user": self.init_user(setting, shard)}
-
-    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`."""
-        tables = SharedTable(state["items"], len(clients))
-        return Task(round_number, clients, {}, {"items": tables})
+        return {"user": self.init_user(setting, batch)}
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         params = {"user": private["user"].clone()}
-        change, loss = self.train(
-            params, task.tables("items"), shard, key, self._forward, self._descend
-        )
+        tables = SharedTable(task.shared["items"], len(batch))
+        change, loss = self.train(params, tables, batch, key, self._forward, self._descend)
         return Update({"items": change}, loss), params
 
     def _forward(self, rows: Touched, epoch: int) -> Forward:
@@ -68,4 +63,4 @@ class FedMF(Pointwise):
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        return (task.tables("items").dense() @ private["user"][..., None]).squeeze(-1)
+        return (task.shared["items"] @ private["user"][..., None]).squeeze(-1)

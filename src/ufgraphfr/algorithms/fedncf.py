@@ -10,8 +10,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._neural import NeuralClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.neural import NeuralClient
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
@@ -25,9 +25,10 @@ class FedNCF(NeuralClient):
     aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     lr: float = Field(0.3, gt=0)
-    """See `Pointwise`; at the family's 0.1 a shared MLP hardly leaves its plateau."""
+    """Learning rate of the networks; at the family's 0.1 a shared MLP hardly leaves its plateau."""
     row_scale: float = Field(27.0, gt=0)
-    """See `Pointwise`; with this ``lr`` item rows learn as fast as in the family."""
+    """Item rows learn at ``lr * items * row_scale``;
+    with this ``lr`` item rows learn as fast as in the family."""
     user_scale: float = Field(100.0, gt=0)
     """The user vector learns at ``lr * user_scale``."""
     server_lr: float = Field(4.0, gt=0)
@@ -37,9 +38,9 @@ class FedNCF(NeuralClient):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)} | self.init_scorer(setting)
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        return {"user": self.init_user(setting, shard)}
+        return {"user": self.init_user(setting, batch)}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -48,12 +49,12 @@ class FedNCF(NeuralClient):
         return Task(round_number, clients, shared, {"items": tables})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        params = {"user": private["user"].clone()} | stack(task.shared, len(shard))
+        params = {"user": private["user"].clone()} | stack(task.shared, len(batch))
         items, loss = self.train(
-            params, task.tables("items"), shard, key, self.forward, self.descend
+            params, task.tables("items"), batch, key, self.forward, self.descend
         )
         change = {name: params[name].sub_(value) for name, value in task.shared.items()}
         return Update({"items": items, **change}, loss), {"user": params["user"]}

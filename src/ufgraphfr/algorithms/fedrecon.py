@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change
-from ufgraphfr.algorithms._pointwise import initial_table
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.pointwise.changes import mean_change
+from ufgraphfr.algorithms.pointwise.training import initial_table
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key, Purpose
@@ -35,6 +35,7 @@ class FedRecon(Algorithm):
     dim: int = Field(32, ge=1)
     """d, the length of an item vector."""
     lr: float = Field(0.1, gt=0)
+    """Base of both learning rates."""
     row_scale: float = Field(20.0, gt=0)
     """Item rows learn at ``lr * items * row_scale``, as in the family of `Pointwise`."""
     user_scale: float = Field(20.0, gt=0)
@@ -54,34 +55,30 @@ class FedRecon(Algorithm):
         """See `Algorithm.init_server`."""
         return {"items": initial_table(setting, self.dim, self.init_std)}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
-        """See `Algorithm.init_private`; nothing is kept between rounds."""
-        return {}
-
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
         tables = SharedTable(state["items"], len(clients))
         return Task(round_number, clients, {}, {"items": tables})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        samples = epoch_samples(shard, key, self.negatives, 0)
-        support, query = halves(samples, shard, key, 1 + self.negatives)
-        rows = touched(samples.item, shard.catalogue)
+        samples = epoch_samples(batch, key, self.negatives, 0)
+        support, query = halves(samples, batch, key, 1 + self.negatives)
+        rows = touched(samples.item, batch.n_items)
         start = task.tables("items").gather(rows.ptr, rows.index)
-        table, place = start.clone(), rows.rows(samples.item)
-        user = self.rebuild(table[place], samples.positive, support)
-        row_lr = self.lr * shard.catalogue * self.row_scale
-        logits = table.new_zeros(place.shape)
+        table, row = start.clone(), rows.rows(samples.item)
+        user = self.rebuild(table[row], samples.positive, support)
+        row_lr = self.lr * batch.n_items * self.row_scale
+        logits = table.new_zeros(row.shape)
         for _ in range(self.query_steps):
-            logits = (table[place] @ user[..., None]).squeeze(-1)
+            logits = (table[row] @ user[..., None]).squeeze(-1)
             error = (logits.sigmoid() - samples.positive) * query
             gradient = error[..., None] * user[:, None]
-            table.index_add_(0, place.flatten(), gradient.flatten(0, 1), alpha=-row_lr)
+            table.index_add_(0, row.flatten(), gradient.flatten(0, 1), alpha=-row_lr)
         entropy = F.binary_cross_entropy_with_logits(logits, samples.positive, reduction="none")
-        change = Rows(rows.ptr, rows.index, table.sub_(start), shard.catalogue)
+        change = Rows(rows.ptr, rows.index, table.sub_(start), batch.n_items)
         return Update({"items": change}, (entropy * query).sum(1)), {}
 
     def rebuild(self, vectors: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
@@ -113,22 +110,22 @@ class FedRecon(Algorithm):
         length = int(inputs.counts.max())
         items = inputs.first(length)[0]
         # padding marks an extra column that is cut off again
-        positive = tables.new_zeros(len(inputs), inputs.catalogue + 1)
-        positive.scatter_(1, torch.where(items < 0, inputs.catalogue, items), 1.0)
+        positive = tables.new_zeros(len(inputs), inputs.n_items + 1)
+        positive.scatter_(1, torch.where(items < 0, inputs.n_items, items), 1.0)
         positive = positive[:, :-1]
         seen = positive.sum(1, keepdim=True)
-        drawn = (1 - positive) * self.negatives / (inputs.catalogue - seen).clamp(min=1)
+        drawn = (1 - positive) * self.negatives / (inputs.n_items - seen).clamp(min=1)
         weight = (positive / seen.clamp(min=1) + drawn) / (1 + self.negatives)
         user = self.rebuild(tables, positive, weight * (seen > 0))
         return (tables @ user[..., None]).squeeze(-1)
 
 
-def halves(samples: Samples, shard: ClientBatch, key: Key, group: int) -> tuple[Tensor, Tensor]:
+def halves(samples: Samples, batch: ClientBatch, key: Key, group: int) -> tuple[Tensor, Tensor]:
     """A fresh random half of each client's interactions as support, the others as query.
 
     Args:
         samples: of all interactions.
-        shard: the clients.
+        batch: the clients.
         key: seed and round.
         group: samples of each interaction: itself and its negatives.
 
@@ -136,10 +133,10 @@ def halves(samples: Samples, shard: ClientBatch, key: Key, group: int) -> tuple[
         Weights of the samples in the two losses, float ``[clients, samples]`` each: 1 / samples
         of the half, and 0 outside it. An odd interaction goes to the support.
     """
-    counts = shard.counts
+    counts = batch.counts
     first = (counts + 1) // 2
     length = int(counts.max())
-    words = key.to(Purpose.SPLIT).words(shard.clients, 0, length)
+    words = key.to(Purpose.SPLIT).words(batch.clients, 0, length)
     padding = torch.arange(length, device=words.device) >= counts[:, None]
     rank = words.masked_fill(padding, 2**32).argsort(dim=1, stable=True).argsort(dim=1)
     support = (rank < first[:, None]).gather(1, samples.time) & (samples.item >= 0)

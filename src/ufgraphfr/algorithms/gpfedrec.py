@@ -16,8 +16,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._neural import NeuralClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.neural import NeuralClient
 from ufgraphfr.core.arrays.tables import DenseTables, SharedTable, Tables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
@@ -31,9 +31,10 @@ class GPFedRec(NeuralClient):
     aggregation: ClassVar[Aggregation] = Aggregation.PER_CLIENT
 
     lr: float = Field(0.5, gt=0)
-    """See `Pointwise`; at the family's 0.1 the score MLP hardly leaves its plateau."""
+    """Learning rate of the networks; at the family's 0.1 the MLP hardly leaves its plateau."""
     row_scale: float = Field(16.0, gt=0)
-    """See `Pointwise`; with this ``lr`` item rows learn as fast as in the family."""
+    """Item rows learn at ``lr * items * row_scale``;
+    with this ``lr`` item rows learn as fast as in the family."""
     user_scale: float = Field(10.0, gt=0)
     """The user vector learns at ``lr * user_scale``."""
     evaluated_table: Literal["received", "local"] = "received"
@@ -49,10 +50,10 @@ class GPFedRec(NeuralClient):
             "graph": torch.zeros(0, 0),
         }
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all score MLPs start alike."""
-        user = {"user": self.init_user(setting, shard)}
-        return user | stack(self.init_scorer(setting), len(shard))
+        user = {"user": self.init_user(setting, batch)}
+        return user | stack(self.init_scorer(setting), len(batch))
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -61,7 +62,7 @@ class GPFedRec(NeuralClient):
         return Task(round_number, clients, {}, tables)
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`.
 
@@ -71,9 +72,9 @@ class GPFedRec(NeuralClient):
         params = {name: value.clone() for name, value in private.items()}
         start, related = task.tables("items"), task.tables("related")
         touched, loss = self.train(
-            params, start, shard, key, self.forward, self.descend, anchors=related
+            params, start, batch, key, self.forward, self.descend, anchors=related
         )
-        batches = -(-shard.counts * (1 + self.negatives) // self.batch_size) * self.local_epochs
+        batches = -(-batch.counts * (1 + self.negatives) // self.batch_size) * self.local_epochs
         nearer = 1 - (1 - self.decay) ** batches
         change = (related.dense() - start.dense()).mul_(nearer[:, None, None])
         change[touched.owner, touched.index] = touched.values
@@ -92,16 +93,18 @@ class GPFedRec(NeuralClient):
         }
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`.
+        """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; the global one stands for
         it.
         """
         tables: Tables = SharedTable(state["items"], len(clients))
         if self.evaluated_table == "local" and len(state["reporters"]):
-            place, reported = _places(state, clients)
-            own = torch.where(reported[:, None, None], state["tables"][place], state["items"])
-            tables = DenseTables(own)
+            position, reported = _positions(state, clients)
+            trained = torch.where(
+                reported[:, None, None], state["tables"][position], state["items"]
+            )
+            tables = DenseTables(trained)
         return Task(round_number, clients, {}, {"items": tables})
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
@@ -131,15 +134,15 @@ def _related(state: State, clients: Tensor) -> Tables:
     """R_u of each client; the global table for who sat out the last round."""
     if len(state["reporters"]) == 0:
         return SharedTable(state["items"], len(clients))
-    place, reported = _places(state, clients)
-    mixed = state["graph"][place] @ state["tables"].flatten(1)
+    position, reported = _positions(state, clients)
+    mixed = state["graph"][position] @ state["tables"].flatten(1)
     mixed = mixed.view(-1, *state["items"].shape)
     mixed[~reported] = state["items"]
     return DenseTables(mixed)
 
 
-def _places(state: State, clients: Tensor) -> tuple[Tensor, Tensor]:
-    """Each client's place among the reporters, int64, and whether it is one of them, bool."""
+def _positions(state: State, clients: Tensor) -> tuple[Tensor, Tensor]:
+    """Each client's position among the reporters, int64, and whether it is one of them, bool."""
     reporters = state["reporters"]
-    place = torch.searchsorted(reporters, clients).clamp(max=len(reporters) - 1)
-    return place, reporters[place] == clients
+    position = torch.searchsorted(reporters, clients).clamp(max=len(reporters) - 1)
+    return position, reporters[position] == clients

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ufgraphfr.algorithms._client import TextClient
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.ufgraphfr.client import TextClient
 from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
@@ -24,23 +24,19 @@ class LocalOnly(TextClient):
         """See `Algorithm.init_server`; the server knows nothing."""
         return {}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`."""
-        table = self.init_table(setting).to(shard.text.device)
-        tables = table.expand(len(shard), *table.shape)
-        return self.init_client(setting, shard) | {"items": tables.clone()}
-
-    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`; nothing but the wish to train."""
-        return Task(round_number, clients, {}, {})
+        table = self.init_table(setting).to(batch.text.device)
+        tables = table.expand(len(batch), *table.shape)
+        return self.init_client(setting, batch) | {"items": tables.clone()}
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         weights = {name: value for name, value in private.items() if name != "items"}
         weights, change, loss = self.train_client(
-            weights, DenseTables(private["items"]), shard, key
+            weights, DenseTables(private["items"]), batch, key
         )
         items = private["items"].clone()
         items[change.owner, change.index] += change.values

@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms._changes import mean_change, pack, unpack
-from ufgraphfr.algorithms._pointwise import Pointwise
 from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.pointwise.changes import mean_change, pack, unpack
+from ufgraphfr.algorithms.pointwise.training import Pointwise
 from ufgraphfr.core.arrays.tables import ChangedTables, SharedTable
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
@@ -30,7 +30,8 @@ class PFedRec(Pointwise):
     aggregation: ClassVar[Aggregation] = Aggregation.PER_CLIENT
 
     row_scale: float = Field(5.0, gt=0)
-    """See `Pointwise`; at the family's 80 this bilinear model diverges."""
+    """Item rows learn at ``lr * items * row_scale``;
+    at the family's 80 this bilinear model diverges."""
     score_scale: float = Field(5.0, gt=0)
     """The score layer learns at ``lr * score_scale``."""
     evaluated_table: Literal["received", "local"] = "local"
@@ -44,10 +45,10 @@ class PFedRec(Pointwise):
         """See `Algorithm.init_server`."""
         return {"items": self.init_table(setting)}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all score layers start alike."""
         generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
-        return stack(init_linear("score", self.dim, 1, generator), len(shard))
+        return stack(init_linear("score", self.dim, 1, generator), len(batch))
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
@@ -55,7 +56,7 @@ class PFedRec(Pointwise):
         return Task(round_number, clients, {}, {"items": tables})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
         layer = {name: value.clone() for name, value in private.items()}
@@ -64,7 +65,7 @@ class PFedRec(Pointwise):
         change, loss = self.train(
             {},
             task.tables("items"),
-            shard,
+            batch,
             key,
             lambda *_: partial(self._step_and_score, layer),
             lambda *_: None,
@@ -95,7 +96,7 @@ class PFedRec(Pointwise):
         return new
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`.
+        """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; what it would have started
         from stands for it.
@@ -103,8 +104,8 @@ class PFedRec(Pointwise):
         if self.evaluated_table == "received" or "reporters" not in state:
             return self.broadcast(state, clients, round_number)
         highest = int(torch.cat((state["reporters"], clients)).max())
-        own = unpack(state).spread(state["reporters"], highest + 1).select(clients)
-        tables = ChangedTables(SharedTable(state["before"], len(clients)), own)
+        change = unpack(state).spread(state["reporters"], highest + 1).select(clients)
+        tables = ChangedTables(SharedTable(state["before"], len(clients)), change)
         return Task(round_number, clients, {}, {"items": tables})
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:

@@ -1,1 +1,1 @@
-"""Audits: attacks on what a run lets out, and what its promise allows them to find."""
+"""Audits: attacks on what a run lets out, and what its guarantee allows them to find."""

@@ -15,10 +15,10 @@ from torch import Tensor
 
 SIGNIFICANCE = 0.05
 """Chance with which the one-run bound may be too high, at most."""
-ALARM = 0.001
+FALSE_ALARM = 0.001
 """The same for bounds that come near the truth: a mechanism that spends exactly what it may would
 otherwise fail one audit in twenty."""
-ONE_SIDED = NormalDist().inv_cdf(1 - ALARM)
+ONE_SIDED = NormalDist().inv_cdf(1 - FALSE_ALARM)
 LARGEST_EPSILON = 60.0
 _PHI = NormalDist().cdf
 
@@ -32,28 +32,38 @@ class BoundedEstimate:
 
 
 def auc(scores: Tensor, truth: Tensor) -> float:
-    """Chance that a true one scores above a false one, ties counting half; NaN without both."""
+    """Chance that a positive scores above a negative, ties counting half; NaN without both.
+
+    Args:
+        scores: float ``[n]``.
+        truth: bool ``[n]``.
+    """
     scores, truth = scores.double(), truth.bool()
     positives, total = int(truth.sum()), len(truth)
     if positives in (0, total):
         return math.nan
-    distinct, place, counts = scores.unique(return_inverse=True, return_counts=True)
-    del distinct
+    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
     # the mean rank of equal scores
-    rank = (counts.cumsum(0) - (counts - 1) / 2)[place]
+    rank = (counts.cumsum(0) - (counts - 1) / 2)[inverse]
     above = float(rank[truth].sum()) - positives * (positives + 1) / 2
     return above / (positives * (total - positives))
 
 
 def measured_auc(scores: Tensor, truth: Tensor) -> BoundedEstimate:
-    """An AUC with its lower bound (Hanley and McNeil, Radiology 1982)."""
+    """An AUC with its lower bound (Hanley and McNeil, Radiology 1982).
+
+    Args:
+        scores: float ``[n]``.
+        truth: bool ``[n]``, with at least one of each.
+    """
     value = auc(scores, truth)
-    ins = int(truth.bool().sum())
-    outs = len(truth) - ins
-    both_in, both_out = value / (2 - value), 2 * value**2 / (1 + value)
-    spread = value * (1 - value)
-    spread += (ins - 1) * (both_in - value**2) + (outs - 1) * (both_out - value**2)
-    error = math.sqrt(max(0.0, spread) / (ins * outs))
+    positives = int(truth.bool().sum())
+    negatives = len(truth) - positives
+    two_positives, two_negatives = value / (2 - value), 2 * value**2 / (1 + value)
+    variance = value * (1 - value)
+    variance += (positives - 1) * (two_positives - value**2)
+    variance += (negatives - 1) * (two_negatives - value**2)
+    error = math.sqrt(max(0.0, variance) / (positives * negatives))
     return BoundedEstimate(value, value - ONE_SIDED * error)
 
 
@@ -111,10 +121,10 @@ def gaussian_estimate(
     """
     scores = scores.double()
     ins, outs = scores[inside], scores[~inside]
-    freedom = len(scores) - 2
-    pooled = (ins.var() * (len(ins) - 1) + outs.var() * (len(outs) - 1)) / freedom
+    degrees = len(scores) - 2
+    pooled = (ins.var() * (len(ins) - 1) + outs.var() * (len(outs) - 1)) / degrees
     mu = float((ins.mean() - outs.mean()) / pooled.sqrt().clamp(min=1e-300))
-    error = math.sqrt(1 / len(ins) + 1 / len(outs) + mu**2 / (2 * freedom))
+    error = math.sqrt(1 / len(ins) + 1 / len(outs) + mu**2 / (2 * degrees))
     low = mu - ONE_SIDED * error
     epsilon = BoundedEstimate(gaussian_epsilon(mu, delta), gaussian_epsilon(low, delta))
     return BoundedEstimate(mu, low), epsilon
@@ -163,13 +173,12 @@ def one_run_epsilon(
 
 def _upper_tails(tries: int, chance: float) -> list[float]:
     """P[Bin(tries, chance) >= k] for k = 0 to tries + 1."""
-    yes, no = math.log(chance), math.log1p(-chance) if chance < 1 else -math.inf
-    whole = math.lgamma(tries + 1)
+    log_p, log_q = math.log(chance), math.log1p(-chance) if chance < 1 else -math.inf
     tails = [0.0] * (tries + 2)
     for k in range(tries, -1, -1):
-        ways = whole - math.lgamma(k + 1) - math.lgamma(tries - k + 1)
-        missed = (tries - k) * no if k < tries else 0.0
-        tails[k] = min(1.0, tails[k + 1] + math.exp(ways + k * yes + missed))
+        log_ways = math.lgamma(tries + 1) - math.lgamma(k + 1) - math.lgamma(tries - k + 1)
+        log_wrong = (tries - k) * log_q if k < tries else 0.0
+        tails[k] = min(1.0, tails[k + 1] + math.exp(log_ways + k * log_p + log_wrong))
     return tails
 
 

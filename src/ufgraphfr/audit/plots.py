@@ -1,5 +1,6 @@
 """Plots of an audit, PNG; they need the optional extra ``plots``."""
 
+import math
 import textwrap
 from pathlib import Path
 
@@ -32,8 +33,8 @@ def draw(audit: Audit, folder: Path) -> list[Path]:
         axes.set_yticks(list(places), [_label(line) for line in bars], fontsize=7)
         axes.set_xlim(0, 1.02)
         # of the figure, not of the axes, whose width long names of figures take away
-        figure.suptitle(textwrap.fill(f"{audit.name}: {audit.guarantee}", LINE), fontsize=8)
-        marks = "found (bar), chance (grey line), ceiling of the promise (red line)"
+        figure.suptitle(textwrap.fill(f"{audit.name}: {audit.statement}", LINE), fontsize=8)
+        marks = "found (bar), chance (grey line), ceiling of the guarantee (red line)"
         figure.supxlabel(marks, fontsize=8)
         written.append(folder / "audit.png")
         figure.savefig(written[-1], dpi=120)
@@ -53,11 +54,11 @@ def draw(audit: Audit, folder: Path) -> list[Path]:
 
 
 def _bar(axes: object, place: int, line: Line) -> None:
-    found = line.finding
+    finding = line.finding
     bad = line.verdict in ("FAIL", "recovered")
-    value = 0.0 if found.value != found.value else found.value
+    value = 0.0 if math.isnan(finding.value) else finding.value
     axes.barh(place, value, color=RED if bad else INK, height=0.6)  # type: ignore[attr-defined]
-    marks = [(found.chance, "#888888")]
+    marks = [(finding.chance, "#888888")]
     marks += [(line.ceiling, RED)] if line.ceiling is not None else []
     for where, colour in marks:
         if where is not None:

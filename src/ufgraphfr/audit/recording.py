@@ -1,4 +1,4 @@
-"""What left some clients and what was released, while a finished run went on for some rounds."""
+"""What some clients uploaded and what was released in the rounds after a finished run."""
 
 from dataclasses import dataclass, replace
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import item_views
 from ufgraphfr.core.messages import Report, State
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -23,7 +24,7 @@ class Upload:
 
     Attributes:
         round: from 1.
-        client: its number.
+        client: its id.
         tables: arrays with a row for each item, float ``[items, k]``, by name.
         texts: arrays that carry the text layer's change, float ``[k, text_width]``, by name.
     """
@@ -36,7 +37,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Published:
-    """What a round's clients became, of which everything broadcast is made.
+    """The sum of a round's uploads, from which everything broadcast is made.
 
     Attributes:
         round: from 1.
@@ -52,13 +53,13 @@ class Published:
 
 @dataclass(frozen=True)
 class Recording:
-    """All that attacks may look at, and the truth to compare with.
+    """What attacks may read, and the truth to compare with.
 
     Attributes:
-        experiment, algorithm, mechanism, prepared: what ran.
+        experiment, algorithm, mechanism, prepared: of the run.
         trust: ``server`` reads single clients' uploads, ``shard`` only their holders' sums.
         state: the server's memory at the checkpoint, which was broadcast.
-        store: the clients' weights there.
+        private_state: the clients' weights there.
         round: of the checkpoint.
         rounds: how many were replayed after it.
         victims: int64, whose uploads were recorded.
@@ -72,7 +73,7 @@ class Recording:
     trust: str
     prepared: PreparedExperiment
     state: State
-    store: PrivateState
+    private_state: PrivateState
     round: int
     rounds: int
     victims: Tensor
@@ -92,28 +93,27 @@ class Recording:
 
     def history(self, client: int) -> Tensor:
         """Which items a client trains on, bool ``[items]``."""
-        shard = self.prepared.shard
-        own = shard.items[shard.ptr[client] : shard.ptr[client + 1]]
-        return torch.zeros(shard.catalogue, dtype=torch.bool).index_fill(0, own, True)
+        batch = self.prepared.batch
+        items = batch.items[batch.ptr[client] : batch.ptr[client + 1]]
+        return torch.zeros(batch.n_items, dtype=torch.bool).index_fill(0, items, True)
 
     def held_out(self, client: int) -> Tensor:
         """A client's validation and test item, bool ``[items]``."""
         split = self.prepared.split
-        own = torch.tensor([int(split.validation[client]), int(split.test[client])])
-        own = own[own >= 0]
-        return torch.zeros(split.items, dtype=torch.bool).index_fill(0, own, True)
+        items = torch.tensor([int(split.validation[client]), int(split.test[client])])
+        items = items[items >= 0]
+        return torch.zeros(split.n_items, dtype=torch.bool).index_fill(0, items, True)
 
     def by_client(self) -> dict[int, list[Upload]]:
         """The uploads of each victim."""
-        found: dict[int, list[Upload]] = {}
+        grouped: dict[int, list[Upload]] = {}
         for upload in self.uploads:
-            found.setdefault(upload.client, []).append(upload)
-        return found
+            grouped.setdefault(upload.client, []).append(upload)
+        return grouped
 
     def last(self, table: str) -> list[Upload]:
         """Each victim's last upload that holds an item table of that name."""
-        held = {upload.client: upload for upload in self.uploads if table in upload.tables}
-        return list(held.values())
+        return list({u.client: u for u in self.uploads if table in u.tables}.values())
 
 
 def dissect(
@@ -131,7 +131,7 @@ def dissect(
     dense = {name: value.dense() for name, value in report.arrays.items()}
     tables: Arrays = {}
     texts: Arrays = {}
-    for name, view in algorithm.item_views(dense, setting, report.round).items():
+    for name, view in item_views(algorithm, dense, setting, report.round).items():
         one = view[0].detach().float().cpu()
         if one.shape[:1] == (items,):
             tables[name] = one.flatten(1) if one.dim() > 1 else one[:, None]

@@ -1,4 +1,4 @@
-"""Let a finished run go on for some rounds, through the real client and server, and record it.
+"""Replay: a finished run goes on for some rounds, through the real client and server, recorded.
 
 Rounds that ask everyone once (an item graph's) are run first, from the initial weights, as they
 were in the run; then the rounds after the checkpoint. A run under a privacy budget has no rounds
@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.recording import Published, Recording, Upload, dissect, nbytes
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Report, Task
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import honest
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
-from ufgraphfr.experiment.restore import finished_experiment, prepared_as_trained
-from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint
+from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
@@ -37,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 LARGEST_BYTES = 2**30
 """Of recorded uploads; later ones are not kept."""
-FEW = 16
-"""Victims asked together."""
+VICTIMS_AT_ONCE = 16
+"""Victims whose uploads are recorded together."""
 
 
 @dataclass
@@ -57,10 +58,9 @@ class Recorder:
         """See `Transport.exchange`."""
         watched = torch.isin(cohort, self.victims)
         # few at a time: a contribution to an item graph is large
-        for clients in cohort[watched].split(FEW) if bool(watched.any()) else ():
+        for clients in cohort[watched].split(VICTIMS_AT_ONCE) if bool(watched.any()) else ():
             task = task_for(clients)
-            alone = replace(task, aggregation=Aggregation.PER_CLIENT)
-            report = self.simulation.answer(alone, key)
+            report = self.simulation.answer(replace(task, aggregation=Aggregation.PER_CLIENT), key)
             for place in torch.arange(len(report.clients)).split(1):
                 self._keep(report.select(place))
             summed = task.aggregation is Aggregation.SUM
@@ -69,7 +69,7 @@ class Recorder:
             yield from Local(self.simulation).exchange(task_for, cohort[~watched], key)
 
     def _keep(self, report: Report) -> None:
-        """What one client sent."""
+        """Record what one client sent."""
         if self.bytes > LARGEST_BYTES:
             return
         tables, texts = dissect(report, self.simulation.algorithm, self.prepared)
@@ -100,7 +100,7 @@ class FinishedRun:
     def initial(self) -> Checkpoint:
         """The weights before the first round."""
         setting, algorithm = self.prepared.setting, self.algorithm
-        private = algorithm.init_private(setting, self.prepared.shard)
+        private = algorithm.init_private(setting, self.prepared.batch)
         return Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
 
     @classmethod
@@ -110,21 +110,20 @@ class FinishedRun:
         Raises:
             InputError: not a finished federated run, or its data cannot be found or have changed.
         """
-        run = RunFolder(folder)
-        experiment = finished_experiment(run)
+        run = Run(folder)
+        experiment = run.experiment
         if not isinstance(experiment.model, Algorithm):
             raise InputError(
-                f"{folder} is a run of {experiment.model.kind}, a centralised yardstick: nothing "
+                f"{folder} is a run of {experiment.model.kind}, a centralised baseline: nothing "
                 f"leaves a client that could be attacked; audit a federated algorithm"
             )
-        prepared = prepared_as_trained(run, experiment, data_dir)
-        checkpoint = load_checkpoint(run.model, torch.device("cpu"))
+        prepared = run.prepared(data_dir)
         algorithm = model_in_use(experiment, prepared.setting)
-        return cls(experiment, algorithm, prepared, checkpoint)
+        return cls(experiment, algorithm, prepared, run.checkpoint)
 
 
 def record(run: FinishedRun, count: int, victims: int) -> Recording:
-    """Run on and record.
+    """Replay rounds and record them.
 
     Args:
         run: the finished run.
@@ -132,18 +131,18 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
         victims: clients whose uploads are kept, drawn by the run's seed.
     """
     algorithm, seed = run.algorithm, run.prepared.setting.seed
-    chosen = _draw(torch.from_numpy(run.prepared.split.warm), victims, seed)
+    watched = _draw(torch.from_numpy(run.prepared.split.warm), victims, seed)
     uploads: list[Upload] = []
     published: list[Published] = []
     is_private = run.mechanism().is_private
     start = run.initial() if is_private else run.checkpoint
     count = run.experiment.federation.rounds if is_private else count
     first = sum(
-        algorithm.asks_all_clients(n) for n in range(1, run.experiment.federation.rounds + 1)
+        asks_all_clients(algorithm, n) for n in range(1, run.experiment.federation.rounds + 1)
     )
-    if not is_private and algorithm.asks_all_clients(1):
-        _go_on(run, run.initial(), first, chosen, uploads, published)
-    _go_on(run, start, count, chosen, uploads, published)
+    if not is_private and asks_all_clients(algorithm, 1):
+        _replay(run, run.initial(), first, watched, uploads, published)
+    _replay(run, start, count, watched, uploads, published)
     if run.trust == "shard":
         uploads.clear()  # a single client's upload never leaves its data holder
     return Recording(
@@ -153,10 +152,10 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
         trust=run.trust,
         prepared=run.prepared,
         state=start.server,
-        store=PrivateState(start.private),
+        private_state=PrivateState(start.private),
         round=start.round,
         rounds=count,
-        victims=chosen,
+        victims=watched,
         uploads=tuple(uploads),
         published=tuple(published),
     )
@@ -167,7 +166,7 @@ def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
     return clients[words.argsort(stable=True)[:count]].sort().values
 
 
-def _go_on(
+def _replay(
     run: FinishedRun,
     start: Checkpoint,
     count: int,
@@ -175,13 +174,13 @@ def _go_on(
     uploads: list[Upload],
     published: list[Published],
 ) -> None:
-    """Run ``count`` rounds after a checkpoint and add what they let out."""
+    """Run ``count`` rounds after a checkpoint; add uploads and sums to the lists."""
     experiment, algorithm = run.experiment, run.algorithm
     # copies: rounds change the clients' weights in place
-    store = PrivateState({name: value.clone() for name, value in start.private.items()})
+    private_state = PrivateState({name: value.clone() for name, value in start.private.items()})
     mechanism = run.mechanism()
-    device = run.prepared.shard.items.device
-    simulation = honest(experiment, algorithm, mechanism, run.prepared, store, device)
+    device = run.prepared.batch.items.device
+    simulation = honest(experiment, algorithm, mechanism, run.prepared, private_state, device)
     recorder = Recorder(simulation, run.prepared, victims)
     compressed = experiment.federation.upload is not None
     for done in rounds(

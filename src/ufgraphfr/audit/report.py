@@ -1,27 +1,31 @@
-"""An audit's figures, what they mean beside the run's promise, and how they are kept."""
+"""An audit's figures, what they mean beside the run's guarantee, and how they are kept."""
 
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from ufgraphfr.audit.attacks.base import Finding, View
 from ufgraphfr.audit.bounds import gaussian_ceiling, gaussian_mu, pure_ceiling
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.versions import Document, Schema
 
-SCHEMA = "ufgraphfr-audit-1"
+SCHEMA = Schema("audit")
 Verdict = Literal["pass", "FAIL", "recovered", "partly", "nothing", "measured"]
-MUCH, LITTLE = 0.8, 0.1
-"""Of the way from chance to certainty: what is called recovered, and what is called nothing."""
+RECOVERED, NOTHING = 0.8, 0.1
+"""Shares of the way from chance to certainty: from where on a figure is called recovered, and up to
+where it is called nothing."""
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What a run promises, as far as an audit can test it.
+class Guarantee:
+    """What a run guarantees, as far as an audit can test it.
 
     Attributes:
         epsilon, delta: at user level.
         ceiling: the largest AUC of a membership attack that they allow.
-        trust: ``server``: the promise is on the broadcast; otherwise also on what a server sees.
+        trust: ``server``: the guarantee is on the broadcast; otherwise also on what a server sees.
     """
 
     epsilon: float
@@ -31,12 +35,12 @@ class Promise:
 
     @property
     def covers(self) -> tuple[View, ...]:
-        """What the promise is about."""
+        """The views that the guarantee bounds."""
         return ("broadcast",) if self.trust == "server" else ("broadcast", "upload")
 
     @classmethod
-    def of(cls, result: dict[str, Any]) -> "Promise | None":
-        """The promise of a ``result.json``; None without a guarantee.
+    def of(cls, result: dict[str, Any]) -> "Guarantee | None":
+        """The guarantee of a ``result.json``, or None.
 
         Gaussian releases have a Gaussian curve; with secret cohorts only (epsilon, delta) is left.
         """
@@ -61,8 +65,9 @@ class Line:
         attack: its kind.
         question: what it tried to find out.
         finding: the figure.
-        ceiling: what the promise allows, or None.
-        verdict: ``pass`` or ``FAIL`` where the promise bounds the figure; elsewhere what was found.
+        ceiling: what the guarantee allows, or None.
+        verdict: ``pass`` or ``FAIL`` where the guarantee bounds the figure; elsewhere how much was
+            recovered.
     """
 
     attack: str
@@ -78,77 +83,85 @@ class Audit:
 
     Attributes:
         name, algorithm, mechanism: of the run.
-        guarantee: of the run, in words.
-        promise: in numbers, or None.
-        rounds, victims: what was recorded.
+        statement: the run's guarantee in words.
+        guarantee: in numbers, or None.
+        rounds: how many were replayed.
+        victims: how many clients' uploads were recorded.
         lines: the figures.
-        silent: attacks that found nothing to attack, with why.
+        skipped: attacks that found nothing to attack, with the reason.
     """
 
     name: str
     algorithm: str
     mechanism: str
-    guarantee: str
-    promise: Promise | None
+    statement: str
+    guarantee: Guarantee | None
     rounds: int
     victims: int
     lines: tuple[Line, ...]
-    silent: tuple[str, ...]
+    skipped: tuple[str, ...]
 
     @property
     def failed(self) -> bool:
-        """Whether a figure is above what the promise allows."""
+        """Whether a figure is above what the guarantee allows."""
         return any(line.verdict == "FAIL" for line in self.lines)
 
     def summary(self) -> list[str]:
         """What the figures say, in plain sentences."""
-        leaks = [line for line in self.lines if line.verdict == "recovered"]
-        seen = sorted({line.attack for line in leaks if line.finding.view == "upload"})
-        told = sorted({line.attack for line in leaks if line.finding.view == "broadcast"})
-        found = [f"guarantee: {self.guarantee}"]
-        found.append(
-            "single clients' uploads stay with their data holders: an untrusted server sees noised "
-            "sums only"
-            if self.promise is not None and self.promise.trust == "shard"
-            else "whoever reads each client's uploads (an untrusted server) recovers: "
-            + ", ".join(seen)
-            if seen
-            else "these attacks recover nothing for certain from single clients' uploads"
-        )
-        if self.promise is None:
-            found.append(
+        sentences = [f"guarantee: {self.statement}"]
+        uploads, broadcasts = self._leaks("upload"), self._leaks("broadcast")
+        if self.guarantee is not None and self.guarantee.trust == "shard":
+            sentences.append(
+                "single clients' uploads stay with their data holders: an untrusted server sees "
+                "noised sums only"
+            )
+        elif uploads:
+            sentences.append(
+                "whoever reads each client's uploads (an untrusted server) recovers: " + uploads
+            )
+        else:
+            sentences.append(
+                "these attacks recover nothing for certain from single clients' uploads"
+            )
+        if self.guarantee is None:
+            sentences.append(
                 "there is no guarantee, so no ceiling: the figures say what these attacks found, "
                 "and better ones may find more"
             )
+            if broadcasts:
+                sentences.append("whoever reads the broadcast recovers: " + broadcasts)
         elif self.failed:
-            found.append("FAIL: an attack on the broadcast reaches more than the promise allows")
+            sentences.append("FAIL: an attack on the broadcast exceeds what the guarantee allows")
         else:
-            found.append(
+            sentences.append(
                 f"on the broadcast every attack stays below what epsilon = "
-                f"{self.promise.epsilon:g} allows: consistent with the promise, never a proof of it"
+                f"{self.guarantee.epsilon:g} allows: consistent with the guarantee, never a proof "
+                f"of it"
             )
-        if told and self.promise is None:
-            found.append("whoever reads the broadcast recovers: " + ", ".join(told))
-        return found
+        return sentences
+
+    def _leaks(self, view: View) -> str:
+        """The attacks that recovered what they were after from a view."""
+        recovered = [line for line in self.lines if line.verdict == "recovered"]
+        return ", ".join(sorted({line.attack for line in recovered if line.finding.view == view}))
 
     def to_json(self) -> str:
         """As JSON; a figure that could not be measured is null."""
-        promise = self.promise
         content = {
-            "schema": SCHEMA,
             "name": self.name,
             "algorithm": self.algorithm,
             "mechanism": self.mechanism,
-            "guarantee": self.guarantee,
-            "promise": None if promise is None else vars(promise),
+            "guarantee": self.statement,
+            "promise": None if self.guarantee is None else vars(self.guarantee),
             "rounds": self.rounds,
             "victims": self.victims,
             "failed": self.failed,
             "summary": self.summary(),
             "figures": [_figure(line) for line in self.lines],
-            "nothing_to_attack": list(self.silent),
+            "nothing_to_attack": list(self.skipped),
         }
-        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        document = SCHEMA.write(content)
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_markdown(self) -> str:
         """As a page."""
@@ -159,30 +172,48 @@ class Audit:
         rows.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
         rows += [f"| {line.attack} | {line.finding.view} | " + _row(line) for line in self.lines]
         notes = [
-            f"- **{line.attack}**: {line.question} ({line.finding.note})" for line in _firsts(self)
+            f"- **{line.attack}**: {line.question} ({line.finding.note})"
+            for line in _first_lines(self)
         ]
-        silent = [f"- {sentence}" for sentence in self.silent]
-        return "\n".join([head, *rows, "", *notes, *silent, ""])
+        skipped = [f"- {sentence}" for sentence in self.skipped]
+        return "\n".join([head, *rows, "", *notes, *skipped, ""])
 
 
-def judged(attack: str, question: str, finding: Finding, promise: Promise | None) -> Line:
-    """A figure beside the promise."""
-    return Line(attack, question, finding, *_verdict(finding, promise))
+def read_audit(path: Path) -> Document:
+    """What an ``audit.json`` holds, as this release would have written it.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: it is no audit, or a newer release wrote it.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as an audit ({error}): audit the run") from None
+    return SCHEMA.read(document, path)
 
 
-def _verdict(finding: Finding, promise: Promise | None) -> tuple[float | None, Verdict]:
-    if promise is not None and finding.view in promise.covers:
+def judge(attack: str, question: str, finding: Finding, guarantee: Guarantee | None) -> Line:
+    """A figure with its ceiling and its verdict."""
+    return Line(attack, question, finding, *_verdict(finding, guarantee))
+
+
+def _verdict(finding: Finding, guarantee: Guarantee | None) -> tuple[float | None, Verdict]:
+    """The ceiling, or None, and what the figure means."""
+    if guarantee is not None and finding.view in guarantee.covers:
         if finding.bounded:
-            over = finding.low > promise.ceiling
-            return promise.ceiling, "FAIL" if over else "pass"
+            exceeded = finding.low > guarantee.ceiling
+            return guarantee.ceiling, "FAIL" if exceeded else "pass"
         if finding.measure.startswith("epsilon"):
-            return promise.epsilon, "FAIL" if finding.low > promise.epsilon else "pass"
+            return guarantee.epsilon, "FAIL" if finding.low > guarantee.epsilon else "pass"
     if finding.chance is None or finding.chance == 1 or math.isnan(finding.value):
         return None, "measured"
-    way = (finding.value - finding.chance) / (1 - finding.chance)
-    if way >= MUCH:
+    share = (finding.value - finding.chance) / (1 - finding.chance)
+    if share >= RECOVERED:
         return None, "recovered"
-    return None, "nothing" if way <= LITTLE else "partly"
+    return None, "nothing" if share <= NOTHING else "partly"
 
 
 def number(value: float | None) -> str:
@@ -193,25 +224,25 @@ def number(value: float | None) -> str:
 
 
 def _row(line: Line) -> str:
-    found = line.finding
-    figures = (number(found.value), number(found.low), number(found.chance), number(line.ceiling))
-    return " | ".join((found.measure, *figures, line.verdict)) + " |"
+    finding = line.finding
+    figures = map(number, (finding.value, finding.low, finding.chance, line.ceiling))
+    return " | ".join((finding.measure, *figures, line.verdict)) + " |"
 
 
-def _firsts(audit: Audit) -> list[Line]:
+def _first_lines(audit: Audit) -> list[Line]:
     """The first line of each attack."""
     return list({line.attack: line for line in reversed(audit.lines)}.values())[::-1]
 
 
 def _figure(line: Line) -> dict[str, Any]:
-    found = line.finding
-    figures = {"value": found.value, "at_least": found.low, "chance": found.chance}
+    finding = line.finding
+    figures = {"value": finding.value, "at_least": finding.low, "chance": finding.chance}
     return {
         "attack": line.attack,
-        "reads": found.view,
-        "measure": found.measure,
+        "reads": finding.view,
+        "measure": finding.measure,
         **{name: None if v is None or math.isnan(v) else v for name, v in figures.items()},
         "ceiling": line.ceiling,
         "verdict": line.verdict,
-        "note": found.note,
+        "note": finding.note,
     }

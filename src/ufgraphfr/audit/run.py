@@ -1,6 +1,5 @@
 """Audit a finished run: replay, attack, judge, and write the figures into its folder."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +7,10 @@ from pathlib import Path
 from ufgraphfr.audit.attacks import ATTACKS
 from ufgraphfr.audit.plots import draw
 from ufgraphfr.audit.replay import FinishedRun, record
-from ufgraphfr.audit.report import Audit, Line, Promise, judged
+from ufgraphfr.audit.report import Audit, Guarantee, Line, judge
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.experiment.finished import Run
 
 logger = logging.getLogger(__name__)
 
@@ -39,27 +38,27 @@ def audit(
         raise InputError(f"{rounds} rounds and {victims} victims: replay and watch at least one")
     attacks = [ATTACKS.build(kind, {}, "--attack") for kind in kinds or ATTACKS.kinds]
     run = FinishedRun.open(folder, data_dir)
-    result = json.loads(RunFolder(folder).result.read_text(encoding="utf-8"))
-    promise = Promise.of(result)
+    result = Run(folder).result
+    guarantee = Guarantee.of(result)
     recording = record(run, rounds, victims)
     lines: list[Line] = []
-    silent = []
+    skipped = []
     for attack in attacks:
         findings = attack.run(recording)
         logger.info("attack %s: %d figures", attack.kind, len(findings))
-        lines += [judged(attack.kind, attack.question, found, promise) for found in findings]
+        lines += [judge(attack.kind, attack.question, finding, guarantee) for finding in findings]
         if not findings:
-            silent.append(f"{attack.kind}: nothing to attack, {attack.otherwise}")
+            skipped.append(f"{attack.kind}: nothing to attack, {attack.otherwise}")
     done = Audit(
         name=run.experiment.name,
         algorithm=run.algorithm.kind,
         mechanism=run.experiment.mechanism.kind,
-        guarantee=result["guarantee"],
-        promise=promise,
+        statement=result["guarantee"],
+        guarantee=guarantee,
         rounds=recording.rounds,
         victims=len(recording.victims),
         lines=tuple(lines),
-        silent=tuple(silent),
+        skipped=tuple(skipped),
     )
     write_atomically(folder / "audit.json", done.to_json().encode())
     write_atomically(folder / "audit.md", done.to_markdown().encode())

@@ -1,6 +1,6 @@
-"""Centralised yardsticks: one file each. They see everybody's training rows; clients never."""
+"""Centralised baselines: one file each. They see everybody's training rows; clients never."""
 
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.spec import Registry
 
-BASELINES: Registry[Baseline] = Registry(__name__, Baseline, "reference")  # type: ignore[type-abstract]
+BASELINES: Registry[Baseline] = Registry(__name__, Baseline, "baseline")  # type: ignore[type-abstract]

@@ -1,4 +1,4 @@
-"""What a centralised yardstick must offer."""
+"""What a centralised baseline must offer."""
 
 from abc import ABC, abstractmethod
 

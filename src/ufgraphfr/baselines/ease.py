@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.item_graph import co_interactions, ridge_operator
+from ufgraphfr.ops.item_graph import co_interactions, ridge_inverse
 from ufgraphfr.ops.recency import propagate, recency
 
 
@@ -26,10 +26,24 @@ class Ease(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``operator``: float32 ``[items, items]``, from history item to candidate."""
-        gram = co_interactions(training.ptr, training.items, training.catalogue)
+        gram = co_interactions(training.ptr, training.items, training.n_items)
         return {"operator": ridge_operator(gram, self.ridge)}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The recency-weighted sum of coefficients."""
         weights = recency(inputs.ptr, self.decay)
         return propagate(inputs.ptr, inputs.items, weights, fitted["operator"])
+
+
+def ridge_operator(gram: Tensor, ridge: float) -> Tensor:
+    """EASE (Steck, WWW 2019): with P = (G + ridge I)^-1, B_ij = -P_ij / P_jj off the diagonal.
+
+    Args:
+        gram: float ``[items, items]``, the co-interactions.
+        ridge: lambda in the paper.
+
+    Returns:
+        float32 ``[items, items]``, from history item to candidate, zero on the diagonal.
+    """
+    inverse = ridge_inverse(gram, ridge)
+    return (-inverse / inverse.diagonal()).fill_diagonal_(0).float().contiguous()

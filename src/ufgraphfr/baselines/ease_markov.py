@@ -22,7 +22,9 @@ class EaseMarkov(Baseline):
     weight: float = Field(1.5, ge=0)
     """Share of Markov relative to EASE."""
     ease: Ease = Ease()
+    """The item-to-item part."""
     markov: Markov = Markov()
+    """The part of what follows the last item."""
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``ease`` and ``markov``: float32 ``[items, items]``."""

@@ -52,7 +52,7 @@ class Ials(Baseline):
         ones = torch.ones(len(training.items), dtype=torch.float64)
         item_ptr, owners = _transposed(training)
         start = torch.randn(
-            training.catalogue, self.dim, generator=Key(self.seed).generator(), dtype=torch.float64
+            training.n_items, self.dim, generator=Key(self.seed).generator(), dtype=torch.float64
         )
         # small products at the start, whatever the width: .1 / sqrt(dim), as in the paper
         items = start * (0.1 / self.dim**0.5)
@@ -96,7 +96,7 @@ class Ials(Baseline):
 def _transposed(training: ClientBatch) -> tuple[Tensor, Tensor]:
     """CSR over items of the clients (by place) that have each."""
     owner = owners(training.ptr, len(training.items))
-    counts = torch.bincount(training.items, minlength=training.catalogue)
+    counts = torch.bincount(training.items, minlength=training.n_items)
     ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     return ptr, owner[training.items.argsort(stable=True)]
 

@@ -30,11 +30,11 @@ class ItemKNN(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``operator``: float ``[items, items]``, from history item to candidate."""
-        gram = co_interactions(training.ptr, training.items, training.catalogue)
+        gram = co_interactions(training.ptr, training.items, training.n_items)
         # an item nobody has is similar to nothing
         root = gram.diagonal().clamp(min=1).sqrt()
         similar = gram.fill_diagonal_(0) / (torch.outer(root, root) + self.shrink)
-        kept = min(self.neighbors, training.catalogue)
+        kept = min(self.neighbors, training.n_items)
         values, nearest = similar.topk(kept, dim=1)
         operator = torch.zeros_like(similar).scatter_(1, nearest, values).T
         return {"operator": operator.contiguous()}

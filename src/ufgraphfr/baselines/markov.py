@@ -11,8 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.baselines.base import Baseline
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.item_graph import normalised, transitions
+from ufgraphfr.ops.item_graph import normalised
 from ufgraphfr.ops.recency import propagate, recency
 
 
@@ -29,11 +30,32 @@ class Markov(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``operator``: float32 ``[items, items]``, from history item to candidate."""
-        counts = transitions(training.ptr, training.items, training.catalogue, self.gaps)
-        total = torch.bincount(training.items, minlength=training.catalogue)
+        counts = transitions(training.ptr, training.items, training.n_items, self.gaps)
+        total = torch.bincount(training.items, minlength=training.n_items)
         return {"operator": normalised(counts, total, self.shrink)}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The recency-weighted sum of transitions."""
         weights = recency(inputs.ptr, self.decay)
         return propagate(inputs.ptr, inputs.items, weights, fitted["operator"])
+
+
+def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor:
+    """How often one item follows another within some places, near ones counting more.
+
+    Args:
+        ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
+        items: int64 ``[rows]``, in time order.
+        catalogue: how many items there are.
+        gaps: the farthest distance counted.
+
+    Returns:
+        float32 ``[catalogue, catalogue]``; row ``i`` holds what follows item ``i``.
+    """
+    owner = owners(ptr, len(items))
+    counts = torch.zeros(catalogue**2, device=items.device)
+    for gap in range(1, gaps + 1):
+        before, after = items[:-gap], items[gap:]
+        pair = (before * catalogue + after)[owner[:-gap] == owner[gap:]]
+        counts.index_add_(0, pair, counts.new_full((len(pair),), 1 / gap))
+    return counts.view(catalogue, catalogue)

@@ -18,7 +18,7 @@ class Popularity(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``count``: float ``[items]``."""
-        return {"count": torch.bincount(training.items, minlength=training.catalogue).float()}
+        return {"count": torch.bincount(training.items, minlength=training.n_items).float()}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The counts, for each client."""

@@ -2,7 +2,7 @@
 
 score_u[i] = number of clients with item i at training positions l .. l + ``window`` - 1, where l is
 the length of u's history (at most ``latest``). Without any history these are the items popular
-among first positions: the yardstick of every cold-start claim.
+among first positions: the baseline of every cold-start claim.
 """
 
 from typing import final
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.beginnings import beginnings, windows
+from ufgraphfr.ops.first_items import first_item_counts, window_sums
 
 
 @final
@@ -26,8 +26,9 @@ class PositionPopularity(Baseline):
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``next``: float ``[latest + 1, items]``, counts in the window of each length."""
-        own = training.ptr, training.items, training.catalogue
-        return {"next": windows(beginnings(*own, self.latest + self.window), self.window)}
+        own = training.ptr, training.items, training.n_items
+        counts = first_item_counts(*own, self.latest + self.window)
+        return {"next": window_sums(counts, self.window)}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The counts of each client's window."""

@@ -36,7 +36,9 @@ class CentralTransformer(Baseline):
     hidden: int = Field(128, ge=1)
     """Width of the feed-forward layers."""
     heads: int = Field(2, ge=1)
+    """Attention heads; they divide ``dim``."""
     blocks: int = Field(2, ge=1)
+    """Transformer blocks."""
     history: int = Field(100, ge=1)
     """L, the recent items the Transformer sees."""
     epochs: int = Field(60, ge=1)
@@ -44,11 +46,13 @@ class CentralTransformer(Baseline):
     batch_size: int = Field(64, ge=1)
     """Clients a step."""
     dropout: float = Field(0.4, ge=0, lt=1)
+    """Share of activations that training drops."""
     lr: float = Field(1e-3, gt=0)
     """Adam's learning rate."""
     warmup: int = Field(20, ge=1)
     """Steps over which the learning rate grows to its value."""
     betas: tuple[float, float] = (0.9, 0.98)
+    """Decay of Adam's running moments of the gradient."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights."""
     seed: int = Field(0, ge=0)
@@ -61,7 +65,7 @@ class CentralTransformer(Baseline):
 
     def _network(self, clients: ClientBatch) -> Transformer:
         return Transformer(
-            clients.catalogue,
+            clients.n_items,
             clients.text.shape[1],
             self.dim,
             self.hidden,
@@ -75,7 +79,7 @@ class CentralTransformer(Baseline):
         """``weights``: float ``[size]``, the running mean after the last epoch."""
         network = self._network(training)
         weights = network.init(Key(self.seed).generator()).to(training.text)
-        absent = torch.bincount(training.items, minlength=training.catalogue) == 0
+        absent = torch.bincount(training.items, minlength=training.n_items) == 0
         steps = torch.zeros(1, dtype=torch.int64)
         mean, moments = weights, Moments(weights * 0, weights * 0, steps)
         for key, batch in self._batches(training):
@@ -103,7 +107,7 @@ class CentralTransformer(Baseline):
         for group in by_length.split(_GROUP):
             clients = batch.select(group)
             length = min(self.history + 1, int(clients.counts.max()))
-            targets = clients.random_stretch(length, key.to(Purpose.SHUFFLE))
+            targets = clients.random_window(length, key.to(Purpose.SHUFFLE))
             sites = (network.dropout_sites, length, self.dim)
             masks = dropout_masks(
                 key.to(Purpose.DROPOUT), clients.clients, *sites, rate=self.dropout

@@ -21,9 +21,9 @@ def agent(
     context: typer.Context,
     shard: Annotated[Path, typer.Option(help="Folder of the shard, as deploy init wrote it.")],
 ) -> None:
-    """Serve a shard of users' data, or look after it.
+    """Serve a shard of users' data, or manage it.
 
-    Without a command it answers the server's requests until it is told to end. Starting it signs
+    Without a command it answers the server's requests until it is told to stop. Starting it signs
     off the agreement in the shard's folder.
     """
     context.obj = ShardFolder(shard)
@@ -51,15 +51,15 @@ def status(context: typer.Context) -> None:
     folder: ShardFolder = context.obj
     name, agreement, _ = folder.signed()
     node, console = agreement.node(name), _console()
-    held = ShardStore(folder.database).names() if folder.database.exists() else []
+    users = ShardStore(folder.database).names() if folder.database.exists() else []
     experiment = agreement.experiment
     facts: dict[str, Any] = {
-        "node": f"{name}, numbers {node.first:,} to {node.first + node.clients - 1:,}",
+        "node": f"{name}, client ids {node.first:,} to {node.first + node.clients - 1:,}",
         "agreement": agreement.digest,
         "algorithm": f"{agreement.algorithm.kind}, at most {experiment.federation.rounds} rounds",
         "privacy": experiment.mechanism.guarantee,
         "metrics": "leave as sums" if agreement.metrics == "sums" else "do not leave",
-        "users": f"{len(held):,}",
+        "users": f"{len(users):,}",
         "socket": "open" if folder.socket.exists() else "not open: the agent does not run",
     }
     for key, value in facts.items():
@@ -78,7 +78,7 @@ def forget(
     folder: ShardFolder = context.obj
     _, agreement, _ = folder.signed()
     if not folder.database.exists():
-        raise InputError(f"{folder.path} holds nobody: nothing was deleted")
+        raise InputError(f"{folder.path} holds no users: nothing was deleted")
     rows = ShardStore(folder.database).forget(user)
     console = _console()
     console.print(f"deleted: {rows:,} interactions, the profile, private weights, the outbox")

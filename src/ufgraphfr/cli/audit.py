@@ -43,7 +43,7 @@ def audit(
     done = run_audit(folder, tuple(attack or ()), data_dir, rounds, victims)
     console = Console(quiet=quiet, highlight=False)
     console.print(_table(done))
-    for sentence in (*done.summary(), *done.silent):
+    for sentence in (*done.summary(), *done.skipped):
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"written to {folder / 'audit.md'}", markup=False, soft_wrap=True)
     if done.failed:

@@ -64,7 +64,7 @@ def describe(
         expected = card[key]
         note = "" if expected in (None, found) else f"  (the card says {expected:,})"
         table.add_row(key, f"{found:,}{note}")
-    for key in ("left out", "features", "sentence", "title", "sha256"):
+    for key in ("left out", "features", "sentence", "title", "sha256", "digest"):
         table.add_row(key, facts[key])
     Console().print(table)
 
@@ -98,6 +98,7 @@ def summary(data: Dataset) -> dict[str, Any]:
         "sentence": data.users.texts[0],
         "title": data.catalogue.titles[0],
         "sha256": data.sha256,
+        "digest": data.digest,
     }
 
 

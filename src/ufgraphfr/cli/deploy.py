@@ -12,8 +12,8 @@ from ufgraphfr.cli.run import Overrides
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
-from ufgraphfr.deploy.server.metrics import read_tally
-from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.deploy.server.metrics import read_metrics
+from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.experiment.config import read
 
 app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
@@ -32,8 +32,14 @@ def init(
         bool, typer.Option("--try-out", help="Divide the data set's users among the nodes.")
     ] = False,
     users: Annotated[int, typer.Option(min=1, help="Most users of a node.")] = 100_000,
-    smallest: Annotated[
-        int, typer.Option(min=1, help="Users whose sum may leave a node; of fewer, nothing does.")
+    min_users: Annotated[
+        int,
+        typer.Option(
+            "--min-users",
+            "--smallest",
+            min=1,
+            help="Users whose sum may leave a node; of fewer, nothing does.",
+        ),
     ] = 20,
     consented_metrics: Annotated[
         bool,
@@ -50,18 +56,20 @@ def init(
 ) -> None:
     """Write agreement, certificates, keys, units, proxy rules and instructions."""
     deployment = Deployment(folder.resolve())
-    # needs the extra, which those who only look after a shard need not have
-    made = _initialiser()
-    found = read(experiment, tuple(set_ or ()))
+    # needs the extra, which the operator of a node need not have
+    initialiser = _initialiser()
+    checked = read(experiment, tuple(set_ or ()))
     if try_out:
-        plan = made.plan_tryout(found, nodes, deployment, data_dir)
+        documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir)
     else:
         metrics = "sums" if consented_metrics else None
-        plan = made.plan(found, nodes, users, smallest, metrics, data_dir)
-    made.write(deployment, plan, Terms(host=host, port=port, node_port=node_port))
+        documents = initialiser.draft(checked, nodes, users, min_users, metrics, data_dir)
+    initialiser.write(
+        deployment, documents, ServerSettings(host=host, port=port, node_port=node_port)
+    )
     console = _console()
     console.print(f"wrote {folder}; read its README.md", soft_wrap=True)
-    console.print(f"agreement {plan.agreement.digest}", soft_wrap=True)
+    console.print(f"agreement {documents.agreement.digest}", soft_wrap=True)
 
 
 @app.command()
@@ -77,7 +85,7 @@ def up(
             "deploy up starts everything on this machine: say --loopback; on real hosts the units "
             "in systemd/ start the processes, and deploy start begins the run"
         )
-    _starter().up(Deployment(folder.resolve()))
+    _launcher().up(Deployment(folder.resolve()))
     _console().print(f"running; watch it with: ufgraphfr deploy watch {folder}", soft_wrap=True)
 
 
@@ -85,18 +93,18 @@ def up(
 def start(folder: Folder) -> None:
     """Register the nodes' keys and begin the run, on a server that runs already."""
     deployment = Deployment(folder.resolve())
-    _starter().register(deployment)
-    _starter().submit(deployment)
+    _launcher().register(deployment)
+    _launcher().submit(deployment)
 
 
 @app.command()
 def status(folder: Folder) -> None:
     """Show which processes run here, and how far the run is."""
     deployment, console = Deployment(folder.resolve()), _console()
-    deployment.server.terms()
+    deployment.server.read_settings()
     for name, process in processes.read(deployment.processes).items():
         console.print(f"{name}: {'runs' if process.alive else 'has ended'}, {process.pid}")
-    values = read_tally(deployment.server.tally)
+    values = read_metrics(deployment.server.metrics)
     console.print(_line(values) if values else "no run has begun", soft_wrap=True)
 
 
@@ -107,17 +115,17 @@ def watch(
 ) -> None:
     """Follow the run to its end: rounds, nodes, users, bytes, lost replies, epsilon."""
     deployment, console = Deployment(folder.resolve()), _console()
-    deployment.server.terms()
+    deployment.server.read_settings()
     shown, values = "", {"state": WAITING[0]}
     while values["state"] in WAITING:
-        values = read_tally(deployment.server.tally) or values
+        values = read_metrics(deployment.server.metrics) or values
         line = _line(values)
         if line != shown:
             console.print(line, soft_wrap=True)
             shown = line
         server = processes.read(deployment.processes).get("superlink")
         if server is not None and not server.alive:
-            raise InputError("the server has ended: go on with ufgraphfr deploy up --loopback")
+            raise InputError("the server has ended: resume with ufgraphfr deploy up --loopback")
         time.sleep(seconds)
     if values["state"] != "finished":
         console.print(f"stopped: {values['state']}", style="red", soft_wrap=True, markup=False)
@@ -127,9 +135,9 @@ def watch(
 
 @app.command()
 def down(folder: Folder) -> None:
-    """End what deploy up started here."""
-    ended, killed = _starter().down(Deployment(folder.resolve()))
-    _console().print(f"ended {ended} processes" + (f", {killed} by force" if killed else ""))
+    """Stop the processes that deploy up started here."""
+    stopped, killed = _launcher().down(Deployment(folder.resolve()))
+    _console().print(f"stopped {stopped} processes" + (f", killed {killed}" if killed else ""))
 
 
 def _line(values: dict[str, Any]) -> str:
@@ -157,10 +165,10 @@ def _initialiser() -> Any:
     return initialiser
 
 
-def _starter() -> Any:
-    from ufgraphfr.deploy.operations import launcher as starter
+def _launcher() -> Any:
+    from ufgraphfr.deploy.operations import launcher
 
-    return starter
+    return launcher
 
 
 def _console() -> Console:

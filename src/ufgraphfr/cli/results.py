@@ -1,6 +1,5 @@
-"""The results table of one run: the model below the yardsticks, honest or marked as leaky."""
+"""The results table of one run: the model below the baselines, honest or marked as leaky."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from ufgraphfr.experiment.finished import read_result
 
 Columns = tuple[tuple[str, str, str], ...]
 COLUMNS: Columns = (
@@ -46,14 +47,13 @@ def metrics_table(title: str, first: str, columns: Columns = COLUMNS) -> Table:
 
 def show_result(console: Console, path: Path) -> None:
     """Print a ``result.json``."""
-    result = json.loads(path.read_text(encoding="utf-8"))
+    result = read_result(path)
     if result["test"] is None:
         console.print("no metrics: the agreement lets none leave the devices")
     else:
         console.print(_test_table(result))
     for title, part in KEPT_OUT.items():
-        # results of before there were new items say nothing of them
-        if result.get(part) is not None:
+        if result[part] is not None:
             console.print(_kept_out_table(result, title, part))
     for line in _facts(result):
         console.print(line, highlight=False, markup=False)
@@ -67,8 +67,8 @@ def _test_table(result: dict[str, Any]) -> Table:
         f"{data['interactions']:,} interactions · test{leaky}",
         "model",
     )
-    for kind, yardstick in result["yardsticks"].items():
-        table.add_row(kind, *_cells(yardstick["test"]), style="dim")
+    for kind, baseline in result["baselines"].items():
+        table.add_row(kind, *_cells(baseline["test"]), style="dim")
     table.add_section()
     table.add_row(escape(result["algorithm"]), *_cells(result["test"]), style="bold")
     return table
@@ -90,7 +90,7 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
     table.add_column("model", overflow="fold")
     for name in result[part]:
         table.add_column(name.replace("ndcg@10 ", ""), justify="right")
-    rows = {kind: yardstick[part] for kind, yardstick in result["yardsticks"].items()}
+    rows = {kind: baseline[part] for kind, baseline in result["baselines"].items()}
     for kind, found in rows.items():
         table.add_row(kind, *(f"{value:.3f}" for value in found.values()), style="dim")
     own = (f"{value:.3f}" for value in result[part].values())
@@ -101,8 +101,8 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
 def _facts(result: dict[str, Any]) -> list[str]:
     """What the table leaves out."""
     facts = [f"seed {result['seed']}; {result['guarantee']}"]
-    if result["yardsticks"]:
-        facts.append("yardsticks are centralised: they see everybody's training rows")
+    if result["baselines"]:
+        facts.append("baselines are centralised: they see everybody's training rows")
     if result["rounds"]:
         once = result["bytes_down_once_per_client"]
         facts.append(

@@ -4,45 +4,34 @@ import logging
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ufgraphfr.algorithms import ALGORITHMS
-from ufgraphfr.baselines import BASELINES
+from ufgraphfr.cli.kinds import SEAMS
 from ufgraphfr.cli.progress import watch
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.core.allocator import keep_freed_memory
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.spec import Registry
-from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment.config import Experiment, read
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.runner import execute
-from ufgraphfr.privacy import MECHANISMS
-from ufgraphfr.text import ENCODERS
 
 EXIT_INTERRUPTED = 130
-
-TABLES: dict[str, Registry[Any]] = {
-    "data": SOURCES,
-    "text": ENCODERS,
-    "algorithm": ALGORITHMS,
-    "algorithm, or yardsticks": BASELINES,
-    "privacy": MECHANISMS,
-}
 
 
 def kinds_help() -> str:
     """The kinds that a TOML file may name, for ``--help``."""
     listed = [
-        f"[bold]{escape(f'[{table}]')}[/] {', '.join(registry.kinds)}"
-        for table, registry in TABLES.items()
+        f"[bold]{escape(table)}[/] {', '.join(registry.kinds)}" for table, registry in SEAMS.items()
     ]
-    head = "Kinds for each table of the file (or package.module.Class for your own):"
+    head = (
+        "Kinds for each table of the file (or package.module.Class for your own; "
+        "ufgraphfr describe KIND lists its keys):"
+    )
     return "\n\n".join((head, *listed))
 
 

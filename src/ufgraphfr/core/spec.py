@@ -1,9 +1,9 @@
 """Typed frozen hyper-parameters, and the registries that find a part by its file name.
 
 A *part* (an algorithm, a data source, an encoder, a mechanism, a reference) is one class in one
-file. The class is its own hyper-parameters: a frozen pydantic model whose methods take all state
-as arguments. Its kind is the file's name; a dotted kind ``package.module.Class`` is imported from
-outside this package.
+file, or in the file ``model`` of a package. The class is its own hyper-parameters: a frozen
+pydantic model whose methods take all state as arguments. Its kind is the name of the file or
+package; a dotted kind ``package.module.Class`` is imported from outside this package.
 """
 
 import importlib
@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 import warnings
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -21,7 +22,9 @@ from ufgraphfr.core.errors import InputError, nearest
 class Spec(BaseModel):
     """Frozen hyper-parameters; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     kind: ClassVar[str] = ""
     renamed: ClassVar[dict[str, str]] = {}
@@ -84,8 +87,13 @@ class Registry(Generic[S]):
     def kinds(self) -> tuple[str, ...]:
         """The kinds this package ships, sorted; nothing is imported to list them."""
         path = importlib.import_module(self.package).__path__
-        names = (m.name for m in pkgutil.iter_modules(path) if not m.ispkg)
-        skipped = {"base", "registry"}
+        names = (
+            found.name
+            for folder in path
+            for found in pkgutil.iter_modules([folder])
+            if not found.ispkg or (Path(folder) / found.name / "model.py").exists()
+        )
+        skipped = {"base", "capabilities"}
         return tuple(sorted(n.replace("_", "-") for n in names if n not in skipped and n[0] != "_"))
 
     def find(self, kind: str) -> type[S]:
@@ -101,6 +109,8 @@ class Registry(Generic[S]):
         if name not in self.kinds:
             raise InputError(f"no {self.noun} '{kind}': {nearest(kind, self.kinds)}")
         module = importlib.import_module(f"{self.package}.{name.replace('-', '_')}")
+        if hasattr(module, "__path__"):
+            module = importlib.import_module(f"{module.__name__}.model")
         found = [
             member
             for _, member in inspect.getmembers(module, inspect.isclass)

@@ -1,1 +1,1 @@
-"""Interactions, profiles and items: from files to one shard for each client."""
+"""Interactions, profiles and items: from files to what each client holds."""

@@ -42,7 +42,7 @@ def assemble(
     interactions: pl.DataFrame,
     profiles: Profiles,
     describe: Callable[[Mapping[str, str]], str],
-    stranger: str,
+    unknown: str,
     items: Items,
     bad_rows: int,
 ) -> Dataset:
@@ -54,7 +54,7 @@ def assemble(
             time, in file order.
         profiles: attributes of users by name.
         describe: a profile to a sentence.
-        stranger: the sentence for a user without a profile.
+        unknown: the sentence for a user without a profile.
         items: what is known of items.
         bad_rows: how many rows were left out before.
 
@@ -64,10 +64,10 @@ def assemble(
     stamps = interactions["timestamp"].to_numpy() if "timestamp" in interactions else None
     rows = number(interactions["user"], interactions["item"], stamps)
     known = tuple(profiles.get(name, {}) for name in rows.users)
-    strangers = sum(not profile for profile in known)
-    if profiles and strangers:
-        logger.warning("%s: %d users have no profile", card.name, strangers)
-    texts = tuple(describe(profile) if profile else stranger for profile in known)
+    without_profile = sum(not profile for profile in known)
+    if profiles and without_profile:
+        logger.warning("%s: %d users have no profile", card.name, without_profile)
+    texts = tuple(describe(profile) if profile else unknown for profile in known)
     return Dataset(
         card=card,
         interactions=Interactions(

@@ -28,7 +28,7 @@ class Catalogue:
 
     def __post_init__(self) -> None:
         """Checks the lengths."""
-        for name, values in {"titles": self.titles, **self.features}.items():
+        for name, values in (("titles", self.titles), *self.features.items()):
             if len(values) != len(self.items):
                 raise ValueError(f"{len(values)} {name} for {len(self.items)}")
 

@@ -1,4 +1,4 @@
-"""What each client holds: its own interactions and text vector, as CSR over clients.
+"""The data of clients: their histories and text vectors, as CSR over clients.
 
 A `ClientBatch` is the only type through which private data is read; the client function is the only
 code that reads it in training.
@@ -22,22 +22,22 @@ class ClientBatch:
     """The private data of some clients.
 
     Attributes:
-        clients: int64 ``[clients]``, their numbers (they key all randomness).
+        clients: int64 ``[clients]``, their ids (they key all randomness).
         ptr: int64 ``[clients + 1]``; client c owns ``items[ptr[c]:ptr[c + 1]]``.
         items: int64, training items in time order.
-        barred_ptr: int64 ``[clients + 1]``, places in ``barred``.
-        barred: int64, items that are never negatives, ascending within a client.
+        excluded_ptr: int64 ``[clients + 1]``, bounds in ``excluded``.
+        excluded: int64, items that are never negatives, ascending within a client.
         text: float ``[clients, width]``, the embedded profile.
-        catalogue: how many items there are.
+        n_items: how many items there are.
     """
 
     clients: Tensor
     ptr: Tensor
     items: Tensor
-    barred_ptr: Tensor
-    barred: Tensor
+    excluded_ptr: Tensor
+    excluded: Tensor
     text: Tensor
-    catalogue: int
+    n_items: int
 
     def __len__(self) -> int:
         """How many clients this holds."""
@@ -48,18 +48,18 @@ class ClientBatch:
         """int64 ``[clients]``: training items of each client."""
         return self.ptr.diff()
 
-    def select(self, places: Tensor) -> "ClientBatch":
-        """Some of the clients, by place (int64 ``[n]``), in that order."""
-        ptr, items = _select(self.ptr, self.items, places)
-        barred_ptr, barred = _select(self.barred_ptr, self.barred, places)
+    def select(self, positions: Tensor) -> "ClientBatch":
+        """Some of the clients, by position (int64 ``[n]``), in that order."""
+        ptr, items = _select(self.ptr, self.items, positions)
+        excluded_ptr, excluded = _select(self.excluded_ptr, self.excluded, positions)
         return replace(
             self,
-            clients=self.clients[places],
+            clients=self.clients[positions],
             ptr=ptr,
             items=items,
-            barred_ptr=barred_ptr,
-            barred=barred,
-            text=self.text[places],
+            excluded_ptr=excluded_ptr,
+            excluded=excluded,
+            text=self.text[positions],
         )
 
     def last(self, length: int) -> tuple[Tensor, Tensor]:
@@ -77,15 +77,15 @@ class ClientBatch:
         kept = self.counts.clamp(max=length)
         return self._padded(self.ptr[:-1], kept, length), kept
 
-    def stretch(self, start: Tensor, length: int) -> Tensor:
+    def window(self, start: Tensor, length: int) -> Tensor:
         """Each client's items from its ``start``-th on, int64 ``[clients, length]``."""
         kept = (self.counts - start).clamp(max=length)
         return self._padded(self.ptr[:-1] + start, kept, length)
 
-    def random_stretch(self, length: int, key: Key) -> Tensor:
-        """Each client's ``length`` items in a row from a place that ``key`` draws; as `stretch`."""
-        places = (self.counts - length).clamp(min=0) + 1
-        return self.stretch(key.integers(self.clients, 1, places)[:, 0], length)
+    def random_window(self, length: int, key: Key) -> Tensor:
+        """Each client's ``length`` items in a row from a start that ``key`` draws; as `window`."""
+        positions = (self.counts - length).clamp(min=0) + 1
+        return self.window(key.integers(self.clients, 1, positions)[:, 0], length)
 
     def until(self, count: Tensor) -> "ClientBatch":
         """The same clients with the oldest ``count`` items of their histories."""
@@ -96,8 +96,8 @@ class ClientBatch:
     def _padded(self, starts: Tensor, kept: Tensor, length: int) -> Tensor:
         padded = torch.full((len(self), length), -1, device=self.items.device)
         owner = torch.repeat_interleave(torch.arange(len(self), device=kept.device), kept)
-        place = ranges(torch.zeros_like(kept), kept)
-        padded[owner, place] = self.items[ranges(starts, kept)]
+        position = ranges(torch.zeros_like(kept), kept)
+        padded[owner, position] = self.items[ranges(starts, kept)]
         return padded
 
     def with_history(self, ptr: Tensor, items: Tensor) -> "ClientBatch":
@@ -108,13 +108,13 @@ class ClientBatch:
         """The same data on another device."""
         moved = {
             name: getattr(self, name).to(device)
-            for name in ("clients", "ptr", "items", "barred_ptr", "barred", "text")
+            for name in ("clients", "ptr", "items", "excluded_ptr", "excluded", "text")
         }
         return replace(self, **moved)
 
 
 def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> ClientBatch:
-    """The shard of all users.
+    """All users in one batch.
 
     Args:
         split: who trains on what.
@@ -125,29 +125,29 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
     """
     ptr, items = torch.from_numpy(split.ptr), torch.from_numpy(split.train)
     owner = owners(ptr, len(items))
-    barred_owner, barred = owner, items
+    excluded_owner, excluded = owner, items
     if negatives == "legacy-leaky":
         asked = [split.asked("validation"), split.asked("test")]
         held_out = [split.validation[asked[0]], split.test[asked[1]]]
-        barred_owner = torch.cat([owner, *map(torch.from_numpy, asked)])
-        barred = torch.cat([items, *map(torch.from_numpy, held_out)])
-    order = torch.argsort(barred_owner * split.items + barred)
-    barred_ptr = torch.zeros(split.users + 1, dtype=torch.int64)
-    torch.cumsum(torch.bincount(barred_owner, minlength=split.users), 0, out=barred_ptr[1:])
+        excluded_owner = torch.cat([owner, *map(torch.from_numpy, asked)])
+        excluded = torch.cat([items, *map(torch.from_numpy, held_out)])
+    order = torch.argsort(excluded_owner * split.n_items + excluded)
+    excluded_ptr = torch.zeros(split.n_users + 1, dtype=torch.int64)
+    torch.cumsum(torch.bincount(excluded_owner, minlength=split.n_users), 0, out=excluded_ptr[1:])
     return ClientBatch(
-        clients=torch.arange(split.users),
+        clients=torch.arange(split.n_users),
         ptr=ptr,
         items=items,
-        barred_ptr=barred_ptr,
-        barred=barred[order],
+        excluded_ptr=excluded_ptr,
+        excluded=excluded[order],
         text=text,
-        catalogue=split.items,
+        n_items=split.n_items,
     )
 
 
-def _select(ptr: Tensor, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    lengths = ptr.diff()[places]
-    picked = values[ranges(ptr[places], lengths)]
-    new = torch.zeros(len(places) + 1, dtype=torch.int64, device=ptr.device)
+def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    lengths = ptr.diff()[positions]
+    selected = values[ranges(ptr[positions], lengths)]
+    new = torch.zeros(len(positions) + 1, dtype=torch.int64, device=ptr.device)
     torch.cumsum(lengths, 0, out=new[1:])
-    return new, picked
+    return new, selected

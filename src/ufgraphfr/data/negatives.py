@@ -12,37 +12,37 @@ def draw_outside(
     key: Key,
     clients: Tensor,
     count: int,
-    items: int,
+    n_items: int,
     ptr: Tensor,
-    barred: Tensor,
+    excluded: Tensor,
     distinct: bool = False,
 ) -> Tensor:
-    """Uniform items outside each client's barred set.
+    """Uniform items outside each client's excluded set.
 
-    The r-th allowed item is ``r`` plus the number of barred items before it, found by one binary
-    search over all clients: barred item number j of a client, b_j, lies before it if
+    The r-th allowed item is ``r`` plus the number of excluded items before it, found by one binary
+    search over all clients: the j-th excluded item of a client, b_j, lies before it if
     ``b_j - j <= r``.
 
     Args:
         key: the stream of random numbers.
-        clients: int64 ``[clients]``, the numbers that key the draws.
+        clients: int64 ``[clients]``, the ids that key the draws.
         count: draws for each client.
-        items: size of the catalogue.
-        ptr: int64 ``[clients + 1]``, the clients' places in ``barred``.
-        barred: int64, ascending and distinct within a client.
+        n_items: how many items there are.
+        ptr: int64 ``[clients + 1]``, the clients' bounds in ``excluded``.
+        excluded: int64, ascending and distinct within a client.
         distinct: no item twice for a client, as far as there are enough.
 
     Returns:
         int64 ``[clients, count]``.
 
     Raises:
-        InputError: a client for whom every item is barred.
+        InputError: a client for whom every item is excluded.
     """
     size = ptr.diff()
-    free = items - size
+    free = n_items - size
     if len(free) and int(free.min()) < 1:
         raise InputError(
-            f"a user has interacted with all {items} items, so no negative can be drawn: "
+            f"a user has interacted with all {n_items} items, so no negative can be drawn: "
             f"drop that user or enlarge the catalogue"
         )
     if distinct:
@@ -51,11 +51,11 @@ def draw_outside(
         rank = key.integers(clients, count, free)
     device = clients.device
     row = torch.arange(len(clients), device=device)
-    owner = owners(ptr, len(barred))
-    place = torch.arange(len(barred), device=device) - ptr[:-1][owner]
-    # each client's searched values lie in its own band of width items + 1
-    bands = owner * (items + 1) + barred - place
-    query = row[:, None] * (items + 1) + rank
+    owner = owners(ptr, len(excluded))
+    position = torch.arange(len(excluded), device=device) - ptr[:-1][owner]
+    # one search for all: each client's values lie in a band of their own, n_items + 1 wide
+    bands = owner * (n_items + 1) + excluded - position
+    query = row[:, None] * (n_items + 1) + rank
     before = torch.searchsorted(bands, query.flatten(), right=True).view_as(rank) - ptr[:-1, None]
     return rank + before
 

@@ -1,11 +1,11 @@
-"""Leave-one-out, global time, new users, new items, and the 99 candidates of the secondary ranking.
+"""Leave-one-out, global time, cold users, cold items, and the 99 candidates of the second ranking.
 
 A user's rows are sorted by time, file order breaking ties. Leave-one-out: the last is the test
 item, the one before it the validation item; data whose order means nothing breaks ties by a seeded
-hash. Global time: two dates for everybody; a user trains on what comes before the first, its first
-row from the first date on is the validation item, its first from the second date on the test item.
-So nobody trains on rows later than another's target (Ji, Sun, Zhang, Li, "A critical study on data
-leakage in recommender system offline evaluation", ACM TOIS 41(3), 2023).
+hash. Global time: two dates, the same for all users. A user trains on what comes before the first
+date; its first row from that date on is the validation item, its first from the second date on the
+test item. So no user trains on rows later than another's target (Ji, Sun, Zhang, Li, "A critical
+study on data leakage in recommender system offline evaluation", ACM TOIS 41(3), 2023).
 """
 
 from dataclasses import dataclass, replace
@@ -29,36 +29,36 @@ SHORTEST = 3
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
 
-Part: TypeAlias = Literal["validation", "test"]
+HeldOut: TypeAlias = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
 class Split:
     """Who trains on what, and what is asked of each user.
 
-    Users are the data set's numbers throughout. What a user is asked for comes right after what
+    Users are ids of the data set throughout. What a user is asked for comes right after what
     is known of it then: for the validation its training items, for the test the first ``known``
     items of its history.
 
     Attributes:
-        items: how many items there are.
+        n_items: how many items there are.
         ptr: int64 ``[users + 1]``; user u trains on ``train[ptr[u]:ptr[u + 1]]``.
         train: int64 ``[rows]``, items in time order.
-        history_ptr: int64 ``[users + 1]``, places in ``history``.
-        history: int64 ``[interactions]``, everything of every user but new items, in time order.
+        history_ptr: int64 ``[users + 1]``, bounds in ``history``.
+        history: int64 ``[interactions]``, everything of every user but cold items, in time order.
         known: int64 ``[users]``, how many items of its history a user's test input holds.
         validation: int64 ``[users]``, -1 for users that are not asked.
         test: int64 ``[users]``, -1 for users that are not asked.
         sampled_validation: int64 ``[users, 99]``, never-touched items; 0 for users not asked.
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
-        cold: users kept out of training on purpose, int64 ``[cold]``, ascending.
-        cold_items: int64 ``[cold, 20]``, each one's first items in time order.
-        new: items kept out of all histories on purpose, int64 ``[new]``, ascending.
-        new_ptr: int64 ``[users + 1]``, places in ``new_history``.
-        new_history: int64, what each user has of the new items, in time order.
+        cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
+        first_items: int64 ``[cold, 20]``, each cold user's first items in time order.
+        cold_items: items kept out of all histories on purpose, int64 ``[cold]``, ascending.
+        cold_item_ptr: int64 ``[users + 1]``, bounds in ``cold_item_history``.
+        cold_item_history: int64, what each user has of the cold items, in time order.
     """
 
-    items: int
+    n_items: int
     ptr: NDArray[np.int64]
     train: NDArray[np.int64]
     history_ptr: NDArray[np.int64]
@@ -68,14 +68,14 @@ class Split:
     test: NDArray[np.int64]
     sampled_validation: NDArray[np.int64]
     sampled_test: NDArray[np.int64]
-    cold: NDArray[np.int64]
+    cold_users: NDArray[np.int64]
+    first_items: NDArray[np.int64]
     cold_items: NDArray[np.int64]
-    new: NDArray[np.int64]
-    new_ptr: NDArray[np.int64]
-    new_history: NDArray[np.int64]
+    cold_item_ptr: NDArray[np.int64]
+    cold_item_history: NDArray[np.int64]
 
     @property
-    def users(self) -> int:
+    def n_users(self) -> int:
         """How many users the data set has."""
         return len(self.ptr) - 1
 
@@ -84,16 +84,16 @@ class Split:
         """The users that take part in training, ascending."""
         return np.flatnonzero(np.diff(self.ptr))
 
-    def asked(self, part: Part) -> NDArray[np.int64]:
+    def asked(self, held_out: HeldOut) -> NDArray[np.int64]:
         """The users that have a target, ascending."""
-        return np.flatnonzero((self.validation if part == "validation" else self.test) >= 0)
+        return np.flatnonzero((self.validation if held_out == "validation" else self.test) >= 0)
 
 
 def leave_one_out(
     data: Interactions,
     cold_users: float = 0.0,
     cold_items: float = 0.0,
-    numbers: NDArray[np.int64] | None = None,
+    user_ids: NDArray[np.int64] | None = None,
 ) -> Split:
     """Split by time within each user.
 
@@ -103,34 +103,39 @@ def leave_one_out(
             kept out of training altogether.
         cold_items: the share of items that are kept out of all histories. Whoever has fewer than
             three others neither trains nor is asked.
-        numbers: int64 ``[users]``, what keys each user's draws; None is 0, 1, and so on. Part
-            of a population draws what the whole one would.
+        user_ids: int64 ``[users]``, the ids that key each user's draws; None is 0, 1, and so on.
+            Some users of a population, with their ids there, draw what they would among all.
 
     Returns:
-        The split; a fixed seed draws cold users, new items and candidates.
+        The split; a fixed seed draws cold users, cold items and candidates.
     """
-    numbers = np.arange(data.n_users) if numbers is None else numbers
-    ptr, history = _by_time(data, numbers)
-    new = _drawn(np.arange(data.n_items), cold_items, stream=1)
-    is_new = np.isin(history, new)
-    new_ptr, new_history = _kept(ptr, history, is_new)
-    ptr, history = _kept(ptr, history, ~is_new)
+    user_ids = np.arange(data.n_users) if user_ids is None else user_ids
+    ptr, history = _by_time(data, user_ids)
+    kept_out = _drawn_share(np.arange(data.n_items), cold_items, stream=1)
+    is_cold = np.isin(history, kept_out)
+    cold_item_ptr, cold_item_history = _masked(ptr, history, is_cold)
+    ptr, history = _masked(ptr, history, ~is_cold)
     counts = np.diff(ptr)
     eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
-    cold = _drawn(eligible, cold_users, stream=0, numbers=numbers)
+    cold = _drawn_share(eligible, cold_users, stream=0, user_ids=user_ids)
     warm = counts >= SHORTEST
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
-    split = _split(data, numbers, ptr, history, trained, known, warm, warm, cold)
-    return replace(split, new=new, new_ptr=new_ptr, new_history=new_history)
+    split = _split(data, user_ids, ptr, history, trained, known, warm, warm, cold)
+    return replace(
+        split,
+        cold_items=kept_out,
+        cold_item_ptr=cold_item_ptr,
+        cold_item_history=cold_item_history,
+    )
 
 
 def global_time(data: Interactions, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
-    """Split at two dates that are the same for everybody.
+    """Split at two dates that are the same for all users.
 
     Asked are users who train (on one item at least, the least that leave-one-out trains on) and
-    have an interaction in the part's time. So a user may be asked for one part, both or none;
-    who came after the first date is unknown to every model and not asked.
+    have an interaction in the period of the target. So a user may be asked for the validation, the
+    test, both or neither; users who came after the first date are unknown to every model.
 
     Args:
         data: the interactions.
@@ -138,10 +143,10 @@ def global_time(data: Interactions, train_until: float = 0.8, validate_until: fl
         validate_until: the share before the second date.
 
     Returns:
-        The split; nobody is kept out on purpose.
+        The split; no user or item is kept out on purpose.
 
     Raises:
-        InputError: the data have no dates, or nobody is left to ask.
+        InputError: the data have no dates, or no user is left to ask.
     """
     stamps = _dates(data)
     ordered = np.sort(stamps)
@@ -149,29 +154,30 @@ def global_time(data: Interactions, train_until: float = 0.8, validate_until: fl
     users = data.n_users
     trained = np.bincount(data.user[stamps < first], minlength=users)
     known = np.bincount(data.user[stamps < second], minlength=users)
-    numbers = np.arange(users)
-    ptr, history = _by_time(data, numbers)
+    user_ids = np.arange(users)
+    ptr, history = _by_time(data, user_ids)
     asked = (trained > 0) & (known > trained), (trained > 0) & (np.diff(ptr) > known)
-    for part, mask in zip(("validation", "test"), asked, strict=True):
+    for held_out, mask in zip(("validation", "test"), asked, strict=True):
         if not mask.any():
             raise InputError(
                 f"global-time: no user of '{data.name}' has interactions both before the "
-                f"first date ({first}) and in the time of the {part} (dates {first}, {second}): "
+                f"first date ({first}) and in the time of the {held_out} (dates {first}, "
+                f"{second}): "
                 f"choose other shares train_until and validate_until, or leave-one-out"
             )
-    nobody = np.empty(0, np.int64)
-    return _split(data, numbers, ptr, history, trained, known, *asked, nobody)
+    no_users = np.empty(0, np.int64)
+    return _split(data, user_ids, ptr, history, trained, known, *asked, no_users)
 
 
 def _dates(data: Interactions) -> NDArray[np.int64]:
-    """The timestamps, if they are dates that mean the same for everybody."""
-    name, mend = data.name, "use [protocol] split = 'leave-one-out'"
+    """The timestamps, if they are dates that mean the same for all users."""
+    name, fix = data.name, "use [protocol] split = 'leave-one-out'"
     if data.timestamp is None:
-        raise InputError(f"data set '{name}' has no timestamps, which global-time needs: {mend}")
+        raise InputError(f"data set '{name}' has no timestamps, which global-time needs: {fix}")
     if not data.sequential:
         raise InputError(
             f"the times of data set '{name}' do not tell what came first (it is not sequential), "
-            f"which global-time needs: {mend}"
+            f"which global-time needs: {fix}"
         )
     begin = np.full(data.n_users, np.iinfo(np.int64).max)
     np.minimum.at(begin, data.user, data.timestamp)
@@ -179,14 +185,14 @@ def _dates(data: Interactions) -> NDArray[np.int64]:
     if together > max(1, len(begin) // 2):
         raise InputError(
             f"{together} of {len(begin)} users of data set '{name}' begin at the same time, as "
-            f"when times count each user's own interactions; global-time needs dates: {mend}"
+            f"when times count each user's own interactions; global-time needs dates: {fix}"
         )
     return data.timestamp
 
 
 def _split(
     data: Interactions,
-    numbers: NDArray[np.int64],
+    user_ids: NDArray[np.int64],
     ptr: NDArray[np.int64],
     history: NDArray[np.int64],
     trained: NDArray[np.int64],
@@ -197,37 +203,37 @@ def _split(
 ) -> Split:
     """The split in which users train on their first ``trained`` items."""
     counts = np.diff(ptr)
-    place = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
+    position = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
     items = data.n_items
     touched = data.item[np.lexsort((data.item, data.user))]
     touched_ptr = _bounds(np.bincount(data.user, minlength=len(counts)))
 
     def target(before: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:
-        found = np.full(len(counts), -1)
-        found[asked] = history[(ptr[:-1] + before)[asked]]
-        return found
+        targets = np.full(len(counts), -1)
+        targets[asked] = history[(ptr[:-1] + before)[asked]]
+        return targets
 
     return Split(
-        items=items,
+        n_items=data.n_items,
         ptr=_bounds(trained),
-        train=history[place < np.repeat(trained, counts)],
+        train=history[position < np.repeat(trained, counts)],
         history_ptr=ptr,
         history=history,
         known=known,
         validation=target(trained, asked_validation),
         test=target(known, asked_test),
-        sampled_validation=_candidates(1, items, numbers, touched_ptr, touched, asked_validation),
-        sampled_test=_candidates(2, items, numbers, touched_ptr, touched, asked_test),
-        cold=cold,
-        cold_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
-        new=np.empty(0, np.int64),
-        new_ptr=np.zeros_like(ptr),
-        new_history=np.empty(0, np.int64),
+        sampled_validation=_candidates(1, items, user_ids, touched_ptr, touched, asked_validation),
+        sampled_test=_candidates(2, items, user_ids, touched_ptr, touched, asked_test),
+        cold_users=cold,
+        first_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
+        cold_items=np.empty(0, np.int64),
+        cold_item_ptr=np.zeros_like(ptr),
+        cold_item_history=np.empty(0, np.int64),
     )
 
 
 def _by_time(
-    data: Interactions, numbers: NDArray[np.int64]
+    data: Interactions, user_ids: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every user's items in time order, as CSR."""
     rows = len(data.user)
@@ -235,27 +241,27 @@ def _by_time(
     tie = np.arange(rows)
     if not data.sequential:
         key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
-        pair = torch.from_numpy(numbers[data.user] * data.n_items + data.item)
+        pair = torch.from_numpy(user_ids[data.user] * data.n_items + data.item)
         tie = key.words(pair, 0, 1)[:, 0].numpy()
     order = np.lexsort((tie, stamp, data.user))
     return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
 
 
-def _drawn(
+def _drawn_share(
     eligible: NDArray[np.int64],
     share: float,
     stream: int,
-    numbers: NDArray[np.int64] | None = None,
+    user_ids: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """A share of these users or items, ascending; ``numbers`` are what keys their draws."""
+    """A share of these users or items, ascending; ``user_ids`` key the draws."""
     key = Key(PROTOCOL_SEED, round=stream, purpose=Purpose.SPLIT)
-    keyed = eligible if numbers is None else numbers[eligible]
+    keyed = eligible if user_ids is None else user_ids[eligible]
     draws = key.words(torch.from_numpy(keyed), 0, 1)
     order = np.argsort(draws[:, 0].numpy(), kind="stable")
     return np.sort(eligible[order[: round(share * len(eligible))]])
 
 
-def _kept(
+def _masked(
     ptr: NDArray[np.int64], values: NDArray[np.int64], mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The CSR of the values under a mask."""
@@ -263,14 +269,14 @@ def _kept(
 
 
 def _bounds(counts: NDArray[Any]) -> NDArray[np.int64]:
-    """From counts to the places where each begins and ends, int64 ``[n + 1]``."""
+    """From counts to CSR bounds, int64 ``[n + 1]``."""
     return np.concatenate(([0], np.cumsum(counts)))
 
 
 def _candidates(
     stream: int,
     items: int,
-    numbers: NDArray[np.int64],
+    user_ids: NDArray[np.int64],
     ptr: NDArray[np.int64],
     touched: NDArray[np.int64],
     asked: NDArray[np.bool_],
@@ -278,7 +284,7 @@ def _candidates(
     """99 distinct items each user never touched (all of them, repeated, if there are fewer)."""
     drawn = draw_outside(
         Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
-        torch.from_numpy(numbers),
+        torch.from_numpy(user_ids),
         SAMPLED,
         items,
         torch.from_numpy(ptr),

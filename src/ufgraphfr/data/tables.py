@@ -66,7 +66,7 @@ class Table:
             if column not in self.columns:
                 raise InputError(
                     f"{self.file} has no column '{column}': {nearest(column, self.columns)}; "
-                    f"mend the header, or name the right column in [data] columns"
+                    f"fix the header, or name the right column in [data] columns"
                 )
         return self
 
@@ -88,18 +88,18 @@ class Table:
     def among(self, column: str, valid: Iterable[str]) -> "Table":
         """Mark rows whose value is none of the valid ones."""
         names = list(valid)
-        problem = said(column, f"is none of {', '.join(names)}")
+        problem = broken(column, f"is none of {', '.join(names)}")
         return self.refuse(~pl.col(column).fill_null("").is_in(names), problem)
 
     def numeric(self, column: str) -> "Table":
         """Mark rows whose value is not a finite number."""
         value = pl.col(column).str.strip_chars().cast(pl.Float64, strict=False)
-        return self.refuse(value.is_null() | ~value.is_finite(), said(column, "is not a number"))
+        return self.refuse(value.is_null() | ~value.is_finite(), broken(column, "is not a number"))
 
     def unique(self, column: str) -> "Table":
         """Mark rows whose value stood on an earlier line."""
         again = ~pl.col(column).is_first_distinct()
-        return self.refuse(again, said(column, f"stands on an earlier {self.unit} too"))
+        return self.refuse(again, broken(column, f"stands on an earlier {self.unit} too"))
 
     def good(self, on_bad_row: OnBadRow) -> tuple[pl.DataFrame, int]:
         """The good rows and the number of bad ones.
@@ -111,13 +111,13 @@ class Table:
         if len(bad) and on_bad_row == "error":
             raise InputError(
                 f"{self.file}, {self.unit} {bad[LINE][0]}: {bad[PROBLEM][0]} "
-                f'({len(bad)} bad in all): mend it, or set [data] on_bad_row = "skip"'
+                f'({len(bad)} bad in all): fix it, or set [data] on_bad_row = "skip"'
             )
         rows = self.frame.filter(pl.col(PROBLEM).is_null()) if len(bad) else self.frame
         return rows.select(self.columns), len(bad)
 
 
-def said(column: str, rule: str) -> pl.Expr:
+def broken(column: str, rule: str) -> pl.Expr:
     """The message that a row's value breaks a rule; never null, not even for a missing value."""
     return pl.format("{} = '{}' {}", pl.lit(column), pl.col(column).fill_null(""), pl.lit(rule))
 
@@ -169,8 +169,8 @@ def _parse_plain(file: File, text: str, layout: Layout) -> Table:
     if lines.is_empty():
         raise _no_rows(file)
     fields = pl.col(_TEXT).str.split_exact(layout.separator, len(names) - 1)
-    found = pl.col(_TEXT).str.count_matches(layout.separator, literal=True) + 1
-    problem = pl.when(found != len(names)).then(_wrong_count(found, names)).alias(PROBLEM)
+    count = pl.col(_TEXT).str.count_matches(layout.separator, literal=True) + 1
+    problem = pl.when(count != len(names)).then(_wrong_count(count, names)).alias(PROBLEM)
     frame = lines.select(LINE, fields.struct.rename_fields(list(names)).struct.unnest(), problem)
     return Table(file.name, frame)
 
@@ -200,9 +200,9 @@ def _parse_quoted(file: File, text: str, layout: Layout) -> Table:
     return Table(file.name, frame.with_columns(problem.alias(PROBLEM)).drop(_FOUND))
 
 
-def _wrong_count(found: pl.Expr, names: tuple[str, ...]) -> pl.Expr:
+def _wrong_count(count: pl.Expr, names: tuple[str, ...]) -> pl.Expr:
     expected = f"{len(names)} fields expected ({', '.join(names)})"
-    return pl.format("{} found, {}", found, pl.lit(expected))
+    return pl.format("{} found, {}", count, pl.lit(expected))
 
 
 def _no_rows(file: File) -> InputError:

@@ -1,6 +1,6 @@
 """Sentences that describe a user from a profile, without ids and without zip codes.
 
-Ids and zip codes say nothing about taste, and blur the similarity of the sentences.
+Ids and zip codes say nothing about preferences, and blur the similarity of the sentences.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from string import Formatter
 
 from ufgraphfr.core.errors import InputError, nearest
 
-_NOT_A_TRADE = {
+_WITHOUT_OCCUPATION = {
     "other": "in another occupation",
     "none": "without an occupation",
     "retired": "who is retired",
@@ -16,8 +16,8 @@ _NOT_A_TRADE = {
     "unemployed": "who is unemployed",
 }
 _FIELDS_OF_WORK = {"entertainment", "healthcare", "marketing", "customer service"}
-_STATIONS = ("student", "homemaker")
-_PEOPLE = {"male": "man", "female": "woman"}
+_ROLES = ("student", "homemaker")
+_NOUNS = {"male": "man", "female": "woman"}
 
 
 def article(word: str) -> str:
@@ -30,22 +30,22 @@ def article(word: str) -> str:
 
 def occupation(name: str) -> str:
     """An occupation as the end of a sentence about a person."""
-    if name in _NOT_A_TRADE:
-        return _NOT_A_TRADE[name]
+    if name in _WITHOUT_OCCUPATION:
+        return _WITHOUT_OCCUPATION[name]
     if name in _FIELDS_OF_WORK:
         return f"who works in {name}"
-    verb = "is" if name.endswith(_STATIONS) else "works as"
+    verb = "is" if name.endswith(_ROLES) else "works as"
     return f"who {verb} {article(name)} {name}"
 
 
 def person(profile: Mapping[str, str]) -> str:
     """A person of known age (years, or a range in words), gender and occupation."""
-    who = _PEOPLE[profile["gender"]]
+    noun = _NOUNS[profile["gender"]]
     age = profile["age"]
     if age.isdigit():
-        start = f"{article(age).capitalize()} {age}-year-old {who}"
+        start = f"{article(age).capitalize()} {age}-year-old {noun}"
     else:
-        start = f"A {who} {age} years old"
+        start = f"A {noun} {age} years old"
     return f"{start} {occupation(profile['occupation'])}."
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from ufgraphfr.data.tables import LINE, PROBLEM, Table, said
+from ufgraphfr.data.tables import LINE, PROBLEM, Table, broken
 
 _MICROSECONDS = 1_000_000
 _ISO_FORMATS = (
@@ -32,7 +32,7 @@ def with_times(table: Table, column: str) -> Table:
             break
         candidate = read(text)
         best = candidate if candidate.null_count() < best.null_count() else best
-    problem = said(column, "is no time (a number or an ISO date)")
+    problem = broken(column, "is no time (a number or an ISO date)")
     marked = table.filled(column).refuse(pl.lit(best.is_null()), problem)
     order = [LINE, *table.columns, PROBLEM]
     frame = marked.frame.with_columns(best.alias(column)).select(order)

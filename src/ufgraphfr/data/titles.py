@@ -25,15 +25,15 @@ def film_title(raw: str) -> tuple[str, str]:
     years = list(_YEAR.finditer(text))
     year = years[-1].group(1) if years else ""
     name = text[: years[-1].start()] if years else text
-    name = _ALTERNATIVE.sub(lambda found: f"({_article_first(found.group(1))})", name)
+    name = _ALTERNATIVE.sub(lambda match: f"({_article_first(match.group(1))})", name)
     head, bracket, tail = name.partition(" (")
     name = _article_first(head) + bracket + tail
     return (f"{name} ({year})".strip() if year else name), year
 
 
 def _article_first(name: str) -> str:
-    found = _ARTICLE.match(name)
-    if found is None:
+    match = _ARTICLE.match(name)
+    if match is None:
         return name
-    rest, article = found.groups()
+    rest, article = match.groups()
     return f"{article}{rest}" if article.endswith("'") else f"{article} {rest}"

@@ -43,36 +43,36 @@ class ColdOutcome:
         }
 
 
-def evaluate_cold(score: Score, shard: ClientBatch, split: Split, chunk: int = 256) -> ColdOutcome:
+def evaluate_cold(score: Score, batch: ClientBatch, split: Split, chunk: int = 256) -> ColdOutcome:
     """Rank each cold user's next ten items after its first few.
 
     Args:
         score: the model; it gets clients whose history is their first k items.
-        shard: all users, as `ufgraphfr.data.client_batches.build` gives them (for their texts).
+        batch: all users, as `ufgraphfr.data.client_batches.build` gives them (for their texts).
         split: names the cold users and their first items.
         chunk: clients at a time.
 
     Raises:
         InputError: the split keeps no cold users.
     """
-    if len(split.cold) == 0:
+    if len(split.cold_users) == 0:
         raise InputError(
             "there are no cold users to evaluate: raise the share 'cold_users' above 0 "
             "(only users with at least 20 interactions are kept out)"
         )
-    ndcg = np.stack([_after(known, score, shard, split, chunk) for known in COLD_KNOWN])
-    return ColdOutcome(users=split.cold, ndcg=ndcg)
+    ndcg = np.stack([_after(known, score, batch, split, chunk) for known in COLD_KNOWN])
+    return ColdOutcome(users=split.cold_users, ndcg=ndcg)
 
 
 def _after(
-    known: int, score: Score, shard: ClientBatch, split: Split, chunk: int
+    known: int, score: Score, batch: ClientBatch, split: Split, chunk: int
 ) -> NDArray[np.float64]:
     """NDCG@10 of each cold user when its first ``known`` items are known, ``[cold]``."""
-    cold = torch.from_numpy(split.cold)
+    cold = torch.from_numpy(split.cold_users)
     ptr = torch.arange(len(cold) + 1) * known
-    first = torch.from_numpy(split.cold_items[:, :known]).flatten()
-    clients = shard.select(cold).with_history(ptr, first)
-    targets = torch.from_numpy(split.cold_items[:, known : known + COLD_TARGETS])
+    first = torch.from_numpy(split.first_items[:, :known]).flatten()
+    clients = batch.select(cold).with_history(ptr, first)
+    targets = torch.from_numpy(split.first_items[:, known : known + COLD_TARGETS])
     ranks = torch.zeros(len(cold), COLD_TARGETS, dtype=torch.float64)
     done = 0
     for _, scores in scored(score, clients, chunk):

@@ -48,22 +48,22 @@ class NewItemsOutcome:
 
 
 def evaluate_new_items(
-    score: Score, shard: ClientBatch, split: Split, chunk: int = 256
+    score: Score, batch: ClientBatch, split: Split, chunk: int = 256
 ) -> NewItemsOutcome:
     """Rank the new items for each user who has some of them.
 
     Args:
         score: the model.
-        shard: all users, as `ufgraphfr.data.client_batches.build` gives them.
+        batch: all users, as `ufgraphfr.data.client_batches.build` gives them.
         split: names the new items, and who has which.
         chunk: clients at a time.
 
     Raises:
         InputError: the split keeps no items out, or nobody who is asked has one.
     """
-    known = inputs(shard, split, "test")
-    targets = shard.with_history(
-        torch.from_numpy(split.new_ptr), torch.from_numpy(split.new_history)
+    known = inputs(batch, split, "test")
+    targets = batch.with_history(
+        torch.from_numpy(split.cold_item_ptr), torch.from_numpy(split.cold_item_history)
     )
     asked = known.select(targets.counts[known.clients].nonzero()[:, 0])
     if len(asked) == 0:
@@ -73,14 +73,14 @@ def evaluate_new_items(
         )
     return NewItemsOutcome(
         users=asked.clients.numpy(),
-        ndcg=_ndcg(score, asked, targets, split.new, chunk),
-        chance=_ndcg(_at_random, asked, targets, split.new, chunk),
+        ndcg=_ndcg(score, asked, targets, split.cold_items, chunk),
+        chance=_ndcg(_at_random, asked, targets, split.cold_items, chunk),
     )
 
 
 def _at_random(clients: ClientBatch) -> Tensor:
     key = Key(PROTOCOL_SEED, round=3, purpose=Purpose.CANDIDATES)
-    return key.uniform(clients.clients, clients.catalogue)
+    return key.uniform(clients.clients, clients.n_items)
 
 
 def _ndcg(

@@ -7,8 +7,9 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.evaluation.exposure import exposure
+from ufgraphfr.evaluation.metric_sums import RankingResult
 from ufgraphfr.evaluation.metrics import summary
-from ufgraphfr.evaluation.protocol import RankingResult, Score, inputs
+from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aimed
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -33,14 +34,13 @@ def assess_attack(
         return None
     aim = aimed(experiment, model, prepared)
     assert aim is not None
-    clients = inputs(prepared.shard, prepared.split, "test")
     honest = ~np.isin(test.users, aim.clients.numpy())
     places = torch.from_numpy(honest.nonzero()[0])
     return {
         "kind": adversary.kind,
         "clients": len(aim.clients),
         "target": prepared.dataset.catalogue.items[aim.target],
-        "er@10": exposure(score, clients.select(places), aim.target),
+        "er@10": exposure(score, prepared.test.clients.select(places), aim.target),
         "honest": {
             "full": summary(test.full[honest]),
             "sampled99": summary(test.sampled[honest]),

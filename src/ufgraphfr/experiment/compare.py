@@ -5,8 +5,7 @@ a bootstrap paired over users (and seeds), from the per-user test ranks kept in 
 """
 
 import json
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,25 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.columns import read_parquet
+from ufgraphfr.core.spec import parse
+from ufgraphfr.evaluation.metric_sums import RANKINGS
 from ufgraphfr.evaluation.metrics import summary, values
-from ufgraphfr.evaluation.protocol import RANKINGS
 from ufgraphfr.evaluation.significance import Difference, difference
-from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.experiment.config import ProtocolSpec
+from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.prepare import same_data
+from ufgraphfr.experiment.stored import read_settings
 
 TESTED = "ndcg@10"
 """The metric whose difference is tested, full ranking."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run, read from its folder: all its users, or those of whom little is known."""
+class ComparedRun:
+    """A finished run: all its users, or those of whom little is known."""
 
     folder: Path
     group: str
     seed: int
     protocol: str
-    split: dict[str, Any]
+    split: ProtocolSpec
     result: dict[str, Any]
     test: dict[str, dict[str, float]]
     users: NDArray[Any]
@@ -66,7 +68,7 @@ class Row:
     not_compared: str
 
 
-def read_run(folder: Path, at_most: int | None = None) -> Run:
+def read_run(folder: Path, at_most: int | None = None) -> ComparedRun:
     """Read a finished run.
 
     Args:
@@ -76,30 +78,42 @@ def read_run(folder: Path, at_most: int | None = None) -> Run:
     Raises:
         InputError: no finished run there, or no such user.
     """
-    run = RunFolder(folder)
-    if not run.result.exists():
-        raise InputError(f"{folder} holds no finished run (no result.json): finish it first")
-    result = json.loads(run.result.read_text(encoding="utf-8"))
-    config = tomllib.loads(run.config.read_text(encoding="utf-8"))
-    for key in ("seed", "name"):
-        config.pop(key)
-    columns, test = read_parquet(run.ranks), result["test"]
+    run = Run(folder)
+    columns, result = run.ranks, run.result
+    if not columns:
+        raise InputError(
+            f"{folder} holds no ranks of users (no ranks.parquet): a deployment keeps them on the "
+            f"devices; compare simulations"
+        )
+    test = result["test"]
     if at_most is not None:
         columns = _sparse(columns, at_most, folder)
         test = {ranking: summary(columns[ranking]) for ranking in RANKINGS}
-    protocol = config["protocol"]
-    return Run(
+    group, protocol = _asked(run)
+    return ComparedRun(
         folder=folder,
-        group=json.dumps(config, sort_keys=True),
+        group=group,
         seed=result["seed"],
         protocol=result["protocol"],
-        split={key: value for key, value in protocol.items() if key != "negatives"},
+        split=protocol.model_copy(update={"negatives": "honest"}),
         result=result,
-        # runs of before there were new items say nothing of them; they are no user's
-        test=test | {"new items": (at_most is None and result.get("new_items")) or {}},
+        # they are no user's
+        test=test | {"new items": (at_most is None and result["new_items"]) or {}},
         users=columns["user"],
         ranks=columns["full"],
     )
+
+
+def _asked(run: Run) -> tuple[str, ProtocolSpec]:
+    """What a run has in common with its other seeds, and how its data were split."""
+    try:
+        return run.experiment.group, run.experiment.protocol
+    except InputError:
+        # its model is no more as it was: its results are, beside runs of the very same settings
+        settings = read_settings(run.folder)
+        own = {key: value for key, value in settings.items() if key not in ("name", "seed")}
+        protocol = parse(ProtocolSpec, settings.get("protocol", {}), "[protocol]")
+        return json.dumps(own, sort_keys=True), protocol
 
 
 def _sparse(columns: dict[str, Any], at_most: int, folder: Path) -> dict[str, Any]:
@@ -126,21 +140,37 @@ def compare(folders: Sequence[Path], at_most: int | None = None) -> list[Row]:
     """
     if not folders:
         raise InputError("name at least one run folder to compare")
-    groups: dict[str, list[Run]] = {}
-    for folder in folders:
-        run = read_run(folder, at_most)
-        runs = groups.setdefault(run.group, [])
-        if run.seed in (known.seed for known in runs):
+    groups = grouped(read_run(folder, at_most) for folder in folders)
+    first = groups[0]
+    return [_row(runs, None if runs is first else first) for runs in groups]
+
+
+def grouped(runs: Iterable[ComparedRun]) -> list[list[ComparedRun]]:
+    """Runs of the same settings on the same data, in the order of their first.
+
+    Raises:
+        InputError: the same seed twice.
+    """
+    groups: list[list[ComparedRun]] = []
+    for run in runs:
+        like = [own for own in groups if _only_seed_differs(run, own[0])]
+        group = like[0] if like else []
+        if not like:
+            groups.append(group)
+        if run.seed in (known.seed for known in group):
             raise InputError(
-                f"{folder} repeats a run of the same configuration and seed {run.seed}, which says "
-                f"nothing new about seeds: name it once"
+                f"{run.folder} repeats a run of the same configuration and seed {run.seed}, which "
+                f"says nothing new about seeds: name it once"
             )
-        runs.append(run)
-    first = next(iter(groups.values()))
-    return [_row(runs, None if runs is first else first) for runs in groups.values()]
+        group.append(run)
+    return groups
 
 
-def _row(runs: list[Run], first: list[Run] | None) -> Row:
+def _only_seed_differs(one: ComparedRun, other: ComparedRun) -> bool:
+    return one.group == other.group and same_data(one.result["data"], other.result["data"])
+
+
+def _row(runs: list[ComparedRun], first: list[ComparedRun] | None) -> Row:
     lead = runs[0]
     tests = [run.test for run in runs]
     stacked = {
@@ -162,9 +192,9 @@ def _row(runs: list[Run], first: list[Run] | None) -> Row:
     )
 
 
-def _why_not(run: Run, first: Run) -> str:
+def _why_not(run: ComparedRun, first: ComparedRun) -> str:
     """Why two runs are not asked the same question; empty if they are."""
-    if run.result["data"]["sha256"] != first.result["data"]["sha256"]:
+    if not same_data(run.result["data"], first.result["data"]):
         return "other data"
     if run.split != first.split or not np.array_equal(run.users, first.users):
         return "other split"
@@ -175,6 +205,6 @@ def _spread(samples: NDArray[np.float64]) -> float:
     return float(samples.std(ddof=1)) if len(samples) > 1 else float("nan")
 
 
-def _tested(runs: list[Run]) -> NDArray[np.float64]:
+def _tested(runs: list[ComparedRun]) -> NDArray[np.float64]:
     """float64 ``[seeds, users]``."""
     return np.stack([values(TESTED, run.ranks) for run in runs])

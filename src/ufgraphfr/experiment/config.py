@@ -1,11 +1,13 @@
 """An experiment as a TOML file says it: one table for each seam, every key checked."""
 
+import copy
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +20,8 @@ from ufgraphfr.core.spec import Registry, Spec, parse
 from ufgraphfr.data.client_batches import Negatives
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.experiment.schemas import CONFIG
+from ufgraphfr.experiment.settings import changed, put, resolved
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import PrivacySpec
@@ -26,7 +30,7 @@ from ufgraphfr.text.base import Encoder
 
 DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphfr", "privacy": "none"}
 TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation")
-KEYS = ("name", "seed", *TABLES)
+KEYS = ("schema", "name", "seed", *TABLES)
 
 
 class ProtocolSpec(Spec):
@@ -34,32 +38,24 @@ class ProtocolSpec(Spec):
 
     split: Literal["leave-one-out", "global-time"] = "leave-one-out"
     """``global-time`` splits at two dates that are the same for everybody."""
-    train_until: float | None = Field(None, gt=0, lt=1)
-    """``global-time``: share of all interactions before the first date, trained on; .8."""
-    validate_until: float | None = Field(None, gt=0, lt=1)
-    """``global-time``: share before the second date, from which on the test asks; .9."""
+    train_until: float = Field(0.8, gt=0, lt=1)
+    """``global-time``: share of all interactions before the first date, trained on."""
+    validate_until: float = Field(0.9, gt=0, lt=1)
+    """``global-time``: share before the second date, from which on the test asks."""
     negatives: Negatives = "honest"
     """``legacy-leaky`` spares held-out items as training negatives, which marks them."""
     cold_users: float = Field(0.0, ge=0, lt=1)
     """Share of users, among those with 20 interactions, that never train; leave-one-out only."""
-    cold_items: float | None = Field(None, gt=0, lt=1)
+    cold_items: float = Field(0.0, ge=0, lt=1)
     """Share of items that are kept out of all training histories; leave-one-out only."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _dated(cls, values: Any) -> Any:
-        """Only a split at dates has shares; what is None leaves a configuration its digest."""
-        if isinstance(values, dict) and values.get("split") == "global-time":
-            return {"train_until": 0.8, "validate_until": 0.9, **values}
-        return values
 
     @model_validator(mode="after")
     def _fits(self) -> "ProtocolSpec":
         first, second = self.train_until, self.validate_until
         if self.split == "leave-one-out":
-            if first is not None or second is not None:
+            if (first, second) != (0.8, 0.9):
                 raise ValueError("train_until and validate_until go with split = 'global-time'")
-        elif first is not None and second is not None and first >= second:
+        elif first >= second:
             raise ValueError(
                 f"train_until = {first} must be below validate_until = {second}: "
                 f"the validation lies between the two dates"
@@ -83,12 +79,14 @@ class EvaluationSpec(Spec):
     """Rounds between two evaluations on validation; a checkpoint is written with each."""
     table: Literal["received", "local"] | None = None
     """Short for the algorithm's ``evaluated_table``."""
-    yardsticks: tuple[str, ...] = ()
-    """References to evaluate beside the algorithm."""
+    baselines: tuple[str, ...] = ()
+    """Centralised recommenders to evaluate beside the algorithm."""
     chunk: int = Field(128, ge=1)
     """Clients scored at once; bounds memory, changes no result."""
 
-    @field_validator("yardsticks", mode="before")
+    renamed: ClassVar[dict[str, str]] = {"yardsticks": "baselines"}
+
+    @field_validator("baselines", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         if not isinstance(value, list | tuple):
@@ -98,7 +96,12 @@ class EvaluationSpec(Spec):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A checked experiment: everything that decides its result."""
+    """A checked experiment: everything that decides its result.
+
+    Attributes:
+        folder: where files that it names are looked for, if it was read from one; it decides
+            nothing.
+    """
 
     name: str
     seed: int
@@ -109,32 +112,65 @@ class Experiment:
     federation: FederationSpec
     mechanism: PrivacySpec
     evaluation: EvaluationSpec
-    yardsticks: tuple[Baseline, ...]
+    baselines: tuple[Baseline, ...]
+    folder: Path | None = field(default=None, compare=False)
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, ready to be written as TOML and read again."""
-        parts = {
-            "data": self.source,
-            "text": self.encoder,
-            "algorithm": self.model,
-            "privacy": self.mechanism,
+        return self._tables(resolved)
+
+    def changed(self) -> dict[str, Any]:
+        """The same without the keys whose values are the defaults, and without empty tables."""
+        return {key: value for key, value in self._tables(changed).items() if value != {}}
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it this experiment: what was changed, without names of the run and of files.
+
+        Which data a file holds is told by the digest of the data.
+        """
+        tables = copy.deepcopy(self.changed())
+        del tables["name"]
+        for key in self.source.files:
+            tables["data"].pop(key, None)
+        # it says again what the algorithm's key says
+        tables.get("evaluation", {}).pop("table", None)
+        return {"schema": CONFIG.version} | {
+            key: value for key, value in tables.items() if value != {}
         }
-        tables = {name: {"kind": part.kind, **_plain(part)} for name, part in parts.items()}
-        tables["protocol"] = _plain(self.protocol)
-        tables["federation"] = _plain(self.federation)
-        tables["evaluation"] = _plain(self.evaluation)
-        return {"name": self.name, "seed": self.seed} | {name: tables[name] for name in TABLES}
 
     @property
     def digest(self) -> str:
-        """sha256 of the resolved configuration without its name."""
-        values = {key: value for key, value in self.resolved().items() if key != "name"}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        """sha256 of the identity."""
+        return _digest(self.identity())
+
+    @property
+    def group(self) -> str:
+        """sha256 of the identity but for the seed: what runs over several seeds have in common."""
+        return _digest(self.identity() | {"seed": None})
+
+    def located_source(self, data_dir: Path | None = None) -> Source:
+        """The data set, with the files it names looked for in ``data_dir``, then in `folder`."""
+        return self.source.located(*(place for place in (data_dir, self.folder) if place))
+
+    def _tables(self, values: Callable[[Spec], dict[str, Any]]) -> dict[str, Any]:
+        parts: dict[str, Spec] = {
+            "data": self.source,
+            "protocol": self.protocol,
+            "text": self.encoder,
+            "algorithm": self.model,
+            "federation": self.federation,
+            "privacy": self.mechanism,
+            "evaluation": self.evaluation,
+        }
+        tables = {
+            name: ({"kind": part.kind} if name in DEFAULT_KINDS else {}) | values(part)
+            for name, part in parts.items()
+        }
+        return {"name": self.name, "seed": self.seed, **tables}
 
 
-def _plain(spec: Spec) -> dict[str, Any]:
-    """Values as TOML knows them; a key whose value is None is left out, which means the same."""
-    return spec.model_dump(mode="json", exclude_none=True)
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def read(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> Experiment:
@@ -161,8 +197,7 @@ def read(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -
     if seed is not None:
         values["seed"] = seed
     values.setdefault("name", path.stem)
-    experiment = build(values)
-    return replace(experiment, source=experiment.source.located(path.parent))
+    return replace(build(values), folder=path.parent)
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -174,12 +209,10 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    table = values
-    for key in keys[:-1]:
-        table = table.setdefault(key, {})
-        if not isinstance(table, dict):
-            raise InputError(f"--set {override}: '{key}' is a value, not a table")
-    table[keys[-1]] = value
+    try:
+        put(values, path.strip(), value)
+    except KeyError as error:
+        raise InputError(f"--set {override}: {error} is a value, not a table") from None
 
 
 def build(values: dict[str, Any]) -> Experiment:
@@ -196,6 +229,7 @@ def build(values: dict[str, Any]) -> Experiment:
             raise InputError(f"the experiment has no key '{key}': {nearest(key, KEYS)}")
         if key in TABLES and not isinstance(value, dict):
             raise InputError(f"'{key}' = {value!r} must be a table: write [{key}]")
+    CONFIG.check(version_in(values), "the experiment")
     seed = values.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise InputError(f"seed = {seed!r} must be a whole number from 0 to 2**63 - 1")
@@ -213,11 +247,23 @@ def build(values: dict[str, Any]) -> Experiment:
         federation=parse(FederationSpec, values.get("federation", {}), "[federation]"),
         mechanism=_part(MECHANISMS, "privacy", values),
         evaluation=evaluation,
-        yardsticks=tuple(
-            BASELINES.build(kind, {}, f"[evaluation] yardstick {kind}")
-            for kind in evaluation.yardsticks
+        baselines=tuple(
+            BASELINES.build(kind, {}, f"[evaluation] baselines {kind}")
+            for kind in evaluation.baselines
         ),
     )
+
+
+def version_in(values: dict[str, Any]) -> int:
+    """The version of an experiment's keys; 1, the first, if it says none.
+
+    Raises:
+        InputError: it is no version.
+    """
+    version = values.get("schema", 1)
+    if not isinstance(version, int) or version < 1:
+        raise InputError(f"schema = {version!r} must be a whole number from 1: leave it out")
+    return version
 
 
 def _part(registry: Registry[Any], table: str, values: dict[str, Any]) -> Any:
@@ -227,14 +273,14 @@ def _part(registry: Registry[Any], table: str, values: dict[str, Any]) -> Any:
 
 
 def _model(values: dict[str, Any], evaluation: EvaluationSpec) -> Algorithm | Baseline:
-    """The algorithm or, as the same table may name one, the reference."""
+    """The algorithm or, as the same table may name one, the baseline."""
     given = dict(values.get("algorithm", {}))
     kind = str(given.pop("kind", DEFAULT_KINDS["algorithm"]))
     if kind.replace("_", "-") in BASELINES.kinds:
         return BASELINES.build(kind, given, "[algorithm]")
     if "." not in kind and kind.replace("_", "-") not in ALGORITHMS.kinds:
         both = (*ALGORITHMS.kinds, *BASELINES.kinds)
-        raise InputError(f"no algorithm or reference '{kind}': {nearest(kind, both)}")
+        raise InputError(f"no algorithm or baseline '{kind}': {nearest(kind, both)}")
     if evaluation.table is not None:
         if "evaluated_table" not in ALGORITHMS.find(kind).model_fields:
             raise InputError(

@@ -42,7 +42,7 @@ def honest(
 ) -> Simulation:
     """The same clients, none of them malicious."""
     client = Client(algorithm, mechanism, experiment.federation.upload)
-    return Simulation(client, prepared.shard.to(device), store, experiment.federation.chunk)
+    return Simulation(client, prepared.batch.to(device), store, experiment.federation.chunk)
 
 
 def aimed(experiment: Experiment, algorithm: Algorithm, prepared: PreparedExperiment) -> Aim | None:
@@ -50,8 +50,8 @@ def aimed(experiment: Experiment, algorithm: Algorithm, prepared: PreparedExperi
     adversary = experiment.federation.adversary
     if adversary is None:
         return None
-    who = torch.from_numpy(prepared.split.warm)
-    return adversary.aim(algorithm, prepared.setting, prepared.shard, who)
+    trained = torch.from_numpy(prepared.split.warm)
+    return adversary.aim(algorithm, prepared.setting, prepared.batch, trained)
 
 
 def aggregator(

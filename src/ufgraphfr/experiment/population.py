@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import blends
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.messages import Private, State
-from ufgraphfr.data.dataset import Dataset
-from ufgraphfr.evaluation.protocol import RankingResult, Score
-from ufgraphfr.experiment.assess import Metrics, assess, assess_kept_out, assess_yardsticks
+from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate, evaluate_blends
+from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.experiment.assess import Metrics, assess_baselines, assess_kept_out
 from ufgraphfr.experiment.attack import assess_attack
-from ufgraphfr.experiment.blending import with_best_blend
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aggregator, simulated, validation
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -23,7 +23,7 @@ from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.scoring import device_score
+from ufgraphfr.federation.scoring import device_parts, device_score
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
@@ -38,7 +38,7 @@ class TestResult:
         test: metrics, means over the users that were asked, or None if none leave the devices.
         validation: likewise, of a model without rounds, whose lines hold none.
         kept_out: NDCG@10 of ``cold`` users and ``new_items``; None where none are kept out.
-        yardsticks: metrics of references by kind.
+        baselines: their metrics by kind.
         ranks: a column for each ranking, a row for each user; empty if ranks stay on the devices.
         attack: what simulated malicious clients achieved, or None if there are none.
     """
@@ -46,7 +46,7 @@ class TestResult:
     test: Metrics | None
     validation: Metrics | None = None
     kept_out: dict[str, dict[str, float] | None] = field(default_factory=dict)
-    yardsticks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
     ranks: dict[str, NDArray[Any]] = field(default_factory=dict)
     attack: dict[str, Any] | None = None
 
@@ -55,7 +55,7 @@ class Population(Protocol):
     """Everybody the server can ask.
 
     Attributes:
-        data: name, users, items, interactions and sha256, as a result shows them.
+        data: name, users, items, interactions, sha256 and digest, as a result shows them.
         sequential: whether the order of a user's interactions means something.
         setting: the public facts of the federation.
         clients: int64 ``[clients]``, who may be drawn.
@@ -105,8 +105,8 @@ class Population(Protocol):
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """Told after a checkpoint: only what these two rounds need must be kept from before."""
 
-    def fit(self, reference: Baseline) -> State:
-        """A reference, fitted to everybody's rows."""
+    def fit(self, baseline: Baseline) -> State:
+        """A baseline, fitted to everybody's rows."""
 
     def test(self, best: Checkpoint) -> TestResult:
         """The test, at the round that validation picked."""
@@ -123,7 +123,7 @@ class Simulated:
         """Takes everybody's data."""
         self.setting = prepared.setting
         self.clients = torch.from_numpy(prepared.split.warm).to(device)
-        self.data = _facts(prepared.dataset)
+        self.data = prepared.facts
         self.sequential = prepared.dataset.interactions.sequential
         self._experiment, self._prepared, self._device = experiment, prepared, device
         self._store = PrivateState({})
@@ -138,7 +138,7 @@ class Simulated:
         """See `Population.begin`."""
         experiment, prepared, device = self._experiment, self._prepared, self._device
         if last is None:
-            private = algorithm.init_private(self.setting, prepared.shard.to(device))
+            private = algorithm.init_private(self.setting, prepared.batch.to(device))
         else:
             private = last.private
         self._algorithm, self._store = algorithm, PrivateState(private)
@@ -158,38 +158,41 @@ class Simulated:
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`."""
+        algorithm, asked = self._algorithm, self._prepared.validation
         chunk = self._experiment.evaluation.chunk
-        asked = (self._store, self._prepared, round_number, chunk)
-        if pick:
-            state = with_best_blend(self._algorithm, state, *asked)
-        score = device_score(self._algorithm, state, self._store, round_number)
-        return state, assess(score, self._prepared, "validation", chunk).metrics
+        model = (algorithm, state, self._store, round_number)
+        choices = blends(algorithm) if pick else None
+        if choices is None:
+            return state, evaluate(device_score(*model), asked, chunk).metrics
+        found = evaluate_blends(device_parts(*model), choices, asked, chunk)
+        best = found.best()
+        blend = choices[best].to(self._store.device)
+        return state | {"blend": blend}, found.of(best).metrics
 
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: weights in memory have no versions."""
 
-    def fit(self, reference: Baseline) -> State:
+    def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
-        return reference.fit(self._prepared.shard)
+        return baseline.fit(self._prepared.batch)
 
     def test(self, best: Checkpoint) -> TestResult:
-        """See `Population.test`; yardsticks and cold users beside it."""
+        """See `Population.test`; baselines and cold users beside it."""
         chunk, prepared = self._experiment.evaluation.chunk, self._prepared
         score = restored_score(self._experiment, best, self.setting)
-        test = assess(score, prepared, "test", chunk)
+        test = evaluate(score, prepared.test, chunk)
         validation = None
         if not isinstance(self._experiment.model, Algorithm):
-            validation = assess(score, prepared, "validation", chunk).metrics
+            validation = evaluate(score, prepared.validation, chunk).metrics
         kept_out = assess_kept_out(score, prepared, chunk)
-        references = self._experiment.yardsticks
-        yardsticks, outcomes = assess_yardsticks(references, prepared, chunk)
+        beside, outcomes = assess_baselines(self._experiment.baselines, prepared, chunk)
         ranks = _ranks(prepared, test, outcomes)
         attack = assess_attack(self._experiment, prepared, score, test)
-        return TestResult(test.metrics, validation, kept_out, yardsticks, ranks, attack)
+        return TestResult(test.metrics, validation, kept_out, beside, ranks, attack)
 
 
 def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Setting) -> Score:
-    """The scores of a checkpoint: of an algorithm's devices, or of a fitted reference."""
+    """The scores of a checkpoint: of an algorithm's devices, or of a fitted baseline."""
     model, server = experiment.model, checkpoint.server
     if isinstance(model, Algorithm):
         used = model_in_use(experiment, setting)
@@ -197,26 +200,16 @@ def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Sett
     return lambda clients: model.score(server, clients)
 
 
-def _facts(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.card.name,
-        "users": dataset.interactions.n_users,
-        "items": dataset.interactions.n_items,
-        "interactions": len(dataset.interactions),
-        "sha256": dataset.sha256,
-    }
-
-
 def _ranks(
-    prepared: PreparedExperiment, test: RankingResult, yardsticks: dict[str, RankingResult]
+    prepared: PreparedExperiment, test: RankingResult, baselines: dict[str, RankingResult]
 ) -> dict[str, NDArray[Any]]:
-    """Each user's test ranks, of the model and of the yardsticks beside it, and known items."""
+    """Each user's test ranks, of the model and of the baselines beside it, and known items."""
     columns: dict[str, NDArray[Any]] = {
         "user": np.array([prepared.dataset.users.names[user] for user in test.users]),
         "known": prepared.split.known[test.users],
         "full": test.full,
         "sampled99": test.sampled,
     }
-    for kind, outcome in yardsticks.items():
+    for kind, outcome in baselines.items():
         columns |= {f"{kind}.full": outcome.full, f"{kind}.sampled99": outcome.sampled}
     return columns

@@ -1,22 +1,29 @@
 """From an experiment to what it trains on: data set, split, and everybody's shard."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import asks_for_item_text
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.interactions import Cleaning, Interactions
 from ufgraphfr.data.split import Split, global_time, leave_one_out
+from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
 from ufgraphfr.text import embed
 
 logger = logging.getLogger(__name__)
+
+DIGESTS = ("digest", "sha256")
+"""Of all the data, and of the interactions alone; the second is all that old runs know."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,39 @@ class PreparedExperiment:
 
     dataset: Dataset
     split: Split
-    shard: ClientBatch
+    batch: ClientBatch
     setting: Setting
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a result says of the data."""
+        rows = self.dataset.interactions
+        return {
+            "name": self.dataset.card.name,
+            "users": rows.n_users,
+            "items": rows.n_items,
+            "interactions": len(rows),
+            "sha256": self.dataset.sha256,
+            "digest": self.dataset.digest,
+        }
+
+    @cached_property
+    def validation(self) -> EvaluationSet:
+        """Who is asked for the validation, and for what."""
+        return EvaluationSet.of(self.batch, self.split, "validation")
+
+    @cached_property
+    def test(self) -> EvaluationSet:
+        """Who is asked for the test, and for what."""
+        return EvaluationSet.of(self.batch, self.split, "test")
+
+
+def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two results are on the same data, as far as both say what they are on."""
+    digests = [side.get("digest", "").partition(":") for side in (one, other)]
+    # digests of two versions say nothing of each other, and the interactions must do
+    both = all(value for _, _, value in digests) and digests[0][0] == digests[1][0]
+    return bool(digests[0] == digests[1] if both else one["sha256"] == other["sha256"])
 
 
 def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExperiment:
@@ -39,7 +77,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     Raises:
         InputError: data or encoder are missing, or a row is bad.
     """
-    dataset = experiment.source.load(data_dir)
+    dataset = experiment.located_source(data_dir).load(data_dir)
     rows, catalogue = dataset.interactions, dataset.catalogue
     logger.info(
         "%s: %s users, %s items, %s interactions; %s",
@@ -54,7 +92,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     return PreparedExperiment(
         dataset=dataset,
         split=split,
-        shard=build(split, text, experiment.protocol.negatives),
+        batch=build(split, text, experiment.protocol.negatives),
         setting=Setting(
             items=rows.n_items,
             clients=rows.n_users,
@@ -76,7 +114,7 @@ def item_text(
 ) -> torch.Tensor | None:
     """Embedded titles and genres, where the model asks for them or a budget makes them matter."""
     model = experiment.model
-    asked = isinstance(model, Algorithm) and model.asks_for_item_text
+    asked = isinstance(model, Algorithm) and asks_for_item_text(model)
     if not asked and experiment.mechanism.budget(clients) is None:
         return None
     texts = [
@@ -87,9 +125,8 @@ def item_text(
 
 
 def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
-    # the two shares are given if and only if the split is global-time
-    if protocol.train_until is None or protocol.validate_until is None:
-        return leave_one_out(rows, protocol.cold_users, protocol.cold_items or 0)
+    if protocol.split == "leave-one-out":
+        return leave_one_out(rows, protocol.cold_users, protocol.cold_items)
     split = global_time(rows, protocol.train_until, protocol.validate_until)
     logger.info(
         "global-time: %s of %s users train; %s are asked for the validation, %s for the test",
@@ -97,7 +134,7 @@ def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
             f"{count:,}"
             for count in (
                 len(split.warm),
-                split.users,
+                split.n_users,
                 len(split.asked("validation")),
                 len(split.asked("test")),
             )

@@ -1,5 +1,6 @@
 """From an experiment's budget to the mechanism of its run: what will be released, and how often."""
 
+from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation
@@ -14,7 +15,7 @@ def model_in_use(experiment: Experiment, setting: Setting) -> Algorithm:
     if not isinstance(model, Algorithm):
         raise TypeError(f"{model.kind} is fitted centrally, it is no algorithm")
     budget = experiment.mechanism.budget(setting.clients)
-    return model if budget is None else model.for_budget(budget, setting)
+    return model if budget is None else capabilities.for_budget(model, budget, setting)
 
 
 def calibrate(
@@ -35,21 +36,24 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
         InputError: the experiment has more rounds or fewer than the model's private form.
     """
     spec = experiment.federation
-    releases = algorithm.releases(spec.rounds)
+    releases = capabilities.releases(algorithm, spec.rounds)
     if spec.upload is not None and experiment.mechanism.budget(clients) is not None:
         raise InputError(
             f"[federation] upload goes with updates that nothing protects: with [privacy] kind = "
             f"'{experiment.mechanism.kind}' clip there, and leave the table out"
         )
     if releases[-1].last != spec.rounds:
-        told = ", ".join(f"{release.part} in {release.rounds}" for release in releases)
+        planned = ", ".join(f"{release.part} in {release.rounds}" for release in releases)
         raise InputError(
             f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "
-            f"{told} round(s): set rounds = {releases[-1].last}"
+            f"{planned} round(s): set rounds = {releases[-1].last}"
         )
     exposures = []
     for release in releases:
-        everyone = algorithm.asks_all_clients(release.first) or spec.expected(clients) >= clients
+        everyone = (
+            capabilities.asks_all_clients(algorithm, release.first)
+            or spec.expected(clients) >= clients
+        )
         secret = spec.sampling == "poisson" and not everyone
         exposures.append(
             Participation(
@@ -66,5 +70,5 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
         clients,
         algorithm.aggregation is Aggregation.SUM,
         algorithm.kind,
-        algorithm.rationale(),
+        capabilities.rationale(algorithm),
     )

@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
 from ufgraphfr.experiment.assess import Metrics
@@ -11,15 +13,14 @@ from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.population import Population
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder
+from ufgraphfr.experiment.schemas import RANKS, RESULT
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
-
-SCHEMA = "ufgraphfr-result-1"
 
 
 def write_result(
     experiment: Experiment,
-    people: Population,
+    population: Population,
     folder: RunFolder,
     best: Checkpoint,
 ) -> None:
@@ -27,34 +28,34 @@ def write_result(
 
     Args:
         experiment: what was run.
-        people: who is asked.
+        population: who is asked for the test.
         folder: where the best checkpoint lies and becomes the model.
         best: the checkpoint that validation picked.
     """
     started = time.perf_counter()
     lines = folder.read_metrics()
-    tested = people.test(best)
+    tested = population.test(best)
     ledger = Ledger(folder.ledger)
     if ledger.claim is not None:
         write_atomically(folder.statement, statement(ledger).encode())
     if tested.ranks:
-        write_parquet(folder.ranks, tested.ranks)
+        schema = np.full(len(tested.ranks["user"]), RANKS.version, np.int8)
+        write_parquet(folder.ranks, {"schema": schema, **tested.ranks})
     folder.promote_best()
     result = {
-        "schema": SCHEMA,
         "name": experiment.name,
         "algorithm": experiment.model.kind,
-        "data": people.data,
+        "data": population.data,
         "protocol": experiment.protocol.negatives,
         "split": experiment.protocol.split,
-        "sequential": people.sequential,
+        "sequential": population.sequential,
         "seed": experiment.seed,
         "rounds": len(lines),
         "best_round": best.best_round,
         "validation": tested.validation or _validation(lines, best),
         "test": tested.test,
         **{"cold": None, "new_items": None, **tested.kept_out},
-        "yardsticks": tested.yardsticks,
+        "baselines": tested.baselines,
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
         "peak_rss_bytes": peak_rss_bytes(),
@@ -64,7 +65,7 @@ def write_result(
     }
     if tested.attack is not None:
         result["attack"] = tested.attack | {"rejected": _rejected(lines)}
-    folder.write_json(folder.result, result)
+    folder.write_json(folder.result, RESULT.write(result))
 
 
 def _validation(lines: list[dict[str, Any]], best: Checkpoint) -> Metrics:
@@ -85,7 +86,7 @@ def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, floa
 
 
 def _rejected(lines: list[dict[str, Any]]) -> dict[str, int]:
-    """What the border refused, by reason."""
+    """What validation refused, by reason."""
     rejected: Counter[str] = Counter()
     for line in lines:
         rejected.update(line["rejected"])

@@ -7,14 +7,12 @@ line a round and is cut back to the checkpoint on resume.
 import fcntl
 import json
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomli_w
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -22,6 +20,15 @@ from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.schemas import CHECKPOINT, METRICS
+from ufgraphfr.experiment.stored import (
+    CONFIG_FILE,
+    RESOLVED_FILE,
+    difference,
+    read_experiment,
+    write_experiment,
+)
 
 NOTICE = """This folder holds personal data: model.safetensors and checkpoint/ carry weights that
 were trained on single users and, in a deployment, never leave their devices; ranks.parquet says
@@ -59,8 +66,8 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """The resolved experiment, TOML."""
-        return self.path / "config.toml"
+        """The settings that differ from their defaults, TOML; all are in ``resolved.toml``."""
+        return self.path / CONFIG_FILE
 
     @property
     def result(self) -> Path:
@@ -107,11 +114,27 @@ class RunFolder:
         """Per-user test ranks."""
         return self.path / "ranks.parquet"
 
-    def check(self, config: dict[str, Any], resume: bool) -> None:
+    def experiment(self) -> Experiment:
+        """What is run here, with every setting as it was when the folder was made.
+
+        Raises:
+            InputError: the settings cannot be read.
+        """
+        facts = self.environment_facts()
+        return read_experiment(self.path, facts.get("experiment_folder"))
+
+    def environment_facts(self) -> dict[str, Any]:
+        """What `environment` says; nothing before a run has begun."""
+        if not self.environment.exists():
+            return {}
+        facts: dict[str, Any] = json.loads(self.environment.read_text(encoding="utf-8"))
+        return facts
+
+    def check(self, experiment: Experiment, resume: bool) -> None:
         """Check that an experiment may be run here; nothing is written.
 
         Args:
-            config: the resolved experiment.
+            experiment: what is to be run.
             resume: whether to go on with what is there.
 
         Raises:
@@ -125,8 +148,7 @@ class RunFolder:
             if self.path.exists() and any(not _begun(path) for path in self.path.iterdir()):
                 raise InputError(f"{self.path} is not empty and not a run: name another with --out")
             return
-        there = tomllib.loads(self.config.read_text(encoding="utf-8"))
-        differs = _difference(there, tomllib.loads(tomli_w.dumps(config)))
+        differs = difference(self.experiment(), experiment)
         if differs:
             raise InputError(
                 f"{self.path} holds another experiment ({differs}): name another folder with --out"
@@ -139,7 +161,7 @@ class RunFolder:
                 f"or name another folder with --out"
             )
 
-    def create(self, config: dict[str, Any]) -> None:
+    def create(self, experiment: Experiment) -> None:
         """Make the folder, unless it is there.
 
         Raises:
@@ -147,7 +169,7 @@ class RunFolder:
         """
         try:
             if not self.config.exists():
-                write_atomically(self.config, tomli_w.dumps(config).encode())
+                write_experiment(self.path, experiment)
             write_atomically(self.path / "PERSONAL_DATA.txt", NOTICE.encode())
         except OSError as error:
             raise InputError(
@@ -179,7 +201,7 @@ class RunFolder:
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add a round's line."""
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(METRICS.write(line)) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -189,10 +211,15 @@ class RunFolder:
         write_atomically(self.metrics, "".join(lines[:rounds]).encode())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """One object for each round; none for a model without rounds."""
+        """One object for each round; none for a model without rounds.
+
+        Raises:
+            InputError: a later version wrote them.
+        """
         if not self.metrics.exists():
             return []
-        return [json.loads(line) for line in self.metrics.read_text().splitlines()]
+        lines = self.metrics.read_text().splitlines()
+        return [METRICS.read(json.loads(line), self.metrics) for line in lines]
 
     @property
     def best_or_model(self) -> Path:
@@ -205,26 +232,7 @@ class RunFolder:
 
 
 def _begun(path: Path) -> bool:
-    return path.name.startswith(".config.toml.")
-
-
-def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """The first setting in which two resolved experiments differ; empty if there is none."""
-    ours, theirs = _settings(here), _settings(there)
-    for key in sorted(ours.keys() | theirs.keys()):
-        if key != "name" and ours.get(key) != theirs.get(key):
-            shown = (repr(side[key]) if key in side else "not set" for side in (theirs, ours))
-            return "{} is {} there, {} here".format(key, *shown)
-    return ""
-
-
-def _settings(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as ``table.key``."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        nested = isinstance(value, dict)
-        flat |= _settings(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return flat
+    return path.name.startswith(f".{CONFIG_FILE}.") or RESOLVED_FILE in path.name
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -245,7 +253,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             for name, value in arrays.items()
         },
         partial,
-        metadata={"checkpoint": json.dumps(facts)},
+        metadata={"checkpoint": json.dumps(CHECKPOINT.write(facts))},
     )
     with partial.open("rb") as file:
         os.fsync(file.fileno())
@@ -266,6 +274,7 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         raise InputError(
             f"{path} is not a readable checkpoint ({error}): delete the run folder and start again"
         ) from None
+    facts = CHECKPOINT.read(facts, path)
     parts: dict[str, Arrays] = {"server": {}, "private": {}}
     for name, value in arrays.items():
         part, _, rest = name.partition("/")

@@ -1,9 +1,10 @@
 """Run an experiment into its folder."""
 
-import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import environment
 from ufgraphfr.experiment.population import Population, Simulated
-from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.experiment.prepare import DIGESTS, prepare, same_data
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.result import write_result
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
@@ -62,34 +63,38 @@ def execute(
     """
     target = choose_device(device)
     folder = RunFolder(out)
-    folder.check(experiment.resolved(), resume)
+    folder.check(experiment, resume)
     if folder.result.exists():
         logger.info("%s is finished: nothing to do", out)
         return
     # bad data leave no folder behind
-    people = population or Simulated(experiment, prepare(experiment, data_dir), target)
-    _check_data(folder, people.data["sha256"])
-    folder.create(experiment.resolved())
+    population = population or Simulated(experiment, prepare(experiment, data_dir), target)
+    _check_data(folder, population.data)
+    folder.create(experiment)
     with folder.locked():
-        facts = environment(target) | {"data_sha256": people.data["sha256"]}
+        facts = environment(target) | {
+            f"data_{k}": population.data[k] for k in DIGESTS if k in population.data
+        }
+        if experiment.folder is not None:
+            # seen from here, so that both can be moved together
+            facts["experiment_folder"] = os.path.relpath(experiment.folder, out)
         folder.write_json(folder.environment, facts)
         if isinstance(experiment.model, Algorithm):
-            model = model_in_use(experiment, people.setting)
-            yield from train(experiment, model, people, folder, target)
+            model = model_in_use(experiment, population.setting)
+            yield from train(experiment, model, population, folder, target)
             best = load_checkpoint(folder.best_or_model, target)
         else:
-            best = Checkpoint(0, 0, 0.0, people.fit(experiment.model), {})
+            best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
             save_checkpoint(folder.best, best)
-        write_result(experiment, people, folder, best)
+        write_result(experiment, population, folder, best)
 
 
-def _check_data(folder: RunFolder, sha256: str) -> None:
+def _check_data(folder: RunFolder, data: dict[str, Any]) -> None:
     """A run goes on only with the data it began with."""
-    if folder.environment.exists():
-        began = json.loads(folder.environment.read_text(encoding="utf-8"))["data_sha256"]
-        if began != sha256:
-            raise InputError(
-                f"{folder.path} was begun on other data (sha256 {began[:12]}... there, "
-                f"{sha256[:12]}... here): restore the files, or name another "
-                f"folder with --out"
-            )
+    facts = folder.environment_facts()
+    began = {key.removeprefix("data_"): value for key, value in facts.items()}
+    if began and not same_data(began, data):
+        raise InputError(
+            f"{folder.path} was begun on other data (sha256 {began['sha256'][:12]}... there, "
+            f"{data['sha256'][:12]}... here): restore the files, or name another folder with --out"
+        )

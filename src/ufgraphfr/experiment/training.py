@@ -62,7 +62,7 @@ class _Best:
 def train(
     experiment: Experiment,
     algorithm: Algorithm,
-    people: Population,
+    population: Population,
     folder: RunFolder,
     device: torch.device,
 ) -> Iterator[Progress]:
@@ -77,14 +77,14 @@ def train(
     is never released again; if a kill came before its checkpoint, it is lost.
     """
     ledger = Ledger(folder.ledger)
-    mechanism = people.mechanism(algorithm, ledger)
+    mechanism = population.mechanism(algorithm, ledger)
     is_private = mechanism.is_private
     last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
     if is_private and last is not None:
         _check_paid(ledger, last.round)
-    transport = people.begin(algorithm, mechanism, last)
+    transport = population.begin(algorithm, mechanism, last)
     if last is None:
-        last = _first(algorithm, people, device)
+        last = _first(algorithm, population, device)
         if is_private:
             save_checkpoint(folder.best, last)
     best = _Best(last.best_round, last.best_value)
@@ -93,46 +93,46 @@ def train(
     if last.round:
         logger.info("going on after round %d of %d", last.round, total)
     # where others paid for the round in flight, they give again what they gave
-    first = max(last.round, 0 if people.durable else ledger.last_round) + 1
-    steps = _rounds(experiment, algorithm, mechanism, people, transport, last, first)
+    first = max(last.round, 0 if population.durable else ledger.last_round) + 1
+    steps = _rounds(experiment, algorithm, mechanism, population, transport, last, first)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
     for done in steps if is_private else _warned(steps):
         started = time.perf_counter()
         state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
-            state, validation = people.validate(state, done.number, pick=not is_private)
+            state, validation = population.validate(state, done.number, pick=not is_private)
         evaluated = time.perf_counter() - started
         folder.append_metrics(_line(done, evaluated, validation))
-        if validation is not None or people.durable or is_private:
+        if validation is not None or population.durable or is_private:
             value = done.number if is_private else _selected(validation)
-            best = _keep(replace(done, state=state), people, value, best, folder)
+            best = _keep(replace(done, state=state), population, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
 
 
-def _first(algorithm: Algorithm, people: Population, device: torch.device) -> Checkpoint:
+def _first(algorithm: Algorithm, population: Population, device: torch.device) -> Checkpoint:
     """The initial weights."""
-    server = on(device, algorithm.init_server(people.setting))
-    return Checkpoint(0, 0, -math.inf, server, people.private())
+    server = on(device, algorithm.init_server(population.setting))
+    return Checkpoint(0, 0, -math.inf, server, population.private())
 
 
 def _rounds(
     experiment: Experiment,
     algorithm: Algorithm,
     mechanism: Mechanism,
-    people: Population,
+    population: Population,
     transport: Transport,
     last: Checkpoint,
     first: int,
 ) -> Iterator[Round]:
     """The rounds from ``first`` on, which come after a checkpoint."""
     return rounds(
-        people.aggregator(algorithm, mechanism),
+        population.aggregator(algorithm, mechanism),
         mechanism,
         transport,
         experiment.federation,
-        people.clients,
+        population.clients,
         last.server,
         Key(experiment.seed),
         first=first,
@@ -153,7 +153,7 @@ def _check_paid(ledger: Ledger, released: int) -> None:
 
 
 def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
-    """The same rounds; the first whose loss is not finite is told."""
+    """The same rounds, with a warning at the first whose loss is not finite."""
     finite = True
     for done in done_rounds:
         took_part = done.clients or done.rejected
@@ -167,16 +167,18 @@ def _selected(validation: Metrics | None) -> float:
     return validation["full"][SELECTED_BY] if validation else -math.inf
 
 
-def _keep(done: Round, people: Population, value: float, best: _Best, folder: RunFolder) -> _Best:
+def _keep(
+    done: Round, population: Population, value: float, best: _Best, folder: RunFolder
+) -> _Best:
     """Write the checkpoint, and before it the best one if this is it."""
     better = value > best.value
     if better:
         best = _Best(done.number, value)
-    checkpoint = Checkpoint(done.number, best.round, best.value, done.state, people.private())
+    checkpoint = Checkpoint(done.number, best.round, best.value, done.state, population.private())
     if better:
         save_checkpoint(folder.best, checkpoint)
     save_checkpoint(folder.latest, checkpoint)
-    people.checkpointed(done.number, best.round)
+    population.checkpointed(done.number, best.round)
     return best
 
 

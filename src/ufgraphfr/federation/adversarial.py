@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import matrices
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, Task
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
@@ -55,8 +56,8 @@ class AdversarialSimulation:
         plain = {name: value.plain() for name, value in forged.arrays.items()}
         if upload is None or any(value.sparse for value in plain.values()):
             return forged
-        matrices = self.algorithm.matrices(task)
-        return replace(forged, arrays=upload.prepared(plain, task.clients, key, matrices))
+        held = matrices(self.algorithm, task)
+        return replace(forged, arrays=upload.prepared(plain, task.clients, key, held))
 
     def _trained(self, task: Task, key: Key) -> Report:
         """What one client would reply on its made-up history, by itself and not compressed."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.messages import Aggregation, Report, combine
 from ufgraphfr.federation.defences.base import Defence
 
@@ -30,7 +31,7 @@ class Aggregator:
             return Aggregation.PER_CLIENT
         # contributions to an item graph are too large to be held one by one, and are bounded by
         # what an algorithm finds plausible
-        if not self.per_client or self.algorithm.asks_all_clients(round_number):
+        if not self.per_client or asks_all_clients(self.algorithm, round_number):
             return Aggregation.SUM
         return Aggregation.PER_CLIENT
 

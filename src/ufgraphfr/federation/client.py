@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Update
+from ufgraphfr.algorithms.capabilities import asks_all_clients, matrices
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import (
@@ -37,7 +38,7 @@ def task_kind(task: Task, algorithm: Algorithm) -> TaskKind:
     all clients are asked, each round may ask for other arrays.
     """
     return (
-        task.round if algorithm.asks_all_clients(task.round) else None,
+        task.round if asks_all_clients(algorithm, task.round) else None,
         task.aggregation,
         tuple((name, value.shape, value.dtype) for name, value in task.shared.items()),
         tuple((name, tables.shape[1:]) for name, tables in task.personal.items()),
@@ -113,8 +114,8 @@ class Client:
             task.round, task.clients, arrays, Aggregation.PER_CLIENT, self._loss(update)
         )
         if self.upload is not None:
-            matrices = self.algorithm.matrices(task)
-            sent = self.upload.prepared(arrays, task.clients, key, matrices)
+            held = matrices(self.algorithm, task)
+            sent = self.upload.prepared(arrays, task.clients, key, held)
             report = replace(report, arrays=sent)
         return report.total() if task.aggregation is Aggregation.SUM else report, after
 

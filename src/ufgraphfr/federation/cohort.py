@@ -22,6 +22,7 @@ class FederationSpec(Spec):
     """Rounds and cohorts; fields are the keys of the ``[federation]`` table."""
 
     rounds: int = Field(100, ge=1)
+    """How many rounds there are."""
     cohort: float = Field(1.0, gt=0)
     """Clients of a round: a share up to 1, or a number above 1."""
     sampling: Literal["fixed", "poisson", "rotation"] = "fixed"
@@ -31,8 +32,8 @@ class FederationSpec(Spec):
     """Clients stacked at once: the one knob that bounds memory; results do not depend on it."""
     upload: UploadSpec | None = None
     """How updates are bounded and compressed."""
-    dropouts: float | None = Field(None, gt=0, lt=1)
-    """Share of each cohort that is asked and never answers, or None; who is asked because
+    dropouts: float = Field(0.0, ge=0, lt=1)
+    """Share of each cohort that is asked and never answers; who is asked because
     everybody is, is asked until it answers."""
     transport: Literal["local", "loopback"] = "local"
     """``loopback`` sends every message through its bytes."""
@@ -87,7 +88,7 @@ class FederationSpec(Spec):
 
 def answering(spec: FederationSpec, cohort: Tensor, key: Key) -> Tensor:
     """Those of a cohort that answer, ascending: each but a share of ``dropouts``."""
-    if spec.dropouts is None:
+    if spec.dropouts == 0:
         return cohort
     return cohort[key.to(Purpose.COHORT, 1).uniform(cohort, 1)[:, 0] >= spec.dropouts]
 

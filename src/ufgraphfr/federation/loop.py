@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task
 from ufgraphfr.federation.aggregation import Aggregator
@@ -85,7 +86,7 @@ def rounds(
         key: the seed.
         first: number of the first round.
     """
-    algorithm = aggregator.algorithm
+    algorithm, state = aggregator.algorithm, row_major(state)
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
@@ -96,7 +97,7 @@ def rounds(
         released = None
         if collected.reports:
             released = mechanism.finalize(aggregator.combined(collected.reports), now)
-            state = algorithm.aggregate(state, released)
+            state = row_major(algorithm.aggregate(state, released))
         yield Round(
             number=number,
             state=state,
@@ -113,11 +114,22 @@ def rounds(
         )
 
 
+def row_major(state: State) -> State:
+    """The same arrays, laid out in memory as a checkpoint lays them out.
+
+    Sums depend in their last digit on the order of their terms, and this on the layout: only so
+    does a resumed run equal an uninterrupted one.
+    """
+    if all(value.is_contiguous() for value in state.values()):
+        return state
+    return {name: value.contiguous() for name, value in state.items()}
+
+
 def _cohort(
     algorithm: Algorithm, spec: FederationSpec, clients: Tensor, key: Key, secret: bool
 ) -> Tensor:
     """Who is asked and answers, int64, ascending."""
-    if algorithm.asks_all_clients(key.round):
+    if asks_all_clients(algorithm, key.round):
         return clients
     return answering(spec, draw_cohort(spec, clients, key, secret), key)
 

@@ -1,11 +1,13 @@
 """Scores as the devices compute them, for evaluation and for recommending."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.core.messages import State
+from ufgraphfr.algorithms.capabilities import parts, scoring_task
+from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.private_state import PrivateState
 
@@ -22,12 +24,26 @@ def device_score(
         round_number: how many rounds are done.
 
     Returns:
-        From a shard to float ``[clients, items]``.
+        From clients to float ``[clients, items]``.
     """
+    return partial(_on_devices, algorithm.score, algorithm, state, store, round_number)
 
-    def score(inputs: ClientBatch) -> Tensor:
-        inputs = inputs.to(store.device)
-        task = algorithm.evaluated(state, inputs.clients, round_number + 1)
-        return algorithm.score(task, inputs, store.gather(inputs.clients))
 
-    return score
+def device_parts(
+    algorithm: Algorithm, state: State, store: PrivateState, round_number: int
+) -> Callable[[ClientBatch], Tensor]:
+    """As `device_score`, of each part of the model: float ``[parts, clients, items]``."""
+    return partial(_on_devices, partial(parts, algorithm), algorithm, state, store, round_number)
+
+
+def _on_devices(
+    score: Callable[[Task, ClientBatch, Private], Tensor],
+    algorithm: Algorithm,
+    state: State,
+    store: PrivateState,
+    round_number: int,
+    inputs: ClientBatch,
+) -> Tensor:
+    inputs = inputs.to(store.device)
+    task = scoring_task(algorithm, state, inputs.clients, round_number + 1)
+    return score(task, inputs, store.gather(inputs.clients))

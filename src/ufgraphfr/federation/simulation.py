@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import integer_bounds
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -71,7 +72,7 @@ class Simulation:
         kind = task_kind(task, self.algorithm)
         if kind not in self._bytes_up:
             report, _ = self._respond(task.select(task.clients.new_zeros(1)), key)
-            payload = codec.encode_report(report, self.algorithm.integer_bounds)
+            payload = codec.encode_report(report, integer_bounds(self.algorithm))
             self._bytes_up[kind] = float(len(payload))
         return self._bytes_up[kind]
 

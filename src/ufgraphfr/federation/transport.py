@@ -9,6 +9,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ufgraphfr.algorithms.capabilities import integer_bounds
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, Task
 from ufgraphfr.federation import codec
@@ -95,7 +96,7 @@ class Loopback:
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
     ) -> Iterator[Response]:
         """See `Transport.exchange`."""
-        bounds = self.clients.algorithm.integer_bounds
+        bounds = integer_bounds(self.clients.algorithm)
         for asked in self.clients.chunks(cohort):
             task = task_for(asked)
             down = codec.encode_task(task)

@@ -74,13 +74,13 @@ class PersonalNetwork:
         tokens = tokens + params["position"][:, : tokens.shape[1]]
         return sequence.block(params, tokens, self.heads, dropout)
 
-    def logits(self, params: Params, states: Tensor, place: Tensor, items: Tensor) -> Tensor:
+    def logits(self, params: Params, states: Tensor, position: Tensor, items: Tensor) -> Tensor:
         """Scores of samples, each in one of the client's states.
 
         Args:
             params: stacked weights.
             states: float ``[clients, length, dim]``.
-            place: int64 ``[clients, samples]``, which state.
+            position: int64 ``[clients, samples]``, which state.
             items: float ``[clients, samples, dim]``.
 
         Returns:
@@ -89,9 +89,9 @@ class PersonalNetwork:
         parts = []
         if self.scoring != "product":
             projected = scorer.project_states(params, states)
-            parts.append(scorer.logits(params, _at(projected, place), items, self.slope))
+            parts.append(scorer.logits(params, _at(projected, position), items, self.slope))
         if self.scoring != "mlp":
-            parts.append((_at(states, place) * items).sum(-1))
+            parts.append((_at(states, position) * items).sum(-1))
         return sum(parts[1:], parts[0])
 
     def rank(self, params: Params, state: Tensor, tables: Tensor) -> Tensor:
@@ -114,9 +114,9 @@ class PersonalNetwork:
         return sum(parts[1:], parts[0])
 
 
-def _at(states: Tensor, place: Tensor) -> Tensor:
-    """The states at ``place``, float ``[clients, samples, width]``."""
+def _at(states: Tensor, position: Tensor) -> Tensor:
+    """The states at ``position``, float ``[clients, samples, width]``."""
     clients, length, width = states.shape
-    first = length * torch.arange(clients, device=place.device)
-    flat = (place + first[:, None]).flatten()
+    first = length * torch.arange(clients, device=position.device)
+    flat = (position + first[:, None]).flatten()
     return states.reshape(-1, width).index_select(0, flat).view(clients, -1, width)

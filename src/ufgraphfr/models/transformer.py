@@ -94,12 +94,12 @@ class Transformer:
     @property
     def matrices(self) -> tuple[Matrix, ...]:
         """Where one vector of all weights holds those that are matrices."""
-        found, start = list[Matrix](), 0
+        matrices, start = list[Matrix](), 0
         for shape in self.shapes.values():
             if len(shape) == 2:
-                found.append((start, *shape))
+                matrices.append((start, *shape))
             start += math.prod(shape)
-        return tuple(found)
+        return tuple(matrices)
 
     @property
     def size(self) -> int:

@@ -1,8 +1,7 @@
-"""Item-item counts: sums over clients of small contributions, and nothing else.
+"""Item-item counts, which are sums over clients of small contributions, and operators from them.
 
 Co-interactions: G = sum over clients of x x^T, x in {0, 1}^items the client's history.
-Nearness: N[i, j] = sum over clients of w(gap), where i and j lie ``gap`` places apart.
-Transitions: T[i, j] = sum over clients and gaps g of 1/g where j comes g places after i.
+Co-occurrence: N[i, j] = sum over clients of w(gap), where i and j lie ``gap`` positions apart.
 """
 
 import torch
@@ -16,55 +15,53 @@ _SPARE, _SWEEPS = 16, 8
 """More directions than asked for, and sweeps, with which subspace iteration is accurate."""
 
 
-def co_interactions(
-    ptr: Tensor, items: Tensor, catalogue: int, rows: range | None = None
-) -> Tensor:
+def co_interactions(ptr: Tensor, items: Tensor, n_items: int, rows: range | None = None) -> Tensor:
     """How many clients have both items.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, distinct within a client.
-        catalogue: how many items there are.
+        n_items: how many items there are.
         rows: only these rows of the matrix; None for all.
 
     Returns:
         float32 ``[rows, catalogue]``, exact below 2**24; the whole matrix is symmetric, and its
         diagonal holds the items' counts.
     """
-    rows = range(catalogue) if rows is None else rows
-    gram = torch.zeros(len(rows), catalogue, device=items.device)
+    rows = range(n_items) if rows is None else rows
+    gram = torch.zeros(len(rows), n_items, device=items.device)
     for first in range(0, len(ptr) - 1, _CHUNK):
         bounds = ptr[first : first + _CHUNK + 1]
-        own = items[int(bounds[0]) : int(bounds[-1])]
-        dense = gram.new_zeros(len(bounds) - 1, catalogue)
-        dense[owners(bounds, len(own)), own] = 1
+        chunk = items[int(bounds[0]) : int(bounds[-1])]
+        dense = gram.new_zeros(len(bounds) - 1, n_items)
+        dense[owners(bounds, len(chunk)), chunk] = 1
         gram.addmm_(dense[:, rows.start : rows.stop].T, dense)
     return gram
 
 
-def nearness(
+def cooccurrence(
     ptr: Tensor,
     items: Tensor,
-    catalogue: int,
+    n_items: int,
     weights: Tensor,
     rows: range | None = None,
     bucket: Tensor | None = None,
 ) -> Tensor:
-    """How near to each other two items are in the clients' histories.
+    """How often two items lie near each other in the clients' histories.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, in time order, distinct within a client.
-        catalogue: how many items there are.
-        weights: float ``[reach]``, of two items 1, 2, ... places apart.
+        n_items: how many items there are.
+        weights: float ``[reach]``, of two items 1, 2, ... positions apart.
         rows: only these rows of the matrix; None for all.
         bucket: int64 ``[catalogue]``, which column each item counts in; None for its own.
 
     Returns:
         float32 ``[rows, columns]``; the whole matrix is symmetric, zero on the diagonal.
     """
-    rows = range(catalogue) if rows is None else rows
-    width = catalogue if bucket is None else int(bucket.max()) + 1
+    rows = range(n_items) if rows is None else rows
+    width = n_items if bucket is None else int(bucket.max()) + 1
     column = items if bucket is None else bucket[items]
     owner, counts = owners(ptr, len(items)), torch.zeros(len(rows) * width, device=items.device)
     for gap, weight in enumerate(weights.tolist(), start=1):
@@ -78,76 +75,19 @@ def nearness(
     return counts.view(len(rows), width)
 
 
-def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor:
-    """How often one item follows another within some places, near ones counting more.
-
-    Args:
-        ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
-        items: int64 ``[rows]``, in time order.
-        catalogue: how many items there are.
-        gaps: the farthest distance counted.
-
-    Returns:
-        float32 ``[catalogue, catalogue]``; row ``i`` holds what follows item ``i``.
-    """
-    owner = owners(ptr, len(items))
-    counts = torch.zeros(catalogue**2, device=items.device)
-    for gap in range(1, gaps + 1):
-        before, after = items[:-gap], items[gap:]
-        pair = (before * catalogue + after)[owner[:-gap] == owner[gap:]]
-        counts.index_add_(0, pair, counts.new_full((len(pair),), 1 / gap))
-    return counts.view(catalogue, catalogue)
-
-
-def followed(recent: Tensor, gaps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Each client's own transitions, one by one.
-
-    Args:
-        recent: int64 ``[clients, length]``, in time order, distinct within a client; negative
-            where there is none.
-        gaps: the farthest distance counted.
-
-    Returns:
-        Client, item before, item after (int64) and weight 1 / distance (float), each
-        ``[transitions]``, client after client.
-    """
-    found = []
-    for gap in range(1, min(gaps, recent.shape[1] - 1) + 1):
-        before, after = recent[:, :-gap], recent[:, gap:]
-        owner, place = ((before >= 0) & (after >= 0)).nonzero(as_tuple=True)
-        weight = torch.full((len(owner),), 1 / gap, device=recent.device)
-        found.append((owner, before[owner, place], after[owner, place], weight))
-    owner, before, after, weight = (torch.cat(column) for column in zip(*found, strict=True))
-    order = owner.argsort(stable=True)
-    return owner[order], before[order], after[order], weight[order]
-
-
-def ridge_operator(gram: Tensor, ridge: float) -> Tensor:
-    """EASE (Steck, WWW 2019): with P = (G + ridge I)^-1, B_ij = -P_ij / P_jj off the diagonal.
-
-    Args:
-        gram: float ``[items, items]``, the co-interactions.
-        ridge: lambda in the paper.
-
-    Returns:
-        float32 ``[items, items]``, from history item to candidate, zero on the diagonal.
-    """
-    inverse = ridge_inverse(gram, ridge)
-    return (-inverse / inverse.diagonal()).fill_diagonal_(0).float().contiguous()
-
-
 def ridge_inverse(gram: Tensor, ridge: float) -> Tensor:
     """(G + ridge I)^-1, float64 ``[items, items]``."""
     regular = gram.double()
     regular.diagonal().add_(ridge)
-    return torch.cholesky_inverse(torch.linalg.cholesky(regular))
+    # it comes column by column, where a resumed run, and all that gathers rows, has them by row
+    return torch.cholesky_inverse(torch.linalg.cholesky(regular)).contiguous()
 
 
 def normalised(counts: Tensor, total: Tensor, shrink: float) -> Tensor:
     """M_ij = T_ij / (sqrt(n_i n_j) + shrink).
 
     Args:
-        counts: float ``[items, items]``, T, transitions or nearness.
+        counts: float ``[items, items]``, T, transitions or co-occurrence.
         total: ``[items]``, n, how many clients have each item.
         shrink: pulls the links of rare items to zero.
 
@@ -157,26 +97,6 @@ def normalised(counts: Tensor, total: Tensor, shrink: float) -> Tensor:
     # an item nobody has has no links either
     root = total.clamp(min=1).float().sqrt()
     return counts.float() / (torch.outer(root, root) + shrink)
-
-
-def low_pass(gram: Tensor, power: float, rank: int) -> Tensor:
-    """The smoothest directions of the co-interactions: eigenvectors of G_ij / (n_i n_j)^power.
-
-    Shen et al., "How powerful is graph convolution for recommendation?", CIKM 2021: repeated
-    convolution over the item graph tends to the projection on these.
-
-    Args:
-        gram: float ``[items, items]``, the co-interactions.
-        power: in the paper one half; less lets popular items count for more.
-        rank: how many.
-
-    Returns:
-        float32 ``[items, rank]``, orthonormal columns (zero beyond ``items``).
-    """
-    scale = gram.diagonal().clamp(min=1) ** -power
-    generator = torch.Generator().manual_seed(0)
-    vectors, _ = largest(gram * torch.outer(scale, scale), rank, generator)
-    return torch.nn.functional.pad(vectors, (0, rank - vectors.shape[1]))
 
 
 def spectral(operator: Tensor, dim: int, generator: torch.Generator) -> Tensor:

@@ -101,7 +101,7 @@ def train_epoch(
     taken = table.new_zeros(clients)
     for batch in steps:
         active = len(batch.row)
-        held = int(rows.ptr[active])
+        trained = int(rows.ptr[active])
         weights = {name: value[:active].detach().requires_grad_() for name, value in params.items()}
         flat = batch.row.flatten()
         vectors = table.index_select(0, flat).view(active, -1, dim).requires_grad_()
@@ -110,7 +110,7 @@ def train_epoch(
         losses = (terms * batch.weight).sum(1)
         gradients = torch.autograd.grad(losses.sum(), [vectors, *weights.values()])
         if decay:
-            table[:held].lerp_(start[:held], decay)
+            table[:trained].lerp_(start[:trained], decay)
         moved = gradients[0].view(-1, dim).mul_(-row_lr)
         # three times as fast as index_add_ on a CPU
         table.scatter_add_(0, flat[:, None].expand_as(moved), moved)

@@ -24,41 +24,68 @@ def full_ranks(scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor) ->
     Returns:
         float64 ``[clients]``; the last place if the target's score is NaN.
     """
-    clients, items = scores.shape
-    at_target = scores.gather(1, target[:, None])
+    return candidate_ranks(*candidates_alone(scores, target, ptr, excluded), target)
+
+
+def candidates_alone(
+    scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scores without those of excluded items, as `candidate_ranks` takes them.
+
+    Args:
+        scores: float ``[..., clients, items]``.
+        target: int64 ``[clients]``.
+        ptr: int64 ``[clients + 1]``, the clients' places in ``excluded``.
+        excluded: int64; the target is a candidate even if it is among them.
+
+    Returns:
+        The scores, NaN where an item is no candidate, which lasts through any weighted sum; and
+        how many candidates are left, int64 ``[clients]``.
+    """
+    clients, items = scores.shape[-2:]
     owner = owners(ptr, len(excluded))
-    foreign = excluded != target[owner]
-    owner, excluded = owner[foreign], excluded[foreign]
-    removed, reference = scores[owner, excluded], at_target[owner, 0]
-    better = (scores > at_target).sum(1, dtype=torch.int32) - _count(
-        owner, removed > reference, clients
-    )
+    others = excluded != target[owner]
+    owner, excluded = owner[others], excluded[others]
+    alone = scores.clone()
+    alone[..., owner, excluded] = torch.nan
+    return alone, items - torch.bincount(owner, minlength=clients)
+
+
+def candidate_ranks(scores: Tensor, candidates: Tensor, target: Tensor) -> Tensor:
+    """The target's rank among the candidates.
+
+    Args:
+        scores: float ``[..., clients, items]``, NaN where an item is no candidate.
+        candidates: int64 ``[clients]``, how many there are.
+        target: int64 ``[clients]``.
+
+    Returns:
+        float64 ``[..., clients]``; the last place if the target's score is NaN.
+    """
+    at_target = _at(scores, target[:, None])
+    # ones and zeros as floats are several times as fast as bool, and their sum is exact
+    found = torch.empty_like(scores, dtype=torch.float32)
+    better = torch.gt(scores, at_target, out=found).sum(-1)
     # the target ties with itself
-    ties = (
-        (scores == at_target).sum(1, dtype=torch.int32)
-        - 1
-        - _count(owner, removed == reference, clients)
-    )
-    last = items - torch.bincount(owner, minlength=clients)
-    return _rank(at_target[:, 0], better, ties, last)
+    ties = torch.eq(scores, at_target, out=found).sum(-1) - 1
+    return _rank(at_target[..., 0], better, ties, candidates)
 
 
 def sampled_ranks(scores: Tensor, target: Tensor, candidates: Tensor) -> Tensor:
     """The target's rank among itself and some given candidates.
 
     Args:
-        scores: float ``[clients, items]``.
+        scores: float ``[..., clients, items]``.
         target: int64 ``[clients]``, not among the candidates.
         candidates: int64 ``[clients, sampled]``.
 
     Returns:
-        float64 ``[clients]``; the last place if the target's score is NaN.
+        float64 ``[..., clients]``; the last place if the target's score is NaN.
     """
-    at_target = scores.gather(1, target[:, None])
-    others = scores.gather(1, candidates)
-    better, ties = (others > at_target).sum(1), (others == at_target).sum(1)
-    last = torch.full_like(better, candidates.shape[1] + 1)
-    return _rank(at_target[:, 0], better, ties, last)
+    at_target, others = _at(scores, target[:, None]), _at(scores, candidates)
+    better, ties = (others > at_target).sum(-1), (others == at_target).sum(-1)
+    last = torch.full_like(target, candidates.shape[1] + 1)
+    return _rank(at_target[..., 0], better, ties, last)
 
 
 def top(scores: Tensor, count: int, ptr: Tensor, excluded: Tensor) -> Tensor:
@@ -83,8 +110,9 @@ def top(scores: Tensor, count: int, ptr: Tensor, excluded: Tensor) -> Tensor:
     return best.masked_fill_(lowest.isnan(), -1)
 
 
-def _count(owner: Tensor, mask: Tensor, clients: int) -> Tensor:
-    return torch.bincount(owner[mask], minlength=clients)
+def _at(scores: Tensor, items: Tensor) -> Tensor:
+    """The scores of some items of each client, int64 ``[clients, n]``."""
+    return scores.gather(-1, items.expand(*scores.shape[:-1], -1))
 
 
 def _rank(at_target: Tensor, better: Tensor, ties: Tensor, last: Tensor) -> Tensor:

@@ -13,16 +13,16 @@ class Touched:
     Attributes:
         ptr: int64 ``[clients + 1]``.
         index: int64 ``[rows]``.
-        place: int64 ``[clients, items]``, row number of a touched item, counted over all clients.
+        row_of: int64 ``[clients, items]``, row number of a touched item, counted over all clients.
     """
 
     ptr: Tensor
     index: Tensor
-    place: Tensor
+    row_of: Tensor
 
     def rows(self, items: Tensor) -> Tensor:
         """int64 ``[clients, n]``: the row of each item; padding (-1) gets some row."""
-        return self.place.gather(1, items.clamp(min=0))
+        return self.row_of.gather(1, items.clamp(min=0))
 
 
 def touched(items: Tensor, height: int) -> Touched:
@@ -39,5 +39,5 @@ def touched(items: Tensor, height: int) -> Touched:
     mask = mask[:, :height]
     ptr = torch.zeros(clients + 1, dtype=torch.int64, device=items.device)
     torch.cumsum(mask.sum(1), 0, out=ptr[1:])
-    place = (mask.flatten().cumsum(0) - 1).clamp(min=0).view(clients, height)
-    return Touched(ptr, mask.nonzero()[:, 1], place)
+    row_of = (mask.flatten().cumsum(0) - 1).clamp(min=0).view(clients, height)
+    return Touched(ptr, mask.nonzero()[:, 1], row_of)

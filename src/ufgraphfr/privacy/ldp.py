@@ -29,6 +29,7 @@ class LDP(PrivacySpec):
     epsilon: float = Field(gt=0)
     """Between any two histories that a device may hold."""
     delta: float = Field(1e-5, gt=0, lt=1)
+    """Of the guarantee."""
 
     @property
     def _noise(self) -> float:

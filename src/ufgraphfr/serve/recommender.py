@@ -8,10 +8,8 @@ import torch
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.protocol import Score
-from ufgraphfr.experiment.population import restored_score
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
-from ufgraphfr.experiment.restore import finished_experiment, prepared_as_trained
-from ufgraphfr.experiment.run_folder import RunFolder, load_checkpoint
 from ufgraphfr.ops.ranking import top
 
 
@@ -40,20 +38,26 @@ class Recommender:
 
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> "Recommender":
-        """Load a finished run.
-
-        Args:
-            folder: the run folder.
-            data_dir: where the data set's files lie, if the run was given one.
+        """Load a finished run; see `of`.
 
         Raises:
             InputError: not a finished run, or its data cannot be found or have changed.
         """
-        run = RunFolder(folder)
-        experiment = finished_experiment(run)
-        prepared = prepared_as_trained(run, experiment, data_dir)
-        checkpoint = load_checkpoint(run.model, torch.device("cpu"))
-        return cls(prepared, restored_score(experiment, checkpoint, prepared.setting))
+        return cls.of(Run(folder), data_dir)
+
+    @classmethod
+    def of(cls, run: Run, data_dir: Path | None = None) -> "Recommender":
+        """The model of a finished run.
+
+        Args:
+            run: the run.
+            data_dir: where the data set's files lie, if the run was given one.
+
+        Raises:
+            InputError: its data cannot be found or have changed.
+        """
+        prepared = run.prepared(data_dir)
+        return cls(prepared, run.score(prepared))
 
     def history(self, user: str) -> list[str]:
         """Titles of everything the user interacted with, oldest first.
@@ -95,5 +99,5 @@ class Recommender:
         split = self._prepared.split
         start, end = split.history_ptr[place : place + 2]
         own = torch.from_numpy(split.history[start:end])
-        shard = self._prepared.shard.select(torch.tensor([place]))
-        return shard.with_history(torch.tensor([0, len(own)]), own)
+        batch = self._prepared.batch.select(torch.tensor([place]))
+        return batch.with_history(torch.tensor([0, len(own)]), own)

@@ -48,13 +48,13 @@ def embed(
     if vectors is None:
         vectors = _encode(encoder, distinct)
         _write(path, vectors)
-    place = {text: row for row, text in enumerate(distinct)}
-    return vectors[[place[text] for text in texts]]
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return vectors[[row_of[text] for text in texts]]
 
 
 def _digest(encoder: Encoder, distinct: list[str]) -> str:
-    named = [encoder.kind, encoder.fingerprint(), encoder.width, *distinct]
-    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+    identity = [encoder.kind, encoder.fingerprint(), encoder.width, *distinct]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def _encode(encoder: Encoder, texts: list[str]) -> NDArray[np.float32]:

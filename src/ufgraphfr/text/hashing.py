@@ -34,13 +34,13 @@ class Hashing(Encoder):
         for vector, text in zip(vectors, texts, strict=True):
             words = _WORD.findall(text.casefold())
             for gram in itertools.chain(words, map(" ".join, itertools.pairwise(words))):
-                place, sign = self._hash(gram)
-                vector[place] += sign
+                bucket, sign = self._hash(gram)
+                vector[bucket] += sign
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         np.divide(vectors, norms, out=vectors, where=norms > 0)
         return vectors
 
     def _hash(self, gram: str) -> tuple[int, int]:
         # Python's own hash() changes from process to process
-        number = int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=8).digest())
-        return (number >> 1) % self.width, 1 - 2 * (number & 1)
+        digest = int.from_bytes(hashlib.blake2b(gram.encode(), digest_size=8).digest())
+        return (digest >> 1) % self.width, 1 - 2 * (digest & 1)

@@ -35,6 +35,7 @@ class Minilm(Encoder):
     """all-MiniLM-L6-v2."""
 
     width: Literal[384] = 384
+    """E, the length of a vector."""
 
     def fingerprint(self) -> str:
         """The version of the package with the weights.
@@ -55,14 +56,14 @@ class Minilm(Encoder):
         weights, tokenizer = load_file(folder / "model.safetensors"), _tokenizer(folder)
         encoded = tokenizer.encode_batch(list(texts))
         # alike lengths share a batch, so that little of the work is padding
-        order = sorted(range(len(texts)), key=lambda place: len(encoded[place].ids))
+        order = sorted(range(len(texts)), key=lambda position: len(encoded[position].ids))
         vectors = np.empty((len(texts), self.width), np.float32)
         for first in range(0, len(order), _BATCH):
-            places = order[first : first + _BATCH]
-            tokens = [torch.tensor(encoded[place].ids) for place in places]
+            positions = order[first : first + _BATCH]
+            tokens = [torch.tensor(encoded[position].ids) for position in positions]
             lengths = torch.tensor([len(ids) for ids in tokens])
             padded = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)
-            vectors[places] = sentence_vectors(weights, padded, lengths).numpy()
+            vectors[positions] = sentence_vectors(weights, padded, lengths).numpy()
         return vectors
 
 

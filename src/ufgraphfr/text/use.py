@@ -22,6 +22,7 @@ class Use(Encoder):
     """Universal Sentence Encoder, multilingual v3."""
 
     width: Literal[512] = 512
+    """E, the length of a vector."""
 
     def fingerprint(self) -> str:
         """The version of the package, which holds both code and weights."""

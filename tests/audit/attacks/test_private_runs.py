@@ -1,9 +1,8 @@
 """Audits of runs under a budget: the broadcast passes, and what a server sees is said."""
 
-import json
-
 import pytest
 
+from ufgraphfr.audit.report import read_audit
 from ufgraphfr.audit.run import audit
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.privacy.accounted import accounting
@@ -77,4 +76,4 @@ def test_a_mechanism_with_too_little_noise_for_its_claim_is_caught(
         accounting, "multipliers", lambda *a: tuple(z / too_little for z in honest(*a))
     )
     assert audit(folder, ("canaries",)).failed
-    assert json.loads((folder / "audit.json").read_text())["failed"]
+    assert read_audit(folder / "audit.json")["failed"]

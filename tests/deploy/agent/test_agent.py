@@ -1,15 +1,12 @@
 """An agent answers what was agreed on, once, and refuses everything else without a word."""
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import small_federation
 import torch
 from small_federation import NODES, federate, toy_values
 
@@ -19,7 +16,7 @@ from ufgraphfr.core.messages import Aggregation, Task
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
-from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_own, shared_arrays
+from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
 from ufgraphfr.federation import codec
 
 NODE = NODES[0]
@@ -32,13 +29,14 @@ def fedmf(tmp_path):
     return federate(tmp_path / "fedmf", toy_values(algorithm=FEDMF))
 
 
+def setting_of(federation):
+    return federation.agreement.setting(federation.catalogue, embed_titles=True)
+
+
 def train(federation, number=1, clients=(0, 3, 4), **changes):
     """A request as the server makes it."""
-    algorithm, setting = (
-        federation.agreement.algorithm,
-        federation.agreement.setting(federation.catalogue, told=True),
-    )
-    state = algorithm.init_server(setting)
+    algorithm = federation.agreement.algorithm
+    state = algorithm.init_server(setting_of(federation))
     task = algorithm.broadcast(state, torch.tensor(clients), number)
     return of(federation, task, **changes)
 
@@ -48,7 +46,7 @@ def of(federation, task, **changes):
     arrays = shared_arrays(task)
     facts = {"shared": {name: digest(value) for name, value in arrays.items()}}
     asked = Envelope("train", federation.agreement.digest, "run", task.round, NODE, "nonce")
-    parts = (encode_arrays(arrays), encode_own(task))
+    parts = (encode_arrays(arrays), encode_personal(task))
     facts |= changes.pop("facts", {})
     return replace(asked, **({"parts": parts, "facts": facts} | changes))
 
@@ -75,10 +73,10 @@ def test_a_reply_is_one_sum_for_the_whole_shard(fedmf):
 LEAN = """
 import sys
 from pathlib import Path
-from small_federation import HerePost, federate, toy_values
+from small_federation import LocalEngine, federate, toy_values
 training = {"kind": "ufgraphformer", "training": {"local_steps": 2}}
 federation = federate(Path(sys.argv[1]), toy_values(algorithm=training))
-federation.run(HerePost(federation.agents()))
+federation.run(LocalEngine(federation.agents()))
 print(sorted({"scipy", "sympy", "torch._dynamo"} & set(sys.modules)))
 """
 
@@ -86,8 +84,7 @@ print(sorted({"scipy", "sympy", "torch._dynamo"} & set(sys.modules)))
 def test_what_an_agent_does_not_need_is_not_in_its_memory(tmp_path):
     """Without a guarantee: no accountant with scipy, and no compiler, 130 MB together."""
     command = [sys.executable, "-c", LEAN, str(tmp_path / "d")]
-    environment = os.environ | {"PYTHONPATH": str(Path(small_federation.__file__).parent)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -117,7 +114,7 @@ def test_another_question_for_an_answered_round_is_refused(fedmf):
 def large(federation, number=2, left_out=False):
     """A round of the Transformer, whose operators an agent keeps; they may be left out."""
     algorithm = federation.agreement.algorithm
-    state = algorithm.init_server(federation.agreement.setting(federation.catalogue, told=True))
+    state = algorithm.init_server(setting_of(federation))
     request = of(federation, algorithm.broadcast(state, torch.tensor([0, 3]), number))
     rest = {} if left_out else shared_arrays(algorithm.broadcast(state, torch.tensor([0]), number))
     return replace(request, parts=(encode_arrays(rest), request.parts[1]))
@@ -125,7 +122,7 @@ def large(federation, number=2, left_out=False):
 
 @pytest.fixture
 def remembering(tmp_path, monkeypatch):
-    monkeypatch.setattr("ufgraphfr.deploy.wire.payload.LEAST_KEPT", 0)
+    monkeypatch.setattr("ufgraphfr.deploy.wire.payload.MIN_CACHED_BYTES", 0)
     values = toy_values()
     return federate(tmp_path / "remembering", values)
 
@@ -221,7 +218,7 @@ def spoilt(name, value):
 
     def made(federation):
         algorithm = federation.agreement.algorithm
-        state = algorithm.init_server(federation.agreement.setting(federation.catalogue, told=True))
+        state = algorithm.init_server(setting_of(federation))
         task = algorithm.broadcast(state, torch.tensor([0, 1]), 2)
         found = value(task.shared["net"]) if callable(value) else value
         return of(federation, replace(task, shared=task.shared | {name: found}))
@@ -250,7 +247,7 @@ def test_arrays_that_the_agreed_algorithm_does_not_send_are_refused(request_of, 
 
 def test_too_few_users_let_nothing_leave(federation):
     path = federation.shard(NODE).agreement
-    larger = replace(federation.agreement, smallest=4)
+    larger = replace(federation.agreement, min_users=4)
     larger.write(path)
     asked = train(replace(federation, agreement=larger), clients=(0, 3, 4))
     assert ask(Agent(federation.shard(NODE)), asked).code == "refused"
@@ -288,8 +285,8 @@ def test_a_forgotten_user_leaves_no_trace_in_the_file(tmp_path):
     one = replace(
         rows,
         names=(name,),
-        numbers=rows.numbers[:1],
-        vectors=rows.vectors[:1],
+        clients=rows.clients[:1],
+        texts=rows.texts[:1],
         user=rows.user[:0],
         item=rows.item[:0],
         time=None,
@@ -307,7 +304,7 @@ def test_a_number_is_never_given_out_twice(federation):
     last = store.names()[-1]
     store.forget(last)
     rows = store.rows()
-    one = replace(rows, names=("new",), numbers=rows.numbers[:1], vectors=rows.vectors[:1])
+    one = replace(rows, names=("new",), clients=rows.clients[:1], texts=rows.texts[:1])
     one = replace(one, user=rows.user[:0], item=rows.item[:0], time=None)
     with pytest.raises(InputError, match="1 new users, but the agreement leaves this node 0"):
         store.add(one, 0, 15)

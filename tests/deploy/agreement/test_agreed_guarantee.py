@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_federation import NODES, HerePost, federate, toy_values
+from small_federation import NODES, LocalEngine, federate, toy_values
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.server.metrics import prometheus, read_tally
+from ufgraphfr.deploy.server.metrics import prometheus, read_metrics
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
-from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_own, shared_arrays
+from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
 from ufgraphfr.experiment import build
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation import codec
@@ -40,7 +40,7 @@ def result(out):
 
 
 def test_the_result_states_the_guarantee_and_no_round_or_blend_is_picked(guarded):
-    out = guarded.run(HerePost(guarded.agents()))
+    out = guarded.run(LocalEngine(guarded.agents()))
     found = result(out)
     assert found["privacy"]["epsilon"] == pytest.approx(8.0, rel=0.01)
     assert found["privacy"]["trust"] == "shard"
@@ -50,13 +50,13 @@ def test_the_result_states_the_guarantee_and_no_round_or_blend_is_picked(guarded
         assert ledger.claim["epsilon"] == pytest.approx(8.0, rel=0.01)
         assert [spend["round"] for spend in ledger.spends] == [1]
     assert (out / "privacy.md").exists()
-    tally = read_tally(guarded.folder.server.tally)
-    assert tally["epsilon_spent"] == tally["epsilon_budget"] == found["privacy"]["epsilon"]
-    assert f"ufgraphfr_epsilon_spent {tally['epsilon_spent']}" in prometheus(tally)
+    metrics = read_metrics(guarded.folder.server.metrics)
+    assert metrics["epsilon_spent"] == metrics["epsilon_budget"] == found["privacy"]["epsilon"]
+    assert f"ufgraphfr_epsilon_spent {metrics['epsilon_spent']}" in prometheus(metrics)
 
 
 def test_a_spent_budget_buys_no_second_run(guarded):
-    guarded.run(HerePost(guarded.agents()))
+    guarded.run(LocalEngine(guarded.agents()))
     again = replace(guarded, folder=guarded.folder)
     agent = Agent(again.shard(NODES[0]))
     reply = unpack(agent.answer(pack(request(guarded, run="another"))))
@@ -66,14 +66,14 @@ def test_a_spent_budget_buys_no_second_run(guarded):
 
 def request(federation, run="run"):
     agreement = federation.agreement
-    setting = agreement.setting(federation.catalogue, told=False)
+    setting = agreement.setting(federation.catalogue, embed_titles=False)
     algorithm = model_in_use(agreement.experiment, setting)
     clients = torch.arange(15)
     task = algorithm.broadcast(algorithm.init_server(setting), clients, 1)
     arrays = shared_arrays(task)
     facts = {"shared": {name: digest(value) for name, value in arrays.items()}}
     asked = Envelope("train", agreement.digest, run, 1, NODES[0], "nonce")
-    return replace(asked, parts=(encode_arrays(arrays), encode_own(task)), facts=facts)
+    return replace(asked, parts=(encode_arrays(arrays), encode_personal(task)), facts=facts)
 
 
 def test_noise_is_drawn_once_and_the_same_answer_is_given_again(guarded):
@@ -125,7 +125,7 @@ def test_a_kill_at_the_payment_loses_no_round_and_pays_once(guarded, tmp_path, w
 def test_a_reply_that_waits_is_not_sent_once_another_run_has_spent_the_budget(guarded):
     shard = guarded.shard(NODES[0])
     agent = Agent(shard)
-    agent._duties.pay = lambda *_: (_ for _ in ()).throw(OSError("no space"))
+    agent._handlers.pay = lambda *_: (_ for _ in ()).throw(OSError("no space"))
     assert unpack(agent.answer(pack(request(guarded)))).code == "failed"
     assert Ledger(shard.ledger).spends == []
     assert unpack(Agent(shard).answer(pack(request(guarded, run="another")))).code == "ok"
@@ -143,8 +143,8 @@ def test_every_node_adds_all_of_the_noise(tmp_path):
         (sums,) = codec.decode_report(reply.parts[0]).sums.values()
         claim = Ledger(federation.shard(NODES[0]).ledger).claim
         (part,) = claim["parts"].values()
-        held = federation.agents()[NODES[0]]._duties.held()
-        last, _ = held.shard.last(40)
+        users = federation.agents()[NODES[0]]._handlers.users()
+        last, _ = users.batch.last(40)
         true = torch.bincount(last[last >= 0], minlength=40).float()
         gaps.append((sums.flatten() - true) / (part["noise_multiplier"] * 40**0.5))
     spread = torch.cat(gaps).std()
@@ -158,7 +158,7 @@ def test_no_metric_leaves_unless_that_was_agreed(guarded):
     for node in NODES:
         silent.write(guarded.shard(node).agreement)
     guarded = replace(guarded, agreement=silent)
-    found = result(guarded.run(HerePost(guarded.agents())))
+    found = result(guarded.run(LocalEngine(guarded.agents())))
     assert found["test"] is None
     assert found["validation"] is None
     assert found["privacy"]["epsilon"] == pytest.approx(8.0, rel=0.01)
@@ -197,5 +197,5 @@ def test_a_clip_that_adapts_is_refused_when_the_agent_starts(tmp_path):
         Agent(federation.shard(NODES[0]))
     values["privacy"] = PRIVATE | {"clip": 0.1}
     federation = federate(tmp_path / "e", values)
-    out = federation.run(HerePost(federation.agents()))
+    out = federation.run(LocalEngine(federation.agents()))
     assert result(out)["privacy"]["epsilon"] <= 8.01

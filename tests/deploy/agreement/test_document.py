@@ -10,7 +10,7 @@ from ufgraphfr.data.catalogue import read_catalogue
 from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agreement.document import Node, make, read_agreement
 from ufgraphfr.deploy.operations.folder import Deployment
-from ufgraphfr.deploy.operations.init import plan_tryout
+from ufgraphfr.deploy.operations.init import draft_tryout
 from ufgraphfr.experiment import build
 
 
@@ -25,7 +25,7 @@ def test_round_trip(federation):
 def test_every_setting_is_in_the_digest(federation):
     agreement = federation.agreement
     others = [
-        replace(agreement, smallest=7),
+        replace(agreement, min_users=7),
         replace(agreement, metrics="none"),
         replace(agreement, catalogue="0" * 64),
         replace(agreement, nodes=(Node("node-1", 0, 30),)),
@@ -51,11 +51,11 @@ def test_what_a_deployment_cannot_do_is_refused(change, message, federation):
         make(build(values), agreement.catalogue, agreement.nodes, agreement.table)
 
 
-def test_centralised_yardsticks_are_left_out(federation):
+def test_centralised_baselines_are_left_out(federation):
     agreement = federation.agreement
-    asked = build(toy_values(evaluation={"yardsticks": ["popularity"]}))
+    asked = build(toy_values(evaluation={"baselines": ["popularity"]}))
     made = make(asked, agreement.catalogue, agreement.nodes, agreement.table)
-    assert made.experiment.yardsticks == ()
+    assert made.experiment.baselines == ()
 
 
 @pytest.mark.parametrize("text", ["", "schema = 1", "not toml", 'schema = "ufgraphfr-agreement-1"'])
@@ -79,12 +79,12 @@ def test_a_folder_that_is_no_shard_is_named(tmp_path):
 
 
 def test_nodes_share_the_users_among_them(tmp_path):
-    plan = plan_tryout(build(toy_values()), 4, Deployment(tmp_path / "d"))
-    nodes = plan.agreement.nodes
+    drafted = draft_tryout(build(toy_values()), 4, Deployment(tmp_path / "d"))
+    nodes = drafted.agreement.nodes
     assert [node.first for node in nodes] == [0, 8, 15, 23]
-    assert sum(node.clients for node in nodes) == plan.agreement.clients == 30
+    assert sum(node.clients for node in nodes) == drafted.agreement.clients == 30
     with pytest.raises(InputError, match="--nodes 31: 30 users"):
-        plan_tryout(build(toy_values()), 31, Deployment(tmp_path / "e"))
+        draft_tryout(build(toy_values()), 31, Deployment(tmp_path / "e"))
 
 
 def test_a_second_deployment_is_not_written_over_the_first(federation):

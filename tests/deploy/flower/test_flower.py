@@ -20,7 +20,7 @@ from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.certificates import write_node_key
 from ufgraphfr.deploy.operations.commands import Commands
 from ufgraphfr.deploy.operations.launcher import down, up
-from ufgraphfr.deploy.server.metrics import read_tally
+from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.experiment import build, execute
 
 pytestmark = pytest.mark.slow
@@ -56,11 +56,11 @@ def made(tmp_path):
     """A deployment that is taken down whatever happens."""
     found = []
 
-    def make(values, **terms) -> Federation:
+    def make(values, **settings) -> Federation:
         server, node, _, metrics, public = free_ports(5)
         ports = {"port": server, "node_port": node, "metrics_port": metrics, "public_port": public}
-        patient = {"deadline": SECONDS, "patience": SECONDS}
-        found.append(federate(tmp_path / "d", values, **(ports | patient | terms)))
+        patient = {"round_timeout": SECONDS, "startup_timeout": SECONDS}
+        found.append(federate(tmp_path / "d", values, **(ports | patient | settings)))
         return found[-1]
 
     yield make
@@ -80,7 +80,7 @@ def result(federation):
 
 def wait_for(federation, done):
     until = time.monotonic() + SECONDS
-    while not done(values := read_tally(federation.folder.server.tally)):
+    while not done(values := read_metrics(federation.folder.server.metrics)):
         assert time.monotonic() < until, (values, logs(federation))
         assert values.get("state", "running") in ("running", "waiting for nodes", "finished"), (
             values["state"]
@@ -119,10 +119,12 @@ def status_of(url, authority):
 def test_a_federation_gives_what_the_simulation_gives_and_ends_cleanly(made, tmp_path):
     values = toy_values(algorithm=FEDMF)
     federation = made(values)
-    terms = federation.folder.server.terms()
+    settings = federation.folder.server.read_settings()
     up(federation.folder)
     wait_for(federation, after_round(1))
-    metrics = urllib.request.urlopen(f"http://127.0.0.1:{terms.metrics_port}/metrics", timeout=10)
+    metrics = urllib.request.urlopen(
+        f"http://127.0.0.1:{settings.metrics_port}/metrics", timeout=10
+    )
     with metrics:
         assert b"ufgraphfr_users 30" in metrics.read()
     wait_for(federation, finished)
@@ -132,21 +134,21 @@ def test_a_federation_gives_what_the_simulation_gives_and_ends_cleanly(made, tmp
     assert len(everyone) > len(started)
     assert down(federation.folder)[0] == 5
     assert not any(process.alive for process in everyone)
-    tally = read_tally(federation.folder.server.tally)
-    assert (tally["replies_lost"], tally["replies_rejected"]) == (0, 0)
+    metrics = read_metrics(federation.folder.server.metrics)
+    assert (metrics["replies_lost"], metrics["replies_rejected"]) == (0, 0)
 
 
 def test_a_node_with_an_unknown_key_is_refused(made, tmp_path):
     federation = made(toy_values())
     up(federation.folder)
-    terms = federation.folder.server.terms()
-    commands = Commands(federation.folder, terms)
+    settings = federation.folder.server.read_settings()
+    commands = Commands(federation.folder, settings)
     node = federation.folder.node("stranger")
     write_node_key(node.key, node.public_key)
     node.ca.write_bytes(federation.folder.node(NODES[0]).ca.read_bytes())
-    address, log = f"localhost:{terms.port}", tmp_path / "stranger.log"
+    address, log = f"localhost:{settings.port}", tmp_path / "stranger.log"
     # there is no proxy here: its port is free
-    command = commands.supernode("stranger", address, terms.public_port)
+    command = commands.supernode("stranger", address, settings.public_port)
     stranger = processes.start(command, commands.node_environment("stranger"), log)
     until = time.monotonic() + SECONDS
     while stranger.alive and time.monotonic() < until:
@@ -159,7 +161,7 @@ def test_a_node_with_an_unknown_key_is_refused(made, tmp_path):
 
 def test_a_supernode_that_dies_is_done_without_and_comes_back_with_its_key(made):
     values = toy_values(algorithm=FEDMF, federation={"rounds": 8}, evaluation={"every": 8})
-    federation = made(values, deadline=30.0, quorum=0.5)
+    federation = made(values, round_timeout=30.0, quorum=0.5)
     up(federation.folder)
     wait_for(federation, after_round(1))
     kept = processes.read(federation.folder.processes)[f"supernode-{NODES[1]}"]
@@ -167,7 +169,7 @@ def test_a_supernode_that_dies_is_done_without_and_comes_back_with_its_key(made)
     for process in kept.descendants():
         process.signal(signal.SIGKILL)
     wait_for(federation, finished)
-    assert NODES[1] in read_tally(federation.folder.server.tally)["missed_by_node"]
+    assert NODES[1] in read_metrics(federation.folder.server.metrics)["missed_by_node"]
     lines = (federation.folder.server.run / "metrics.jsonl").read_text().splitlines()
     clients = [json.loads(line)["clients"] for line in lines]
     assert min(clients) < 20
@@ -194,7 +196,7 @@ def test_the_proxy_lets_nodes_in_and_nobody_else(made, tmp_path):
     if nginx is None:
         pytest.fail("nginx is not installed: apt-get install nginx-light")
     federation = made(toy_values(federation={"rounds": 1}, evaluation={"every": 1}))
-    folder, public = federation.folder, federation.folder.server.terms().public_port
+    folder, public = federation.folder, federation.folder.server.read_settings().public_port
     rules = (folder.path / "nginx" / "ufgraphfr.conf").read_text()
     rules = rules.replace(f"listen {public} ssl", f"listen 127.0.0.1:{public} ssl")
     # pytest's folders are closed to the user that nginx takes when root starts it
@@ -228,7 +230,7 @@ def test_the_proxy_lets_nodes_in_and_nobody_else(made, tmp_path):
 def test_the_engines_client_process_imports_no_model(made):
     federation = made(toy_values())
     code = "import sys, ufgraphfr.deploy.flower.client_app; print('torch' in sys.modules)"
-    commands = Commands(federation.folder, federation.folder.server.terms())
+    commands = Commands(federation.folder, federation.folder.server.read_settings())
     python = str(Path(commands.agent(NODES[0])[0]).parent / "python")
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""The engine's two apps and our post, in this process, with a grid that is a dictionary."""
+"""Flower's two apps and the engine over it, in this process, with a grid that is a dictionary."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +9,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from small_federation import NODES
 
 from ufgraphfr.deploy.flower import client_app
-from ufgraphfr.deploy.flower.engine import GRACE_SECONDS, FlowerPost
+from ufgraphfr.deploy.flower.engine import GRACE_SECONDS, FlowerEngine
 from ufgraphfr.deploy.flower.records import from_record, to_record
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
 
@@ -89,14 +89,14 @@ class Grid:
 
 @contextmanager
 def asked(grid, seconds=5.0):
-    post = FlowerPost(grid, {1: NODES[0], 2: NODES[1]})
-    yield dict(post.ask(NODES, REQUESTS.__getitem__, 1, seconds))
+    engine = FlowerEngine(grid, {NODES[0]: 1, NODES[1]: 2})
+    yield dict(engine.ask(NODES, REQUESTS.__getitem__, 1, seconds))
 
 
 def test_every_node_gets_its_own_message():
     with asked(Grid()) as found:
         assert found == {node: [*pack(request), b"!"] for node, request in REQUESTS.items()}
-    assert FlowerPost(Grid(), {1: NODES[0]}).reachable() == {NODES[0]}
+    assert FlowerEngine(Grid(), {NODES[0]: 1}).reachable() == {NODES[0]}
 
 
 def test_a_node_that_comes_back_before_the_deadline_is_asked_again():

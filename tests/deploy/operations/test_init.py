@@ -12,8 +12,8 @@ from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agent.users import import_table
 from ufgraphfr.deploy.operations.folder import Deployment
-from ufgraphfr.deploy.operations.init import plan, write
-from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.deploy.operations.init import draft, write
+from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.experiment import build
 
 ITEMS = "item,title,genre\na,First,Drama|Crime\nb,Second,Comedy\nc,,Drama\nd,Fourth,\n"
@@ -27,9 +27,9 @@ def own(tmp_path):
     """A deployment for data that only their holders have."""
     (tmp_path / "items.csv").write_text(ITEMS)
     values = toy_values(data={"kind": "table", "interactions": "x.csv", "items": "items.csv"})
-    made = plan(build(values), 2, users_per_node=10, smallest=2, data_dir=tmp_path)
+    made = draft(build(values), 2, users_per_node=10, min_users=2, data_dir=tmp_path)
     folder = Deployment(tmp_path / "ours")
-    write(folder, made, Terms(host="fl.example.org", port=9000))
+    write(folder, made, ServerSettings(host="fl.example.org", port=9000))
     return folder
 
 
@@ -74,7 +74,7 @@ def test_import_reads_a_holders_own_tables(own, tmp_path):
     rows.write_text(ROWS)
     store = ShardStore(shard.database)
     assert import_table(store, agreement, catalogue, name, rows, None) == (2, 6)
-    assert store.rows().numbers.tolist() == [10, 11]
+    assert store.rows().clients.tolist() == [10, 11]
     assert import_table(store, agreement, catalogue, name, rows, None) == (0, 0)
     rows.write_text(ROWS + "u,d,9\n")
     assert import_table(store, agreement, catalogue, name, rows, None) == (0, 1)
@@ -99,10 +99,10 @@ def test_under_a_guarantee_metrics_leave_only_if_that_is_asked_for(asked, found,
         **{"kind": "central-jdp", "epsilon": 8.0, "delta": 1e-3},
         **{"trust": "shard", "shards": 2},
     }
-    made = plan(build(values), 2, 10, 2, asked, tmp_path)
+    made = draft(build(values), 2, 10, 2, asked, tmp_path)
     assert made.agreement.metrics == found
 
 
 def test_without_a_catalogue_there_is_no_deployment():
     with pytest.raises(InputError, match="file of all items"):
-        plan(build(toy_values()), 2, 10, 1)
+        draft(build(toy_values()), 2, 10, 1)

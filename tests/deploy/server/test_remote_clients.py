@@ -9,20 +9,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
-from small_federation import NODES, HerePost, federate, toy_values
+from small_federation import NODES, LocalEngine, federate, toy_values
 
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, one_row
-from ufgraphfr.deploy.server.handshake import TooFewAnswers
-from ufgraphfr.deploy.server.metrics import read_tally
-from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.deploy.server.handshake import TooFewReplies
+from ufgraphfr.deploy.server.metrics import read_metrics
+from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.message import pack, unpack
 from ufgraphfr.experiment import execute
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.transport import Rejected
 from ufgraphfr.privacy.none import NoMechanism
 
-HALF = Terms(deadline=5.0, quorum=0.5, patience=0.1)
+HALF = ServerSettings(round_timeout=5.0, quorum=0.5, startup_timeout=0.1)
 KEY = Key(3, round=2)
 
 
@@ -41,19 +41,19 @@ def second_round(tmp_path_factory, federation):
     # the graph of round 1 is left empty: nothing may be learnt on top of it
     values = toy_values(federation=federation)
     federation = federate(tmp_path_factory.mktemp("d") / "deployment", values)
-    post = HerePost(federation.agents())
-    people = federation.people(post, HALF)
+    engine = LocalEngine(federation.agents())
+    population = federation.population(engine, HALF)
     algorithm = federation.agreement.algorithm
-    transport = people.begin(algorithm, NoMechanism(), None)
-    state = algorithm.init_server(people.setting)
-    cohort = people.clients[::3]
+    transport = population.begin(algorithm, NoMechanism(), None)
+    state = algorithm.init_server(population.setting)
+    cohort = population.clients[::3]
 
     def exchange(changed):
         def task_for(clients):
             task = algorithm.broadcast(state, clients, 2)
             return replace(task, aggregation=algorithm.aggregation)
 
-        post.changed = changed
+        engine.changed = changed
         answers = list(transport.exchange(task_for, cohort, KEY))
         return [answer for answer in answers if not isinstance(answer, Rejected)]
 
@@ -160,7 +160,7 @@ def test_honest_replies_are_let_in(any_network):
 
 
 def mutated(chunks, data):
-    """A reply in which something was changed; whether its seals fit again is up to chance."""
+    """A reply in which something was changed; whether its digests fit again is up to chance."""
     chunks = [bytearray(chunk) for chunk in chunks]
     for _ in range(data.draw(st.integers(1, 8))):
         place = data.draw(st.integers(0, len(chunks) - 1))
@@ -214,22 +214,22 @@ def test_of_forged_reports_none_is_let_in(any_network, forged):
 
 def test_below_the_quorum_the_run_stops_and_can_go_on(federation):
     agents = federation.agents()
-    post = HerePost(dict(agents))
-    federation.run(post, stop_after=1)
-    del post.agents[NODES[1]]
-    with pytest.raises(TooFewAnswers, match=r"round 2: 1 of 2 nodes .* quorum is 2"):
-        federation.run(post)
-    assert read_tally(federation.folder.server.tally)["replies_lost"] == 1
-    out = federation.run(HerePost(agents))
+    engine = LocalEngine(dict(agents))
+    federation.run(engine, stop_after=1)
+    del engine.agents[NODES[1]]
+    with pytest.raises(TooFewReplies, match=r"round 2: 1 of 2 nodes .* quorum is 2"):
+        federation.run(engine)
+    assert read_metrics(federation.folder.server.metrics)["replies_lost"] == 1
+    out = federation.run(LocalEngine(agents))
     assert json.loads((out / "result.json").read_text())["rounds"] == 4
 
 
 def test_above_the_quorum_the_run_goes_on_without_the_lost_node(federation):
-    post = HerePost(federation.agents())
-    terms = Terms(deadline=5.0, quorum=0.5, patience=0.1)
-    federation.run(post, terms, stop_after=2)
-    del post.agents[NODES[1]]
-    out = federation.run(post, terms)
+    engine = LocalEngine(federation.agents())
+    settings = ServerSettings(round_timeout=5.0, quorum=0.5, startup_timeout=0.1)
+    federation.run(engine, settings, stop_after=2)
+    del engine.agents[NODES[1]]
+    out = federation.run(engine, settings)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["clients"] for line in lines[:2]] == [30, 20]
     assert all(0 < line["clients"] < 20 for line in lines[2:])
@@ -237,8 +237,8 @@ def test_above_the_quorum_the_run_goes_on_without_the_lost_node(federation):
 
 
 def test_nobody_comes(federation):
-    with pytest.raises(TooFewAnswers, match="0 of 2 nodes came within"):
-        federation.people(HerePost({}))
+    with pytest.raises(TooFewReplies, match="0 of 2 nodes came within"):
+        federation.population(LocalEngine({}))
 
 
 def test_metrics_that_cannot_be_sums_are_dropped(federation):
@@ -252,23 +252,23 @@ def test_metrics_that_cannot_be_sums_are_dropped(federation):
         arrays["sums"] = arrays["sums"] + 100
         return resealed(chunks, save(arrays))
 
-    post = HerePost(federation.agents(), changed)
-    federation.run(post, HALF)
-    tally = read_tally(federation.folder.server.tally)
-    assert tally["replies_rejected"] == 3
+    engine = LocalEngine(federation.agents(), changed)
+    federation.run(engine, HALF)
+    metrics = read_metrics(federation.folder.server.metrics)
+    assert metrics["replies_rejected"] == 3
 
 
 @pytest.mark.parametrize("least", [0, 1000, 2**16])
 def test_what_a_node_has_is_not_sent_again_and_is_when_it_is_gone(least, federation, monkeypatch):
     """Whatever the size from which on arrays are kept: both sides must mean the same."""
-    monkeypatch.setattr("ufgraphfr.deploy.wire.payload.LEAST_KEPT", least)
-    post = HerePost(federation.agents())
-    people = federation.people(post)
+    monkeypatch.setattr("ufgraphfr.deploy.wire.payload.MIN_CACHED_BYTES", least)
+    engine = LocalEngine(federation.agents())
+    population = federation.population(engine)
     steps = execute(
         federation.agreement.experiment,
         federation.folder.server.run,
         device="cpu",
-        population=people,
+        population=population,
     )
     for step in steps:
         if step.round == 3:
@@ -279,9 +279,9 @@ def test_what_a_node_has_is_not_sent_again_and_is_when_it_is_gone(least, federat
     assert codes.count("missing") == (1 if least < 2**16 else 0)
     assert set(codes) <= {"ok", "missing"}
     trained = [
-        sum(map(len, chunks[1:])) for node, chunks in post.asked if unpack(chunks).kind == "train"
+        sum(map(len, chunks[1:])) for node, chunks in engine.asked if unpack(chunks).kind == "train"
     ]
     if least == 0:
         # rounds 2 and 3: the operators are sent once
         assert trained[4] < trained[2]
-    assert read_tally(federation.folder.server.tally)["replies_rejected"] == 0
+    assert read_metrics(federation.folder.server.metrics)["replies_rejected"] == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ufgraphfr.deploy.wire.message import MOST_HEADER, Envelope, Malformed, pack, unpack
+from ufgraphfr.deploy.wire.message import MAX_HEADER_BYTES, Envelope, Malformed, pack, unpack
 
 ASKED = Envelope("train", "d" * 64, "run", 3, "node-1", "n", facts={"best": 2}, parts=(b"a", b"bc"))
 
@@ -47,7 +47,7 @@ def test_the_same_question_has_the_same_digest_whenever_it_is_asked():
         [b"{"],
         [b"[]"],
         [b"[" * 100_000],
-        [b"x" * (MOST_HEADER + 1)],
+        [b"x" * (MAX_HEADER_BYTES + 1)],
         [header(schema="other"), b"a", b"bc"],
         [header(more=1), b"a", b"bc"],
         [header(round="3"), b"a", b"bc"],

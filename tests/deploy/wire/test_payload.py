@@ -13,7 +13,7 @@ from ufgraphfr.deploy.wire.payload import (
     decode_task,
     digest,
     encode_arrays,
-    encode_own,
+    encode_personal,
     shared_arrays,
 )
 
@@ -35,7 +35,7 @@ def task(clients):
 
 
 def test_round_trip():
-    found = decode_task(shared_arrays(task([3, 5])), encode_own(task([3, 5])))
+    found = decode_task(shared_arrays(task([3, 5])), encode_personal(task([3, 5])))
     assert found.round == 2
     assert found.clients.tolist() == [3, 5]
     assert torch.equal(found.shared["net"], torch.arange(5.0))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ufgraphfr.deploy.wire.unix_socket import (
-    MOST_CHUNKS,
+    MAX_CHUNKS,
     BrokenFrame,
     address,
     call,
@@ -19,7 +19,7 @@ from ufgraphfr.deploy.wire.unix_socket import (
 )
 
 
-@given(st.lists(st.binary(max_size=2000), max_size=MOST_CHUNKS))
+@given(st.lists(st.binary(max_size=2000), max_size=MAX_CHUNKS))
 def test_what_is_sent_arrives(chunks):
     here, there = socket.socketpair()
     with here, there:
@@ -42,7 +42,7 @@ def test_a_message_that_is_cut_short_is_told(data):
             receive(other)
 
 
-@pytest.mark.parametrize("head", [struct.pack(">I", MOST_CHUNKS + 1), struct.pack(">IQ", 1, 2**40)])
+@pytest.mark.parametrize("head", [struct.pack(">I", MAX_CHUNKS + 1), struct.pack(">IQ", 1, 2**40)])
 def test_more_than_a_message_may_hold_is_refused_before_memory_is_taken(head):
     here, there = socket.socketpair()
     with here, there:

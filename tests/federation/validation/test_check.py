@@ -49,18 +49,18 @@ USERS, ITEMS, DIM = 12, 40, 3
 
 
 @pytest.fixture(scope="module")
-def shard():
+def batch():
     split = leave_one_out(Synthetic(users=USERS, items=ITEMS, interactions=8).load().interactions)
     return build(split, torch.nn.functional.normalize(torch.randn(USERS, 6), dim=1))
 
 
-def federation(kind, shard, per_client=False, upload=None):
+def federation(kind, batch, per_client=False, upload=None):
     algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
     setting = Setting(ITEMS, USERS, 6, seed=1)
-    store = PrivateState(algorithm.init_private(setting, shard))
+    store = PrivateState(algorithm.init_private(setting, batch))
     client = Client(algorithm, NoMechanism(), upload)
     return Network(
-        simulation=Simulation(client, shard, store, chunk=5),
+        simulation=Simulation(client, batch, store, chunk=5),
         validation=Validation(client, setting),
         aggregator=Aggregator(algorithm, setting, per_client or upload is not None),
         state=algorithm.init_server(setting),
@@ -99,10 +99,10 @@ def with_graph(network):
 
 @pytest.mark.parametrize("kind", ALGORITHMS.kinds)
 @pytest.mark.parametrize("per_client", [False, True])
-def test_honest_replies_pass(kind, per_client, shard):
-    network = federation(kind, shard, per_client)
+def test_honest_replies_pass(kind, per_client, batch):
+    network = federation(kind, batch, per_client)
     for number in (1, 2):
-        task = network.task(shard.clients, number)
+        task = network.task(batch.clients, number)
         expected, report = network.expected(task), network.answer(task)
         check(report, expected)
         payload = encode_report(report)
@@ -299,8 +299,8 @@ def changed(response, **changes):
     return replace(response, report=replace(response.report, **changes))
 
 
-def test_a_bad_reply_is_counted_and_the_round_goes_on(shard):
-    network = federation("fedmf", shard)
+def test_a_bad_reply_is_counted_and_the_round_goes_on(batch):
+    network = federation("fedmf", batch)
     done = run(network, lambda r: [changed(r[0], loss=r[0].report.loss * torch.nan), *r[1:]])
     assert [step.rejected for step in done] == [{"loss": 1}] * 2
     assert all(len(step.released.clients) == USERS - 5 for step in done)
@@ -341,26 +341,26 @@ def for_nobody_asked(responses):
         (for_nobody_asked, USERS - 5),
     ],
 )
-def test_a_client_replies_once_and_for_itself(kind, spoil, left, shard):
-    (done,) = run(federation(kind, shard), spoil, count=1)
+def test_a_client_replies_once_and_for_itself(kind, spoil, left, batch):
+    (done,) = run(federation(kind, batch), spoil, count=1)
     assert done.rejected == {"client": 1}
     assert done.clients == len(done.released.clients) == len(done.released.clients.unique()) == left
 
 
-def test_what_to_expect_is_learnt_once_and_drawn_anew_each_round(shard, monkeypatch):
-    network = federation("ufgraphformer", shard, upload=UploadSpec(codec="int8", share=0.5))
+def test_what_to_expect_is_learnt_once_and_drawn_anew_each_round(batch, monkeypatch):
+    network = federation("ufgraphformer", batch, upload=UploadSpec(codec="int8", share=0.5))
     with_graph(network)
     asked = []
     real = Client.respond
     monkeypatch.setattr(Client, "respond", lambda *given: asked.append(1) or real(*given))
-    expected = [network.expected(network.task(shard.clients, n)) for n in (9, 10, 11)]
+    expected = [network.expected(network.task(batch.clients, n)) for n in (9, 10, 11)]
     assert len(asked) == 1
     blocks = [each.arrays["gradient"].blocks.tolist() for each in expected]
     assert blocks[0] != blocks[1] != blocks[2]
     assert [each.round for each in expected] == [9, 10, 11]
     # rounds of the graph ask for other items each: nothing of one holds for the next
     for number in (1, 2):
-        network.expected(network.task(shard.clients, number))
+        network.expected(network.task(batch.clients, number))
     assert len(asked) == 3
 
 
@@ -369,15 +369,15 @@ def test_what_to_expect_is_learnt_once_and_drawn_anew_each_round(shard, monkeypa
     [
         lambda a: a | {"graph.pairs": a["graph.pairs"] * 2},
         lambda a: a | {"graph.pairs": (a["graph.pairs"].cumsum(0) % 2).to(torch.uint8)},
-        lambda a: a | {"graph.near": a["graph.near"] * 8},
-        lambda a: a | {"graph.near": torch.ones_like(a["graph.near"])},
+        lambda a: a | {"graph.cooccurrence": a["graph.cooccurrence"] * 8},
+        lambda a: a | {"graph.cooccurrence": torch.ones_like(a["graph.cooccurrence"])},
     ],
 )
-def test_a_graph_contribution_must_be_of_one_history(forge, shard):
-    network = federation("ufgraphformer", shard)
+def test_a_graph_contribution_must_be_of_one_history(forge, batch):
+    network = federation("ufgraphformer", batch)
     # somebody who has an item among the rows that are asked for first
-    place = (shard.items < 2).nonzero()[0]
-    one = torch.searchsorted(shard.ptr, place, right=True) - 1
+    place = (batch.items < 2).nonzero()[0]
+    one = torch.searchsorted(batch.ptr, place, right=True) - 1
     task = network.task(one, 1)
     expected, report = network.expected(task), network.answer(task)
     check(report, expected)
@@ -387,8 +387,8 @@ def test_a_graph_contribution_must_be_of_one_history(forge, shard):
 
 
 @pytest.mark.parametrize("count", [0.0, -1.0, 1e6])
-def test_a_client_cannot_claim_any_number_of_positions(count, shard):
-    network = federation("ufgraphformer", shard, per_client=True)
+def test_a_client_cannot_claim_any_number_of_positions(count, batch):
+    network = federation("ufgraphformer", batch, per_client=True)
     with_graph(network)
     task = network.task(torch.tensor([4]), 9)
     expected, report = network.expected(task), network.answer(task)
@@ -399,11 +399,11 @@ def test_a_client_cannot_claim_any_number_of_positions(count, shard):
     assert refused.value.reason == "implausible"
 
 
-def compressed(upload, shard):
+def compressed(upload, batch):
     """Replies of clients that compress them so, which pass, and what is expected of them."""
-    network = federation("ufgraphformer", shard, upload=upload)
+    network = federation("ufgraphformer", batch, upload=upload)
     with_graph(network)
-    task = network.task(shard.clients, 9)
+    task = network.task(batch.clients, 9)
     expected, report = network.expected(task), network.answer(task)
     check(report, expected)
     return report, expected
@@ -427,8 +427,8 @@ def check_refused(report, expected, broken):
     ],
     ids=str,
 )
-def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
-    report, expected = compressed(upload, shard)
+def test_compressed_replies_pass_and_broken_ones_do_not(upload, batch):
+    report, expected = compressed(upload, batch)
     check(decode_report(encode_report(report)), expected)
     value = report.arrays["gradient"]
     if isinstance(value, Dense):
@@ -457,9 +457,9 @@ def test_compressed_replies_pass_and_broken_ones_do_not(upload, shard):
 
 
 @pytest.mark.parametrize("codec", ["float32", "bfloat16", "int8"])
-def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, shard):
+def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, batch):
     upload = UploadSpec(codec=codec, rank=1)
-    report, expected = compressed(upload, shard)
+    report, expected = compressed(upload, batch)
     back = decode_report(encode_report(report))
     check(back, expected)
     value = report.arrays["gradient"]
@@ -500,8 +500,8 @@ def test_under_a_guarantee_a_reply_longer_than_the_clip_is_refused(tmp_path):
     algorithm = experiment.model
     mechanism = calibrate(experiment, algorithm, len(prepared.split.warm), Ledger(None))
     client = Client(algorithm, mechanism)
-    store = PrivateState(algorithm.init_private(prepared.setting, prepared.shard))
-    simulation = Simulation(client, prepared.shard, store, chunk=50)
+    store = PrivateState(algorithm.init_private(prepared.setting, prepared.batch))
+    simulation = Simulation(client, prepared.batch, store, chunk=50)
     task = algorithm.broadcast(algorithm.init_server(prepared.setting), torch.arange(2), 1)
     validation = Validation(client, prepared.setting)
     expected = validation.expected(task.select(torch.tensor([0])), task.clients)

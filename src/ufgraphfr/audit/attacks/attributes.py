@@ -38,21 +38,21 @@ class Attributes(Attack):
         profiles, texts = dictionary(dataset)
         table = torch.from_numpy(embed(recording.experiment.encoder, texts))
         table = table @ projection(recording.algorithm, recording.prepared.setting)
-        found = (
+        cosines = (
             F.normalize(torch.stack(list(vectors.values())), dim=1) @ F.normalize(table, dim=1).T
         )
         # embedded profiles lie on one side of the origin
-        found = torch.where(found.mean(1, keepdim=True) < 0, -found, found)
+        cosines = torch.where(cosines.mean(1, keepdim=True) < 0, -cosines, cosines)
         clients = list(vectors)
         right = [
             float(texts[int(best)] == dataset.users.texts[client])
-            for client, best in zip(clients, found.argmax(1), strict=True)
+            for client, best in zip(clients, cosines.argmax(1), strict=True)
         ]
         exact = over_clients(right)
         note = f"dictionary of {len(texts):,} profiles, {len(clients)} clients"
         what = "whole profile named exactly"
         findings = [Finding("upload", what, exact.value, exact.low, 1 / len(texts), note=note)]
-        return findings + _gender(found, profiles, dataset, clients, note)
+        return findings + _gender(cosines, profiles, dataset, clients, note)
 
 
 def direction(layers: list[Tensor]) -> Tensor:

@@ -56,18 +56,19 @@ class Attack(Spec, ABC):
 
 def over_clients(values: list[float]) -> BoundedEstimate:
     """The mean over clients and its lower bound; NaN without clients."""
-    found = torch.tensor([value for value in values if value == value], dtype=torch.float64)
-    if len(found) == 0:
+    known = torch.tensor([value for value in values if value == value], dtype=torch.float64)
+    if len(known) == 0:
         return BoundedEstimate(float("nan"), float("nan"))
-    spread = float(found.std()) / len(found) ** 0.5 if len(found) > 1 else 0.0
-    return BoundedEstimate(float(found.mean()), float(found.mean()) - ONE_SIDED * spread)
+    mean = float(known.mean())
+    error = float(known.std()) / len(known) ** 0.5 if len(known) > 1 else 0.0
+    return BoundedEstimate(mean, mean - ONE_SIDED * error)
 
 
 def precision_recall(guessed: Tensor, truth: Tensor) -> tuple[float, float]:
     """Of a set of guesses, bool ``[n]``; precision is NaN if nothing was guessed."""
     hits = float((guessed & truth).sum())
-    guesses, wanted = int(guessed.sum()), int(truth.sum())
+    guesses, positives = int(guessed.sum()), int(truth.sum())
     return (
         hits / guesses if guesses else float("nan"),
-        hits / wanted if wanted else float("nan"),
+        hits / positives if positives else float("nan"),
     )

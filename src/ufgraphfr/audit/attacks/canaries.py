@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.attacks.base import Attack, Finding, View
 from ufgraphfr.audit.bounds import gaussian_estimate, measured_auc, one_run_epsilon
 from ufgraphfr.audit.recording import Recording
@@ -41,13 +42,14 @@ class Canary(Algorithm):
     cells: int = Field(ge=WIDTH)
     """Numbers in the dummy table."""
     seed: int = 0
+    """Of the directions."""
     length: float = Field(1e6, gt=0)
     """Of an upload: far beyond any clip, but not beyond float32."""
     full: tuple[int, ...] = ()
-    """Rounds that ask everyone, as the run's."""
+    """Rounds that ask all clients, as the run's."""
 
     def asks_all_clients(self, round_number: int) -> bool:
-        """See `Algorithm.asks_all_clients`."""
+        """See `capabilities.AsksAllClients`."""
         return round_number in self.full
 
     def directions(self, clients: Tensor) -> Tensor:
@@ -62,20 +64,20 @@ class Canary(Algorithm):
         """See `Algorithm.init_server`."""
         return {}
 
-    def init_private(self, setting: Setting, shard: ClientBatch) -> Private:
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`: the direction, drawn once."""
-        return {"direction": self.directions(shard.clients)}
+        return {"direction": self.directions(batch.clients)}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
         return Task(round_number, clients, {}, {})
 
     def local(
-        self, task: Task, shard: ClientBatch, private: Private, key: Key
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        table = (private["direction"] * self.length).view(len(shard), -1, WIDTH)
-        return Update({"items": table}, torch.zeros(len(shard))), private
+        table = (private["direction"] * self.length).view(len(batch), -1, WIDTH)
+        return Update({"items": table}, torch.zeros(len(batch))), private
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
@@ -83,7 +85,7 @@ class Canary(Algorithm):
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`; it recommends nothing."""
-        return torch.zeros(len(inputs), inputs.catalogue)
+        return torch.zeros(len(inputs), inputs.n_items)
 
 
 class Canaries(Attack):
@@ -95,9 +97,11 @@ class Canaries(Attack):
     )
 
     canaries: int = Field(1000, ge=20)
+    """How many invented clients there are."""
     cells_each: int = Field(20, ge=1)
     """Numbers of the dummy table for each canary, so that directions hardly overlap."""
     delta: float = Field(1e-5, gt=0, lt=1)
+    """Of the guarantee that is audited."""
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
@@ -110,19 +114,19 @@ class Canaries(Attack):
         rounds = spec.rounds if recording.mechanism.is_private else recording.rounds
         share = min(1.0, spec.expected(clients) / clients)
         spec = spec.model_copy(update={"rounds": rounds, "cohort": share})
-        whole = tuple(n for n in range(1, rounds + 1) if algorithm.asks_all_clients(n))
-        play = partial(self.play, federation=spec, seed=experiment.seed, whole=whole)
-        found = self.findings("broadcast", *play(recording.fresh_mechanism()))
+        full_rounds = tuple(n for n in range(1, rounds + 1) if asks_all_clients(algorithm, n))
+        play = partial(self.play, federation=spec, seed=experiment.seed, full_rounds=full_rounds)
+        results = self.findings("broadcast", *play(recording.fresh_mechanism()))
         if recording.trust == "shard":
-            found += self.findings("upload", *play(recording.fresh_mechanism(of_one_holder=True)))
-        return found
+            results += self.findings("upload", *play(recording.fresh_mechanism(of_one_holder=True)))
+        return results
 
     def play(
         self,
         mechanism: Mechanism,
         federation: FederationSpec,
         seed: int,
-        whole: tuple[int, ...] = (),
+        full_rounds: tuple[int, ...] = (),
     ) -> tuple[Tensor, Tensor]:
         """Run the canaries.
 
@@ -130,7 +134,7 @@ class Canaries(Attack):
             mechanism: the run's, before its first release.
             federation: the run's rounds and cohorts.
             seed: of directions and coins.
-            whole: rounds that ask everyone.
+            full_rounds: rounds that ask all clients.
 
         Returns:
             float64 ``[canaries]``, how much of each is in what was released; and bool
@@ -139,12 +143,12 @@ class Canaries(Attack):
         everyone = torch.arange(self.canaries)
         inside = Key(seed, part=7).words(everyone, 0, 1)[:, 0] % 2 == 0
         cells = -(-self.canaries * self.cells_each // WIDTH) * WIDTH
-        algorithm = Canary(cells=cells, seed=seed, full=whole)
-        shard = _nobody(everyone)
+        algorithm = Canary(cells=cells, seed=seed, full=full_rounds)
+        batch = _empty_profiles(everyone)
         setting = Setting(WIDTH, self.canaries, 1, seed)
-        store = PrivateState(algorithm.init_private(setting, shard))
+        private_state = PrivateState(algorithm.init_private(setting, batch))
         client = Client(algorithm, mechanism)
-        transport = Local(Simulation(client, shard, store, federation.chunk))
+        transport = Local(Simulation(client, batch, private_state, federation.chunk))
         spec = federation.model_copy(update={"adversary": None, "defence": None})
         key, state = Key(seed), algorithm.init_server(setting)
         aggregator = Aggregator(algorithm, setting)
@@ -153,7 +157,7 @@ class Canaries(Attack):
             if done.released is not None:
                 (released,) = algorithm.aggregate({}, done.released).values()
                 weight = _weight(mechanism, done.number)
-                scores += weight * (store.weights["direction"] @ released).double()
+                scores += weight * (private_state.weights["direction"] @ released).double()
         return scores, inside
 
     def findings(self, view: View, scores: Tensor, inside: Tensor) -> list[Finding]:
@@ -182,7 +186,7 @@ class Canaries(Attack):
 
 
 def _weight(mechanism: Mechanism, round_number: int) -> float:
-    """How much a round tells: its signal over the square of its noise, as its ledger says."""
+    """A round's weight as evidence: its signal over the square of its noise, by its ledger."""
     ledger = getattr(mechanism, "ledger", None)
     for spend in ledger.spends if ledger is not None else ():
         if spend["round"] == round_number:
@@ -190,8 +194,8 @@ def _weight(mechanism: Mechanism, round_number: int) -> float:
     return 1.0
 
 
-def _nobody(clients: Tensor) -> ClientBatch:
-    """Clients with one item each, and no text to speak of."""
+def _empty_profiles(clients: Tensor) -> ClientBatch:
+    """Clients with one item each and a zero text vector."""
     ptr = torch.arange(len(clients) + 1)
     items = torch.zeros(len(clients), dtype=torch.int64)
     return ClientBatch(clients, ptr, items, ptr, items, torch.zeros(len(clients), 1), WIDTH)

@@ -25,10 +25,10 @@ class HeldOut(Attack):
         measured: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
         for name in by_table(recording):
             for client, uploads in recording.by_client().items():
-                own = [u.tables[name] for u in uploads if name in u.tables]
-                if len(own) < 2 or own[0].shape[1] == items:
+                tables = [u.tables[name] for u in uploads if name in u.tables]
+                if len(tables) < 2 or tables[0].shape[1] == items:
                     continue
-                often = torch.stack([moved(table)[1] for table in own]).double().mean(0)
+                often = torch.stack([moved(table)[1] for table in tables]).double().mean(0)
                 others = ~recording.history(client)
                 truth = recording.held_out(client)[others]
                 if bool(truth.any()):

@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.audit.attacks._logistic import fit_logistic
 from ufgraphfr.audit.attacks._rows import moved, side
 from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients, precision_recall
 from ufgraphfr.audit.recording import Recording, Upload, dissect
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import Client, Request
-from ufgraphfr.ops.logistic import fit_logistic
 
 
 class IMIA(Attack):
@@ -31,14 +31,15 @@ class IMIA(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        known = [self._shadow(recording, number) for number in range(self.shadows)]
-        names = known[0][0].tables.keys()
+        shadows = [self._shadow(recording, index) for index in range(self.shadows)]
+        names = shadows[0][0].tables.keys()
         uploads = {u.client: u for u in recording.uploads if names and u.tables.keys() == names}
         if not uploads:
             return []
-        examples = [features(upload) for upload, _ in known]
-        there = [rows for _, rows in examples]
-        labels = torch.cat([own[rows] for (_, own), rows in zip(known, there, strict=True)])
+        examples = [features(upload) for upload, _ in shadows]
+        labels = torch.cat(
+            [items[rows] for (_, items), (_, rows) in zip(shadows, examples, strict=True)]
+        )
         weights = fit_logistic(torch.cat([x for x, _ in examples]), labels.double())
         scores: list[float] = []
         random: list[float] = []
@@ -56,31 +57,31 @@ class IMIA(Attack):
         what = "own items among moved rows: F1"
         return [Finding("upload", what, value.value, value.low, chance.value, note=note)]
 
-    def _shadow(self, recording: Recording, number: int) -> tuple[Upload, Tensor]:
+    def _shadow(self, recording: Recording, index: int) -> tuple[Upload, Tensor]:
         """A made-up client's upload, and its items, bool ``[items]``."""
         algorithm, prepared = recording.algorithm, recording.prepared
-        shard, setting = prepared.shard, prepared.setting
-        # as many items as somebody has, drawn by public popularity; text of nobody
-        generator = Key(setting.seed, part=1000 + number).generator()
-        place = int(torch.randint(len(shard), (1,), generator=generator))
-        counts = torch.bincount(shard.items, minlength=setting.items).double() + 1e-9
-        length = max(2, int(shard.counts[place]))
+        batch, setting = prepared.batch, prepared.setting
+        # as many items as a random client has, drawn by popularity; the mean text vector
+        generator = Key(setting.seed, part=1000 + index).generator()
+        position = int(torch.randint(len(batch), (1,), generator=generator))
+        counts = torch.bincount(batch.items, minlength=setting.items).double() + 1e-9
+        length = max(2, int(batch.counts[position]))
         items = torch.multinomial(counts, length, generator=generator)
         client = recording.victims[:1]
-        own = ClientBatch(
+        shadow = ClientBatch(
             clients=client,
             ptr=torch.tensor([0, length]),
             items=items,
-            barred_ptr=torch.tensor([0, length]),
-            barred=items.sort().values,
-            text=shard.text.mean(0, keepdim=True),
-            catalogue=setting.items,
+            excluded_ptr=torch.tensor([0, length]),
+            excluded=items.sort().values,
+            text=batch.text.mean(0, keepdim=True),
+            n_items=setting.items,
         )
         task = algorithm.broadcast(recording.state, client, recording.round + 1)
-        private = algorithm.init_private(setting, own)
-        key = Key(setting.seed + 1 + number, recording.round + 1)
+        private = algorithm.init_private(setting, shadow)
+        key = Key(setting.seed + 1 + index, recording.round + 1)
         runs = Client(algorithm, recording.mechanism)
-        report, _ = runs.respond(Request(task, own, private, key))
+        report, _ = runs.respond(Request(task, shadow, private, key))
         tables, texts = dissect(report, algorithm, prepared)
         has = torch.zeros(setting.items, dtype=torch.bool).index_fill(0, items, True)
         return Upload(task.round, -1, tables, texts), has
@@ -92,13 +93,13 @@ def features(upload: Upload) -> tuple[Tensor, Tensor]:
     For each table the length and the side of a row, standardised within the upload, so that
     clients compare; the side also cubed, for a soft threshold.
     """
-    there = torch.stack([moved(table)[1] for table in upload.tables.values()]).any(0)
+    moved_rows = torch.stack([moved(table)[1] for table in upload.tables.values()]).any(0)
     columns = []
     for table in upload.tables.values():
-        norms, along = moved(table)[0][there], side(table)[there]
+        norms, along = moved(table)[0][moved_rows], side(table)[moved_rows]
         scale = norms.mean().clamp(min=1e-300)
         columns += [norms / scale, along / scale, (along / scale).tanh(), (along > 0).double()]
-    return torch.stack(columns, dim=1).clamp(-20, 20), there
+    return torch.stack(columns, dim=1).clamp(-20, 20), moved_rows
 
 
 def f1(guessed: Tensor, truth: Tensor) -> float:

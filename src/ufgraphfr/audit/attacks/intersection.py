@@ -24,40 +24,40 @@ class Intersection(Attack):
         measured: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
         for name in by_table(recording):
             for client, uploads in recording.by_client().items():
-                own = [moved(u.tables[name]) for u in uploads if name in u.tables]
-                if len(own) < 2:
+                seen = [moved(u.tables[name]) for u in uploads if name in u.tables]
+                if len(seen) < 2:
                     continue
-                share = torch.stack([there for _, there in own]).double().mean(0)
+                share = torch.stack([rows for _, rows in seen]).double().mean(0)
                 # ties are broken by how far rows moved
-                lengths = torch.stack([norms / norms.max().clamp(min=1e-300) for norms, _ in own])
+                lengths = torch.stack([norms / norms.max().clamp(min=1e-300) for norms, _ in seen])
                 scores = share + 1e-3 * lengths.mean(0)
                 case = (scores, share == 1, recording.history(client))
                 measured.setdefault(name, []).append(case)
-        found = upload_findings(measured, "own items from rows moved each time")
-        return [*found, *self._from_broadcast(recording)]
+        findings = upload_findings(measured, "own items from rows moved each time")
+        return [*findings, *self._from_broadcast(recording)]
 
     @staticmethod
     def _from_broadcast(recording: Recording) -> list[Finding]:
         """Rows that move more in rounds with a client than in rounds without it."""
         names = sorted({name for public in recording.published for name in public.tables})
         items = recording.prepared.setting.items
-        found = []
+        findings = []
         for name in names:
-            held = [r for r in recording.published if name in r.tables]
-            if len(held) < 2 or held[0].tables[name].shape[1] == items:
+            rounds = [r for r in recording.published if name in r.tables]
+            if len(rounds) < 2 or rounds[0].tables[name].shape[1] == items:
                 continue
-            lengths = torch.stack([moved(r.tables[name])[0] for r in held])
+            lengths = torch.stack([moved(r.tables[name])[0] for r in rounds])
             lengths = lengths / lengths.mean(1, keepdim=True).clamp(min=1e-300)
             scores, truth = [], []
             for client in recording.victims.tolist():
-                there = torch.tensor([client in r.cohort.tolist() for r in held])
-                if not bool(there.any()) or bool(there.all()):
-                    continue  # always or never there: nothing to compare
-                scores.append(lengths[there].mean(0) - lengths[~there].mean(0))
+                takes_part = torch.tensor([client in r.cohort.tolist() for r in rounds])
+                if not bool(takes_part.any()) or bool(takes_part.all()):
+                    continue  # in all rounds or in none: nothing to compare
+                scores.append(lengths[takes_part].mean(0) - lengths[~takes_part].mean(0))
                 truth.append(recording.history(client))
             if scores:
                 value = measured_auc(torch.cat(scores), torch.cat(truth))
-                note = f"table '{name}', {len(scores)} clients, {len(held)} rounds"
+                note = f"table '{name}', {len(scores)} clients, {len(rounds)} rounds"
                 what = "own items from rows that move more with the client: AUC"
-                found.append(Finding("broadcast", what, value.value, value.low, 0.5, True, note))
-        return found
+                findings.append(Finding("broadcast", what, value.value, value.low, 0.5, True, note))
+        return findings

@@ -13,8 +13,9 @@ from pydantic import Field
 from ufgraphfr.audit.attacks.base import Attack, Finding
 from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import State
 from ufgraphfr.evaluation.exposure import exposure
-from ufgraphfr.evaluation.protocol import evaluate, inputs, scored
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.federation.adversarial import AdversarialSimulation
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
@@ -41,65 +42,67 @@ class Poisoning(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        found: list[Finding] = []
+        findings: list[Finding] = []
         if recording.mechanism.is_private:
-            return found
+            return findings
         for kind in ADVERSARIES.kinds:
             if kind == "malformed":
-                continue  # validation refuses those, whatever the run
+                continue  # the checks refuse those, whatever the run
             adversary = ADVERSARIES.build(kind, {"share": self.share}, "poisoning")
             for defence in ("row-cap", "none"):
-                found += self._played(recording, adversary, defence)
-        return found
+                findings += self._played(recording, adversary, defence)
+        return findings
 
     def _played(self, recording: Recording, adversary: Adversary, defence: str) -> list[Finding]:
         """Exposure of the target and accuracy, before and after."""
         algorithm, prepared = recording.algorithm, recording.prepared
-        mechanism = recording.mechanism
-        store = PrivateState({name: v.clone() for name, v in recording.store.weights.items()})
+        mechanism, weights = recording.mechanism, recording.private_state.weights
+        private = PrivateState({name: value.clone() for name, value in weights.items()})
         federation = recording.experiment.federation
-        who = torch.from_numpy(prepared.split.warm)
-        aim = adversary.aim(algorithm, prepared.setting, prepared.shard, who)
+        clients = torch.from_numpy(prepared.split.warm)
+        aim = adversary.aim(algorithm, prepared.setting, prepared.batch, clients)
         client = Client(algorithm, mechanism)
-        simulation = Simulation(client, prepared.shard, store, federation.chunk)
-        clients = AdversarialSimulation(simulation, adversary, aim)
-        shown, hits = _measured(recording, recording.state, store, recording.round, aim)
+        simulation = Simulation(client, prepared.batch, private, federation.chunk)
+        attacked = Local(AdversarialSimulation(simulation, adversary, aim))
+        aggregator = Aggregator(
+            algorithm,
+            prepared.setting,
+            per_client=True,
+            defence=DEFENCES.build(defence, {}, defence),
+        )
+        before, hits_before = _exposure_and_hits(
+            recording, recording.state, private, recording.round, aim
+        )
         last, state = recording.round + recording.rounds, recording.state
         for done in rounds(
-            Aggregator(
-                algorithm,
-                prepared.setting,
-                per_client=True,
-                defence=DEFENCES.build(defence, {}, defence),
-            ),
+            aggregator,
             mechanism,
-            CheckedTransport(Local(clients), Validation(client, prepared.setting)),
+            CheckedTransport(attacked, Validation(client, prepared.setting)),
             federation.model_copy(update={"rounds": last}),
-            who,
+            clients,
             state,
             Key(recording.experiment.seed),
             recording.round + 1,
         ):
             state = done.state
-        after, left = _measured(recording, state, store, last, aim)
+        after, hits_after = _exposure_and_hits(recording, state, private, last, aim)
         what = f"{adversary.kind} against {defence}"
         note = f"{len(aim.clients)} malicious clients, {recording.rounds} rounds, validation"
+        lost = hits_before - hits_after
         return [
-            Finding("clients", f"{what}: ER@10", after, after, shown, note=note),
-            Finding("clients", f"{what}: HR@10 lost", hits - left, hits - left, 0.0, note=note),
+            Finding("clients", f"{what}: ER@10", after, after, before, note=note),
+            Finding("clients", f"{what}: HR@10 lost", lost, lost, 0.0, note=note),
         ]
 
 
-def _measured(
-    recording: Recording, state: dict[str, torch.Tensor], store: PrivateState, last: int, aim: Aim
+def _exposure_and_hits(
+    recording: Recording, state: State, private: PrivateState, last: int, aim: Aim
 ) -> tuple[float, float]:
     """ER@10 of the target among honest users, and their HR@10 on validation."""
-    prepared = recording.prepared
-    chunk = recording.experiment.evaluation.chunk
-    score = device_score(recording.algorithm, state, store, last)
-    clients = inputs(prepared.shard, prepared.split, "validation")
-    outcome = evaluate(scored(score, clients, chunk), prepared.split, "validation")
+    asked, chunk = recording.prepared.validation, recording.experiment.evaluation.chunk
+    score = device_score(recording.algorithm, state, private, last)
+    outcome = evaluate(score, asked, chunk)
     honest = ~np.isin(outcome.users, aim.clients.numpy())
-    kept = clients.select(torch.from_numpy(honest.nonzero()[0]))
+    kept = asked.clients.select(torch.from_numpy(honest.nonzero()[0]))
     hits = float((outcome.full[honest] <= 10).mean())
     return exposure(score, kept, aim.target, chunk=chunk), hits

@@ -32,6 +32,6 @@ class Sign(Attack):
         upload: Upload, name: str, recording: Recording
     ) -> tuple[Tensor, Tensor, Tensor]:
         table, truth = upload.tables[name], recording.history(upload.client)
-        there = moved(table)[1]
-        along = side(table[there])
-        return along, along > 0, truth[there]
+        rows = moved(table)[1]
+        along = side(table[rows])
+        return along, along > 0, truth[rows]

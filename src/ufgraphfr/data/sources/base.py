@@ -1,4 +1,4 @@
-"""What a data set must offer: a card, and a way to load it through the border."""
+"""What a data set must offer: a card, and a way to load it with every row checked."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -12,12 +12,17 @@ class Source(Spec, ABC):
     """One data set. Hyper-parameters are the keys of its ``[data]`` table."""
 
     card: ClassVar[Card]
+    files: ClassVar[tuple[str, ...]] = ()
+    """Keys that name files: what these hold decides, not what they are called."""
 
     on_bad_row: Literal["error", "skip"] = "error"
     """A row that cannot be used stops the load, or is skipped and counted."""
 
-    def located(self, folder: Path) -> "Source":
-        """The same data set, with file names read relative to ``folder`` (the experiment's)."""
+    def located(self, *folders: Path) -> "Source":
+        """The same data set, each file named by its path in the first folder that has it.
+
+        What is named by a path is looked for by the last part of it.
+        """
         return self
 
     @abstractmethod

@@ -64,7 +64,7 @@ class HetRecMovieLens2K(Source):
             interactions,
             profiles={},
             describe=lambda _: _VIEWER,
-            stranger=_VIEWER,
+            unknown=_VIEWER,
             items=items,
             bad_rows=bad_rows + bad_films,
         )

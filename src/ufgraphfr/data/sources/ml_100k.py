@@ -84,10 +84,10 @@ class MovieLens100K(Source):
         """Read the official or the atomic files; see `Source.load`."""
         files = self._cached_or_fetched() if data_dir is None else self._from_folder(data_dir)
         official = "u.data" in files
-        ratings, people, films = files.values()
+        ratings, users, films = files.values()
         table = _ratings(ratings, official)
         rows, bad_rows = with_times(table, "timestamp").good(self.on_bad_row)
-        profiles, bad_people = self._profiles(people, official)
+        profiles, bad_users = self._profiles(users, official)
         items, bad_films = self._items(films, official)
         return assemble(
             self.card,
@@ -96,7 +96,7 @@ class MovieLens100K(Source):
             templates.person,
             "A film viewer.",
             items,
-            bad_rows + bad_people + bad_films,
+            bad_rows + bad_users + bad_films,
         )
 
     def _from_folder(self, folder: Path) -> dict[str, File]:

@@ -73,7 +73,7 @@ class MovieLens1M(Source):
         table = parse(files["ratings.dat"], _layout("user", "item", "rating", "timestamp"))
         table = table.filled("user", "item").numeric("rating")
         rows, bad_rows = with_times(table, "timestamp").good(self.on_bad_row)
-        profiles, bad_people = self._profiles(files["users.dat"])
+        profiles, bad_users = self._profiles(files["users.dat"])
         items, bad_films = self._items(files["movies.dat"])
         return assemble(
             self.card,
@@ -82,7 +82,7 @@ class MovieLens1M(Source):
             templates.person,
             "A film viewer.",
             items,
-            bad_rows + bad_people + bad_films,
+            bad_rows + bad_users + bad_films,
         )
 
     def _profiles(self, file: File) -> tuple[dict[str, dict[str, str]], int]:

@@ -6,7 +6,7 @@ own colour that is missing from a user's history is the answer.
 """
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ _COLOURS = (
 )
 # fmt: on
 
+Ids: TypeAlias = NDArray[np.int64]
+
 
 class Synthetic(Source):
     """Planted groups."""
@@ -31,7 +33,9 @@ class Synthetic(Source):
     card: ClassVar[Card] = Card(name="synthetic", title="Synthetic planted groups")
 
     users: int = Field(default=200, ge=1)
+    """How many users there are."""
     items: int = Field(default=120, ge=3)
+    """How many items there are."""
     groups: int = Field(default=4, ge=1)
     """User u and item i belong to groups ``u % groups`` and ``i % groups``."""
     interactions: int = Field(default=20, ge=3)
@@ -43,6 +47,7 @@ class Synthetic(Source):
     profile_accuracy: float = Field(default=1.0, ge=0, le=1)
     """The chance that a user's text names the own group and not another one."""
     seed: int = Field(default=0, ge=0, lt=2**64)
+    """Of all that is drawn."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -60,12 +65,12 @@ class Synthetic(Source):
         del data_dir
         random = np.random.Generator(np.random.Philox(key=self.seed))
         group = np.arange(self.users) % self.groups
-        chosen = self._own(random, group)
+        chosen = self._own_items(random, group)
         if self.noise:
             is_noise = random.random(chosen.shape) < self.noise
-            chosen = np.where(is_noise, self._others(random, group), chosen)
+            chosen = np.where(is_noise, self._other_items(random, group), chosen)
         colours = [colour(g) for g in range(self.groups)]
-        told = [colours[g] for g in self._told(random, group)]
+        named = [colours[g] for g in self._named_groups(random, group)]
         titles = tuple(
             f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
             for i in range(self.items)
@@ -82,8 +87,8 @@ class Synthetic(Source):
             ),
             users=Users(
                 names=tuple(f"u{u}" for u in range(self.users)),
-                profiles=tuple({"favourite colour": name} for name in told),
-                texts=tuple(f"A person whose favourite colour is {name}." for name in told),
+                profiles=tuple({"favourite colour": name} for name in named),
+                texts=tuple(f"A person whose favourite colour is {name}." for name in named),
             ),
             catalogue=Catalogue(
                 items=tuple(f"i{i}" for i in range(self.items)),
@@ -92,7 +97,9 @@ class Synthetic(Source):
             ),
         )
 
-    def _own(self, random: np.random.Generator, group: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _own_items(
+        self, random: np.random.Generator, group: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         """Distinct items of each user's own group."""
         size = self.items // self.groups
         if self.order == "chain":
@@ -102,7 +109,9 @@ class Synthetic(Source):
             rank = _distinct(random, self.users, self.interactions, size)
         return rank * self.groups + group[:, None]
 
-    def _others(self, random: np.random.Generator, group: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _other_items(
+        self, random: np.random.Generator, group: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         """Distinct items of other groups than each user's."""
         others = self.groups - 1
         size = self.items // self.groups
@@ -110,7 +119,9 @@ class Synthetic(Source):
         step = rank % others + 1
         return rank // others * self.groups + (group[:, None] + step) % self.groups
 
-    def _told(self, random: np.random.Generator, group: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _named_groups(
+        self, random: np.random.Generator, group: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         """The group each user's text names."""
         if self.groups == 1:
             return group
@@ -119,7 +130,7 @@ class Synthetic(Source):
         return np.where(wrong, other, group)
 
 
-def _distinct(random: np.random.Generator, rows: int, count: int, high: int) -> NDArray[np.int64]:
+def _distinct(random: np.random.Generator, rows: int, count: int, high: int) -> Ids:
     """Uniform distinct numbers below ``high`` in random order, int64 ``[rows, count]``.
 
     Floyd's sampling (J. Bentley and R. Floyd, CACM 30(9), 1987) for all rows at once.

@@ -39,7 +39,9 @@ class Columns(Spec):
     """
 
     user: str = "user"
+    """Who."""
     item: str = "item"
+    """What."""
     timestamp: str = ""
     """Numbers or ISO dates; without this column the order of the file counts."""
     rating: str = ""
@@ -47,7 +49,7 @@ class Columns(Spec):
     title: str = ""
     """Of the item table."""
 
-    def found(self, key: str, table: Table) -> str:
+    def column_of(self, key: str, table: Table) -> str:
         """The column that holds ``key``, or nothing if it may be missing and is.
 
         Raises:
@@ -63,6 +65,7 @@ class TableSource(Source):
     """Your own table."""
 
     card: ClassVar[Card] = Card(name="table", title="Your own table")
+    files: ClassVar[tuple[str, ...]] = ("interactions", "users", "items")
 
     interactions: str = Field(min_length=1)
     """File of interactions, relative to the data folder."""
@@ -71,21 +74,26 @@ class TableSource(Source):
     items: str = ""
     """File of item titles and features; several values of a feature are separated by ``|``."""
     columns: Columns = Columns()
+    """Names of the columns."""
     template: str = ""
     """Sentence about a user with ``{column}`` fields of the user table; without it, one clause
     for each column."""
     name: str = Field(default="table", min_length=1)
+    """What to call the data set in results."""
     sequential: bool = True
     """Whether timestamps or file order say what came first."""
 
-    def located(self, folder: Path) -> "TableSource":
+    def located(self, *folders: Path) -> "TableSource":
         """See `Source.located`; a file that is not there is left to the data folder."""
-        there = {
-            key: str((folder / name).resolve())
-            for key in ("interactions", "users", "items")
-            if (name := getattr(self, key)) and (folder / name).is_file()
-        }
-        return self.model_copy(update=there)
+        found: dict[str, str] = {}
+        for key in self.files:
+            name = Path(getattr(self, key))
+            # who moved the files of a path names their folder
+            inside = name.name if name.is_absolute() else name
+            paths = (folder / inside for folder in folders if getattr(self, key))
+            there = next((path for path in paths if path.is_file()), None)
+            found |= {key: str(there.resolve())} if there else {}
+        return self.model_copy(update=found)
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
@@ -93,7 +101,7 @@ class TableSource(Source):
         names = self.columns
         table = self._interactions(folder)
         rows, bad_rows = table.good(self.on_bad_row)
-        time = names.found("timestamp", table)
+        time = names.column_of("timestamp", table)
         timed = [time] if time else []
         interactions = rows.select(names.user, names.item, *timed).rename(
             {
@@ -130,7 +138,7 @@ class TableSource(Source):
     def _interactions(self, folder: Path) -> Table:
         names = self.columns
         table = _open(folder, self.interactions).need((names.user, names.item))
-        time, rating = (names.found(key, table) for key in ("timestamp", "rating"))
+        time, rating = (names.column_of(key, table) for key in ("timestamp", "rating"))
         table = table.filled(names.user, names.item)
         if rating:
             table = table.numeric(rating)
@@ -143,12 +151,12 @@ class TableSource(Source):
                 raise InputError("template needs user attributes: name their file, users = ...")
             return {}, 0
         table = _open(folder, self.users).need((user,)).filled(user).unique(user)
-        told = [name for name in table.columns if name != user]
-        templates.check_template(self.template, told)
+        fields = [name for name in table.columns if name != user]
+        templates.check_template(self.template, fields)
         rows, bad = table.good(self.on_bad_row)
-        values = rows.select(user, *told).fill_null("")
+        values = rows.select(user, *fields).fill_null("")
         return {
-            name: dict(zip(told, profile, strict=True)) for name, *profile in values.iter_rows()
+            name: dict(zip(fields, profile, strict=True)) for name, *profile in values.iter_rows()
         }, bad
 
     def _items(self, folder: Path) -> tuple[Items, int]:
@@ -156,7 +164,7 @@ class TableSource(Source):
         if not self.items:
             return Items(), 0
         table = _open(folder, self.items).need((item,)).filled(item).unique(item)
-        title = self.columns.found("title", table)
+        title = self.columns.column_of("title", table)
         rows, bad = table.good(self.on_bad_row)
         rows = rows.fill_null("")
         titles = dict(rows.select(item, title).iter_rows()) if title else {}

@@ -1,4 +1,4 @@
-"""What the server sent before and need not send again: public arrays, by their digest."""
+"""Public arrays that the server sent before and need not send again, by their digest."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.wire.payload import digest, encode_arrays, is_large
 
 
-class Memory:
+class ArrayCache:
     """Arrays of the last message, as files."""
 
     def __init__(self, folder: Path) -> None:
@@ -18,7 +18,7 @@ class Memory:
         self._folder = folder
 
     def get(self, name: str) -> Tensor | None:
-        """The array of a digest; None if it is not here, or no longer what it was."""
+        """The array of a digest; None if it is not here, or its file was changed."""
         try:
             value = load_file(self._path(name))["array"]
         except (OSError, SafetensorError, KeyError):

@@ -1,4 +1,4 @@
-"""What an agent does for the server: say who is there, train, and evaluate; nothing else.
+"""What an agent does for the server: name its clients, train, and evaluate; nothing else.
 
 Everything that decides what may leave comes from the agent's own agreement. A request brings
 arrays, and those must have the names, kinds and shapes that the agreement's algorithm sends.
@@ -9,17 +9,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ufgraphfr.algorithms import capabilities
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, Task, combine
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.deploy.agent.array_cache import Memory
+from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.metric_sums import metric_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
-from ufgraphfr.deploy.agent.users import Held, read_held
+from ufgraphfr.deploy.agent.users import ShardUsers, read_users
 from ufgraphfr.deploy.agreement.document import Agreement
-from ufgraphfr.deploy.agreement.guarantee import ShardMechanism, of_holder
-from ufgraphfr.deploy.wire.message import Envelope
+from ufgraphfr.deploy.agreement.guarantee import ShardMechanism, shard_mechanism
+from ufgraphfr.deploy.wire.message import Envelope, MissingArray
 from ufgraphfr.deploy.wire.payload import (
     decode_arrays,
     decode_task,
@@ -31,57 +32,55 @@ from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
-MOST_AT_ONCE = 16
-"""Users stacked at once: bounds an agent's memory, whatever a simulation's chunk is."""
+MAX_USERS_AT_ONCE = 16
+"""Bounds an agent's memory, whatever a simulation's chunk is."""
 
 
 class Refused(ValueError):
     """A request outside the agreement; the message goes to the agent's own log alone."""
 
 
-class Missing(ValueError):
-    """An array that the server believes to be here is not: it is to be sent again."""
-
-
-class Duties:
+class Handlers:
     """One shard and what is done with it."""
 
     def __init__(
         self,
         store: ShardStore,
-        memory: Memory,
+        cache: ArrayCache,
         agreement: Agreement,
         catalogue: Catalogue,
         ledger: Ledger,
     ) -> None:
-        """Takes the shard's data, what was sent before, what was signed off, what may be spent."""
-        self.memory = memory
+        """Takes the shard's data, what was sent before, what was agreed on, and the ledger."""
+        self.cache = cache
         self.store, self.agreement, self.catalogue = store, agreement, catalogue
-        self.setting = agreement.setting(catalogue, told=False)
+        self.setting = agreement.setting(catalogue, embed_titles=False)
         self.algorithm = model_in_use(agreement.experiment, self.setting)
-        self.mechanism = of_holder(agreement.experiment, self.algorithm, agreement.clients, ledger)
-        self._held: tuple[int, Held | None] = (-1, None)
+        self.mechanism = shard_mechanism(
+            agreement.experiment, self.algorithm, agreement.clients, ledger
+        )
+        self._users: tuple[int, ShardUsers | None] = (-1, None)
         self._models: dict[tuple[bool, int], Task] = {}
 
-    def held(self) -> Held:
+    def users(self) -> ShardUsers:
         """The users as they are now.
 
         Raises:
-            Refused: fewer than the agreement lets anything leave of.
+            Refused: fewer than the agreement asks for.
         """
         version = self.store.version
-        if self._held[0] != version:
-            self._held = (version, read_held(self.store, self.agreement, self.catalogue))
-        held = self._held[1]
-        if held is None or len(held.numbers) < self.agreement.smallest:
-            raise Refused(f"fewer than {self.agreement.smallest} users are here")
-        return held
+        if self._users[0] != version:
+            self._users = (version, read_users(self.store, self.agreement, self.catalogue))
+        users = self._users[1]
+        if users is None or len(users.clients) < self.agreement.min_users:
+            raise Refused(f"fewer than {self.agreement.min_users} users are here")
+        return users
 
     def hello(self, request: Envelope) -> Envelope:
-        """Which client numbers are here."""
-        held = self.held()
-        facts = {"interactions": len(held.split.history)} if self._metrics else {}
-        return request.reply(encode_arrays({"clients": held.numbers}), facts=facts)
+        """Which client ids are here."""
+        users = self.users()
+        facts = {"interactions": len(users.split.history)} if self._metrics else {}
+        return request.reply(encode_arrays({"clients": users.clients}), facts=facts)
 
     def train(self, request: Envelope) -> Envelope:
         """Let the clients of a task train, and return what the mechanism lets through."""
@@ -90,31 +89,33 @@ class Duties:
             raise Refused(f"round {request.round} is not among the {spec.rounds} agreed on")
         if request.round <= self.store.counter(settled_in(request.run)):
             raise Refused(f"round {request.round} of this run is settled")
-        held, task = self.held(), self._task(request, evaluated=False)
-        here = torch.isin(task.clients, held.numbers)
-        if int(here.sum()) < self.agreement.smallest:
-            raise Refused(f"fewer than {self.agreement.smallest} of the clients are here")
+        users, task = self.users(), self._task(request, evaluated=False)
+        here = torch.isin(task.clients, users.clients)
+        if int(here.sum()) < self.agreement.min_users:
+            raise Refused(f"fewer than {self.agreement.min_users} of the clients are here")
         if not bool(here.all()):
             task = task.select(here.nonzero()[:, 0])
-        report = self._trained(request, held, task)
+        report = self._trained(request, users, task)
         # a table for each client is large, and so is what is made of the report
         del task
-        return request.reply(codec.encode_report(report, self.algorithm.integer_bounds))
+        return request.reply(
+            codec.encode_report(report, capabilities.integer_bounds(self.algorithm))
+        )
 
-    def _trained(self, request: Envelope, held: Held, task: Task) -> Report:
+    def _trained(self, request: Envelope, users: ShardUsers, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""
         experiment, reports = self.agreement.experiment, list[Report]()
         algorithm, upload = self.algorithm, experiment.federation.upload
         client = Client(algorithm, self.mechanism, None if upload is None else upload.bounds)
         task = replace(task, aggregation=algorithm.aggregation)
         key = Key(experiment.seed).at(request.round)
-        places = torch.searchsorted(held.numbers, task.clients)
-        order = held.shard.counts[places].argsort(descending=True, stable=True)
-        for chunk in order.split(min(MOST_AT_ONCE, experiment.federation.chunk)):
-            shard = held.shard.select(places[chunk])
-            mine = self._private(request.run, request.round, shard)
-            report, after = client.respond(Request(task.select(chunk), shard, mine, key))
-            self.store.keep_weights(request.run, request.round, shard.clients, after)
+        positions = torch.searchsorted(users.clients, task.clients)
+        order = users.batch.counts[positions].argsort(descending=True, stable=True)
+        for chunk in order.split(min(MAX_USERS_AT_ONCE, experiment.federation.chunk)):
+            batch = users.batch.select(positions[chunk])
+            private = self._private(request.run, request.round, batch)
+            report, after = client.respond(Request(task.select(chunk), batch, private, key))
+            self.store.keep_weights(request.run, request.round, batch.clients, after)
             # sums are added as they come, so that no more than two are held
             summed = report.aggregation is Aggregation.SUM
             reports = [combine([*reports, report])] if summed else [*reports, report]
@@ -124,10 +125,12 @@ class Duties:
             return self.mechanism.finalize(total, key)
         if upload is None:
             return total
-        return upload.of_sum(total, int(held.numbers[0]), key, algorithm.matrices(task))
+        return upload.of_sum(
+            total, int(users.clients[0]), key, capabilities.matrices(algorithm, task)
+        )
 
     def pay(self, request: Envelope, reply: bytes) -> None:
-        """Charge the shard's ledger with a reply that is kept, before it is sent."""
+        """Pay for a kept reply from the shard's ledger, before it is sent."""
         if isinstance(self.mechanism, ShardMechanism):
             self.mechanism.pay(request.round, reply)
 
@@ -138,37 +141,37 @@ class Duties:
         part = request.facts.get("part")
         if part not in ("validation", "test"):
             raise Refused("no such part of the data")
-        algorithm, held = self.algorithm, self.held()
+        algorithm, users = self.algorithm, self.users()
         task = self._task(request, evaluated=True)
-        choices = algorithm.blends()
+        choices = capabilities.blends(algorithm)
         if choices is None:
             choices = torch.ones(1, 1)
         elif part == "test" or self.mechanism.is_private:
             choices = task.shared["blend"][None]
 
-        def parts(own: ClientBatch) -> Tensor:
-            here = torch.searchsorted(task.clients, own.clients)
-            mine = self._private(request.run, request.round + 1, own)
-            return algorithm.parts(task.select(here), own, mine)
+        def parts(batch: ClientBatch) -> Tensor:
+            positions = torch.searchsorted(task.clients, batch.clients)
+            private = self._private(request.run, request.round + 1, batch)
+            return capabilities.parts(algorithm, task.select(positions), batch, private)
 
-        if not bool(torch.isin(held.numbers, task.clients).all()):
+        if not bool(torch.isin(users.clients, task.clients).all()):
             raise Refused("the task is not for all clients that are here")
-        chunk = min(MOST_AT_ONCE, self.agreement.experiment.evaluation.chunk)
-        return request.reply(encode_arrays(metric_sums(parts, choices, held, part, chunk)))
+        chunk = min(MAX_USERS_AT_ONCE, self.agreement.experiment.evaluation.chunk)
+        return request.reply(encode_arrays(metric_sums(parts, choices, users, part, chunk)))
 
     @property
     def _metrics(self) -> bool:
         return self.agreement.metrics == "sums"
 
-    def _private(self, run: str, before: int, shard: ClientBatch) -> Private:
+    def _private(self, run: str, before: int, batch: ClientBatch) -> Private:
         """The weights that clients have before a round, each ``[clients, ...]``."""
-        weights = self.algorithm.init_private(self.setting, shard)
+        weights = self.algorithm.init_private(self.setting, batch)
         if not weights:
             return weights
-        trained = self.store.weights(run, before, shard.clients)
-        for place, number in enumerate(shard.clients.tolist()):
-            for name, value in trained.get(number, {}).items():
-                weights[name][place] = value
+        trained = self.store.weights(run, before, batch.clients)
+        for position, client in enumerate(batch.clients.tolist()):
+            for name, value in trained.get(client, {}).items():
+                weights[name][position] = value
         return weights
 
     def _task(self, request: Envelope, evaluated: bool) -> Task:
@@ -176,29 +179,28 @@ class Duties:
         if len(request.parts) != 2:
             raise Refused("a task has two parts")
         task = decode_task(self._shared(request), request.parts[1])
-        number = request.round
-        if task.round != number + int(evaluated):
+        if task.round != request.round + int(evaluated):
             raise Refused("the task is for another round")
         if len(task.clients) == 0 or len(task.clients.unique()) != len(task.clients):
             raise Refused("a client is named twice, or none is")
-        _check_like(task, self._model(number, evaluated))
+        _check_like(task, self._model(request.round, evaluated))
         return task
 
     def _shared(self, request: Envelope) -> dict[str, Tensor]:
-        """The arrays that a request names by digest: it brings them, or they are here already."""
-        named, brought = request.facts.get("shared"), decode_arrays(request.parts[0])
-        if not isinstance(named, dict) or not brought.keys() <= named.keys():
+        """The arrays that a request names by digest: it holds them, or they are cached here."""
+        named, sent = request.facts.get("shared"), decode_arrays(request.parts[0])
+        if not isinstance(named, dict) or not sent.keys() <= named.keys():
             raise Refused("arrays that the request does not name")
-        found: dict[str, Tensor] = {}
+        arrays: dict[str, Tensor] = {}
         for name, sha256 in named.items():
-            known = brought[name] if name in brought else self.memory.get(str(sha256))
-            if known is None:
-                raise Missing("an array that is not here any more")
-            if digest(known) != sha256:
+            array = sent[name] if name in sent else self.cache.get(str(sha256))
+            if array is None:
+                raise MissingArray("an array that is not here any more")
+            if digest(array) != sha256:
                 raise Refused("another array than the request names")
-            found[name] = known
-        self.memory.keep({str(sha256): found[name] for name, sha256 in named.items()})
-        return found
+            arrays[name] = array
+        self.cache.keep({str(sha256): arrays[name] for name, sha256 in named.items()})
+        return arrays
 
     def _model(self, number: int, evaluated: bool) -> Task:
         """A task of one client as the agreed algorithm would send it, up to its values."""
@@ -206,9 +208,12 @@ class Duties:
         kind = (evaluated, number)
         if kind not in self._models:
             state = algorithm.init_server(self.setting)
-            one = self.held().numbers[:1]
-            made = algorithm.evaluated if evaluated else algorithm.broadcast
-            self._models = {kind: made(state, one, number)}
+            one = self.users().clients[:1]
+            if evaluated:
+                model = capabilities.scoring_task(algorithm, state, one, number)
+            else:
+                model = algorithm.broadcast(state, one, number)
+            self._models = {kind: model}
         return self._models[kind]
 
 
@@ -220,12 +225,12 @@ def _check_like(task: Task, model: Task) -> None:
         _check_array(value, model.shared[name].dtype, tuple(model.shared[name].shape))
     for name, own in task.personal.items():
         # as decoded, tables are dense: this is a view
-        expected = (len(task.clients), *model.personal[name].shape[1:])
-        _check_array(own.dense(), torch.float32, expected)
+        shape = (len(task.clients), *model.personal[name].shape[1:])
+        _check_array(own.dense(), torch.float32, shape)
 
 
 def _check_array(value: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    # what the server has no more use for it sends empty
+    # the server sends an array empty once it is not needed any more
     if value.dtype != dtype or (tuple(value.shape) != shape and value.numel()):
         raise Refused("an array of another kind or shape than agreed")
     if value.is_floating_point() and value.numel():

@@ -13,16 +13,16 @@ from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.wire.unix_socket import BrokenFrame, address, listens, receive, send
 
 logger = logging.getLogger(__name__)
-PATIENCE_SECONDS = 60.0
-"""For one step of a caller that has begun to talk."""
+CALLER_TIMEOUT_SECONDS = 60.0
+"""For each step of a caller that has connected."""
 
 
 class _Stopped(BaseException):
-    """The operator asked the agent to end; no `except Exception` on the way may hold it up."""
+    """The operator asked the agent to stop; no `except Exception` may catch it."""
 
 
 def serve(agent: Agent, path: Path) -> None:
-    """Answer requests until the process is told to end.
+    """Answer requests until the process is told to stop.
 
     Raises:
         InputError: another agent listens there, or the socket cannot be made.
@@ -35,21 +35,21 @@ def serve(agent: Agent, path: Path) -> None:
         while True:
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(PATIENCE_SECONDS)
-                _attend(agent, connection)
+                connection.settimeout(CALLER_TIMEOUT_SECONDS)
+                _answer(agent, connection)
     except _Stopped:
-        logger.info("ended")
+        logger.info("stopped")
     finally:
         listener.close()
         path.unlink(missing_ok=True)
 
 
-def _attend(agent: Agent, connection: socket.socket) -> None:
-    """One request; a caller that stumbles harms nobody but itself."""
+def _answer(agent: Agent, connection: socket.socket) -> None:
+    """One request; a caller that fails harms nobody else."""
     try:
         send(connection, agent.answer(receive(connection)))
     except (BrokenFrame, OSError) as error:
-        logger.warning("a caller was lost: %s", type(error).__name__)
+        logger.warning("a caller failed: %s", type(error).__name__)
     # the next request may be hours away
     give_back_freed_memory()
 

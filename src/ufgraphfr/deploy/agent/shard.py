@@ -1,4 +1,4 @@
-"""The folder of one shard, and an agent's answer to one request."""
+"""The folder of one shard, and an agent's reply to one request."""
 
 import json
 import logging
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.catalogue import Catalogue, read_catalogue
-from ufgraphfr.deploy.agent.array_cache import Memory
-from ufgraphfr.deploy.agent.handlers import Duties, Missing, Refused
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.deploy.agent.array_cache import ArrayCache
+from ufgraphfr.deploy.agent.handlers import Handlers, Refused
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agreement.document import Agreement, read_agreement
-from ufgraphfr.deploy.wire.message import Code, Envelope, Malformed, pack, unpack
+from ufgraphfr.deploy.agreement.document import Agreement, read_documents
+from ufgraphfr.deploy.wire.message import Code, Envelope, Malformed, MissingArray, pack, unpack
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 
 logger = logging.getLogger(__name__)
@@ -47,12 +47,12 @@ class ShardFolder:
 
     @property
     def public(self) -> Path:
-        """What the server sent and need not send again."""
+        """Arrays that the server sent and need not send again."""
         return self.path / "public"
 
     @property
     def ledger(self) -> Path:
-        """What has been spent of this shard's budget; never cut back."""
+        """What has been spent of this shard's budget; nothing is ever removed."""
         return self.path / "ledger.jsonl"
 
     @property
@@ -62,7 +62,7 @@ class ShardFolder:
 
     @property
     def audit(self) -> Path:
-        """One JSON object for each request: what was asked, and what came of it."""
+        """One JSON object for each request: what was asked, and how it ended."""
         return self.path / "audit.jsonl"
 
     def signed(self) -> tuple[str, Agreement, Catalogue]:
@@ -74,10 +74,8 @@ class ShardFolder:
         if not self.node.exists():
             raise InputError(f"{self.path} is no shard: name a folder that deploy init wrote")
         name = self.node.read_text(encoding="utf-8").strip()
-        agreement, catalogue = read_agreement(self.agreement), read_catalogue(self.catalogue)
+        agreement, catalogue = read_documents(self.agreement, self.catalogue)
         agreement.node(name)
-        if catalogue.digest != agreement.catalogue:
-            raise InputError(f"{self.catalogue} is not the catalogue that was agreed on")
         return name, agreement, catalogue
 
 
@@ -93,16 +91,16 @@ class Agent:
         self._folder = folder
         self._name, self._agreement, catalogue = folder.signed()
         self._store = ShardStore(folder.database)
-        memory, ledger = Memory(folder.public), Ledger(folder.ledger)
-        self._duties = Duties(self._store, memory, self._agreement, catalogue, ledger)
+        cache, ledger = ArrayCache(folder.public), Ledger(folder.ledger)
+        self._handlers = Handlers(self._store, cache, self._agreement, catalogue, ledger)
 
     def answer(self, chunks: list[bytes]) -> list[bytes]:
-        """Answer one request; why something was refused goes to the audit log alone."""
+        """Answer one request; the audit log alone says why one was refused."""
         started, request, reason = time.perf_counter(), None, ""
         try:
             request = unpack(chunks)
             reply = self._checked(request)
-        except Missing as error:
+        except MissingArray as error:
             reply, reason = _blank(request, "missing"), str(error)
         except (Refused, Malformed, BudgetSpent) as error:
             reply, reason = _blank(request, "refused"), str(error)
@@ -121,15 +119,15 @@ class Agent:
             raise Refused("a request for another node")
         self._settle(request)
         if request.kind == "hello":
-            return self._duties.hello(request)
+            return self._handlers.hello(request)
         if request.kind == "evaluate":
-            return self._duties.evaluate(request)
+            return self._handlers.evaluate(request)
         if request.kind == "train":
             return self._once(request)
         raise Refused("no such kind of request")
 
     def _once(self, request: Envelope) -> Envelope:
-        """Train for a round, once: asked again, the first reply is given again."""
+        """Train for a round, once: the same request gets the same reply again."""
         where = (request.run, request.round, request.kind)
         before = self._store.answered(*where)
         if before is not None:
@@ -138,16 +136,16 @@ class Agent:
             reply = request.reply(before[1])
         else:
             with self._store.transaction():
-                reply = self._duties.train(request)
+                reply = self._handlers.train(request)
                 self._store.keep_reply(*where, request.digest, reply.parts[0])
         # killed before this, the reply waits; killed after it, it is paid for and waits
-        self._duties.pay(request, reply.parts[0])
+        self._handlers.pay(request, reply.parts[0])
         return reply
 
     def _settle(self, request: Envelope) -> None:
         settled, best = (request.facts.get(name, 0) for name in ("settled", "best"))
         if type(settled) is not int or type(best) is not int:
-            raise Refused("rounds are whole numbers")
+            raise Refused("rounds are integers")
         if not 0 <= best <= settled <= self._agreement.experiment.federation.rounds:
             raise Refused("no such rounds to settle")
         if settled:

@@ -1,8 +1,8 @@
-"""A shard's memory in SQLite: interactions, profiles, private weights, and the outbox.
+"""A shard's database, SQLite: interactions, profiles, private weights, and the outbox.
 
-Private weights are kept as of each round and replies are kept until the server has settled the
-round, so that a round that is asked again after a crash is answered as before and trains nobody
-twice.
+Private weights are kept as of each round, and replies until the server has settled the round (it
+has a checkpoint of it). So a round that is asked for again after a crash gets the same reply, and
+nobody trains twice.
 """
 
 import sqlite3
@@ -18,6 +18,10 @@ from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Private
+from ufgraphfr.core.versions import Schema
+
+SCHEMA = Schema("shard")
+"""Its version is the file's ``user_version``; 0 was written before it was set, and is 1."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS users (
@@ -53,16 +57,16 @@ class Rows:
     """The interactions of a shard, in the order in which they came.
 
     Attributes:
-        numbers: int64 ``[users]``, ascending.
+        clients: int64 ``[users]``, their client ids, ascending.
         names: of the users, in the same order.
-        vectors: float32 ``[users, width]``, their embedded profiles.
-        user, item: int64 ``[rows]``; ``user`` is a place in ``numbers``.
+        texts: float32 ``[users, width]``, their embedded profiles.
+        user, item: int64 ``[rows]``; ``user`` is a position in ``clients``.
         time: int64 ``[rows]``, or None if a row has none.
     """
 
-    numbers: NDArray[np.int64]
+    clients: NDArray[np.int64]
     names: tuple[str, ...]
-    vectors: NDArray[np.float32]
+    texts: NDArray[np.float32]
     user: NDArray[np.int64]
     item: NDArray[np.int64]
     time: NDArray[np.int64] | None
@@ -72,16 +76,24 @@ class ShardStore:
     """The file of one shard; several processes may open it."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, and makes it if it is not there; only its owner may read it."""
+        """Opens the file, and makes it if it is not there; only its owner may read it.
+
+        Raises:
+            InputError: a newer release wrote it.
+        """
         path.touch(mode=0o600, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        SCHEMA.check(version, path)
         self._db.execute("PRAGMA journal_mode = WAL")
         # a reply that was sent must be there after a power cut too
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
-        # what is deleted is overwritten: a person who is forgotten is not left in free pages
+        # what is deleted is overwritten: nothing of a forgotten person stays in free pages
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_TABLES)
+        if version != SCHEMA.version:
+            self._db.execute(f"PRAGMA user_version = {SCHEMA.version}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -113,49 +125,49 @@ class ShardStore:
         )
 
     def names(self) -> list[str]:
-        """The users, by number."""
+        """The users, by client id."""
         return [row[0] for row in self._db.execute("SELECT name FROM users ORDER BY number")]
 
     def add(self, rows: Rows, first: int, capacity: int) -> tuple[int, int]:
         """Add users and their interactions; what is there already stays.
 
         Args:
-            rows: ``numbers`` is not used: users that are new get the next free ones.
-            first: the first number this shard may give out.
+            rows: ``clients`` is not used: new users get the next free ids.
+            first: the first id this shard may give out.
             capacity: how many it may give out.
 
         Returns:
             How many users and how many interactions are new.
 
         Raises:
-            InputError: more users than numbers.
+            InputError: more users than ids.
         """
         with self.transaction():
-            numbers = dict(self._db.execute("SELECT name, number FROM users"))
-            new = [place for place, name in enumerate(rows.names) if name not in numbers]
-            # a number is never given out twice, not even after its user was forgotten
+            ids = dict(self._db.execute("SELECT name, number FROM users"))
+            new = [user for user, name in enumerate(rows.names) if name not in ids]
+            # an id is never given out twice, not even after its user was forgotten
             free = max(first, self.counter("next"))
             if free + len(new) > first + capacity:
                 raise InputError(
                     f"{len(new):,} new users, but the agreement leaves this node "
-                    f"{first + capacity - free:,} numbers: agree on a larger node"
+                    f"{first + capacity - free:,} client ids: agree on a larger node"
                 )
-            for number, place in enumerate(new, start=free):
-                numbers[rows.names[place]] = number
-                record = (number, rows.names[place], rows.vectors[place].tobytes())
+            for client, user in enumerate(new, start=free):
+                ids[rows.names[user]] = client
+                record = (client, rows.names[user], rows.texts[user].tobytes())
                 self._db.execute("INSERT INTO users VALUES (?, ?, ?)", record)
             self.raise_counter("next", free + len(new))
-            added = self._add_interactions(rows, [numbers[name] for name in rows.names])
+            added = self._add_interactions(rows, [ids[name] for name in rows.names])
             self.raise_counter("version", self.version + 1)
         return len(new), added
 
-    def _add_interactions(self, rows: Rows, numbers: Sequence[int]) -> int:
+    def _add_interactions(self, rows: Rows, clients: Sequence[int]) -> int:
         times = [None] * len(rows.user) if rows.time is None else rows.time.tolist()
         before = self._db.total_changes
         self._db.executemany(
             "INSERT OR IGNORE INTO interactions (user, item, time) VALUES (?, ?, ?)",
             [
-                (numbers[user], item, time)
+                (clients[user], item, time)
                 for user, item, time in zip(
                     rows.user.tolist(), rows.item.tolist(), times, strict=True
                 )
@@ -168,18 +180,16 @@ class ShardStore:
         users = self._db.execute(
             "SELECT number, name, vector FROM users ORDER BY number"
         ).fetchall()
-        numbers = np.array([user[0] for user in users], np.int64)
-        vectors = [np.frombuffer(user[2], np.float32) for user in users]
-        found = self._db.execute(
-            "SELECT user, item, time FROM interactions ORDER BY row"
-        ).fetchall()
-        user = np.searchsorted(numbers, np.array([row[0] for row in found], np.int64))
-        item = np.array([row[1] for row in found], np.int64)
-        timed = all(row[2] is not None for row in found)
-        time = np.array([row[2] for row in found], np.int64) if timed else None
+        clients = np.array([user[0] for user in users], np.int64)
+        texts = [np.frombuffer(user[2], np.float32) for user in users]
+        rows = self._db.execute("SELECT user, item, time FROM interactions ORDER BY row").fetchall()
+        user = np.searchsorted(clients, np.array([row[0] for row in rows], np.int64))
+        item = np.array([row[1] for row in rows], np.int64)
+        timed = all(row[2] is not None for row in rows)
+        time = np.array([row[2] for row in rows], np.int64) if timed else None
         names = tuple(user[1] for user in users)
-        stacked = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
-        return Rows(numbers, names, stacked, user, item, time)
+        stacked = np.stack(texts) if texts else np.zeros((0, 0), np.float32)
+        return Rows(clients, names, stacked, user, item, time)
 
     def forget(self, name: str) -> int:
         """Delete a user with everything that belongs to it.
@@ -194,7 +204,7 @@ class ShardStore:
             row = self._db.execute("SELECT number FROM users WHERE name = ?", (name,)).fetchone()
             if row is None:
                 raise InputError("this shard holds no such user: nothing was deleted")
-            (gone,) = self._db.execute(
+            (deleted,) = self._db.execute(
                 "SELECT count(*) FROM interactions WHERE user = ?", row
             ).fetchone()
             self._db.execute("DELETE FROM users WHERE number = ?", row)
@@ -202,44 +212,49 @@ class ShardStore:
             self._db.execute("DELETE FROM outbox")
             self.raise_counter("version", self.version + 1)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return int(gone)
+        return int(deleted)
 
-    def weights(self, run: str, before: int, numbers: Tensor) -> dict[int, Private]:
-        """Private weights as of the last round below ``before``, of users that have any."""
-        found = dict[int, Private]()
-        for user in numbers.tolist():
+    def weights(self, run: str, before: int, clients: Tensor) -> dict[int, Private]:
+        """Private weights as of the last round below ``before``, of clients that have any."""
+        weights = dict[int, Private]()
+        for client in clients.tolist():
             row = self._db.execute(
                 "SELECT weights FROM private WHERE run = ? AND user = ? AND round < ? "
                 "ORDER BY round DESC LIMIT 1",
-                (run, user, before),
+                (run, client, before),
             ).fetchone()
             if row is not None:
-                found[user] = load(row[0])
-        return found
+                weights[client] = load(row[0])
+        return weights
 
-    def keep_weights(self, run: str, number: int, numbers: Tensor, weights: Private) -> None:
+    def keep_weights(self, run: str, round_number: int, clients: Tensor, weights: Private) -> None:
         """Keep private weights, each ``[clients, ...]``, as of a round."""
         if not weights:
             return
         self._db.executemany(
             "INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)",
             [
-                (run, user, number, save({k: v[place].contiguous() for k, v in weights.items()}))
-                for place, user in enumerate(numbers.tolist())
+                (
+                    run,
+                    client,
+                    round_number,
+                    save({k: v[i].contiguous() for k, v in weights.items()}),
+                )
+                for i, client in enumerate(clients.tolist())
             ],
         )
 
-    def answered(self, run: str, number: int, kind: str) -> tuple[str, bytes] | None:
+    def answered(self, run: str, round_number: int, kind: str) -> tuple[str, bytes] | None:
         """Digest of a request and the reply that was given, if there is one."""
         row = self._db.execute(
             "SELECT digest, reply FROM outbox WHERE run = ? AND round = ? AND kind = ?",
-            (run, number, kind),
+            (run, round_number, kind),
         ).fetchone()
         return None if row is None else (str(row[0]), bytes(row[1]))
 
-    def keep_reply(self, run: str, number: int, kind: str, digest: str, reply: bytes) -> None:
+    def keep_reply(self, run: str, round_number: int, kind: str, digest: str, reply: bytes) -> None:
         """Keep a reply before it is sent."""
-        record = (run, number, kind, digest, reply)
+        record = (run, round_number, kind, digest, reply)
         self._db.execute("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", record)
 
     def settle(self, run: str, settled: int, best: int) -> None:

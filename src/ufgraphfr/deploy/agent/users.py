@@ -1,4 +1,4 @@
-"""What a shard holds, as training and evaluation read it."""
+"""A shard's users, as training and evaluation read them."""
 
 import tempfile
 from dataclasses import dataclass, replace
@@ -20,38 +20,38 @@ from ufgraphfr.text import embed
 
 
 @dataclass(frozen=True)
-class Held:
-    """A shard's users.
+class ShardUsers:
+    """A shard's users, all in the order of their ids.
 
     Attributes:
-        numbers: int64 ``[users]``, ascending.
-        split: in places among ``numbers``.
-        shard: in the same order; its ``clients`` are the numbers.
+        clients: int64 ``[users]``, client ids, ascending.
+        split: who trains on what; it counts users from 0.
+        batch: what each client holds.
     """
 
-    numbers: Tensor
+    clients: Tensor
     split: Split
-    shard: ClientBatch
+    batch: ClientBatch
 
 
-def read_held(store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> Held | None:
+def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> ShardUsers | None:
     """The users of a shard, split as the protocol says; None if there is nobody yet."""
     rows = store.rows()
-    if len(rows.numbers) == 0:
+    if len(rows.clients) == 0:
         return None
     interactions = Interactions(
         user=rows.user,
         item=rows.item,
         timestamp=rows.time,
-        n_users=len(rows.numbers),
+        n_users=len(rows.clients),
         n_items=len(catalogue.items),
         sequential=agreement.table.sequential,
         name="shard",
     )
-    split = leave_one_out(interactions, numbers=rows.numbers)
-    numbers = torch.from_numpy(rows.numbers)
-    shard = build(split, torch.from_numpy(rows.vectors), agreement.experiment.protocol.negatives)
-    return Held(numbers, split, replace(shard, clients=numbers))
+    split = leave_one_out(interactions, user_ids=rows.clients)
+    clients = torch.from_numpy(rows.clients)
+    batch = build(split, torch.from_numpy(rows.texts), agreement.experiment.protocol.negatives)
+    return ShardUsers(clients, split, replace(batch, clients=clients))
 
 
 def import_table(
@@ -62,11 +62,11 @@ def import_table(
     interactions: Path,
     users: Path | None,
 ) -> tuple[int, int]:
-    """Load users' data through the same border as the ``table`` source.
+    """Load users' data, with the checks of the ``table`` source.
 
     Args:
         store: where to.
-        agreement: says which column holds what, and which numbers this node may give out.
+        agreement: says which column holds what, and which client ids this node may give out.
         catalogue: the items there are.
         node: name of this node.
         interactions: their file.
@@ -81,24 +81,24 @@ def import_table(
     files = {"interactions": str(interactions), "users": str(users) if users else ""}
     changes = files if users else files | {"template": ""}
     dataset = TableSource(**(agreement.table.model_dump() | changes)).load(Path())
-    number = {name: place for place, name in enumerate(catalogue.items)}
-    strange = [name for name in dataset.catalogue.items if name not in number]
-    if strange:
+    item_ids = {name: item for item, name in enumerate(catalogue.items)}
+    unknown = [name for name in dataset.catalogue.items if name not in item_ids]
+    if unknown:
         raise InputError(
-            f"{interactions}: item '{strange[0]}' is not in the catalogue ({len(strange):,} such "
+            f"{interactions}: item '{unknown[0]}' is not in the catalogue ({len(unknown):,} such "
             f"items): take these rows out, or agree on a larger catalogue"
         )
-    # the usual cache would keep what is known of people outside the shard
-    with tempfile.TemporaryDirectory() as nowhere:
-        vectors = embed(agreement.experiment.encoder, dataset.users.texts, Path(nowhere))
-    renumbered = np.array([number[name] for name in dataset.catalogue.items], np.int64)
+    # the usual cache would keep users' profiles outside of the shard
+    with tempfile.TemporaryDirectory() as cache:
+        texts = embed(agreement.experiment.encoder, dataset.users.texts, Path(cache))
+    agreed_items = np.array([item_ids[name] for name in dataset.catalogue.items], np.int64)
     rows = Rows(
-        numbers=np.arange(dataset.interactions.n_users),
+        clients=np.arange(dataset.interactions.n_users),
         names=dataset.users.names,
-        vectors=vectors,
+        texts=texts,
         user=dataset.interactions.user,
-        item=renumbered[dataset.interactions.item],
+        item=agreed_items[dataset.interactions.item],
         time=dataset.interactions.timestamp,
     )
-    own = agreement.node(node)
-    return store.add(rows, own.first, own.clients)
+    here = agreement.node(node)
+    return store.add(rows, here.first, here.clients)

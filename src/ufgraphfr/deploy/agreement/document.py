@@ -1,16 +1,18 @@
 """The agreement: what the operator of a shard signs off, and its agent holds the server to.
 
 A request names the agreement by its digest and nothing else of it: algorithm, clip, noise, rounds
-and all other settings come from the agent's own copy, so no request can change them.
+and all other settings come from the agent's own copy, so no request can change them. The digest is
+that of the file: what a later release adds with a default leaves it as it is.
 """
 
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import tomli_w
 import torch
@@ -20,16 +22,24 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.spec import parse
-from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.core.versions import Document, Schema
+from ufgraphfr.data.catalogue import Catalogue, read_catalogue
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import item_text
 
-SCHEMA = "ufgraphfr-agreement-1"
 NO_FILE = "given-at-import"
-Sums = Literal["sums", "none"]
+MetricsPolicy = Literal["sums", "none"]
+
+
+def _smallest_is_min_users(old: Document) -> Document:
+    kept = {key: value for key, value in old.items() if key != "smallest"}
+    return kept | {"min_users": old["smallest"]}
+
+
+SCHEMA = Schema("agreement", (_smallest_is_min_users,))
 
 
 @dataclass(frozen=True)
@@ -38,8 +48,8 @@ class Node:
 
     Attributes:
         name: of the node.
-        first: number of its first client.
-        clients: how many numbers it may give to its users.
+        first: id of its first client.
+        clients: how many ids it may give to its users.
     """
 
     name: str
@@ -53,29 +63,31 @@ class Agreement:
 
     Attributes:
         experiment: what is run.
-        catalogue: digest of the public catalogue.
+        catalogue: SHA-256 of the public catalogue's file.
         nodes: who takes part.
-        smallest: users whose sum may leave a node; of fewer, nothing leaves.
+        min_users: users whose sum may leave a node; of fewer, nothing leaves.
         metrics: whether sums of users' metrics may leave a node without noise.
         table: how a shard's files are read.
+        signed: the file it was read from; empty if it has not been written yet.
     """
 
     experiment: Experiment
     catalogue: str
     nodes: tuple[Node, ...]
-    smallest: int
-    metrics: Sums
+    min_users: int
+    metrics: MetricsPolicy
     table: TableSource
+    signed: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def algorithm(self) -> Algorithm:
-        """The model; `make` lets no reference in."""
+        """The model; `make` lets no baseline in."""
         assert isinstance(self.experiment.model, Algorithm)
         return self.experiment.model
 
     @property
     def clients(self) -> int:
-        """How many client numbers there are, given out or not."""
+        """How many client ids there are, given out or not."""
         return max(node.first + node.clients for node in self.nodes)
 
     def node(self, name: str) -> Node:
@@ -90,16 +102,16 @@ class Agreement:
         known = ", ".join(node.name for node in self.nodes)
         raise InputError(f"the agreement knows no node '{name}': it knows {known}")
 
-    def setting(self, catalogue: Catalogue, told: bool) -> Setting:
+    def setting(self, catalogue: Catalogue, embed_titles: bool) -> Setting:
         """The public facts of the federation.
 
         Args:
             catalogue: the items.
-            told: whether item texts are embedded; agents need only know how many numbers they are.
+            embed_titles: whether item texts are embedded; agents need only know their width.
         """
-        genres = catalogue.features.get("genre")
         text = None
-        if told:
+        if embed_titles:
+            genres = catalogue.features.get("genre")
             text = item_text(self.experiment, self.clients, catalogue.titles, genres)
         elif self.experiment.mechanism.budget(self.clients) is not None:
             text = torch.zeros(len(catalogue.items), self.experiment.encoder.width)
@@ -112,26 +124,38 @@ class Agreement:
             item_text=text,
         )
 
-    def values(self) -> dict[str, Any]:
-        """Everything, as TOML knows it."""
-        return {
-            "schema": SCHEMA,
+    @property
+    def document(self) -> bytes:
+        """The file, TOML: as it was signed or, if it has not been written yet, as it will be."""
+        values: dict[str, Any] = {
             "catalogue": self.catalogue,
-            "smallest": self.smallest,
+            "min_users": self.min_users,
             "metrics": self.metrics,
             "nodes": [vars(node) for node in self.nodes],
             "table": self.table.model_dump(mode="json"),
             "experiment": self.experiment.resolved(),
         }
+        return self.signed or tomli_w.dumps(SCHEMA.write(values)).encode()
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything."""
-        return hashlib.sha256(json.dumps(self.values(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the file, by which server and agents know that they mean the same."""
+        values = tomllib.loads(self.document.decode())
+        if SCHEMA.version_of(values, "the agreement") == 1:
+            # as the release that wrote it has told operators and agents
+            return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(self.document).hexdigest()
 
     def write(self, path: Path) -> None:
-        """Write the agreement as TOML."""
-        write_atomically(path, tomli_w.dumps(self.values()).encode())
+        """Write the file."""
+        write_atomically(path, self.document)
+
+
+class Documents(NamedTuple):
+    """What everybody in a federation holds: the agreement, and the catalogue that it names."""
+
+    agreement: Agreement
+    catalogue: Catalogue
 
 
 def make(
@@ -139,8 +163,8 @@ def make(
     catalogue: str,
     nodes: tuple[Node, ...],
     table: TableSource,
-    smallest: int = 1,
-    metrics: Sums = "sums",
+    min_users: int = 1,
+    metrics: MetricsPolicy = "sums",
 ) -> Agreement:
     """Check that an experiment can be run by those who do not see the data.
 
@@ -167,32 +191,35 @@ def make(
             f"a deployment does not compress: leave the table out"
         )
     check_guarantee(experiment, len(nodes), sum(node.clients for node in nodes))
-    # centralised yardsticks see everybody's rows
-    evaluation = experiment.evaluation.model_copy(update={"yardsticks": ()})
-    experiment = replace(experiment, evaluation=evaluation, yardsticks=())
-    return Agreement(experiment, catalogue, nodes, smallest, metrics, table)
+    # centralised baselines see everybody's rows
+    evaluation = experiment.evaluation.model_copy(update={"baselines": ()})
+    experiment = replace(experiment, evaluation=evaluation, baselines=())
+    return Agreement(experiment, catalogue, nodes, min_users, metrics, table)
 
 
 def read_agreement(path: Path) -> Agreement:
-    """An agreement that `Agreement.write` wrote.
+    """The agreement in a file of this release or an older one.
 
     Raises:
         InputError: it cannot be read, or does not hold what it must.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        if values["schema"] != SCHEMA or values["metrics"] not in get_args(Sums):
-            raise InputError(f"{path} is an agreement of another version: make it again")
-        nodes = tuple(Node(**node) for node in values["nodes"])
-        table = parse(TableSource, values["table"], f"{path} [table]")
-        return make(
-            build(values["experiment"]),
-            str(values["catalogue"]),
-            nodes,
-            table,
-            int(values["smallest"]),
-            values["metrics"],
-        )
+        signed = path.read_bytes()
+        values = SCHEMA.read(tomllib.loads(signed.decode()), path)
+        if values["metrics"] not in get_args(MetricsPolicy):
+            raise InputError(f"{path}: metrics = {values['metrics']!r} must be 'sums' or 'none'")
+        with warnings.catch_warnings():
+            # nobody can rename a key in what is signed
+            warnings.simplefilter("ignore", DeprecationWarning)
+            agreement = make(
+                build(values["experiment"]),
+                str(values["catalogue"]),
+                tuple(Node(**node) for node in values["nodes"]),
+                parse(TableSource, values["table"], f"{path} [table]"),
+                int(values["min_users"]),
+                values["metrics"],
+            )
+        return replace(agreement, signed=signed)
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -200,3 +227,18 @@ def read_agreement(path: Path) -> Agreement:
             f"{path} is not a readable agreement ({type(error).__name__}: {error}): copy it again "
             f"from the folder that deploy init wrote"
         ) from None
+
+
+def read_documents(agreement: Path, catalogue: Path) -> Documents:
+    """An agreement, and the catalogue that it names.
+
+    Raises:
+        InputError: a file cannot be read, or is not the one that was agreed on.
+    """
+    documents = Documents(read_agreement(agreement), read_catalogue(catalogue))
+    if hashlib.sha256(catalogue.read_bytes()).hexdigest() != documents.agreement.catalogue:
+        raise InputError(
+            f"{catalogue} is not the catalogue that was agreed on: copy it again from the folder "
+            f"that deploy init wrote"
+        )
+    return documents

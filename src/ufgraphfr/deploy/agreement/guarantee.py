@@ -22,7 +22,7 @@ from ufgraphfr.privacy.central_jdp import CentralJDP
 
 
 def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
-    """Let a ``[privacy]`` table in that holds against an untrusted server.
+    """Check that a ``[privacy]`` table holds against an untrusted server.
 
     Raises:
         InputError: it does not.
@@ -46,7 +46,7 @@ def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
         )
 
 
-def of_holder(
+def shard_mechanism(
     experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger
 ) -> Mechanism:
     """What one data holder runs: both halves of the mechanism, with all of the noise once.
@@ -54,16 +54,16 @@ def of_holder(
     Raises:
         InputError: the budget cannot be kept, or the clip would adapt to other holders' users.
     """
-    found = calibrate(experiment, algorithm, clients, ledger)
-    if not isinstance(found, NoisedSums):
-        return found
-    for part in found.parts:
+    mechanism = calibrate(experiment, algorithm, clients, ledger)
+    if not isinstance(mechanism, NoisedSums):
+        return mechanism
+    for part in mechanism.parts:
         if part.clip is None:
             raise InputError(
                 f"[privacy] clip = 'adaptive' would need the lengths of everybody's updates for "
                 f"'{part.name}': set a number"
             )
-    return ShardMechanism(found.of_one_holder())
+    return ShardMechanism(mechanism.of_one_holder())
 
 
 class ShardMechanism(Mechanism):
@@ -98,9 +98,9 @@ class ShardMechanism(Mechanism):
         Raises:
             BudgetSpent: the ledger refuses, or another reply of this round was paid for.
         """
-        seal = hashlib.sha256(reply).hexdigest()
-        if all(spend.get("reply") != seal for spend in self._inner.ledger.spends):
-            self._inner.pay(round_number, reply=seal)
+        digest = hashlib.sha256(reply).hexdigest()
+        if all(spend.get("reply") != digest for spend in self._inner.ledger.spends):
+            self._inner.pay(round_number, reply=digest)
 
 
 class ServerMechanism(Mechanism):
@@ -109,7 +109,7 @@ class ServerMechanism(Mechanism):
     is_private: ClassVar[bool] = True
 
     def __init__(self, inner: NoisedSums) -> None:
-        """Takes the mechanism of the holders, calibrated; its promise is in the ledger."""
+        """Takes the mechanism of the holders, calibrated; its guarantee is in the ledger."""
         self._inner = inner
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
@@ -123,9 +123,9 @@ class ServerMechanism(Mechanism):
         return report
 
 
-def of_server(
+def server_mechanism(
     experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger
 ) -> Mechanism:
     """What the server runs."""
-    found = calibrate(experiment, algorithm, clients, ledger)
-    return ServerMechanism(found) if isinstance(found, NoisedSums) else found
+    mechanism = calibrate(experiment, algorithm, clients, ledger)
+    return ServerMechanism(mechanism) if isinstance(mechanism, NoisedSums) else mechanism

@@ -1,7 +1,7 @@
-"""Flower's ClientApp: hands a request to the shard agent's socket and its answer back.
+"""Flower's ClientApp: hands a request to the shard agent's socket, and its reply back.
 
 It runs for a moment in the engine's own process, holds no data and knows no model. Whatever goes
-wrong here, the server gets an empty answer: an exception's text could tell it something.
+wrong here, the server gets an empty reply: an exception's text could reveal something.
 """
 
 import os
@@ -20,7 +20,7 @@ app = ClientApp()
 
 @app.query()
 def forward(message: Message, context: Context) -> Message:
-    """One request, one answer."""
+    """One request, one reply."""
     try:
         path = Path(str(context.node_config.get("agent") or os.environ[SOCKET]))
         seconds = float(os.environ.get(SECONDS, "600"))

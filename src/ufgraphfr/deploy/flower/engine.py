@@ -15,33 +15,34 @@ from ufgraphfr.deploy.wire.message import pack
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 3.0
-"""The engine keeps a message this long after our deadline, for clocks that differ; longer, and a
-node that was away would answer for rounds that are over before it comes to the present one."""
+"""Flower keeps a message this long after our deadline, for clocks that differ; longer, and a node
+that was away would answer for rounds that are over before it comes to the present one."""
 
 
 @dataclass(frozen=True)
-class FlowerPost:
-    """See `ufgraphfr.deploy.wire.engine.Post`.
+class FlowerEngine:
+    """See `ufgraphfr.deploy.wire.engine.Engine`.
 
     Attributes:
-        grid: the engine.
-        nodes: the engine's number of a node to its name, as its key was registered.
+        grid: Flower's server side.
+        nodes: Flower's id of each node whose key was registered, by name.
     """
 
     grid: Grid
-    nodes: dict[int, str]
+    nodes: dict[str, int]
 
     def reachable(self) -> set[str]:
-        """See `Post.reachable`; a node that was never registered by name is nobody."""
-        return {self.nodes[found] for found in self.grid.get_node_ids() if found in self.nodes}
+        """See `Engine.reachable`."""
+        ids = set(self.grid.get_node_ids())
+        return {name for name, node_id in self.nodes.items() if node_id in ids}
 
     def ask(
         self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> Iterator[tuple[str, list[bytes]]]:
-        """See `Post.ask`.
+        """See `Engine.ask`.
 
-        The engine gives up on a node whose heartbeat is missing. If that node comes back before
-        our deadline it is asked again: an agent answers the same question the same way.
+        Flower gives up on a node whose heartbeat is missing. If that node comes back before our
+        deadline it is asked again: an agent gives the same reply to the same request.
         """
         until, waiting, missing = time.monotonic() + seconds, dict[str, str](), set(nodes)
         while (missing or waiting) and (left := until - time.monotonic()) > 0:
@@ -62,20 +63,19 @@ class FlowerPost:
     def _push(
         self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> dict[str, str]:
-        """Hand messages to the engine; by its number of each message, the node.
+        """Hand messages to Flower; returns its id of each message, with the node.
 
-        One after the other: a node sees a message before all of it is there, and waits the longer
-        for the rest the more often it has looked in vain.
+        One after the other: a node sees a message before all of it is there, and waits longer each
+        time it has looked in vain.
         """
-        number = {name: found for found, name in self.nodes.items()}
         waiting = dict[str, str]()
         for node in sorted(nodes):
             message = Message(
                 to_record(pack(requests(node))),
-                dst_node_id=number[node],
+                dst_node_id=self.nodes[node],
                 message_type=MessageType.QUERY,
                 ttl=seconds,
                 group_id=str(round_number),
             )
-            waiting |= {made: node for made in self.grid.push_messages([message]) if made}
+            waiting |= {pushed: node for pushed in self.grid.push_messages([message]) if pushed}
         return waiting

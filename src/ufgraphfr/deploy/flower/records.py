@@ -1,4 +1,4 @@
-"""Packed envelopes as Flower's records: one array a chunk, of bytes, never pickle."""
+"""Packed envelopes as Flower's records: one array of bytes a chunk, never pickle."""
 
 from flwr.app import Array, ArrayRecord, RecordDict
 
@@ -15,9 +15,8 @@ def to_record(chunks: list[bytes]) -> RecordDict:
 
 
 def from_record(record: RecordDict) -> list[bytes]:
-    """The chunks of a record; nothing if it holds no envelope."""
-    found = record.array_records.get(CHUNKS)
-    arrays: dict[str, Array] = {} if found is None else dict(found.items())
+    """The chunks of a record; none if it holds no envelope."""
+    arrays: dict[str, Array] = dict(record.array_records.get(CHUNKS, {}).items())
     names = [str(place) for place in range(len(arrays))]
     if len(record) != 1 or set(arrays) != set(names):
         return []

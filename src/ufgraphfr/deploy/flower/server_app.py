@@ -5,9 +5,9 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from ufgraphfr.deploy.flower.engine import FlowerPost
-from ufgraphfr.deploy.operations.folder import ServerFolder
-from ufgraphfr.deploy.server.run import conduct
+from ufgraphfr.deploy.flower.engine import FlowerEngine
+from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.deploy.server.run import run
 
 app = ServerApp()
 
@@ -16,4 +16,4 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Run the experiment of the folder that the run's configuration names."""
     folder = ServerFolder(Path(str(context.run_config["folder"])))
-    conduct(folder, FlowerPost(grid, folder.nodes()))
+    run(folder, FlowerEngine(grid, folder.read_nodes()))

@@ -23,7 +23,7 @@ def write_authority(folder: Path, host: str) -> None:
 
     Args:
         folder: where to.
-        host: by which nodes know the server; localhost and 127.0.0.1 are always good too.
+        host: by which nodes know the server; localhost and 127.0.0.1 are always accepted too.
     """
     ca_key, server_key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ufgraphfr authority")])
@@ -61,7 +61,7 @@ def write_node_key(private: Path, public: Path) -> None:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, from its first moment."""
+    """Write a file that only its owner may ever read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
@@ -75,10 +75,10 @@ def _private(key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat)
 def _names(host: str) -> _Names:
     names: _Names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     try:
-        own: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+        name: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        own = x509.DNSName(host)
-    return names if own in names else [own, *names]
+        name = x509.DNSName(host)
+    return names if name in names else [name, *names]
 
 
 def _certificate(

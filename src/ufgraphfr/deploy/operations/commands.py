@@ -6,44 +6,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ufgraphfr.deploy.operations.folder import Deployment
-from ufgraphfr.deploy.server.settings import Terms
+from ufgraphfr.deploy.server.settings import ServerSettings
 
 BIN = Path(sys.executable).parent
 """Where this installation's console scripts are."""
 RESTART_SECONDS = 5
 ENGINE = {
-    # how often it looks for work, in seconds; else 1
+    # seconds between two looks for work; otherwise 1
     "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
-    # else the engine would install an app's dependencies by itself
+    # otherwise the engine would install an app's dependencies
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
 }
 
 
 @dataclass(frozen=True)
 class Commands:
-    """What is run, as lists of words.
+    """Command lines, as lists of words.
 
     Attributes:
-        deployment: where everything lies.
-        terms: ports and host.
+        deployment: where everything is.
+        settings: ports and host.
     """
 
     deployment: Deployment
-    terms: Terms
+    settings: ServerSettings
 
     def superlink(self) -> list[str]:
         """The engine's server, on loopback.
 
-        It keeps messages and keys in memory: what nodes send is not written to the server's disk,
-        which takes a round with large messages half of its time, and whoever starts it again
-        registers the keys again.
+        It keeps messages and keys in memory. What nodes send is not written to the server's disk,
+        which would take half of the time of a round with large messages. After a restart the keys
+        must be registered again.
         """
         server = self.deployment.server
         return [
             str(BIN / "flower-superlink"),
-            *("--host", "127.0.0.1", "--port", str(self.terms.port)),
+            *("--host", "127.0.0.1", "--port", str(self.settings.port)),
             *("--ssl-certfile", str(server.tls / "server.crt")),
             *("--ssl-keyfile", str(server.tls / "server.key")),
             *("--ssl-ca-certfile", str(server.tls / "ca.crt")),
@@ -68,12 +68,13 @@ class Commands:
             *("--host", "127.0.0.1", "--port", str(port)),
         ]
 
-    def kept(self, command: list[str]) -> list[str]:
-        """A command that is started again whenever it ends, as a supervisor does it.
+    def supervised(self, command: list[str]) -> list[str]:
+        """A command that is started again whenever it ends.
 
-        After its end the server takes a SuperNode's key again only when its heartbeat has run out.
+        The server accepts the key of a SuperNode that ended only after its heartbeat has run out.
         """
-        return ["bash", "-c", f'while :; do "$@"; sleep {RESTART_SECONDS}; done', "kept", *command]
+        loop = f'while :; do "$@"; sleep {RESTART_SECONDS}; done'
+        return ["bash", "-c", loop, "supervised", *command]
 
     def agent(self, name: str) -> list[str]:
         """A node's shard agent."""

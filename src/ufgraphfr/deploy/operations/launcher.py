@@ -1,4 +1,4 @@
-"""Starts and ends a whole deployment on this machine, and hands the run to the engine."""
+"""Starts and stops a whole deployment on this machine, and hands the run to the engine."""
 
 import json
 import logging
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agent.users import import_table
@@ -20,13 +19,13 @@ from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.commands import Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
-from ufgraphfr.deploy.wire import unix_socket as framing
+from ufgraphfr.deploy.wire import unix_socket
 
 logger = logging.getLogger(__name__)
 
 
 def up(folder: Deployment, address: str | None = None) -> None:
-    """Start server, agents and SuperNodes here, and the run; what already runs is left alone.
+    """Start server, agents and SuperNodes here, and the run; processes that run are left alone.
 
     Args:
         folder: of the deployment.
@@ -35,31 +34,32 @@ def up(folder: Deployment, address: str | None = None) -> None:
     Raises:
         InputError: something did not start; its log is named.
     """
-    terms = folder.server.terms()
-    commands = Commands(folder, terms)
+    settings = folder.server.read_settings()
+    commands = Commands(folder, settings)
     names = [node.name for node in read_agreement(folder.server.agreement).nodes]
     running = {k: v for k, v in processes.read(folder.processes).items() if v.alive}
 
-    def started(name: str, command: list[str], environment: dict[str, str]) -> None:
+    def ensure(name: str, command: list[str], environment: dict[str, str]) -> None:
         if name not in running:
             running[name] = processes.start(command, environment, folder.logs / f"{name}.log")
             processes.save(folder.processes, running)
             logger.info("started %s, process %d", name, running[name].pid)
 
     try:
-        started("superlink", commands.superlink(), commands.server_environment())
+        ensure("superlink", commands.superlink(), commands.server_environment())
         for name in names:
             import_samples(folder, name)
-            started(f"agent-{name}", commands.agent(name), commands.node_environment(name))
-        _wait("superlink", folder, running, lambda: _listens(terms.port))
+            ensure(f"agent-{name}", commands.agent(name), commands.node_environment(name))
+        _wait("superlink", folder, running, lambda: _listens(settings.port))
         for name in names:
             shard = ShardFolder(folder.node(name).shard)
-            _wait(f"agent-{name}", folder, running, partial(framing.listens, shard.socket))
+            _wait(f"agent-{name}", folder, running, partial(unix_socket.listens, shard.socket))
         register(folder)
-        for place, name in enumerate(names):
-            here = address or f"localhost:{terms.port}"
-            supernode = commands.kept(commands.supernode(name, here, terms.node_port + place))
-            started(f"supernode-{name}", supernode, commands.node_environment(name))
+        server = address or f"localhost:{settings.port}"
+        for index, name in enumerate(names):
+            supernode = commands.supernode(name, server, settings.node_port + index)
+            supernode = commands.supervised(supernode)
+            ensure(f"supernode-{name}", supernode, commands.node_environment(name))
         submit(folder)
     except InputError:
         down(folder)
@@ -67,10 +67,10 @@ def up(folder: Deployment, address: str | None = None) -> None:
 
 
 def down(folder: Deployment) -> tuple[int, int]:
-    """End what `up` started, by its number.
+    """Stop the processes that `up` started, by their numbers.
 
     Returns:
-        How many processes were ended, and how many had to be killed.
+        How many were stopped, and how many of them were killed.
     """
     started = list(processes.read(folder.processes).values())
     ended = sum(each.alive for each in started)
@@ -80,69 +80,68 @@ def down(folder: Deployment) -> tuple[int, int]:
 
 
 def register(folder: Deployment) -> None:
-    """Make the keys of all nodes known to the server, which forgets them when it ends.
+    """Register the keys of all nodes at the server, which forgets them when it ends.
 
     Raises:
         InputError: the server does not answer.
     """
-    server, commands = folder.server, Commands(folder, folder.server.terms())
-    known = {name: number for number, name in server.nodes().items()}
-    if known:
-        listed = _flwr(folder, commands.registered())["nodes"]
-        there = {int(node["node-id"]) for node in listed}
-        known = {name: number for name, number in known.items() if number in there}
+    server, commands = folder.server, Commands(folder, folder.server.read_settings())
+    nodes = server.read_nodes()
+    if nodes:
+        listed = {int(node["node-id"]) for node in _flwr(folder, commands.registered())["nodes"]}
+        nodes = {name: node_id for name, node_id in nodes.items() if node_id in listed}
     for node in read_agreement(server.agreement).nodes:
-        if node.name not in known:
+        if node.name not in nodes:
             answer = _flwr(folder, commands.register(node.name))
-            known[node.name] = int(answer["node-id"])
-            write_atomically(server.registered, json.dumps(known).encode())
+            nodes[node.name] = int(answer["node-id"])
+            server.write_nodes(nodes)
             logger.info("registered the key of %s", node.name)
 
 
 def submit(folder: Deployment) -> None:
-    """Hand the run to the engine; a run that was stopped goes on.
+    """Hand the run to the engine; a run that was stopped is resumed.
 
     Raises:
         InputError: the server does not take it, or the run is finished.
     """
     if (folder.server.run / "result.json").exists():
-        raise InputError(f"the run in {folder.server.run} is finished: make a new folder")
-    answer = _flwr(folder, Commands(folder, folder.server.terms()).submit())
-    logger.info("the run has begun, number %s of the engine", answer["run-id"])
+        raise InputError(f"the run in {folder.server.run} is finished: make another folder")
+    answer = _flwr(folder, Commands(folder, folder.server.read_settings()).submit())
+    logger.info("the run has begun, the engine's id is %s", answer["run-id"])
 
 
 def import_samples(folder: Deployment, name: str) -> None:
-    """Import a try-out's tables into a shard that is empty."""
+    """Import a try-out's tables into an empty shard."""
     node = folder.node(name)
     interactions = node.samples / "interactions.parquet"
     shard = ShardFolder(node.shard)
     if not interactions.exists() or shard.database.exists():
         return
-    own, agreement, catalogue = shard.signed()
+    name, agreement, catalogue = shard.signed()
     users = node.samples / "users.parquet"
-    import_table(ShardStore(shard.database), agreement, catalogue, own, interactions, users)
+    import_table(ShardStore(shard.database), agreement, catalogue, name, interactions, users)
 
 
 def _flwr(folder: Deployment, command: list[str]) -> dict[str, Any]:
-    terms, words = folder.server.terms(), " ".join(command[1:3])
-    environment = Commands(folder, terms).server_environment()
+    settings, words = folder.server.read_settings(), " ".join(command[1:3])
+    environment = Commands(folder, settings).server_environment()
     try:
         done = subprocess.run(
             command,
             env=environment,
             capture_output=True,
             text=True,
-            timeout=terms.patience,
+            timeout=settings.startup_timeout,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise InputError(
-            f"{words}: no answer for {terms.patience:g} s: is the server up?"
+            f"{words}: no answer for {settings.startup_timeout:g} s: is the server up?"
         ) from None
     begin = done.stdout.find("{")
     if done.returncode or begin < 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise InputError(f"{words} failed ({' '.join(said)}): is the server up?")
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise InputError(f"{words} failed ({' '.join(last)}): is the server up?")
     answer: dict[str, Any] = json.JSONDecoder().raw_decode(done.stdout[begin:])[0]
     return answer
 
@@ -150,7 +149,7 @@ def _flwr(folder: Deployment, command: list[str]) -> dict[str, Any]:
 def _wait(
     name: str, folder: Deployment, running: dict[str, Process], ready: Callable[[], bool]
 ) -> None:
-    until = time.monotonic() + folder.server.terms().patience
+    until = time.monotonic() + folder.server.read_settings().startup_timeout
     while not ready():
         if not running[name].alive or time.monotonic() > until:
             raise InputError(f"{name} did not start: see {_log(folder, name)}")

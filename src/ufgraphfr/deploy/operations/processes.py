@@ -1,7 +1,7 @@
-"""Processes on this machine: started, looked after and ended by their numbers.
+"""Processes on this machine: started, watched and stopped by their numbers.
 
-A number may be given to another process once its own has ended, so a process is known by its
-number and the moment it started.
+The system gives the number of a process that has ended to another one. So a process is identified
+by its number and the moment it started.
 """
 
 import contextlib
@@ -43,29 +43,29 @@ class Process:
         if stat is None or int(stat[START]) != self.started:
             return False
         if stat[STATE] == "Z":
-            # a child of ours: others may wait for its number to be gone, and while one of its
-            # threads still ends, its files and sockets are open
+            # a child of ours: its number is taken, and while a thread of it still ends, its files
+            # and sockets are open
             with contextlib.suppress(ChildProcessError):
                 return os.waitpid(self.pid, os.WNOHANG)[0] == 0
             return False
         return True
 
     def descendants(self) -> list["Process"]:
-        """Children and theirs, and who is left of its session if it has ended."""
+        """Children and theirs, and what is left of its session if it has ended."""
         now = Process.of(self.pid)
         if now is not None and now != self:
             return []
-        found, size = {self.pid}, 0
+        family, size = {self.pid}, 0
         stats = {int(path.name): _stat(int(path.name)) for path in Path("/proc").glob("[0-9]*")}
-        while len(found) > size:
-            size = len(found)
-            found |= {
+        while len(family) > size:
+            size = len(family)
+            family |= {
                 pid
                 for pid, stat in stats.items()
                 if stat is not None
-                and (int(stat[PARENT]) in found or int(stat[SESSION]) == self.pid)
+                and (int(stat[PARENT]) in family or int(stat[SESSION]) == self.pid)
             }
-        others = (Process.of(pid) for pid in sorted(found - {self.pid}))
+        others = (Process.of(pid) for pid in sorted(family - {self.pid}))
         return [process for process in others if process is not None]
 
     def signal(self, number: signal.Signals) -> None:
@@ -94,27 +94,27 @@ def start(command: list[str], environment: dict[str, str], log: Path) -> Process
 
 
 def end(processes: list[Process], seconds: float = 10.0) -> int:
-    """End processes and what they started; who does not listen is killed.
+    """Stop processes and what they started; processes that ignore SIGTERM are killed.
 
     Returns:
-        How many had to be killed.
+        How many were killed.
     """
-    everyone = [*processes, *(child for each in processes for child in each.descendants())]
-    for process in everyone:
+    family = [*processes, *(child for each in processes for child in each.descendants())]
+    for process in family:
         process.signal(signal.SIGTERM)
-    left = _left(everyone, seconds)
-    for process in left:
+    remaining = _still_alive(family, seconds)
+    for process in remaining:
         process.signal(signal.SIGKILL)
-    _left(left, seconds)
-    return len(left)
+    _still_alive(remaining, seconds)
+    return len(remaining)
 
 
-def _left(processes: list[Process], seconds: float) -> list[Process]:
-    """Who still runs after so long, or nobody as soon as nobody does."""
+def _still_alive(processes: list[Process], seconds: float) -> list[Process]:
+    """The processes that still run after that time; returns as soon as none does."""
     until = time.monotonic() + seconds
-    while (left := [each for each in processes if each.alive]) and time.monotonic() < until:
+    while (alive := [each for each in processes if each.alive]) and time.monotonic() < until:
         time.sleep(0.05)
-    return left
+    return alive
 
 
 def save(path: Path, processes: dict[str, Process]) -> None:
@@ -126,8 +126,8 @@ def read(path: Path) -> dict[str, Process]:
     """What was started and written down."""
     if not path.exists():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Process(**facts) for name, facts in found.items()}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Process(**facts) for name, facts in document.items()}
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""The start of a run: wait for the nodes, and ask each who is there."""
+"""The start of a run: wait for the nodes, and ask each which clients it has."""
 
 import logging
 import secrets
@@ -6,49 +6,50 @@ import time
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.document import Agreement
-from ufgraphfr.deploy.server.participants import Roster
-from ufgraphfr.deploy.server.settings import Terms
-from ufgraphfr.deploy.wire.engine import Post
+from ufgraphfr.deploy.server.participants import Participants
+from ufgraphfr.deploy.server.settings import ServerSettings
+from ufgraphfr.deploy.wire.engine import Engine
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, matched
 
 logger = logging.getLogger(__name__)
 
 
-class TooFewAnswers(InputError):
+class TooFewReplies(InputError):
     """Below the quorum: the run stops, and can be resumed."""
 
 
-def greet(agreement: Agreement, post: Post, terms: Terms) -> Roster:
-    """Wait for the nodes and ask each who is there.
+def handshake(agreement: Agreement, engine: Engine, settings: ServerSettings) -> Participants:
+    """Wait for the nodes, and ask each which clients it has.
 
     Raises:
-        TooFewAnswers: too few nodes came in time.
+        TooFewReplies: too few nodes came in time.
     """
-    run, until = secrets.token_hex(8), time.monotonic() + terms.patience
-    found: dict[str, Envelope] = {}
+    run, until = secrets.token_hex(8), time.monotonic() + settings.startup_timeout
+    replies: dict[str, Envelope] = {}
     names = [node.name for node in agreement.nodes]
-    while len(found) < len(names) and time.monotonic() < until:
-        here = (post.reachable() & set(names)) - found.keys()
+    while len(replies) < len(names) and time.monotonic() < until:
+        new = (engine.reachable() & set(names)) - replies.keys()
         requests = {
             node: Envelope("hello", agreement.digest, run, 0, node, secrets.token_hex(16))
-            for node in here
+            for node in new
         }
-        for node, chunks in post.ask(here, requests.__getitem__, 0, terms.deadline):
+        for node, chunks in engine.ask(new, requests.__getitem__, 0, settings.round_timeout):
             try:
-                found[node] = matched(requests[node], chunks)
+                replies[node] = matched(requests[node], chunks)
             except Malformed as error:
                 logger.warning("%s: %s", node, error)
-        time.sleep(0.0 if len(found) == len(names) else 1.0)
-    if len(found) < terms.needed(len(names)):
-        raise TooFewAnswers(
-            f"{len(found)} of {len(names)} nodes came within {terms.patience:g} s, and the quorum "
-            f"is a share of {terms.quorum:g}: see that SuperNodes and agents run, and hold data"
+        time.sleep(0.0 if len(replies) == len(names) else 1.0)
+    if len(replies) < settings.needed(len(names)):
+        raise TooFewReplies(
+            f"{len(replies)} of {len(names)} nodes came within {settings.startup_timeout:g} s, and "
+            f"the quorum is a share of {settings.quorum:g}: see that SuperNodes and agents run, "
+            f"and hold data"
         )
-    return Roster.of(agreement, run, found)
+    return Participants.of(agreement, run, replies)
 
 
-def await_nodes(names: set[str], post: Post, terms: Terms) -> None:
-    """Wait until all nodes of a run are there again, or patience is over."""
-    until = time.monotonic() + terms.patience
-    while names - post.reachable() and time.monotonic() < until:
+def wait_for_nodes(names: set[str], engine: Engine, settings: ServerSettings) -> None:
+    """Wait until all nodes of a run are connected again, or the time for it is over."""
+    until = time.monotonic() + settings.startup_timeout
+    while names - engine.reachable() and time.monotonic() < until:
         time.sleep(1.0)

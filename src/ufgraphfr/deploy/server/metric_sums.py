@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import decode_arrays
+from ufgraphfr.evaluation.metric_sums import COVERAGE, RANKINGS
 from ufgraphfr.evaluation.metrics import NAMES
-from ufgraphfr.evaluation.protocol import COVERAGE, RANKINGS
 from ufgraphfr.experiment.assess import Metrics
 
 

@@ -10,60 +10,62 @@ from pathlib import Path
 from typing import Any
 
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.versions import Schema
 from ufgraphfr.experiment.training import Progress
 
 logger = logging.getLogger(__name__)
 
+SCHEMA = Schema("metrics")
 HELP = {
     "rounds": ("gauge", "Rounds that are done."),
     "rounds_planned": ("gauge", "Rounds there will be."),
     "nodes": ("gauge", "Nodes that take part in the run."),
     "users": ("gauge", "Users that take part in the run."),
-    "users_answered": ("counter", "Users whose part came back, over all rounds."),
+    "users_answered": ("counter", "Users whose update came back, over all rounds."),
     "epsilon_spent": ("gauge", "Epsilon of what was released so far, under a guarantee."),
     "epsilon_budget": ("gauge", "Epsilon of all that will be released, under a guarantee."),
     "bytes_down": ("counter", "Encoded bytes to nodes."),
     "bytes_up": ("counter", "Encoded bytes from nodes."),
-    "replies_lost": ("counter", "Requests that were not answered in time."),
-    "replies_rejected": ("counter", "Replies that the border refused."),
+    "replies_lost": ("counter", "Requests without a reply in time."),
+    "replies_rejected": ("counter", "Replies that validation refused."),
     "loss": ("gauge", "Mean training loss of the last round."),
     "ndcg10": ("gauge", "NDCG@10 of the last validation, all items."),
 }
 COUNTERS = tuple(name for name, (kind, _) in HELP.items() if kind == "counter")
 
 
-class Tally:
+class RunMetrics:
     """Counters of one run, kept in a file that is replaced with each round."""
 
     def __init__(self, path: Path, rounds: int) -> None:
-        """Goes on from the file's counters, if it is there."""
+        """Continues the file's counters, if it is there."""
         self._path = path
-        before = read_tally(path)
+        before = read_metrics(path)
         self.values: dict[str, Any] = {name: before.get(name, 0) for name in COUNTERS}
         self.values |= {"nodes": 0, "users": 0, "rounds": 0, "rounds_planned": rounds}
         self.values |= {"state": "waiting for nodes", "missed_by_node": {}}
         self.save()
 
     def began(self, nodes: int, users: int) -> None:
-        """Everybody that takes part is known."""
+        """It is known who takes part."""
         self.values |= {"nodes": nodes, "users": users, "state": "running"}
         self.save()
 
     def answered(self, node: str, users: int, bytes_down: int, bytes_up: int) -> None:
-        """A node's report came in."""
+        """A node's report arrived."""
         self.values["users_answered"] += users
         self.evaluated(bytes_down, bytes_up)
-        logger.info("%s answered for %d users, %d bytes", node, users, bytes_up)
+        logger.info("%s replied for %d users, %d bytes", node, users, bytes_up)
 
     def evaluated(self, bytes_down: int, bytes_up: int) -> None:
-        """A node's message and its answer."""
+        """A request to a node and its reply."""
         self.values["bytes_down"] += bytes_down
         self.values["bytes_up"] += bytes_up
 
     def lost(self, node: str) -> None:
-        """A node did not answer in time."""
+        """A node did not reply in time."""
         self._miss(node, "replies_lost")
-        logger.warning("%s did not answer in time", node)
+        logger.warning("%s did not reply in time", node)
 
     def rejected(self, node: str, reason: str) -> None:
         """A node's reply was refused."""
@@ -103,16 +105,20 @@ class Tally:
     def save(self) -> None:
         """Replace the file."""
         self.values["time"] = time.time()
-        write_atomically(self._path, json.dumps(self.values).encode())
+        write_atomically(self._path, json.dumps(SCHEMA.write(self.values)).encode())
 
 
-def read_tally(path: Path) -> dict[str, Any]:
-    """The values that a `Tally` saved; nothing before its first."""
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The values that `RunMetrics` saved; nothing before its first.
+
+    Raises:
+        InputError: a newer release wrote them.
+    """
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return values
+    return SCHEMA.read(document, path)
 
 
 def prometheus(values: dict[str, Any]) -> str:

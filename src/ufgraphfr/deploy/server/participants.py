@@ -1,4 +1,4 @@
-"""Who takes part in a run: client numbers by node, fixed when it starts.
+"""Who takes part in a run: client ids by node, fixed when it starts.
 
 A resumed run must draw from the clients it began with, whoever is there at that moment.
 """
@@ -12,13 +12,16 @@ from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.versions import Schema
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import decode_arrays
 
+SCHEMA = Schema("participants")
+
 
 @dataclass(frozen=True)
-class Roster:
+class Participants:
     """The parties of one run.
 
     Attributes:
@@ -32,8 +35,8 @@ class Roster:
     interactions: int
 
     @staticmethod
-    def of(agreement: Agreement, run: str, replies: dict[str, Envelope]) -> "Roster":
-        """From the nodes' answers to a greeting.
+    def of(agreement: Agreement, run: str, replies: dict[str, Envelope]) -> "Participants":
+        """From the nodes' replies to the handshake.
 
         Raises:
             InputError: a node names clients that are not its own.
@@ -43,34 +46,36 @@ class Roster:
             node = agreement.node(name)
             try:
                 (part,) = reply.parts
-                numbers = decode_arrays(part)["clients"]
+                ids = decode_arrays(part)["clients"]
             except (Malformed, ValueError, KeyError):
-                raise InputError(f"{name} does not say who is there: look at its log") from None
-            whole = numbers.dtype == torch.int64 and numbers.dim() == 1 and len(numbers) > 0
-            inside = whole and bool(
-                ((numbers >= node.first) & (numbers < node.first + node.clients)).all()
-            )
-            if not inside or bool((numbers.diff() <= 0).any()):
-                raise InputError(f"{name} names clients that are not its own: look at its log")
-            clients[name] = numbers
-            said = reply.facts.get("interactions", 0)
-            interactions += said if type(said) is int and said >= 0 else 0
-        return Roster(run, clients, interactions)
+                raise InputError(f"{name} does not say which clients it has: see its log") from None
+            valid = ids.dtype == torch.int64 and ids.dim() == 1 and len(ids) > 0
+            inside = valid and bool(((ids >= node.first) & (ids < node.first + node.clients)).all())
+            if not inside or bool((ids.diff() <= 0).any()):
+                raise InputError(f"{name} names clients that are not its own: see its log")
+            clients[name] = ids
+            count = reply.facts.get("interactions", 0)
+            interactions += count if type(count) is int and count >= 0 else 0
+        return Participants(run, clients, interactions)
 
-    def owned(self, cohort: Tensor) -> dict[str, Tensor]:
+    def by_node(self, cohort: Tensor) -> dict[str, Tensor]:
         """The clients of a cohort by node; nodes without any are left out."""
-        parts = {node: cohort[torch.isin(cohort, own)] for node, own in self.clients.items()}
+        parts = {node: cohort[torch.isin(cohort, ids)] for node, ids in self.clients.items()}
         return {node: part for node, part in parts.items() if len(part)}
 
     def write(self, path: Path) -> None:
-        """Write the roster as JSON."""
-        clients = {node: numbers.tolist() for node, numbers in self.clients.items()}
+        """Write them as JSON."""
+        clients = {node: ids.tolist() for node, ids in self.clients.items()}
         facts = {"run": self.run, "clients": clients, "interactions": self.interactions}
-        write_atomically(path, json.dumps(facts).encode())
+        write_atomically(path, json.dumps(SCHEMA.write(facts)).encode())
 
     @staticmethod
-    def read(path: Path) -> "Roster":
-        """A roster that `write` wrote."""
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        clients = {node: torch.tensor(own) for node, own in facts["clients"].items()}
-        return Roster(facts["run"], clients, facts["interactions"])
+    def read(path: Path) -> "Participants":
+        """What `write` wrote.
+
+        Raises:
+            InputError: a newer release wrote it.
+        """
+        facts = SCHEMA.read(json.loads(path.read_text(encoding="utf-8")), path)
+        clients = {node: torch.tensor(ids) for node, ids in facts["clients"].items()}
+        return Participants(facts["run"], clients, facts["interactions"])

@@ -4,19 +4,19 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from ufgraphfr.deploy.server.metrics import prometheus, read_tally
+from ufgraphfr.deploy.server.metrics import prometheus, read_metrics
 
 
 class Exporter:
-    """Serves the file of a `Tally` until it is closed."""
+    """Serves the file of a `RunMetrics` until it is closed."""
 
-    def __init__(self, tally: Path, port: int) -> None:
+    def __init__(self, path: Path, port: int) -> None:
         """Listens on 127.0.0.1; port 0 is any that is free."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 found = self.path == "/metrics"
-                body = prometheus(read_tally(tally)).encode() if found else b"only /metrics\n"
+                body = prometheus(read_metrics(path)).encode() if found else b"only /metrics\n"
                 self.send_response(200 if found else 404)
                 self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))

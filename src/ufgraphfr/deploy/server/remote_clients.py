@@ -1,7 +1,7 @@
 """The population of a deployment: every node's users, reached through their agents.
 
-Nothing that comes back is believed before it has passed two checks: the envelope must answer the
-very request that was sent, and its content must pass `CheckedTransport`.
+A reply is used only if it passes two checks: its envelope must answer the very request that was
+sent, and its content must pass `federation.validation`.
 """
 
 import logging
@@ -17,28 +17,30 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import blends, scoring_task
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.data.catalogue import Catalogue
-from ufgraphfr.data.split import Part
+from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
-from ufgraphfr.deploy.agreement.guarantee import of_server
-from ufgraphfr.deploy.server.handshake import TooFewAnswers
+from ufgraphfr.deploy.agreement.guarantee import server_mechanism
+from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.metric_sums import Sums, only_part, read_sums, total
-from ufgraphfr.deploy.server.metrics import Tally
-from ufgraphfr.deploy.server.participants import Roster
-from ufgraphfr.deploy.server.settings import Terms
-from ufgraphfr.deploy.wire.engine import Post
-from ufgraphfr.deploy.wire.message import Envelope, Forgotten, Kind, Malformed, matched
+from ufgraphfr.deploy.server.metrics import RunMetrics
+from ufgraphfr.deploy.server.participants import Participants
+from ufgraphfr.deploy.server.settings import ServerSettings
+from ufgraphfr.deploy.wire.engine import Engine
+from ufgraphfr.deploy.wire.message import Envelope, Kind, Malformed, MissingArray, matched
 from ufgraphfr.deploy.wire.payload import (
     digest,
     encode_arrays,
-    encode_own,
+    encode_personal,
     is_large,
     shared_arrays,
 )
+from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.population import TestResult
@@ -59,8 +61,8 @@ from ufgraphfr.privacy.none import NoMechanism
 logger = logging.getLogger(__name__)
 
 
-class Remote:
-    """See `ufgraphfr.experiment.population.Population`; weights stay where they are."""
+class RemoteClients:
+    """See `ufgraphfr.experiment.population.Population`; private weights stay at their nodes."""
 
     durable = True
 
@@ -68,31 +70,33 @@ class Remote:
         self,
         agreement: Agreement,
         catalogue: Catalogue,
-        post: Post,
-        terms: Terms,
-        roster: Roster,
-        tally: Tally,
+        engine: Engine,
+        settings: ServerSettings,
+        participants: Participants,
+        metrics: RunMetrics,
     ) -> None:
-        """Takes what was agreed on, a way to the nodes, and who they are."""
-        self._agreement, self._post, self._terms = agreement, post, terms
-        self._roster, self._tally = roster, tally
+        """Takes what was agreed on, a way to the nodes, and who takes part."""
+        self._agreement, self._engine, self._settings = agreement, engine, settings
+        self._participants, self._metrics = participants, metrics
         self._settled, self._best = 0, 0
-        self._known: dict[str, set[str]] = {}
-        self.setting = agreement.setting(catalogue, told=True)
+        self._cached: dict[str, set[str]] = {}
+        self.setting = agreement.setting(catalogue, embed_titles=True)
         self.sequential = agreement.table.sequential
-        self.clients = torch.cat(list(roster.clients.values())).sort().values
+        self.clients = torch.cat(list(participants.clients.values())).sort().values
         self.data: dict[str, Any] = {
-            "name": f"{agreement.experiment.source.kind} on {len(roster.clients)} nodes",
+            "name": f"{agreement.experiment.source.kind} on {len(participants.clients)} nodes",
             "users": len(self.clients),
             "items": self.setting.items,
-            "interactions": roster.interactions,
+            "interactions": participants.interactions,
             "sha256": agreement.digest,
         }
 
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
-        """See `Population.mechanism`: the holders add the noise."""
+        """See `Population.mechanism`: the nodes add the noise."""
         self._ledger = ledger
-        return of_server(self._agreement.experiment, algorithm, self._agreement.clients, ledger)
+        return server_mechanism(
+            self._agreement.experiment, algorithm, self._agreement.clients, ledger
+        )
 
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
@@ -110,7 +114,7 @@ class Remote:
         return self
 
     def aggregator(self, algorithm: Algorithm, mechanism: Mechanism) -> Aggregator:
-        """See `Population.aggregator`: data holders send sums where the algorithm takes them."""
+        """See `Population.aggregator`: nodes send sums where the algorithm takes them."""
         return Aggregator(algorithm, self.setting)
 
     def private(self) -> Private:
@@ -120,14 +124,14 @@ class Remote:
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: agents are told with the next request."""
         self._settled, self._best = round_number, best_round
-        self._tally.settled(round_number)
+        self._metrics.settled(round_number)
         spent = central_spent(self._ledger)
         if spent is not None and self._ledger.claim is not None:
-            self._tally.spent(spent, self._ledger.claim["epsilon"])
+            self._metrics.spent(spent, self._ledger.claim["epsilon"])
 
-    def fit(self, reference: Baseline) -> State:
+    def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
-        raise InputError(f"'{reference.kind}' needs everybody's rows in one place")
+        raise InputError(f"'{baseline.kind}' needs everybody's rows in one place")
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
@@ -135,58 +139,57 @@ class Remote:
         """See `ufgraphfr.federation.transport.Transport`."""
         if len(cohort) == 0:
             return
-        asked, answered = self._roster.owned(cohort), 0
-        node_of = {int(clients[0]): node for node, clients in asked.items()}
+        cohorts, used = self._participants.by_node(cohort), 0
+        node_of = {int(clients[0]): node for node, clients in cohorts.items()}
         checked = CheckedTransport(_Nodes(self._ask), self._validation)
         for answer in checked.exchange(task_for, cohort, key):
-            node, users = node_of[int(answer.asked[0])], len(answer.asked)
+            node = node_of[int(answer.asked[0])]
             if isinstance(answer, Rejected):
-                self._tally.rejected(node, f"reply rejected: {RULES[answer.reason]}")
+                self._metrics.rejected(node, f"reply rejected: {RULES[answer.reason]}")
             else:
-                answered += 1
-                up = round(answer.bytes_up * len(answer.report.clients))
-                down = round(answer.bytes_down * users)
-                self._tally.answered(node, len(answer.report.clients), down, up)
+                used += 1
+                clients = len(answer.report.clients)
+                down = round(answer.bytes_down * len(answer.asked))
+                self._metrics.answered(node, clients, down, round(answer.bytes_up * clients))
             yield answer
-        self._need(answered, len(asked), key.round)
+        self._require_quorum(used, len(cohorts), key.round)
 
     def _ask(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
     ) -> Iterator[Response | Rejected]:
         """Replies as they come, as far as they can be read."""
-        asked = self._roster.owned(cohort)
+        cohorts = self._participants.by_node(cohort)
         expected = self._validation.expected(task_for(cohort[:1]), cohort)
-        ask = {
+        requests = {
             node: partial(self._envelope, "train", node, key.round, task_for(clients))
-            for node, clients in asked.items()
+            for node, clients in cohorts.items()
         }
-        for node, request, reply in self._replies(ask, key.round):
+        for node, request, reply in self._replies(requests, key.round):
+            asked = cohorts[node]
             try:
                 payload = only_part(reply)
-                check_bytes(payload, len(asked[node]), expected)
+                check_bytes(payload, len(asked), expected)
                 report = _decoded(payload)
             except RejectedReply as rejected:
-                yield Rejected(asked[node], rejected.reason)
+                yield Rejected(asked, rejected.reason)
                 continue
             except Malformed as error:
-                self._tally.rejected(node, str(error))
+                self._metrics.rejected(node, str(error))
                 continue
-            # who claims to be nobody is rejected all the same
-            replied = max(1, report.clients.numel())
-            down, up = request.size / len(asked[node]), len(payload) / replied
-            yield Response(asked[node], report, down, up)
+            # nothing in it has been checked, so it may be of nobody
+            up = len(payload) / max(1, report.clients.numel())
+            yield Response(asked, report, request.size / len(asked), up)
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`; every choice of a blend is tried in one message."""
         if self._agreement.metrics == "none":
             return state, None
-        found = self._evaluate(self._algorithm, state, round_number, "validation", pick)
-        choices = self._algorithm.blends()
+        sums = self._evaluate(self._algorithm, state, round_number, "validation", pick)
+        choices = blends(self._algorithm)
         if choices is None or not pick:
-            return state, found.metrics(0)
-        gains = found.sums[:, 0, NAMES.index(SELECTED_BY)]
-        best = int(gains.round(decimals=9).argmax())
-        return state | {"blend": choices[best]}, found.metrics(best)
+            return state, sums.metrics(0)
+        best = best_choice(sums.sums[:, 0, NAMES.index(SELECTED_BY)])
+        return state | {"blend": choices[best]}, sums.metrics(best)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; ranks stay on the devices."""
@@ -198,91 +201,92 @@ class Remote:
         )
 
     def _evaluate(
-        self, algorithm: Algorithm, state: State, number: int, part: Part, pick: bool
+        self, algorithm: Algorithm, state: State, number: int, part: HeldOut, pick: bool
     ) -> Sums:
-        choices = algorithm.blends()
+        choices = blends(algorithm)
         width = len(choices) if choices is not None and pick else 1
-        ask = {
-            node: partial(
-                self._envelope,
-                *("evaluate", node, number, algorithm.evaluated(state, clients, number + 1), part),
-            )
-            for node, clients in self._roster.clients.items()
+        tasks = {
+            node: scoring_task(algorithm, state, clients, number + 1)
+            for node, clients in self._participants.clients.items()
+        }
+        requests = {
+            node: partial(self._envelope, "evaluate", node, number, task, part)
+            for node, task in tasks.items()
         }
         parts, items = [], self.setting.items
-        for node, request, reply in self._replies(ask, number):
+        for node, request, reply in self._replies(requests, number):
             try:
-                parts.append(read_sums(reply, width, len(self._roster.clients[node]), items))
+                parts.append(read_sums(reply, width, len(self._participants.clients[node]), items))
             except Malformed as error:
-                self._tally.rejected(node, str(error))
+                self._metrics.rejected(node, str(error))
                 continue
-            self._tally.evaluated(request.size, len(reply.parts[0]))
-        self._need(len(parts), len(ask), number)
+            self._metrics.evaluated(request.size, len(reply.parts[0]))
+        self._require_quorum(len(parts), len(requests), number)
         return total(parts)
 
     def _envelope(
-        self, kind: Kind, node: str, number: int, task: Task, part: Part | None = None
+        self, kind: Kind, node: str, number: int, task: Task, part: HeldOut | None = None
     ) -> Envelope:
         arrays = shared_arrays(task)
         digests = {name: digest(value) for name, value in arrays.items()}
-        known = self._known.get(node, set())
-        fresh = {
+        cached = self._cached.get(node, set())
+        new = {
             name: value
             for name, value in arrays.items()
-            if digests[name] not in known or not is_large(value)
+            if digests[name] not in cached or not is_large(value)
         }
         facts: dict[str, Any] = {"settled": self._settled, "best": self._best, "shared": digests}
         return Envelope(
             kind=kind,
             agreement=self._agreement.digest,
-            run=self._roster.run,
+            run=self._participants.run,
             round=number,
             node=node,
             nonce=secrets.token_hex(16),
             facts=facts if part is None else facts | {"part": part},
-            parts=(encode_arrays(fresh), encode_own(task)),
+            parts=(encode_arrays(new), encode_personal(task)),
         )
 
     def _replies(
-        self, ask: Mapping[str, Callable[[], Envelope]], number: int
+        self, requests: Mapping[str, Callable[[], Envelope]], number: int
     ) -> Iterator[tuple[str, Envelope, Envelope]]:
-        """Node, request and the reply that answers it; whatever else comes is counted and dropped.
+        """Node, request and the reply to it; other replies are counted and dropped.
 
-        Who no longer has what it was to remember is asked once more, with everything.
+        A node that lacks arrays that it had is asked once more, with all of them.
         """
-        left, until = set(ask), time.monotonic() + self._terms.deadline
+        again, until = set(requests), time.monotonic() + self._settings.round_timeout
         for _ in range(2):
             # each is made when it is sent: the first node works while the second one's is made
-            asked = cache(lambda node: ask[node]())
-            missing, left, seconds = left, set[str](), until - time.monotonic()
-            for node, chunks in self._post.ask(sorted(missing), asked, number, seconds):
+            asked = cache(lambda node: requests[node]())
+            missing, again, seconds = again, set[str](), until - time.monotonic()
+            for node, chunks in self._engine.ask(sorted(missing), asked, number, seconds):
                 if node not in missing:
-                    self._tally.rejected(node, "a second reply")
+                    self._metrics.rejected(node, "a second reply")
                     continue
                 missing.remove(node)
-                before = self._known.pop(node, None)
+                before = self._cached.pop(node, None)
                 try:
                     reply = matched(asked(node), chunks)
-                except Forgotten:
-                    left |= {node} if before else set()
+                except MissingArray:
+                    again |= {node} if before else set()
                     continue
                 except Malformed as error:
-                    self._tally.rejected(node, str(error))
+                    self._metrics.rejected(node, str(error))
                     continue
-                self._known[node] = set(asked(node).facts["shared"].values())
+                self._cached[node] = set(asked(node).facts["shared"].values())
                 yield node, asked(node), reply
             for node in sorted(missing):
-                self._tally.lost(node)
-            if not left:
+                self._metrics.lost(node)
+            if not again:
                 return
 
-    def _need(self, answered: int, asked: int, number: int) -> None:
-        need = self._terms.needed(asked)
-        if answered < need:
-            raise TooFewAnswers(
-                f"round {number}: {answered} of {asked} nodes gave an answer that could be used "
-                f"within {self._terms.deadline:g} s, and the quorum is {need}: see that the nodes "
-                f"run, then go on with ufgraphfr deploy up"
+    def _require_quorum(self, used: int, asked: int, number: int) -> None:
+        needed = self._settings.needed(asked)
+        if used < needed:
+            raise TooFewReplies(
+                f"round {number}: {used} of {asked} nodes gave a usable reply within "
+                f"{self._settings.round_timeout:g} s, and the quorum is {needed}: see that the "
+                f"nodes run, then resume with ufgraphfr deploy up"
             )
 
 

@@ -1,8 +1,8 @@
-"""How envelopes reach the agents of nodes: the one thing an engine has to offer."""
+"""How envelopes reach the agents of nodes: all that an engine has to offer."""
 
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from concurrent.futures import TimeoutError as Late
+from concurrent.futures import TimeoutError as PoolTimeout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -11,14 +11,14 @@ from ufgraphfr.deploy.wire.message import Envelope, pack
 from ufgraphfr.deploy.wire.unix_socket import BrokenFrame, call
 
 Requests: TypeAlias = Callable[[str], Envelope]
-"""From a node to what it is asked: made when it is sent, and the same every time."""
+"""From a node to its request: made when it is sent, and the same every time."""
 
 
-class Post(Protocol):
-    """Carries envelopes to nodes and their packed answers back."""
+class Engine(Protocol):
+    """Carries requests to nodes and their packed replies back."""
 
     def reachable(self) -> set[str]:
-        """Names of the nodes that are there now."""
+        """Names of the nodes that are connected now."""
 
     def ask(
         self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
@@ -26,19 +26,19 @@ class Post(Protocol):
         """Ask nodes once, all at the same time.
 
         Args:
-            nodes: whom.
-            requests: what.
+            nodes: their names.
+            requests: what each is asked.
             round_number: for logs.
-            seconds: what has not come back by then does not come.
+            seconds: replies that take longer are not waited for.
 
         Yields:
-            node and packed answer, as they come.
+            node and packed reply, as they come.
         """
 
 
 @dataclass(frozen=True)
-class SocketPost:
-    """Agents on this machine, reached through their sockets without any engine.
+class SocketEngine:
+    """Agents on this machine, reached through their sockets without any other process.
 
     Attributes:
         sockets: node to path.
@@ -47,13 +47,13 @@ class SocketPost:
     sockets: dict[str, Path]
 
     def reachable(self) -> set[str]:
-        """See `Post.reachable`."""
+        """See `Engine.reachable`."""
         return {node for node, path in self.sockets.items() if path.exists()}
 
     def ask(
         self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
     ) -> Iterator[tuple[str, list[bytes]]]:
-        """See `Post.ask`."""
+        """See `Engine.ask`."""
         pool = ThreadPoolExecutor(max(1, len(nodes)))
         waiting = {
             pool.submit(call, self.sockets[node], pack(requests(node)), seconds): node
@@ -63,7 +63,7 @@ class SocketPost:
             for done in as_completed(waiting, timeout=seconds):
                 if not isinstance(done.exception(), OSError | BrokenFrame):
                     yield waiting[done], done.result()
-        except Late:
+        except PoolTimeout:
             pass
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,7 +1,7 @@
-"""Tasks and answers as the parts of an envelope.
+"""Tasks and replies as the parts of an envelope.
 
 A task has two parts. The first is the same for every node, so that an engine that stores equal
-arrays once stores it once, and leaves out the arrays that a node has already; the second is the
+arrays once stores it once; it leaves out the arrays that a node has already. The second is the
 node's own. An item table that all clients share goes into the first, where `federation.codec` alone
 would write it out for each client.
 """
@@ -18,51 +18,52 @@ from ufgraphfr.core.messages import Task
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.federation import codec
 
-SAME = "same."
-LEAST_KEPT = 2**16
-"""Bytes."""
+SHARED_TABLE = "same."
+"""Prefix of the tables that all clients share."""
+MIN_CACHED_BYTES = 2**16
+"""Smaller arrays are sent every time."""
 
 
 def shared_arrays(task: Task) -> dict[str, Tensor]:
     """What a task holds for all clients alike."""
     common = {name: tables.common() for name, tables in task.personal.items()}
-    return task.shared | {SAME + name: v for name, v in common.items() if v is not None}
+    return task.shared | {SHARED_TABLE + name: v for name, v in common.items() if v is not None}
 
 
-def encode_own(task: Task) -> bytes:
+def encode_personal(task: Task) -> bytes:
     """What a task holds for each of its clients."""
-    own = {name: v for name, v in task.personal.items() if v.common() is None}
-    return codec.encode_task(replace(task, shared={}, personal=own))
+    personal = {name: v for name, v in task.personal.items() if v.common() is None}
+    return codec.encode_task(replace(task, shared={}, personal=personal))
 
 
-def decode_task(same: dict[str, Tensor], own: bytes) -> Task:
-    """A task from what all clients share and what is each one's own.
+def decode_task(arrays: dict[str, Tensor], personal: bytes) -> Task:
+    """A task from `shared_arrays` and `encode_personal`.
 
     Raises:
         Malformed: the second part is not that of a task.
     """
     try:
-        task = codec.decode_task(own)
+        task = codec.decode_task(personal)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
         raise Malformed("the part is not that of a task") from None
     if task.clients.dim() != 1 or task.shared:
         raise Malformed("the part is not that of a task")
-    shared = {name: v for name, v in same.items() if not name.startswith(SAME)}
+    shared = {name: v for name, v in arrays.items() if not name.startswith(SHARED_TABLE)}
     tables = {
-        name.removeprefix(SAME): SharedTable(value, len(task.clients))
-        for name, value in same.items()
-        if name.startswith(SAME)
+        name.removeprefix(SHARED_TABLE): SharedTable(value, len(task.clients))
+        for name, value in arrays.items()
+        if name.startswith(SHARED_TABLE)
     }
     return replace(task, shared=shared, personal=task.personal | tables)
 
 
 def is_large(value: Tensor) -> bool:
-    """Whether an array is worth keeping where it was sent; smaller ones are sent every time."""
-    return value.numel() * value.element_size() >= LEAST_KEPT
+    """Whether a node caches an array, so that it need not be sent again."""
+    return value.numel() * value.element_size() >= MIN_CACHED_BYTES
 
 
 def digest(value: Tensor) -> str:
-    """SHA-256 of an array, its kind and its shape."""
+    """SHA-256 of an array, its dtype and its shape."""
     return hashlib.sha256(encode_arrays({"array": value})).hexdigest()
 
 

@@ -10,22 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MOST_CHUNKS = 4
-MOST_BYTES = 2**30
-"""Of one chunk."""
-LONGEST = 100
+MAX_CHUNKS = 4
+MAX_CHUNK_BYTES = 2**30
+MAX_NAME_BYTES = 100
 """Bytes of a socket's name that every system takes."""
 
 
 class BrokenFrame(ValueError):
-    """What came is not a message, or not a whole one."""
+    """The bytes received are not a message, or not a whole one."""
 
 
 def send(connection: socket.socket, chunks: list[bytes]) -> None:
     """Write one message."""
     head = struct.pack(f">I{len(chunks)}Q", len(chunks), *map(len, chunks))
     connection.sendall(head)
-    # nothing after the last byte: whoever has the whole message may be gone already
+    # no empty write after the last byte: the receiver may have closed the connection by then
     for chunk in filter(None, chunks):
         connection.sendall(chunk)
 
@@ -37,18 +36,18 @@ def receive(connection: socket.socket) -> list[bytes]:
         BrokenFrame: the sender stopped early, or announced more than a message may hold.
     """
     (count,) = struct.unpack(">I", _exactly(connection, 4))
-    if count > MOST_CHUNKS:
+    if count > MAX_CHUNKS:
         raise BrokenFrame("too many chunks")
     lengths = struct.unpack(f">{count}Q", _exactly(connection, 8 * count))
-    if any(length > MOST_BYTES for length in lengths):
+    if any(length > MAX_CHUNK_BYTES for length in lengths):
         raise BrokenFrame("a chunk is too long")
     return [_exactly(connection, length) for length in lengths]
 
 
 @contextmanager
 def address(path: Path) -> Iterator[str]:
-    """A name of a socket that the system takes, however deep its folder lies."""
-    if len(os.fsencode(path)) <= LONGEST:
+    """A name of a socket that the system takes, however deep its folder is."""
+    if len(os.fsencode(path)) <= MAX_NAME_BYTES:
         yield str(path)
         return
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
@@ -59,7 +58,7 @@ def address(path: Path) -> Iterator[str]:
 
 
 def listens(path: Path) -> bool:
-    """Whether somebody listens at a socket; the file alone stays when its process was killed."""
+    """Whether a process listens at a socket; the file alone stays when its process was killed."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             with address(path) as short:
@@ -70,15 +69,15 @@ def listens(path: Path) -> bool:
 
 
 def call(path: Path, chunks: list[bytes], seconds: float) -> list[bytes]:
-    """Ask whoever listens at a socket, and wait for the answer.
+    """Ask the process that listens at a socket, and wait for its answer.
 
     Args:
         path: of the socket.
         chunks: the request.
-        seconds: how long any one step may take.
+        seconds: how long each step may take.
 
     Raises:
-        OSError: nobody listens, or too slow an answer.
+        OSError: nobody listens, or the answer takes too long.
         BrokenFrame: the answer is not a message.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

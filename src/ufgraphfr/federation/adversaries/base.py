@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.arrays.sparse_rows import changed_rows
 from ufgraphfr.core.keys import Key, Purpose
@@ -47,36 +48,36 @@ class Adversary(Spec, ABC):
     fillers: int = Field(50, ge=1)
     """Popular items in a made-up history."""
 
-    def aim(self, algorithm: Algorithm, setting: Setting, shard: ClientBatch, who: Tensor) -> Aim:
+    def aim(self, algorithm: Algorithm, setting: Setting, batch: ClientBatch, who: Tensor) -> Aim:
         """Choose the malicious clients and the target.
 
         Args:
             algorithm: what all clients run.
             setting: the federation.
-            shard: everybody's data, which say what is popular.
+            batch: everybody's data, which say what is popular.
             who: int64, the clients that take part.
         """
         words = Key(setting.seed, purpose=Purpose.COHORT, part=1).words(who, 0, 1)[:, 0]
         drawn = who[words.argsort(stable=True)[: round(self.share * len(who))]]
-        counts = torch.bincount(shard.items, minlength=setting.items)
+        counts = torch.bincount(batch.items, minlength=setting.items)
         order = counts.argsort(stable=True)
         target = int(order[0]) if self.target is None else self.target
         popular = order.flip(0)[: self.fillers + 1]
         popular = popular[popular != target][: self.fillers]
         return Aim(algorithm, setting, drawn.sort().values, target, popular)
 
-    def history(self, shard: ClientBatch, aim: Aim) -> ClientBatch:
+    def history(self, batch: ClientBatch, aim: Aim) -> ClientBatch:
         """The malicious clients' data: the target amid popular items, in an order of their own."""
         own = []
-        for client in shard.clients:
+        for client in batch.clients:
             shift = int(client) % len(aim.popular)
             items = aim.popular.roll(shift)
             middle = len(items) // 2
             own.append(torch.cat((items[:middle], items.new_tensor([aim.target]), items[middle:])))
         items = torch.cat(own)
-        ptr = torch.arange(len(shard) + 1, device=items.device) * (len(aim.popular) + 1)
-        barred = torch.cat([each.sort().values for each in own])
-        return replace(shard, ptr=ptr, items=items, barred_ptr=ptr, barred=barred)
+        ptr = torch.arange(len(batch) + 1, device=items.device) * (len(aim.popular) + 1)
+        excluded = torch.cat([each.sort().values for each in own])
+        return replace(batch, ptr=ptr, items=items, excluded_ptr=ptr, excluded=excluded)
 
     @abstractmethod
     def reply(self, report: Report, task: Task, aim: Aim) -> Report:
@@ -96,7 +97,7 @@ def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dic
         the copy; its arrays with a row for each item, ``[clients, items, ...]``; all others.
     """
     arrays = {name: value.dense().clone() for name, value in report.arrays.items()}
-    views = aim.algorithm.item_views(arrays, aim.setting, report.round)
+    views = capabilities.item_views(aim.algorithm, arrays, aim.setting, report.round)
     items = (aim.setting.items,)
     tables = {name: view for name, view in views.items() if view.shape[1:2] == items}
     others = {name: view for name, view in views.items() if view.shape[1:2] != items}
@@ -111,7 +112,7 @@ def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
     """
     sent = {key: tables.dense()[:1] for key, tables in task.personal.items()}
     sent |= {key: value[None] for key, value in task.shared.items()}
-    table = aim.algorithm.item_views(sent, aim.setting, task.round).get(name)
+    table = capabilities.item_views(aim.algorithm, sent, aim.setting, task.round).get(name)
     if table is None:
         return None
     towards = table[0, aim.popular].mean(0) - table[0].mean(0)

@@ -11,6 +11,7 @@ class Reverse(Adversary):
     """Tries to undo what the others learn."""
 
     boost: float = Field(20.0, gt=0)
+    """Length of the reply in units of the honest one."""
 
     def reply(self, report: Report, task: Task, aim: Aim) -> Report:
         """See `Adversary.reply`."""

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import item_views
 from ufgraphfr.core.arrays.protocol import Array, Plain
 from ufgraphfr.core.messages import Report
 from ufgraphfr.federation.defences.base import Defence
@@ -35,7 +36,7 @@ class RowCap(Defence):
                 continue
             # counts become weights: a scaled history counts for less
             copy = plain.values.float().clone()
-            for view in algorithm.item_views({name: copy}, setting, report.round).values():
+            for view in item_views(algorithm, {name: copy}, setting, report.round).values():
                 self._cap(view, setting.items)
             arrays[name] = plain.with_values(copy)
         return replace(report, arrays=arrays)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.capabilities import is_feasible
 from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Plain, sized
 from ufgraphfr.core.messages import Aggregation, Report
 
@@ -133,7 +134,7 @@ def check(report: Report, expected: ReplySpec) -> None:
             _check_caps(plain, expected)
     alone = len(report.clients) == 1
     judge, setting = expected.algorithm, expected.setting
-    if alone and judge and setting and not judge.is_feasible(report, setting):
+    if alone and judge and setting and not is_feasible(judge, report, setting):
         raise RejectedReply("implausible")
 
 

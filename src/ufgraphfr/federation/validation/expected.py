@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.capabilities import matrices
 from ufgraphfr.core.arrays.protocol import ArraySpec
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Task
@@ -73,8 +74,8 @@ class Validation:
         private = self.client.algorithm.init_private(self.setting, batch)
         report, _ = self.client.respond(Request(task, batch, private, self._key(task)))
         if self.sum_upload is not None:
-            matrices = self.client.algorithm.matrices(task)
-            report = self.sum_upload.of_sum(report, 0, self._key(task), matrices)
+            held = matrices(self.client.algorithm, task)
+            report = self.sum_upload.of_sum(report, 0, self._key(task), held)
         return {name: value.spec for name, value in report.arrays.items()}
 
     def _key(self, task: Task) -> Key:

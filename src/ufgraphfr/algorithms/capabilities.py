@@ -1,0 +1,188 @@
+"""What an algorithm may offer beyond `Algorithm`, and what holds where it does not.
+
+A capability is a protocol: an algorithm has it by defining its methods, nothing is derived from.
+Callers use the functions below, which give the default to an algorithm that lacks it.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.core.arrays.protocol import Matrix
+from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.releases import Budget, Release
+from ufgraphfr.data.client_batches import ClientBatch
+
+
+@runtime_checkable
+class AsksAllClients(Protocol):
+    """Has rounds that ask everybody."""
+
+    def asks_all_clients(self, round_number: int) -> bool:
+        """Whether this round asks every client once, whatever the size of a cohort."""
+
+
+@runtime_checkable
+class Blended(Protocol):
+    """Scores by a weighted sum of parts, whose weights are chosen on validation."""
+
+    def blends(self) -> Tensor:
+        """Weights to choose from, float ``[choices, parts]``.
+
+        What is chosen becomes ``blend`` in the server's memory.
+        """
+
+    def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
+        """Scores of each part, float ``[parts, clients, items]``; see `Algorithm.score`."""
+
+
+@runtime_checkable
+class ScoringTask(Protocol):
+    """Is evaluated with other arrays than those that the next round would train from."""
+
+    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """The task that clients are evaluated with, and recommend with."""
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """Becomes another model under a privacy budget."""
+
+    def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
+        """The form of this model for a budget."""
+
+
+@runtime_checkable
+class PlansReleases(Protocol):
+    """Uploads different things in different rounds."""
+
+    def releases(self, rounds: int) -> tuple[Release, ...]:
+        """What clients upload in which of the rounds."""
+
+    def rationale(self) -> tuple[str, ...]:
+        """Why this form was chosen for its budget, a line for each part of the model."""
+
+
+@runtime_checkable
+class IntegerUploads(Protocol):
+    """Uploads whole numbers, which travel in few bits."""
+
+    @property
+    def integer_bounds(self) -> dict[str, int]:
+        """Uploaded arrays of whole numbers from 0, and the most that one client adds to each."""
+
+
+@runtime_checkable
+class MatrixUploads(Protocol):
+    """Uploads flat arrays that hold matrices, which may travel with a low rank."""
+
+    def matrices(self, task: Task) -> dict[str, tuple[Matrix, ...]]:
+        """Where flat arrays of the answers to a task hold matrices, by the arrays' names."""
+
+
+@runtime_checkable
+class ItemViews(Protocol):
+    """Uploads arrays whose item rows are not plain to see."""
+
+    def item_views(
+        self, arrays: dict[str, Tensor], setting: Setting, round_number: int
+    ) -> dict[str, Tensor]:
+        """Views of each client's arrays by what they are, so that item rows can be told.
+
+        Args:
+            arrays: each ``[clients, ...]``.
+            setting: the federation.
+            round_number: in which they were sent.
+
+        Returns:
+            ``[clients, ...]``; one whose second axis is ``items`` holds a row for each item. All
+            are views but what has no rows to view.
+        """
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """Knows what no honest client would upload."""
+
+    def is_feasible(self, report: Report, setting: Setting) -> bool:
+        """Whether an honest client could have sent this, beyond its form; asked of one client."""
+
+
+@runtime_checkable
+class ReadsItemText(Protocol):
+    """May need the embedded titles of items."""
+
+    @property
+    def asks_for_item_text(self) -> bool:
+        """Whether `Setting.item_text` is needed; embedding all titles takes a while."""
+
+
+def asks_all_clients(algorithm: Algorithm, round_number: int) -> bool:
+    """See `AsksAllClients`; by default every round asks its cohort."""
+    return isinstance(algorithm, AsksAllClients) and algorithm.asks_all_clients(round_number)
+
+
+def blends(algorithm: Algorithm) -> Tensor | None:
+    """See `Blended`; None for a model of one part."""
+    return algorithm.blends() if isinstance(algorithm, Blended) else None
+
+
+def parts(algorithm: Algorithm, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
+    """See `Blended`; by default the scores are the one part."""
+    if isinstance(algorithm, Blended):
+        return algorithm.parts(task, inputs, private)
+    return algorithm.score(task, inputs, private)[None]
+
+
+def scoring_task(algorithm: Algorithm, state: State, clients: Tensor, round_number: int) -> Task:
+    """See `ScoringTask`; by default what the server would send in that round."""
+    if isinstance(algorithm, ScoringTask):
+        return algorithm.evaluated(state, clients, round_number)
+    return algorithm.broadcast(state, clients, round_number)
+
+
+def for_budget(algorithm: Algorithm, budget: Budget, setting: Setting) -> Algorithm:
+    """See `Budgeted`; by default the same model."""
+    return algorithm.for_budget(budget, setting) if isinstance(algorithm, Budgeted) else algorithm
+
+
+def releases(algorithm: Algorithm, rounds: int) -> tuple[Release, ...]:
+    """See `PlansReleases`; by default one update a round."""
+    if isinstance(algorithm, PlansReleases):
+        return algorithm.releases(rounds)
+    return (Release("update", 1, rounds),)
+
+
+def rationale(algorithm: Algorithm) -> tuple[str, ...]:
+    """See `PlansReleases`; by default nothing was chosen."""
+    return algorithm.rationale() if isinstance(algorithm, PlansReleases) else ()
+
+
+def integer_bounds(algorithm: Algorithm) -> dict[str, int]:
+    """See `IntegerUploads`; by default there are none."""
+    return algorithm.integer_bounds if isinstance(algorithm, IntegerUploads) else {}
+
+
+def matrices(algorithm: Algorithm, task: Task) -> dict[str, tuple[Matrix, ...]]:
+    """See `MatrixUploads`; by default there are none."""
+    return algorithm.matrices(task) if isinstance(algorithm, MatrixUploads) else {}
+
+
+def item_views(
+    algorithm: Algorithm, arrays: dict[str, Tensor], setting: Setting, round_number: int
+) -> dict[str, Tensor]:
+    """See `ItemViews`; by default the arrays are what they seem."""
+    if isinstance(algorithm, ItemViews):
+        return algorithm.item_views(arrays, setting, round_number)
+    return arrays
+
+
+def is_feasible(algorithm: Algorithm, report: Report, setting: Setting) -> bool:
+    """See `Judging`; by default whatever has the right form may be honest."""
+    return not isinstance(algorithm, Judging) or algorithm.is_feasible(report, setting)
+
+
+def asks_for_item_text(algorithm: Algorithm) -> bool:
+    """See `ReadsItemText`; by default no titles are embedded."""
+    return isinstance(algorithm, ReadsItemText) and algorithm.asks_for_item_text

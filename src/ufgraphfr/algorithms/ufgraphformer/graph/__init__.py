@@ -1,0 +1,1 @@
+"""The item graph: dense for most catalogues, sparse for large ones."""

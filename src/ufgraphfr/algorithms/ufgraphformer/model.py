@@ -1,0 +1,172 @@
+"""UFGraphFormer: a list of parts, and their blend.
+
+In the first rounds every client contributes to the item graph (`graph.part`). The server takes the
+Transformer's first item vectors from the graph's spectrum; after that each round asks a cohort to
+train the Transformer (`sequence.part`). A device scores with the graph's operators, the
+Transformer, a head of its own on public item features (`on_device.feature_head`) and, where little
+is known of its user, with what others began with (`on_device.cold_users`), each standardised over
+the catalogue, and adds them with weights that validation picked. Under a privacy budget the model
+takes another form (`private.model`).
+"""
+
+from itertools import product
+from typing import final
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.ufgraphformer.config import FormerSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.config import OPERATORS
+from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers
+from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
+from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
+from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
+from ufgraphfr.algorithms.ufgraphformer.private.plan import plan_for
+from ufgraphfr.algorithms.ufgraphformer.sequence.part import Sequence
+from ufgraphfr.core.arrays.protocol import Matrix
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.releases import Budget
+from ufgraphfr.data.client_batches import ClientBatch
+
+
+@final
+class UFGraphFormer(FormerSpec):
+    """The model; its hyper-parameters are those of `FormerSpec`."""
+
+    @property
+    def item_graph(self) -> ItemGraph | None:
+        """The graph, if it is on."""
+        return ItemGraph(self.graph, self.shares) if self.graph is not False else None
+
+    @property
+    def sequence(self) -> Sequence | None:
+        """The Transformer, if it is on."""
+        return Sequence(self, self.item_graph) if self.transformer else None
+
+    @property
+    def active_parts(self) -> list[Part]:
+        """The parts that are on, in the order in which they are asked."""
+        graph, active = self.item_graph, list[Part]()
+        if graph is not None:
+            active += [graph, *([FeatureHead()] if self.head else [])]
+        if self.sequence is not None:
+            active.append(self.sequence)
+        if graph is not None and self.cold_users is not False:
+            active.append(ColdUsers(self.cold_users))
+        if self.cold_items is not None:
+            active.append(ColdItems(self.cold_items))
+        return active
+
+    def init_server(self, setting: Setting) -> State:
+        """See `Algorithm.init_server`."""
+        features = torch.zeros(setting.items, 0) if setting.features is None else setting.features
+        state: State = {"blend": self.blends()[-1], "features": features}
+        for part in self.active_parts:
+            state |= part.state(setting)
+        return state
+
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
+        """See `Algorithm.init_private`; all weights are shared."""
+        return {}
+
+    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
+        if self.asks_all_clients(round_number) or self.sequence is None:
+            return Task(round_number, clients, {}, {})
+        sent, constant = self.sequence.message(state)
+        return Task(round_number, clients, sent, {}, constant)
+
+    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.evaluated`: all that a device needs to rank."""
+        shared = {"blend": state["blend"], "features": state["features"]}
+        for part in self.active_parts:
+            shared |= part.shared(state)
+        return Task(round_number, clients, shared, {})
+
+    def local(
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
+        """See `Algorithm.local`: what the parts contribute, whose rounds do not mix."""
+        contributions = [part.contribution(task, batch, key) for part in self.active_parts]
+        updates = [update for update in contributions if update is not None]
+        if not updates:
+            no_loss = torch.zeros(len(batch), device=batch.items.device)
+            return Update({}, no_loss, summed=True), private
+        arrays = {name: value for update in updates for name, value in update.arrays.items()}
+        return Update(arrays, updates[0].loss, updates[0].summed), private
+
+    def aggregate(self, state: State, report: Report) -> State:
+        """See `Algorithm.aggregate`."""
+        sums = report.sums
+        for part in self.active_parts:
+            state = part.collect(state, sums, report.round)
+        return state
+
+    def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
+        """See `Algorithm.parts`: each part's scores, standardised for each user."""
+        scores = list[Tensor]()
+        for part in self.active_parts:
+            scores = part.beside(scores, task.shared, inputs)
+        beside = torch.stack(scores)
+        rows = beside.flatten(0, 1)
+        for part in self.active_parts:
+            rows = part.finished(rows, task.shared)
+        return rows.view_as(beside)
+
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
+        """See `Algorithm.score`."""
+        parts = self.parts(task, inputs, private)
+        return torch.einsum("p,pci->ci", task.shared["blend"], parts)
+
+    def blends(self) -> Tensor:
+        """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
+        mixes = torch.tensor(
+            list(product(*(share for part in self.active_parts for share in part.shares)))
+        )
+        # without the Transformer the operators lead
+        return mixes if self.transformer else mixes[mixes[:, : len(OPERATORS)].any(1)]
+
+    def is_feasible(self, report: Report, setting: Setting) -> bool:
+        """See `Algorithm.is_feasible`: each part knows what one history can say."""
+        arrays = report.sums
+        return all(part.is_feasible(arrays, setting, report.round) for part in self.active_parts)
+
+    def item_views(
+        self, arrays: dict[str, Tensor], setting: Setting, round_number: int
+    ) -> dict[str, Tensor]:
+        """See `Algorithm.item_views`."""
+        for part in self.active_parts:
+            arrays = part.item_views(arrays, setting, round_number)
+        return arrays
+
+    def matrices(self, task: Task) -> dict[str, tuple[Matrix, ...]]:
+        """See `Algorithm.matrices`: those of the Transformer."""
+        if self.sequence is None or "net" not in task.shared:
+            return {}
+        return {"gradient": self.sequence.matrices(task.shared)}
+
+    @property
+    def integer_bounds(self) -> dict[str, int]:
+        """See `Algorithm.integer_bounds`."""
+        return {
+            name: bound for part in self.active_parts for name, bound in part.integer_bounds.items()
+        }
+
+    def asks_all_clients(self, round_number: int) -> bool:
+        """See `Algorithm.asks_all_clients`: all contribute to the item graph, once."""
+        return self.graph is not False and round_number <= self.graph.rounds
+
+    @property
+    def asks_for_item_text(self) -> bool:
+        """See `Algorithm.asks_for_item_text`."""
+        return self.cold_items is not None and self.cold_items.titles
+
+    def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
+        """See `Algorithm.for_budget`: sums that are worth their noise, the rest on the device."""
+        keys = self.private or PrivateSpec()
+        return PrivateForm(spec=keys, plan=plan_for(keys, budget, setting))

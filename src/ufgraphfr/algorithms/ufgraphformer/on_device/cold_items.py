@@ -1,0 +1,63 @@
+"""Cold items: an item that nobody has is scored like known items that are like it.
+
+Ridge regression of a user's scores s of the known items on what is public of them, X = (features,
+title, 1): w_u = (X^T X + ridge I)^-1 X^T s_u, and x w_u for a new item x. The device fits it to its
+own final scores, so all parts of the model speak, and nothing more is trained or sent up. After
+Gantner et al., "Learning attribute-to-feature mappings for cold-start recommendations", ICDM 2010.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
+from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.core.messages import State
+from ufgraphfr.core.spec import Spec
+
+PUBLIC = "public"
+
+
+class ColdItemsSpec(Spec):
+    """Hyper-parameters; the ``[algorithm.cold_items]`` table."""
+
+    ridge: float = Field(1.0, gt=0)
+    """Regulariser."""
+    titles: bool = True
+    """Whether the embedded titles are used beside the features."""
+
+
+@dataclass(frozen=True)
+class ColdItems(Part):
+    """It has no scores of its own, but the last word on items that nobody has."""
+
+    spec: ColdItemsSpec
+
+    def state(self, setting: Setting) -> State:
+        """See `Part.state`: what is known of every item, float ``[items, columns]``."""
+        columns = [torch.ones(setting.items, 1)]
+        if setting.features is not None:
+            columns.insert(0, setting.features)
+        if self.spec.titles and setting.item_text is not None:
+            # all titles point the same way more or less: what they have in common says nothing
+            centred = setting.item_text - setting.item_text.mean(0)
+            columns.append(torch.nn.functional.normalize(centred, dim=1))
+        return {PUBLIC: torch.cat(columns, dim=1)}
+
+    def shared(self, state: State) -> State:
+        """See `Part.shared`."""
+        return {PUBLIC: state[PUBLIC]}
+
+    def finished(self, scores: Tensor, shared: State) -> Tensor:
+        """See `Part.finished`: other scores for items that nobody has."""
+        known, public = shared[COUNTS] > 0, shared[PUBLIC]
+        if not known.any():
+            return scores
+        given = public[known]
+        gram = given.T @ given
+        gram.diagonal().add_(self.spec.ridge)
+        weights = torch.linalg.solve(gram, given.T @ scores[:, known].T)
+        return torch.where(known, scores, (public @ weights).T)

@@ -1,0 +1,111 @@
+"""Cold users: of whom little is known is served from what others began with.
+
+With the item graph's first part every client tells at which of its first positions it has which
+item; only the sums over clients are needed, and a position more or less is one number more or less.
+After k items a cold user is likely to want what others had at the next positions. Its scores are
+the mean of the logarithm of these counts and of the model's other parts, the first with the weight
+of ``prior`` items and the second with that of k: what is known of the user outgrows what is known
+of everybody, as in a posterior mean. Beyond ``latest`` items the other parts speak alone.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.algorithms.ufgraphformer.graph.config import narrow
+from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import State, Task
+from ufgraphfr.core.spec import Spec
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.first_items import first_item_counts, window_sums
+
+SUM = "first_items"
+SMOOTHING = 0.5
+"""Added to counts, so that nobody's item has a logarithm."""
+
+
+class ColdUsersSpec(Spec):
+    """Hyper-parameters; the ``[algorithm.cold_users]`` table."""
+
+    latest: int = Field(10, ge=0)
+    """The longest history of a cold user."""
+    width: int = Field(10, ge=1)
+    """How many positions from the next one on count."""
+    prior: float = Field(4.0, gt=0)
+    """How many of the own items weigh as much as what others began with."""
+
+    @property
+    def positions(self) -> int:
+        """How many of its first positions a client tells."""
+        return self.latest + self.width
+
+
+@dataclass(frozen=True)
+class ColdUsers(Part):
+    """What cold users are served from; it is told in the graph's first round."""
+
+    spec: ColdUsersSpec
+
+    @property
+    def integer_bounds(self) -> dict[str, int]:
+        """See `Part.integer_bounds`."""
+        return {SUM: 1}
+
+    @property
+    def shares(self) -> tuple[tuple[float, ...], ...]:
+        """See `Part.shares`: it has its own share for each user."""
+        return ((1.0,),)
+
+    def state(self, setting: Setting) -> State:
+        """See `Part.state`."""
+        return {SUM: torch.zeros(self.spec.latest + 1, setting.items)}
+
+    def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
+        """See `Part.contribution`: whole numbers ``[positions * items]``, summed over clients."""
+        if task.round != 1:
+            return None
+        counts = first_item_counts(batch.ptr, batch.items, batch.n_items, self.spec.positions)
+        no_loss = torch.zeros(len(batch), device=batch.items.device)
+        return Update({SUM: narrow(counts.flatten(), len(batch))}, no_loss, summed=True)
+
+    def collect(self, state: State, sums: State, round_number: int) -> State:
+        """See `Part.collect`: for each length of a history the counts of the next positions."""
+        if SUM not in sums:
+            return state
+        counts = sums[SUM].view(self.spec.positions, -1)
+        return state | {SUM: window_sums(counts, self.spec.width)}
+
+    def shared(self, state: State) -> State:
+        """See `Part.shared`."""
+        return {SUM: state[SUM]}
+
+    def beside(self, scores: list[Tensor], shared: State, inputs: ClientBatch) -> list[Tensor]:
+        """See `Part.beside`: the others' scores weigh the less the less is known of a user."""
+        latest = self.spec.latest
+        known = inputs.counts.clamp(max=latest + 1)
+        others = standardised((shared[SUM] + SMOOTHING).log())
+        # beyond the latest position they have nothing to say
+        others = torch.cat((others, others.new_zeros(1, inputs.n_items)))
+        share = known / (known + self.spec.prior)
+        share = torch.where(known > latest, 1.0, share)[:, None].to(others)
+        return [*(own * share for own in scores), (1 - share) * others[known]]
+
+    def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
+        """See `Part.is_feasible`: one item a position, from the first on."""
+        if SUM not in arrays:
+            return True
+        each = arrays[SUM].view(self.spec.positions, -1).long()
+        taken = each.sum(1)
+        return bool((each <= 1).all() and (taken <= 1).all() and (taken.diff() <= 0).all())
+
+    def item_views(self, arrays: State, setting: Setting, round_number: int) -> State:
+        """See `Part.item_views`."""
+        if SUM not in arrays:
+            return arrays
+        by_position = arrays[SUM].unflatten(1, (-1, setting.items))
+        return arrays | {SUM: by_position.transpose(1, 2)}

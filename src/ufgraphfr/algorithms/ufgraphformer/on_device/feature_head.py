@@ -1,0 +1,39 @@
+"""The feature head: each device's own preference for public item features; it uploads nothing."""
+
+from torch import Tensor
+
+from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit_newton
+from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.core.messages import State
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.recency import recency
+
+SHARES = (0.0, 0.125, 0.25)
+"""That validation chooses from: ranking got worse where it could outweigh the operators."""
+RIDGE = 1.0
+"""Pulls a user's weights to those all users share; the value of every recorded run."""
+DECAY = 0.9
+"""Weight of a history item relative to the next one; the value of every recorded run."""
+STEPS = 4
+"""Of Newton's method; the value of every recorded run."""
+
+
+class FeatureHead(Part):
+    """Log popularity plus the user's preference; it needs the graph's item counts."""
+
+    @property
+    def shares(self) -> tuple[tuple[float, ...], ...]:
+        """See `Part.shares`."""
+        return (SHARES,)
+
+    def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
+        """See `Part.scores`."""
+        features, offset = shared["features"], (shared[COUNTS] + 1).log()
+        history = offset.new_zeros(len(inputs), len(offset))
+        owner = owners(inputs.ptr, len(inputs.items))
+        history[owner, inputs.items] = recency(inputs.ptr, DECAY).to(offset.dtype)
+        wanted, total = history @ features, history.sum(1)
+        weights = fit_newton(features, offset, wanted, total, RIDGE, STEPS)
+        return (offset + weights @ features.T)[None]

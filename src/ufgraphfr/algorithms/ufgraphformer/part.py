@@ -1,0 +1,68 @@
+"""What every part of UFGraphFormer does: the one interface between the parts and the model."""
+
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Setting, Update
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import State, Task
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.blend import standardised
+
+
+class Part:
+    """A part of the model; a method that a part does not define does nothing.
+
+    Parts hold their hyper-parameters. All state is handed in and handed back, in arrays whose names
+    are the part's own. They are asked in the order of the model's list, so that a part may build on
+    the state and the scores of those before it.
+    """
+
+    @property
+    def integer_bounds(self) -> dict[str, int]:
+        """Uploaded arrays of whole numbers from 0, and the most that one client adds to each."""
+        return {}
+
+    @property
+    def shares(self) -> tuple[tuple[float, ...], ...]:
+        """For each of the part's rows of scores the weights that validation chooses from."""
+        return ()
+
+    def state(self, setting: Setting) -> State:
+        """The server's memory before the first round."""
+        return {}
+
+    def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
+        """What these clients upload in answer to a task; None where it asks for nothing."""
+        return None
+
+    def collect(self, state: State, sums: State, round_number: int) -> State:
+        """The server's memory after a round, from the sums of what the clients uploaded."""
+        return state
+
+    def shared(self, state: State) -> State:
+        """What a device needs of the memory to rank."""
+        return {}
+
+    def scores(self, shared: State, inputs: ClientBatch) -> Tensor | None:
+        """The part's scores, float ``[rows, clients, items]``; None for a part without any."""
+        return None
+
+    def beside(self, scores: list[Tensor], shared: State, inputs: ClientBatch) -> list[Tensor]:
+        """The parts' scores so far and this one's, each standardised, ``[clients, items]``."""
+        own = self.scores(shared, inputs)
+        return scores if own is None else [*scores, *standardised(own)]
+
+    def finished(self, scores: Tensor, shared: State) -> Tensor:
+        """Scores ``[rows, items]``, changed where this part has a last word.
+
+        Linear in the scores, so that a blend of finished parts is the finished blend.
+        """
+        return scores
+
+    def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
+        """Whether one honest client could have sent its arrays; see `Algorithm.is_feasible`."""
+        return True
+
+    def item_views(self, arrays: State, setting: Setting, round_number: int) -> State:
+        """All arrays, the part's own by item; see `Algorithm.item_views`."""
+        return arrays

@@ -1,0 +1,1 @@
+"""What the model becomes under a privacy budget."""

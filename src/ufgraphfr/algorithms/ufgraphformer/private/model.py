@@ -1,0 +1,232 @@
+"""UFGraphFormer under a privacy budget: what the budget affords of its parts.
+
+Round 1, popularity: each client adds the same to each of its last items, at one length for all.
+Round 2, the item graph, where clients are many against the noise: each client sends once which
+items followed which among the most popular, an array of L2 length 1.
+Where a client may release a few numbers only (local privacy), it sends the mean of the public
+features of its last items instead, and popularity is what a softmax on those features makes of it.
+Everything personal stays on the device and is free: the head, a softmax regression of the own
+history on public item features (and on popularity), and the propagation of that history over the
+noised graph and over a public one, of items whose texts are alike. Where clients are very many, or
+where it is asked for, further rounds train a Transformer (`private.transformer`) on top of what
+has been released.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit_shared_curvature
+from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
+from ufgraphfr.algorithms.ufgraphformer.private.plan import (
+    GRAPH,
+    POPULARITY,
+    PREFERENCE,
+    TRANSFORMER,
+    TYPICAL,
+    Plan,
+)
+from ufgraphfr.algorithms.ufgraphformer.private.public_items import (
+    item_columns,
+    narrowed,
+    popularity_levels,
+    text_similarity,
+    titles,
+)
+from ufgraphfr.algorithms.ufgraphformer.private.transitions import transitions_of
+from ufgraphfr.core.arrays.sparse_rows import Rows, owners
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
+from ufgraphfr.core.releases import Release
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.item_graph import normalised
+from ufgraphfr.ops.recency import recency
+
+REACH = 8
+"""The farthest distance between two items that counts as a transition; as in the recorded runs."""
+THRESHOLD = 0.5
+"""Standard deviations of noise that every transition is lowered by: what is left is mostly none."""
+SHRINK = 20.0
+"""Pulls transitions between rare items to zero, on which noise falls as on others."""
+GRAPH_DECAY = 0.8
+"""Weight of a history item relative to the next one, on the graph; as in `GraphSpec`."""
+DECAY = 0.9
+"""Likewise, in the preference; as in `FeatureHead`."""
+RIDGE = 1.0
+"""Pulls a preference to none; as in `FeatureHead`."""
+TEXT_WEIGHT = 0.05
+"""Of the items whose texts are like the history's, relative to the preference."""
+
+
+class PrivateForm(Algorithm):
+    """The model: hyper-parameters, and what the budget made of them."""
+
+    kind: ClassVar[str] = "ufgraphformer"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
+
+    spec: PrivateSpec = PrivateSpec()
+    """What a person has set of it."""
+    plan: Plan = Plan()
+    """What the budget affords."""
+
+    def init_server(self, setting: Setting) -> State:
+        """See `Algorithm.init_server`."""
+        size = self.plan.graph_items
+        state = {
+            "counts": torch.zeros(setting.items),
+            "columns": item_columns(setting.items, setting.features, setting.item_text),
+            "titles": titles(setting.items, setting.item_text),
+            "kept": torch.arange(size),
+            "next": torch.zeros(size, size),
+        }
+        return state | (self.plan.transformer.initial(setting) if self.plan.transformer else {})
+
+    def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
+        """See `Algorithm.init_private`; nothing is kept between rounds."""
+        return {}
+
+    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.broadcast`: which items the graph links, or the Transformer's weights."""
+        shared = {}
+        if self.plan.transformer and not self.asks_all_clients(round_number):
+            shared = self.plan.transformer.shared(state, "net")
+        elif self.plan.numbers:
+            shared = {"basis": narrowed(state["columns"], self.plan.numbers)}
+        elif round_number > 1:
+            shared = {"kept": state["kept"]}
+        return Task(round_number, clients, shared, {}, frozenset(shared) - {"net"})
+
+    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `Algorithm.evaluated`: all that a device needs to rank."""
+        shared = {name: state[name] for name in ("counts", "columns", "titles", "kept", "next")}
+        if self.plan.transformer:
+            shared |= self.plan.transformer.shared(state, "net.mean")
+        return Task(round_number, clients, shared, {})
+
+    def local(
+        self, task: Task, batch: ClientBatch, private: Private, key: Key
+    ) -> tuple[Update, Private]:
+        """See `Algorithm.local`."""
+        name, value = self._contribution(task.shared, batch, key)
+        no_loss = torch.zeros(len(batch), device=batch.items.device)
+        return Update({name: value}, no_loss), private
+
+    def _contribution(
+        self, shared: State, batch: ClientBatch, key: Key
+    ) -> tuple[str, Tensor | Rows]:
+        """The part that a task asks for, and each client's own share of it."""
+        if self.plan.transformer and "net" in shared:
+            return TRANSFORMER, self.plan.transformer.gradients(shared, batch, key)
+        if "basis" in shared:
+            return PREFERENCE, self._mean_features(batch, shared["basis"])
+        if "kept" in shared:
+            last, _ = batch.last(self.spec.history)
+            return GRAPH, transitions_of(last, shared["kept"], batch.n_items, REACH)
+        return POPULARITY, self._counts(batch)
+
+    def _mean_features(self, batch: ClientBatch, basis: Tensor) -> Tensor:
+        """The mean of the public features of a client's last items, float ``[clients, width]``."""
+        last, length = batch.last(self.spec.history)
+        rows = torch.where((last >= 0)[..., None], basis[last.clamp(min=0)], 0.0)
+        return rows.sum(1) / length.clamp(min=1)[:, None]
+
+    def _counts(self, batch: ClientBatch) -> Rows:
+        """The same for each of a client's last items, of length sqrt(`TYPICAL`) together."""
+        last, length = batch.last(self.spec.history)
+        each = (TYPICAL / length.clamp(min=1)).sqrt().repeat_interleave(length)
+        ptr = torch.zeros(len(length) + 1, dtype=torch.int64, device=length.device)
+        torch.cumsum(length, 0, out=ptr[1:])
+        return Rows(ptr, last[last >= 0], each[:, None], batch.n_items)
+
+    def aggregate(self, state: State, report: Report) -> State:
+        """See `Algorithm.aggregate`."""
+        sums = report.sums
+        transformer = self.plan.transformer
+        if transformer and TRANSFORMER in sums:
+            mean = sums[TRANSFORMER] / max(1, len(report.clients))
+            return transformer.adam.stepped(state, mean)
+        state = self._counted(state, sums, report)
+        if transformer and report.round == len(self.plan.once):
+            state = transformer.informed(state, self._offset(state["counts"]))
+        return state
+
+    def _counted(self, state: State, sums: State, report: Report) -> State:
+        """The memory after a part that everybody sends once."""
+        if POPULARITY in sums:
+            counts = sums[POPULARITY][:, 0]
+            kept = counts.topk(self.plan.graph_items).indices.sort().values
+            return state | {"counts": counts, "kept": kept}
+        if PREFERENCE in sums:
+            return state | {"counts": self._inferred(state["columns"], sums[PREFERENCE], report)}
+        size = len(state["kept"])
+        links = sums[GRAPH].view(size, size) - THRESHOLD * self.plan.std(GRAPH)
+        total = state["counts"][state["kept"]]
+        return state | {"next": normalised(links.clamp(min=0), total, SHRINK)}
+
+    def _inferred(self, columns: Tensor, total: Tensor, report: Report) -> Tensor:
+        """Counts that a softmax on public features makes of everybody's mean features."""
+        basis, clients = narrowed(columns, total.shape[0]), len(report.clients)
+        even = basis.new_zeros(len(basis))
+        # the mean is known to 1 / signal: so many observations of it
+        signal = basis.new_full((1,), self.plan.signal)
+        wanted = total[None] / clients * self.plan.signal
+        weights = fit_shared_curvature(basis, even, wanted, signal, RIDGE)
+        chance: Tensor = torch.softmax(basis @ weights[0], 0)
+        return chance * clients * TYPICAL
+
+    def _offset(self, counts: Tensor) -> Tensor:
+        """Log popularity, float ``[items]``."""
+        # noise lifts the rarest items; counts below it tell nothing apart
+        return (counts.clamp(min=0) + max(1.0, self.plan.std(POPULARITY))).log()
+
+    def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
+        """See `Algorithm.score`."""
+        shared, plan = task.shared, self.plan
+        offset = self._offset(shared["counts"])
+        scores = offset.expand(len(inputs), -1)
+        if self.spec.head:
+            scores = offset + _preference(shared["columns"], offset, inputs)
+        scores = standardised(scores)
+        if self.spec.head and shared["titles"].shape[1]:
+            alike = text_similarity(_weighted_histories(inputs, GRAPH_DECAY), shared["titles"])
+            scores = scores + TEXT_WEIGHT * standardised(alike)
+        if plan.graph_items:
+            history = _weighted_histories(inputs, GRAPH_DECAY)[:, shared["kept"]]
+            linked = torch.zeros_like(scores)
+            linked[:, shared["kept"]] = history @ shared["next"]
+            scores = scores + plan.graph_weight * standardised(linked)
+        if plan.transformer:
+            following = standardised(plan.transformer.scores(shared, inputs))
+            scores = scores + plan.transformer.weight * following
+        return scores
+
+    def asks_all_clients(self, round_number: int) -> bool:
+        """See `Algorithm.asks_all_clients`: what is sent once is asked of everybody."""
+        return round_number <= len(self.plan.once)
+
+    def releases(self, rounds: int) -> tuple[Release, ...]:
+        """See `Algorithm.releases`: some parts once, then the Transformer's rounds."""
+        return self.plan.releases()
+
+    def rationale(self) -> tuple[str, ...]:
+        """See `Algorithm.rationale`."""
+        return self.plan.rationale()
+
+
+def _preference(columns: Tensor, offset: Tensor, inputs: ClientBatch) -> Tensor:
+    """What each user likes of public features, float ``[clients, items]``."""
+    features = torch.cat((columns, popularity_levels(offset)), 1)
+    history = _weighted_histories(inputs, DECAY)
+    wanted, total = history @ features, history.sum(1)
+    return fit_shared_curvature(features, offset, wanted, total, RIDGE) @ features.T
+
+
+def _weighted_histories(inputs: ClientBatch, decay: float) -> Tensor:
+    """Each client's history, weighted by recency, float ``[clients, items]``."""
+    history = torch.zeros(len(inputs), inputs.n_items, device=inputs.items.device)
+    owner = owners(inputs.ptr, len(inputs.items))
+    history[owner, inputs.items] = recency(inputs.ptr, decay).float()
+    return history

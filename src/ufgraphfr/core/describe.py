@@ -1,0 +1,130 @@
+"""The keys of a Spec as a person reads them: type, default, range and meaning; nested ones too."""
+
+import inspect
+import json
+import re
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from ufgraphfr.core.spec import Spec
+
+WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >="}
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """One key of a table.
+
+    Attributes:
+        name: as in TOML; ``table.key`` within a table.
+        type: what values may be, in words.
+        default: in TOML's notation; "required" if there is none, "none" for a key left out.
+        range: bounds of a number, or empty.
+        meaning: what it does.
+        renamed: names that it had in earlier releases and that are still read.
+    """
+
+    name: str
+    type: str
+    default: str
+    range: str
+    meaning: str
+    renamed: tuple[str, ...] = ()
+
+
+def keys_of(spec: type[Spec], prefix: str = "") -> Iterator[KeyFacts]:
+    """Every key of a Spec in its order, the keys of a table right after it."""
+    for name, field in spec.model_fields.items():
+        tables = tuple(_tables(field.annotation))
+        yield KeyFacts(
+            name=prefix + name,
+            type=_words(field.annotation),
+            default=_default(field),
+            range=", ".join(_bounds(field)),
+            meaning=plain(field.description or ""),
+            renamed=tuple(old for old, new in spec.renamed.items() if new == name),
+        )
+        for table in tables:
+            for key in keys_of(table, f"{prefix}{name}."):
+                inside = key.name.removeprefix(prefix)
+                olds = tuple(prefix + old for old, new in spec.renamed.items() if new == inside)
+                yield KeyFacts(**{**vars(key), "renamed": (*key.renamed, *olds)})
+
+
+def summary_of(spec: type[Spec]) -> str:
+    """What a part is: the first sentence of its file or, where a file has many, of its class."""
+    module = inspect.getmodule(spec)
+    text = (module.__doc__ if spec.kind and module else None) or spec.__doc__ or ""
+    return plain(text.split("\n\n")[0])
+
+
+def plain(text: str) -> str:
+    """A docstring as one line, without its markup."""
+    return re.sub(r"`+([^`]*)`+", r"\1", " ".join(text.split()))
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of a type."""
+    if get_origin(annotation) is Annotated:
+        return _parts(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(part for each in get_args(annotation) for part in _parts(each))
+    return (annotation,)
+
+
+def _tables(annotation: Any) -> Iterator[type[Spec]]:
+    """Tables whose keys are known; those of one that names a ``kind`` are the kind's."""
+    for part in _parts(annotation):
+        if inspect.isclass(part) and issubclass(part, Spec) and not inspect.isabstract(part):
+            yield part
+
+
+def _words(annotation: Any) -> str:
+    words = (_word(part) for part in _parts(annotation) if part is not type(None))
+    return " or ".join(dict.fromkeys(words))
+
+
+def _word(part: Any) -> str:
+    origin, inside = get_origin(part), get_args(part)
+    if origin is Literal:
+        return " or ".join(json.dumps(value) for value in inside)
+    if origin is tuple:
+        return f"list of {_words(inside[0])}s"
+    if origin is dict:
+        return f"table of {_words(inside[1])}s"
+    if inspect.isclass(part) and issubclass(part, Spec):
+        return "table with a kind" if inspect.isabstract(part) else "table"
+    return WORDS.get(part, getattr(part, "__name__", str(part)))
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    if value is None:
+        return "none"
+    return "its keys' defaults" if isinstance(value, Spec) else json.dumps(value)
+
+
+def _bounds(field: FieldInfo) -> Iterator[str]:
+    for found in (*field.metadata, *_inner(field.annotation)):
+        for name, sign in BOUNDS.items():
+            bound = getattr(found, name, None)
+            if bound is not None:
+                yield f"{sign} {bound:g}" if isinstance(bound, int | float) else f"{sign} {bound}"
+
+
+def _inner(annotation: Any) -> Iterator[Any]:
+    """What bounds the values within a type."""
+    if get_origin(annotation) is Annotated:
+        for found in get_args(annotation)[1:]:
+            yield from getattr(found, "metadata", (found,))
+    elif get_origin(annotation) is not Literal:
+        for part in get_args(annotation):
+            yield from _inner(part)

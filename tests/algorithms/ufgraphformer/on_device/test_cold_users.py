@@ -1,0 +1,105 @@
+"""What cold users are served from: what others began with, the less the more is known of them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from made_batches import made_batch
+
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import SUM, ColdUsers, ColdUsersSpec
+from ufgraphfr.baselines.position_popularity import PositionPopularity
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Aggregation, Report, State, Task, one_row
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.blend import standardised
+
+ITEMS = 30
+BATCH = made_batch([26, 17, 9, 3, 1, 0], ITEMS)
+SPEC = ColdUsersSpec(latest=3, width=2, prior=4)
+PART = ColdUsers(SPEC)
+MODEL = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 1}, cold_users=SPEC)
+SETTING = Setting(ITEMS, len(BATCH), BATCH.text.shape[1], 0)
+
+
+def collected(model: UFGraphFormer) -> State:
+    state = model.init_server(SETTING)
+    update, _ = model.local(model.broadcast(state, BATCH.clients, 1), BATCH, {}, Key(0, 1))
+    sums = one_row(update.arrays)
+    return model.aggregate(state, Report(1, BATCH.clients, sums, Aggregation.SUM, update.loss))
+
+
+def test_without_any_history_the_ranking_is_position_popularity() -> None:
+    state, nobody = collected(MODEL), BATCH.until(torch.zeros(len(BATCH), dtype=torch.int64))
+    baseline = PositionPopularity(window=2, latest=3)
+    expected = baseline.score(baseline.fit(BATCH), nobody)
+    found = MODEL.score(MODEL.evaluated(state, BATCH.clients, 2), nobody, {})
+    assert int(expected[0].max()) > 1
+    for own, counts in zip(found, expected, strict=True):
+        # the order is that of the counts, and alike where they are
+        assert torch.equal(own.argsort(stable=True), counts.argsort(stable=True))
+
+
+@pytest.mark.parametrize("known", [1, 2, 3])
+def test_the_own_items_weigh_the_more_the_more_there_are(known: int) -> None:
+    state, some = collected(MODEL), BATCH.until(torch.full((len(BATCH),), known))
+    some = some.select((some.counts == known).nonzero()[:, 0])
+    task = MODEL.evaluated(state, some.clients, 2)
+    alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
+    parts = MODEL.parts(task, some, {})
+    torch.testing.assert_close(parts[:-1], alone.parts(task, some, {}) * known / (known + 4))
+    others = standardised((state[SUM][known] + 0.5).log()) * 4 / (known + 4)
+    torch.testing.assert_close(parts[-1], others.expand(len(some), -1))
+
+
+def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
+    state, many = collected(MODEL), BATCH.until(torch.full((len(BATCH),), 4))
+    many = many.select((many.counts == 4).nonzero()[:, 0])
+    task = MODEL.evaluated(state, many.clients, 2)
+    alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
+    short = replace(task, shared=task.shared | {"blend": task.shared["blend"][:-1]})
+    assert torch.equal(MODEL.score(task, many, {}), alone.score(short, many, {}))
+
+
+def contribution(batch: ClientBatch) -> torch.Tensor:
+    update = PART.contribution(Task(1, batch.clients, {}, {}), batch, Key(0, 1))
+    assert update is not None
+    return update.arrays[SUM]
+
+
+def feasible(sums: torch.Tensor) -> bool:
+    return PART.is_feasible({SUM: sums}, SETTING, 1)
+
+
+def test_a_contribution_is_one_history() -> None:
+    def told(batch: ClientBatch, place: int) -> torch.Tensor:
+        return contribution(batch.select(torch.tensor([place])))
+
+    for place in range(len(BATCH)):
+        assert feasible(told(BATCH, place))
+    honest = told(BATCH, 0).view(SPEC.positions, ITEMS)
+    late = honest.clone()
+    late[0] = 0
+    twice = honest.clone()
+    twice[1, (int(honest[1].argmax()) + 1) % ITEMS] = 1
+    for forged in (late, twice, 2 * honest):
+        assert not feasible(forged.flatten())
+    report = Report(1, BATCH.clients[:1], {}, Aggregation.SUM, torch.zeros(1))
+    update, _ = MODEL.local(
+        MODEL.broadcast(MODEL.init_server(SETTING), BATCH.clients[:1], 1),
+        BATCH.select(torch.tensor([0])),
+        {},
+        Key(0, 1),
+    )
+    assert MODEL.is_feasible(replace(report, arrays=one_row(update.arrays)), SETTING)
+    forged = dict(update.arrays) | {SUM: late.flatten()}
+    assert not MODEL.is_feasible(replace(report, arrays=one_row(forged)), SETTING)
+
+
+def test_rows_of_a_contribution_are_told_by_item() -> None:
+    arrays = {SUM: contribution(BATCH)[None], "graph.pairs": torch.zeros(1, 465)}
+    arrays["graph.cooccurrence"] = arrays["graph.pairs"]
+    views = MODEL.item_views(arrays, SETTING, 1)
+    assert views[SUM].shape == (1, ITEMS, SPEC.positions)
+    assert torch.equal(views[SUM][0].T.flatten(), arrays[SUM][0])

@@ -1,0 +1,201 @@
+"""The flagship under a budget: what it sends is bounded, and what it affords follows from it."""
+
+import math
+
+import pytest
+import torch
+from made_batches import made_batch
+
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.private import model
+from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
+from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
+from ufgraphfr.algorithms.ufgraphformer.private.plan import Plan
+from ufgraphfr.algorithms.ufgraphformer.private.transformer import PrivateTransformer
+from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Task
+from ufgraphfr.core.releases import Budget
+
+COUNTS, ITEMS = [26, 17, 9, 9, 3, 1, 0], 30
+BATCH = made_batch(COUNTS, ITEMS)
+GRAPH = PrivateForm(
+    spec=PrivateSpec(history=10),
+    plan=Plan(graph_items=12, graph_share=0.5, graph_weight=0.2),
+)
+SETTING = Setting(ITEMS, len(COUNTS), 5, 0, torch.nn.functional.normalize(torch.rand(ITEMS, 4)))
+
+
+def sent(form: PrivateForm, shared: dict[str, torch.Tensor]) -> Rows | torch.Tensor:
+    update, private = form.local(Task(1, BATCH.clients, shared, {}), BATCH, {}, Key(0))
+    assert private == {}
+    assert not update.summed
+    assert not update.loss.any()
+    (value,) = update.arrays.values()
+    return value
+
+
+def lengths(value: Rows | torch.Tensor) -> torch.Tensor:
+    dense = value.dense() if isinstance(value, Rows) else value
+    return dense.flatten(1).norm(dim=1)
+
+
+def test_popularity_is_the_last_items_of_each_client() -> None:
+    value = sent(GRAPH, {})
+    assert isinstance(value, Rows)
+    expected = torch.zeros(len(COUNTS), ITEMS)
+    for client, count in enumerate(COUNTS):
+        last = BATCH.items[BATCH.ptr[client] : BATCH.ptr[client + 1]][-10:]
+        expected[client, last] = math.sqrt(40 / min(10, count)) if count else 0
+    torch.testing.assert_close(value.dense()[..., 0], expected)
+    # as long as the noise is made for, whatever a client has
+    torch.testing.assert_close(lengths(value)[:-1], torch.full((6,), math.sqrt(40)))
+    assert GRAPH.releases(1)[0].norm == math.sqrt(40)
+
+
+def test_a_clients_transitions_have_length_one_or_are_nothing() -> None:
+    kept = torch.arange(0, ITEMS, 2)[:12]
+    value = sent(GRAPH, {"kept": kept})
+    assert isinstance(value, Rows)
+    assert value.height == 144
+    found = lengths(value)
+    assert bool(((found - 1).abs().lt(1e-6) | (found == 0)).all())
+    assert float(found[0]) == pytest.approx(1)
+    assert found[-2:].tolist() == [0, 0]
+    # the first client's, by hand
+    own = BATCH.items[: COUNTS[0]][-10:].tolist()
+    expected = torch.zeros(12, 12)
+    place = {int(item): number for number, item in enumerate(kept)}
+    for i, before in enumerate(own):
+        for gap, after in enumerate(own[i + 1 : i + 9], start=1):
+            if before in place and after in place:
+                expected[place[before], place[after]] = 1 / gap
+    torch.testing.assert_close(value.dense()[0].view(12, 12), expected / expected.norm())
+
+
+@pytest.mark.parametrize("kept", [None, torch.arange(12)])
+def test_together_they_send_what_each_sends_alone(kept: torch.Tensor | None) -> None:
+    shared = {} if kept is None else {"kept": kept}
+    together = sent(GRAPH, shared)
+    assert isinstance(together, Rows)
+    for client in range(len(COUNTS)):
+        one = BATCH.select(torch.tensor([client]))
+        update, _ = GRAPH.local(Task(1, one.clients, shared, {}), one, {}, Key(0))
+        (alone,) = update.arrays.values()
+        assert isinstance(alone, Rows)
+        torch.testing.assert_close(alone.dense()[0], together.dense()[client])
+
+
+def test_a_few_numbers_are_the_mean_of_public_features() -> None:
+    form = UFGraphFormer().for_budget(Budget(100, 30.0, most=3), SETTING)
+    assert isinstance(form, PrivateForm)
+    assert [release.part for release in form.releases(1)] == ["preference"]
+    basis = torch.nn.functional.normalize(torch.randn(ITEMS, 3))
+    value = sent(form, {"basis": basis})
+    assert isinstance(value, torch.Tensor)
+    torch.testing.assert_close(value[0], basis[BATCH.items[: COUNTS[0]]].mean(0))
+    assert float(lengths(value).max()) <= 1 + 1e-6
+    assert float(lengths(value)[-1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("clients", "noise", "items", "parts"),
+    [
+        (943, 3.73, 0, ["popularity"]),
+        (943, 1.99, 100, ["popularity", "graph"]),
+        (943, 0.6, 196, ["popularity", "graph"]),
+        (6040, 0.6, 1258, ["popularity", "graph"]),
+    ],
+)
+def test_the_budget_decides(clients: int, noise: float, items: int, parts: list[str]) -> None:
+    setting = Setting(3706, clients, 8, 0)
+    form = UFGraphFormer().for_budget(Budget(clients, noise), setting)
+    assert isinstance(form, PrivateForm)
+    assert form.plan.graph_items == items
+    releases = form.releases(9)
+    assert [release.part for release in releases] == parts
+    assert [(release.first, release.last) for release in releases] == [(1, 1), (2, 2)][: len(parts)]
+    assert sum(release.share for release in releases) == pytest.approx(1)
+    assert f"{clients / noise:,.0f} clients for each unit of noise" in " ".join(form.rationale())
+    assert "Transformer: left out: 40 rounds on" in " ".join(form.rationale())
+
+
+def test_a_million_users_carry_a_transformer() -> None:
+    form = UFGraphFormer().for_budget(Budget(10**6, 0.6), Setting(3706, 10**6, 8, 0))
+    assert isinstance(form, PrivateForm)
+    assert form.plan.graph_items == 3706
+    releases = form.releases(9)
+    assert [(each.part, each.first, each.last) for each in releases] == [
+        ("popularity", 1, 1),
+        ("graph", 2, 2),
+        ("transformer", 3, 42),
+    ]
+    assert sum(each.share for each in releases) == pytest.approx(1)
+    assert [form.asks_all_clients(number) for number in (1, 2, 3)] == [True, True, False]
+    assert "Transformer: affordable" in " ".join(form.rationale())
+
+
+@pytest.mark.parametrize(
+    ("transformer", "why"),
+    [(True, "asked for"), (PrivateTransformer(rounds=3), "asked for"), (False, "as was asked")],
+)
+def test_a_transformer_that_is_asked_for_is_there(
+    transformer: PrivateTransformer | bool, why: str
+) -> None:
+    asked = UFGraphFormer(private=PrivateSpec(transformer=transformer))
+    shares = {"transformer": 0.5, "graph": 0.2} if transformer else {}
+    form = asked.for_budget(Budget(943, 0.6, shares=shares), SETTING)
+    assert isinstance(form, PrivateForm)
+    assert why in " ".join(form.rationale())
+    found = {each.part: each.share for each in form.releases(9)}
+    assert found.get("transformer") == (0.5 if transformer else None)
+    if transformer:
+        assert found == pytest.approx({"popularity": 0.3, "graph": 0.2, "transformer": 0.5})
+
+
+def test_a_million_users_who_send_a_few_numbers_carry_none() -> None:
+    form = UFGraphFormer().for_budget(Budget(10**6, 0.6, most=16), SETTING)
+    assert isinstance(form, PrivateForm)
+    assert [release.part for release in form.releases(1)] == ["preference"]
+
+
+def test_what_is_said_wins_over_what_is_afforded() -> None:
+    asked = UFGraphFormer(private=PrivateSpec(graph_items=7, graph_weight=0.4))
+    form = asked.for_budget(Budget(6040, 0.6, shares={"graph": 0.3}), SETTING)
+    assert isinstance(form, PrivateForm)
+    plan = form.plan
+    assert (plan.graph_items, plan.graph_weight, plan.graph_share) == (7, 0.4, 0.3)
+
+
+def test_it_learns_who_follows_whom(checkerboard, federation_of, monkeypatch) -> None:
+    monkeypatch.setattr(model, "SHRINK", 0.1)
+    form = PrivateForm(plan=Plan(graph_items=24, graph_share=0.5, graph_weight=1.0))
+    federation = federation_of(form, checkerboard).run(2)
+    ranks = federation.scores()
+    same = (torch.arange(24)[:, None] + torch.arange(24)) % 2 == 0
+    assert float(ranks[same].mean()) > float(ranks[~same].mean()) + 1
+
+
+def test_without_head_and_graph_popularity_is_left(checkerboard, federation_of) -> None:
+    federation = federation_of(PrivateForm(spec=PrivateSpec(head=False)), checkerboard).run(1)
+    scores = federation.scores()
+    assert torch.equal(scores, scores[:1].expand_as(scores))
+
+
+def test_an_unnoised_transition_is_kept_and_noise_is_lowered(checkerboard, federation_of) -> None:
+    clean = federation_of(
+        PrivateForm(plan=Plan(graph_items=24, graph_share=0.5)), checkerboard
+    ).run(2)
+    low = PrivateForm(plan=Plan(graph_items=24, graph_share=0.5, noise=1.0))
+    lowered = federation_of(low, checkerboard).run(2)
+    assert bool((lowered.state["next"] >= 0).all())
+    assert int((lowered.state["next"] > 0).sum()) < int((clean.state["next"] > 0).sum())
+
+
+def test_what_lasts_is_the_same_in_every_later_message(checkerboard, federation_of) -> None:
+    form = PrivateForm(
+        plan=Plan(graph_items=5, graph_share=0.2, transformer=PrivateTransformer(rounds=3))
+    )
+    kept = federation_of(form, checkerboard).cacheable(5)
+    assert {"kept", "fixed.joint.weight"} <= kept.keys()

@@ -1,0 +1,318 @@
+"""The flagship's parts: the graph, the gradient the cohort sends, the blend."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ufgraphfr.algorithms import ALGORITHMS
+from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.graph.config import LEVELS, SHRINK, GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.dense import DenseGraph
+from ufgraphfr.baselines.ease import Ease
+from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Aggregation, Report, combine, one_row
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.federation.client import Client, Request
+from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.item_graph import co_interactions, cooccurrence, normalised, ridge_inverse
+from ufgraphfr.privacy.none import NoMechanism
+
+SMALL = {"dim": 8, "hidden": 8, "history": 5}
+
+
+def setting_of(batch: ClientBatch) -> Setting:
+    return Setting(batch.n_items, len(batch), batch.text.shape[1], 0)
+
+
+def answers(model: UFGraphFormer, batch: ClientBatch, round_number: int, chunk: int):
+    state = model.init_server(setting_of(batch))
+    reports = []
+    for clients in batch.clients.split(chunk):
+        task = model.broadcast(state, clients, round_number)
+        task = replace(task, aggregation=Aggregation.SUM)
+        request = Request(task, batch.select(clients), {}, Key(0, round=round_number))
+        reports.append(Client(model, NoMechanism()).respond(request)[0])
+    return state, combine(reports)
+
+
+def with_graph(model: UFGraphFormer, batch: ClientBatch, chunk: int = 5):
+    state = model.init_server(setting_of(batch))
+    for round_number in range(1, model.graph.rounds + 1):
+        _, report = answers(model, batch, round_number, chunk)
+        state = model.aggregate(state, report)
+    return state
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 30])
+def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds: int) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": rounds})
+    state = with_graph(model, checkerboard)
+    own = (checkerboard.ptr, checkerboard.items, checkerboard.n_items)
+    pairs = co_interactions(*own)
+    near = cooccurrence(*own, model.graph.weights) / LEVELS
+    torch.testing.assert_close(state["graph.counts"], pairs.diagonal())
+    torch.testing.assert_close(
+        state["graph.inverse"], ridge_inverse(pairs, model.graph.ridge).float()
+    )
+    torch.testing.assert_close(
+        state["graph.cooccurrence"], normalised(near, pairs.diagonal(), SHRINK)
+    )
+
+
+def test_the_parts_of_a_contribution_are_of_like_size() -> None:
+    graph = DenseGraph(GraphSpec(rounds=8))
+    sizes = [sum(1682 - row for row in graph.rows(1682, number)) for number in range(1, 9)]
+    assert sum(sizes) == 1682 * 1683 // 2
+    assert max(sizes) < 1.02 * min(sizes)
+
+
+def test_the_ridge_part_is_ease(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL)
+    state = with_graph(model, checkerboard)
+    ease = Ease(ridge=model.graph.ridge, decay=model.graph.decay)
+    ridge = model.item_graph.scores(state, checkerboard)[0]
+    torch.testing.assert_close(ridge, ease.score(ease.fit(checkerboard), checkerboard))
+
+
+def test_contributions_are_whole_and_narrow(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
+    one = DenseGraph(model.graph).contribution(checkerboard.select(torch.tensor([0])), 1)
+    assert {value.dtype for value in one.values()} == {torch.uint8}
+    for name, value in one.items():
+        assert int(value.max()) == model.integer_bounds[name]
+    many = checkerboard.select(torch.arange(24).repeat(2))
+    assert DenseGraph(model.graph).contribution(many, 1)["graph.cooccurrence"].dtype == torch.int16
+
+
+def test_the_transformer_starts_from_the_graph(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL)
+    state = with_graph(model, checkerboard)
+    network = model.sequence.network(checkerboard.n_items, checkerboard.text.shape[1], 0)
+    vectors = network.unpack(state["net"])["item.weight"]
+    # on the checkerboard an item is near to items of its own color alone
+    products = vectors @ vectors.T
+    same = (torch.arange(24)[:, None] + torch.arange(24)) % 2 == 0
+    assert products[same].mean() > 0.2 * products.diagonal().mean()
+    assert products[~same].abs().mean() < 0.1 * products[same].mean()
+    plain = with_graph(UFGraphFormer(**SMALL, spectral=False), checkerboard)
+    assert torch.equal(plain["net"], model.init_server(setting_of(checkerboard))["net"])
+
+
+@pytest.mark.parametrize("weighting", ["positions", "clients"])
+def test_the_cohort_sends_the_gradient_of_its_mean_loss(
+    checkerboard: ClientBatch, weighting: str
+) -> None:
+    training = {"dropout": 0.0, "window": "recent", "weighting": weighting}
+    model = UFGraphFormer(**SMALL, training=training, graph=False)
+    # histories of different lengths, so that the two ways of counting differ
+    ends = checkerboard.ptr[1:] - torch.arange(len(checkerboard)) % 9
+    keep = torch.cat(
+        [torch.arange(int(a), int(b)) for a, b in zip(checkerboard.ptr[:-1], ends, strict=True)]
+    )
+    counts = ends - checkerboard.ptr[:-1]
+    ptr = torch.cat((torch.zeros(1, dtype=torch.int64), counts.cumsum(0)))
+    batch = checkerboard.with_history(ptr, checkerboard.items[keep])
+    state, report = answers(model, batch, 2, chunk=7)
+    net = state["net"].clone().requires_grad_()
+    network = model.sequence.network(batch.n_items, batch.text.shape[1], 0)
+    losses = []
+    for place in range(len(batch)):
+        own = batch.items[ptr[place] : ptr[place + 1]][-(model.history + 1) :]
+        states = network.states(network.unpack(net), own[:-1], batch.text[place])
+        scores = network.logits(network.unpack(net), states)
+        losses.append(F.cross_entropy(scores, own, reduction="none"))
+    every = (
+        torch.cat(losses)
+        if weighting == "positions"
+        else torch.stack([loss.mean() for loss in losses])
+    )
+    (expected,) = torch.autograd.grad(every.mean(), net)
+    mean = report.sums["gradient"] / report.sums["count"]
+    torch.testing.assert_close(mean, expected, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(report.loss, torch.stack([loss.mean() for loss in losses]).detach())
+
+
+def test_random_windows_reach_the_whole_history(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL)
+    seen = [set() for _ in range(len(checkerboard))]
+    for round_number in range(1, 200):
+        key = Key(0, round=round_number)
+        windows = model.training.window_of(checkerboard, key, model.history)
+        for user, items in enumerate(windows):
+            seen[user] |= set(items.tolist())
+    for user in range(len(checkerboard)):
+        bounds = slice(int(checkerboard.ptr[user]), int(checkerboard.ptr[user + 1]))
+        assert seen[user] == set(checkerboard.items[bounds].tolist())
+
+
+def test_scores_are_the_blend_of_standardised_parts(
+    checkerboard: ClientBatch, federation_of
+) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
+    federation = federation_of(model, checkerboard).run(2)
+    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 1.0])
+    task = model.evaluated(federation.state, checkerboard.clients, 3)
+    parts = model.parts(task, checkerboard, {})
+    assert parts.shape == (6, len(checkerboard), checkerboard.n_items)
+    graph = standardised(model.item_graph.scores(federation.state, checkerboard))
+    torch.testing.assert_close(parts[:3], graph)
+    scores = model.score(task, checkerboard, {})
+    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4] + parts[5])
+
+
+@pytest.mark.parametrize("local_steps", [1, 3])
+def test_updates_of_single_clients_sum_to_the_summed_update(
+    checkerboard: ClientBatch, local_steps: int
+) -> None:
+    training = {"local_steps": local_steps}
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1}, training=training)
+    state = with_graph(model, checkerboard)
+    task = model.broadcast(state, checkerboard.clients, 2)
+    key = Key(0, round=2)
+    summing = replace(task, aggregation=Aggregation.SUM)
+    together, _ = model.local(summing, checkerboard, {}, key)
+    single, _ = model.local(task, checkerboard, {}, key)
+    assert together.summed == (local_steps == 1)
+    assert not single.summed
+    expected = {name: value.sum(0) for name, value in single.arrays.items()}
+    sums = together.arrays if together.summed else expected
+    for name, value in sums.items():
+        torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3)
+
+
+def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch) -> None:
+    """One client by hand: three steps of scaled descent on its whole history."""
+    training = {"local_steps": 3, "local_lr": 0.01, "dropout": 0.0, "window": "recent"}
+    model = UFGraphFormer(**SMALL, graph=False, training=training)
+    batch = checkerboard.select(torch.tensor([4]))
+    state = model.init_server(setting_of(batch))
+    first, _ = model.local(model.broadcast(state, batch.clients, 1), batch, {}, Key(0, round=1))
+    sums = {name: value.sum(0) for name, value in first.arrays.items()}
+    report = Report(1, batch.clients, one_row(sums), Aggregation.SUM, first.loss)
+    state = model.aggregate(state, report)
+    scale = 1 / (state["net.second"].div(1 - 0.98).sqrt() + 1e-8)
+    update, _ = model.local(model.broadcast(state, batch.clients, 2), batch, {}, Key(0, round=2))
+    network = model.sequence.network(batch.n_items, batch.text.shape[1], 0)
+    own = batch.items[-(model.history + 1) :]
+    weights, gradients = state["net"].clone().requires_grad_(), []
+    for _ in range(3):
+        params = network.unpack(weights)
+        states = network.states(params, own[:-1], batch.text[0])
+        loss = F.cross_entropy(network.logits(params, states), own)
+        gradients.append(torch.autograd.grad(loss, weights)[0])
+        moved = 0.01 * (scale * gradients[-1]).clamp(-5, 5)
+        weights = (weights - moved).detach().requires_grad_()
+    assert float((gradients[0] - gradients[2]).norm()) > 0.1 * float(gradients[0].norm())
+    sent = update.arrays["gradient"][0] / update.arrays["count"][0]
+    torch.testing.assert_close(sent, torch.stack(gradients).mean(0), atol=1e-4, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("switches", "parts"),
+    [
+        ({}, 6),
+        ({"graph": False}, 1),
+        ({"head": False}, 5),
+        ({"transformer": False}, 5),
+        ({"text": False}, 6),
+        ({"cold_users": False}, 5),
+    ],
+)
+def test_every_part_has_a_switch(
+    checkerboard: ClientBatch, federation_of, switches: dict[str, bool], parts: int
+) -> None:
+    model = UFGraphFormer(**SMALL, **{"graph": {"rounds": 1}} | switches)
+    federation = federation_of(model, checkerboard).run(3)
+    assert model.blends().shape[1] == parts
+    assert federation.state["blend"].tolist() == model.blends()[-1].tolist()
+    assert federation.scores().isfinite().all()
+    if not switches.get("text", True):
+        assert (
+            federation.state["net"].numel()
+            < UFGraphFormer(**SMALL)
+            .sequence.network(checkerboard.n_items, checkerboard.text.shape[1], 0)
+            .size
+        )
+
+
+def test_without_a_transformer_the_operators_lead() -> None:
+    mixes = UFGraphFormer(transformer=False).blends()
+    operators, head = mixes[:, :3], mixes[:, 3]
+    assert (operators.amax(1) > head).all()
+    assert mixes[-1].tolist() == [1.0, 1.0, 1.0, 0.25, 1.0]
+
+
+def test_the_operators_shares_are_those_that_are_named() -> None:
+    mixes = UFGraphFormer(shares=(0.0, 2.0)).blends()
+    assert set(mixes[:, :3].flatten().tolist()) == {0.0, 2.0}
+    assert set(mixes[:, 3].tolist()) == {0.0, 0.125, 0.25}
+    assert bool((mixes[:, 4:] == 1).all())
+    alone = UFGraphFormer(transformer=False, shares=(0.0, 2.0)).blends()
+    assert set(alone[:, :3].flatten().tolist()) == {0.0, 2.0}
+    with pytest.raises(ValueError, match=r"shares = \[0\.0\] leave nothing"):
+        UFGraphFormer(transformer=False, shares=(0.0,))
+
+
+def test_nothing_left_is_refused() -> None:
+    with pytest.raises(InputError, match="leave nothing"):
+        ALGORITHMS.build("ufgraphformer", {"graph": False, "transformer": False}, "[algorithm]")
+
+
+def test_the_low_pass_operator_is_a_projection(checkerboard: ClientBatch) -> None:
+    """All directions kept and nothing discounted, a history is given back as it was."""
+    model = UFGraphFormer(**SMALL, graph={"rank": 24, "power": 0.0})
+    smooth = model.item_graph.scores(with_graph(model, checkerboard), checkerboard)[2]
+    history = torch.zeros(len(checkerboard), checkerboard.n_items)
+    history[owners(checkerboard.ptr, len(checkerboard.items)), checkerboard.items] = 1.0
+    torch.testing.assert_close(smooth, history, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("parts", [{"graph": {"rounds": 1}}, {"graph": False}])
+@pytest.mark.parametrize("local_steps", [1, 2])
+def test_with_all_items_as_candidates_nothing_changes(
+    checkerboard: ClientBatch, parts: dict[str, object], local_steps: int
+) -> None:
+    sent = []
+    for candidates in (None, checkerboard.n_items):
+        training = {"local_steps": local_steps, "candidates": candidates}
+        model = UFGraphFormer(**SMALL, **parts, training=training)
+        state = model.init_server(setting_of(checkerboard))
+        state = with_graph(model, checkerboard) if model.graph else state
+        task = model.broadcast(state, checkerboard.clients, 2)
+        update, _ = model.local(task, checkerboard, {}, Key(0, round=2))
+        sent.append(update.arrays["gradient"])
+    torch.testing.assert_close(sent[0], sent[1], atol=1e-4, rtol=1e-3)
+
+
+def test_a_training_message_carries_no_operators(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
+    state = with_graph(model, checkerboard)
+    trained = model.broadcast(state, checkerboard.clients, 2).shared
+    served = model.evaluated(state, checkerboard.clients, 2).shared
+    operators = {"graph.cooccurrence", "graph.inverse", "graph.low_pass"}
+    assert operators <= set(served)
+    assert not operators & set(trained)
+
+
+def test_candidates_are_public_and_new_each_round() -> None:
+    training = UFGraphFormer(training={"candidates": 6}).training
+    one = training.sample(24, Key(0, round=3))
+    assert len(one.unique()) == 6
+    assert torch.equal(one, training.sample(24, Key(0, round=3)))
+    assert not torch.equal(one, training.sample(24, Key(0, round=4)))
+
+
+def test_sampled_training_still_learns_the_board(checkerboard: ClientBatch, federation_of) -> None:
+    model = UFGraphFormer(
+        **SMALL, graph=False, training={"candidates": 8}, adam={"lr": 0.01, "average": 0.0}
+    )
+    federation = federation_of(model, checkerboard).run(40)
+    own = torch.arange(24)
+    same = (own[:, None] + own) % 2 == 0
+    scores = federation.scores()
+    assert scores[same].mean() > scores[~same].mean() + 1

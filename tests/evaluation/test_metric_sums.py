@@ -1,0 +1,105 @@
+"""One pass ranks under every blend what a pass for each would have ranked."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.core.messages import Private, Task
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.data.split import Split
+from ufgraphfr.evaluation.metric_sums import best_choice, evaluate, evaluate_blends
+from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
+from ufgraphfr.evaluation.protocol import EvaluationSet
+from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.population import Simulated
+from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.scoring import device_score
+from ufgraphfr.privacy.none import NoMechanism
+
+DATA = {"kind": "synthetic", "users": 60, "items": 40, "groups": 4, "interactions": 8}
+BLENDS = torch.cat([torch.rand(20, 3, generator=torch.Generator().manual_seed(3)), torch.eye(3)])
+
+
+def parts_of(clients: ClientBatch) -> Tensor:
+    """Three parts that disagree, with ties in the first and the last and NaN in the second."""
+    grid = clients.clients[:, None] * 7919 + torch.arange(clients.n_items) * 104729
+    parts = torch.stack([(grid % prime % 13).float() for prime in (8675309, 7907, 6007)])
+    parts[1] += torch.rand(parts[1].shape, generator=torch.Generator().manual_seed(1))
+    parts[1, :, 5] = torch.nan
+    return parts
+
+
+def test_each_blend_is_ranked_as_a_model_of_its_own(batch: ClientBatch, split: Split) -> None:
+    asked = EvaluationSet.of(batch, split, "validation")
+    whole = parts_of(asked.clients)
+
+    def parts(own: ClientBatch) -> Tensor:
+        return whole[:, torch.searchsorted(asked.clients.clients, own.clients)]
+
+    found = evaluate_blends(parts, BLENDS, asked, chunk=7)
+    gains, sums = [], found.sums()
+    for choice, blend in enumerate(BLENDS):
+
+        def score(own: ClientBatch, blend: Tensor = blend) -> Tensor:
+            return torch.einsum("p,pci->ci", blend, parts(own))
+
+        alone = evaluate(score, asked)
+        assert found.of(choice).metrics == alone.metrics
+        assert np.array_equal(found.of(choice).full, alone.full)
+        gains.append(alone.metrics["full"][SELECTED_BY])
+        means = [[ranking[name] for name in NAMES] for ranking in alone.metrics.values()]
+        assert (sums[choice] / len(asked.targets)).numpy() == pytest.approx(np.array(means))
+    assert found.best() == int(np.argmax(gains))
+    assert len(set(gains)) > 10
+
+
+def test_rounding_errors_decide_no_tie() -> None:
+    assert best_choice(torch.tensor([0.1 + 0.2, 0.3, 0.1], dtype=torch.float64).flip(0)) == 1
+    assert best_choice(torch.tensor([0.3, 0.3 + 1e-8], dtype=torch.float64)) == 1
+
+
+def test_validation_scores_nobody_twice_and_takes_the_best_blend(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    experiment = build(
+        {
+            "data": DATA,
+            "text": {"kind": "hashing", "width": 8},
+            "algorithm": {"kind": "ufgraphformer", "dim": 8, "history": 5, "graph": {"rounds": 1}},
+            "federation": {"rounds": 2},
+            "evaluation": {"chunk": 7},
+        }
+    )
+    prepared, model = prepare(experiment), experiment.model
+    assert isinstance(model, UFGraphFormer)
+    list(execute(experiment, tmp_path / "run", device="cpu"))
+    state = Run(tmp_path / "run").checkpoint.server
+    scored: list[int] = []
+
+    def watched(self: UFGraphFormer, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
+        scored.extend(inputs.clients.tolist())
+        return parts_alone(self, task, inputs, private)
+
+    parts_alone = UFGraphFormer.parts
+    people = Simulated(experiment, prepared, torch.device("cpu"))
+    people.begin(model, NoMechanism(), None)
+    with monkeypatch.context() as patched:
+        patched.setattr(UFGraphFormer, "parts", watched)
+        chosen, metrics = people.validate(state, 1, pick=True)
+    assert scored == prepared.validation.clients.clients.tolist()
+    assert {k: v for k, v in chosen.items() if k != "blend"}.keys() == state.keys() - {"blend"}
+
+    def validation(blend: Tensor) -> dict[str, dict[str, float]]:
+        score = device_score(model, state | {"blend": blend}, PrivateState({}), 1)
+        return evaluate(score, prepared.validation).metrics
+
+    gains = torch.tensor([validation(blend)["full"][SELECTED_BY] for blend in model.blends()])
+    assert gains.max() > gains.min()
+    assert validation(chosen["blend"]) == metrics
+    assert metrics["full"][SELECTED_BY] == pytest.approx(float(gains.max()))
