@@ -5,14 +5,14 @@ That checks it. To train it, from any folder: ufgraphfr run examples/own_algorit
 
 import torch
 
-from ufgraphfr import Algorithm, Update
+from ufgraphfr import Aggregation, Algorithm, Update
 from ufgraphfr.testing import check_algorithm
 
 
 class FedPopularity(Algorithm):
     """Sums of what clients like; four methods are all that an algorithm needs."""
 
-    release = "sum"  # the server needs no client's own counts
+    aggregation = Aggregation.SUM  # the server needs no client's own counts
 
     def init_server(self, setting):
         return {"counts": torch.zeros(setting.items)}
@@ -23,7 +23,7 @@ class FedPopularity(Algorithm):
         return Update({"counts": counts}, loss=torch.zeros(len(batch))), private
 
     def aggregate(self, state, report):
-        return {"counts": report.arrays["counts"]}
+        return {"counts": report.sums["counts"]}
 
     def score(self, task, inputs, private):
         return task.shared["counts"].expand(len(inputs), -1)

@@ -10,6 +10,7 @@ import ufgraphfr
 
 NAMES = [
     "Adversary",
+    "Aggregation",
     "Algorithm",
     "Attack",
     "Baseline",

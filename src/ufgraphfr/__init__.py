@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ufgraphfr.core.arrays.tables import SharedTable
     from ufgraphfr.core.errors import InputError, MissingExtra
     from ufgraphfr.core.keys import Key, Purpose
-    from ufgraphfr.core.messages import Private, Report, State, Task
+    from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
     from ufgraphfr.core.releases import Budget, Release
     from ufgraphfr.core.spec import Spec
     from ufgraphfr.data.client_batches import ClientBatch
@@ -39,7 +39,7 @@ _HOMES = {
     "core.arrays.tables": ("SharedTable",),
     "core.errors": ("InputError", "MissingExtra"),
     "core.keys": ("Key", "Purpose"),
-    "core.messages": ("Private", "Report", "State", "Task"),
+    "core.messages": ("Aggregation", "Private", "Report", "State", "Task"),
     "core.releases": ("Budget", "Release"),
     "core.spec": ("Spec",),
     "data.client_batches": ("ClientBatch",),
@@ -56,6 +56,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Adversary",
+    "Aggregation",
     "Algorithm",
     "Attack",
     "Baseline",

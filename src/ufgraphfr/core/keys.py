@@ -100,7 +100,7 @@ class Key:
         ``high`` (below 2**31) is one number or one for each client; the bias of the
         multiply-and-shift is below ``high / 2**32``.
         """
-        bound = high[:, None] if isinstance(high, Tensor) else high
+        bound = torch.as_tensor(high, device=clients.device).view(-1, 1)
         return (self.words(clients, 0, count) * bound) >> 32
 
     def uniform(self, clients: Tensor, count: int) -> Tensor:

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report
 from ufgraphfr.core.releases import Release
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
-from ufgraphfr.privacy.base import Arrays, Mechanism, Participation, PrivacySpec, ReleasePlan
+from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
 from ufgraphfr.testing.contracts import (
     DEFAULTS,
     Settings,
@@ -58,20 +58,17 @@ def _updates(length: float, clients: int = 5) -> Tensor:
 
 def _private(mechanism: Mechanism, values: Tensor) -> Tensor:
     """What leaves the devices, ``[clients, numbers]``."""
-    arrays: Arrays = {NAME: values}
-    value = mechanism.privatize(arrays, torch.arange(len(values)), KEY)[NAME]
-    return value.dense() if isinstance(value, Rows) else value
+    arrays = mechanism.privatize({NAME: Dense(values)}, torch.arange(len(values)), KEY)
+    return arrays[NAME].dense()
 
 
 def _released(mechanism: Mechanism, values: Tensor) -> Tensor:
     """What the server is given, the sum over clients."""
     clients = torch.arange(len(values))
-    arrays = mechanism.privatize({NAME: values}, clients, KEY)
-    report = Report(KEY.round, clients, {**arrays}, False, torch.zeros(len(values))).total()
-    value = mechanism.finalize(report, KEY).arrays[NAME]
-    if not isinstance(value, Tensor):
-        raise AssertionError("what is released is no plain array")
-    return value
+    arrays = mechanism.privatize({NAME: Dense(values)}, clients, KEY)
+    no_loss = torch.zeros(len(values))
+    report = Report(KEY.round, clients, arrays, Aggregation.PER_CLIENT, no_loss).total()
+    return mechanism.finalize(report, KEY).sums[NAME]
 
 
 def leaves_its_arguments_alone(spec: PrivacySpec) -> None:

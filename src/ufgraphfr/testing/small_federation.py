@@ -12,10 +12,13 @@ from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import TRANSPORTS, Response, Simulation, Transport
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import TRANSPORTS, Rejected, Response, Transport
 from ufgraphfr.privacy.none import NoMechanism
 from ufgraphfr.testing.contracts import require
 
@@ -62,11 +65,12 @@ class SmallFederation:
             backwards: whether clients are asked, and so answer, in reverse order.
             federation: other keys of ``[federation]``.
         """
-        simulation = Simulation(self.algorithm, NoMechanism(), self.batch, self.store, chunk)
+        client = Client(self.algorithm, NoMechanism())
+        simulation = Simulation(client, self.batch, self.store, chunk)
         carrier = TRANSPORTS[transport](simulation)
         spec = FederationSpec.model_validate({"rounds": first + count - 1, **federation})
         for done in rounds(
-            self.algorithm,
+            Aggregator(self.algorithm, self.setting),
             NoMechanism(),
             _Backwards(carrier) if backwards else carrier,
             spec,
@@ -108,6 +112,6 @@ class _Backwards:
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
-    ) -> Iterator[Response]:
+    ) -> Iterator[Response | Rejected]:
         """See `Transport.exchange`."""
         return self.carrier.exchange(task_for, cohort.flip(0), key)

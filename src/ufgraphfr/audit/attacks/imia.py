@@ -18,7 +18,7 @@ from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients, precisio
 from ufgraphfr.audit.recording import Recording, Upload, dissect
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.client import Client, Request
 
 
 class IMIA(Attack):
@@ -80,9 +80,9 @@ class IMIA(Attack):
         task = algorithm.broadcast(recording.state, client, recording.round + 1)
         private = algorithm.init_private(setting, shadow)
         key = Key(setting.seed + 1 + index, recording.round + 1)
-        mechanism = recording.mechanism
-        report, _ = respond(algorithm, mechanism, task, shadow, private, key, apart=True)
-        tables, texts = dissect(report.apart(), algorithm, prepared)
+        runs = Client(algorithm, recording.mechanism)
+        report, _ = runs.respond(Request(task, shadow, private, key))
+        tables, texts = dissect(report, algorithm, prepared)
         has = torch.zeros(setting.items, dtype=torch.bool).index_fill(0, items, True)
         return Upload(task.round, -1, tables, texts), has
 

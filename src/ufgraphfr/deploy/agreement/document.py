@@ -20,6 +20,7 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.spec import parse
 from ufgraphfr.core.versions import Document, Schema
 from ufgraphfr.data.catalogue import Catalogue, read_catalogue
@@ -183,7 +184,10 @@ def make(
             "[protocol]: a deployment evaluates by leave-one-out, with honest negatives and "
             "without cold users: leave the table out"
         )
-    if experiment.federation.upload is not None and experiment.model.release != "sum":
+    if (
+        experiment.federation.upload is not None
+        and experiment.model.aggregation is Aggregation.PER_CLIENT
+    ):
         raise InputError(
             f"[federation.upload]: '{experiment.model.kind}' uploads each user's own update, which "
             f"a deployment does not compress: leave the table out"

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ufgraphfr.core.arrays.tables import SharedTable, Tables
+from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.messages import Task
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.federation import codec
@@ -26,13 +26,13 @@ MIN_CACHED_BYTES = 2**16
 
 def shared_arrays(task: Task) -> dict[str, Tensor]:
     """What a task holds for all clients alike."""
-    tables = {name: v for name, v in task.personal.items() if isinstance(v, SharedTable)}
-    return task.shared | {SHARED_TABLE + name: value.table for name, value in tables.items()}
+    common = {name: tables.common() for name, tables in task.personal.items()}
+    return task.shared | {SHARED_TABLE + name: v for name, v in common.items() if v is not None}
 
 
 def encode_personal(task: Task) -> bytes:
     """What a task holds for each of its clients."""
-    personal = {name: v for name, v in task.personal.items() if not isinstance(v, SharedTable)}
+    personal = {name: v for name, v in task.personal.items() if v.common() is None}
     return codec.encode_task(replace(task, shared={}, personal=personal))
 
 
@@ -49,7 +49,7 @@ def decode_task(arrays: dict[str, Tensor], personal: bytes) -> Task:
     if task.clients.dim() != 1 or task.shared:
         raise Malformed("the part is not that of a task")
     shared = {name: v for name, v in arrays.items() if not name.startswith(SHARED_TABLE)}
-    tables: dict[str, Tensor | Tables] = {
+    tables = {
         name.removeprefix(SHARED_TABLE): SharedTable(value, len(task.clients))
         for name, value in arrays.items()
         if name.startswith(SHARED_TABLE)

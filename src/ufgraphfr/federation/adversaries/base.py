@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.sparse_rows import changed_rows
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Report, Task, Uploaded
+from ufgraphfr.core.messages import Report, Task, per_client
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 
@@ -96,15 +96,12 @@ def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dic
     Returns:
         the copy; its arrays with a row for each item, ``[clients, items, ...]``; all others.
     """
-    arrays = {
-        name: value.clone() if isinstance(value, Tensor) else value.dense()
-        for name, value in report.arrays.items()
-    }
+    arrays = {name: value.dense().clone() for name, value in report.arrays.items()}
     views = capabilities.item_views(aim.algorithm, arrays, aim.setting, report.round)
     items = (aim.setting.items,)
     tables = {name: view for name, view in views.items() if view.shape[1:2] == items}
     others = {name: view for name, view in views.items() if view.shape[1:2] != items}
-    return replace(report, arrays={**arrays}), tables, others
+    return replace(report, arrays=per_client(arrays)), tables, others
 
 
 def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
@@ -113,10 +110,7 @@ def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
     Away from the mean item and towards the popular ones, in the table that was broadcast: users
     have in common what popular items have in common. None if the table was not broadcast.
     """
-    sent = {
-        key: value[:1] if isinstance(value, Tensor) else value.dense()[:1]
-        for key, value in task.personal.items()
-    }
+    sent = {key: tables.dense()[:1] for key, tables in task.personal.items()}
     sent |= {key: value[None] for key, value in task.shared.items()}
     table = capabilities.item_views(aim.algorithm, sent, aim.setting, task.round).get(name)
     if table is None:
@@ -137,8 +131,8 @@ def longest_row(table: Tensor) -> Tensor:
 def put(table: Tensor, rows: dict[int, Tensor]) -> None:
     """Write rows into a table ``[1, items, ...]`` that is zero elsewhere.
 
-    Whole numbers are clipped updates on a grid: they stay as long as they were, or the border
-    would know.
+    Whole numbers are clipped updates on a grid: they stay as long as they were, or validation
+    would refuse them.
     """
     forged = torch.zeros_like(table, dtype=torch.float64)
     for item, row in rows.items():
@@ -150,10 +144,8 @@ def put(table: Tensor, rows: dict[int, Tensor]) -> None:
 
 def with_rows(report: Report, like: Report) -> Report:
     """The same reply with tables as changed rows where ``like`` has changed rows."""
-    arrays: dict[str, Uploaded] = {
-        name: Rows.of(value)
-        if isinstance(like.arrays[name], Rows) and isinstance(value, Tensor)
-        else value
+    arrays = {
+        name: changed_rows(value) if like.arrays[name].spec.rows else value
         for name, value in report.arrays.items()
     }
     return replace(report, arrays=arrays)

@@ -20,8 +20,9 @@ from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import (
     SharedModel,
 )
 from ufgraphfr.algorithms.ufgraphformer.sequence.server_adam import ServerAdam
+from ufgraphfr.core.arrays.dense import as_array
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import State
+from ufgraphfr.core.messages import Aggregation, State
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import INIT_STD, Params, Transformer
@@ -132,10 +133,8 @@ class PrivateTransformer(Spec):
     def gradients(self, shared: State, batch: ClientBatch, key: Key) -> Tensor:
         """Each client's own update, float ``[clients, size]``."""
         model = self._model(shared, batch)
-        update = TRAINING.update(model, batch, key, self.history, per_client=True)
-        gradient = update.arrays["gradient"]
-        assert isinstance(gradient, Tensor)
-        return gradient
+        update = TRAINING.update(model, batch, key, self.history, Aggregation.PER_CLIENT)
+        return as_array(update.arrays["gradient"]).dense()
 
     def _model(self, shared: State, batch: ClientBatch) -> SharedModel:
         fixed: Params = {

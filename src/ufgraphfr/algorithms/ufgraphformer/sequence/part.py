@@ -16,7 +16,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import SharedModel
-from ufgraphfr.core.arrays.low_rank import Matrix
+from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -35,12 +35,10 @@ class Sequence(Part):
     Attributes:
         spec: hyper-parameters of the model.
         graph: where the first item vectors come from, and which items nobody has; None if off.
-        per_client: see `SequenceTraining.update`.
     """
 
     spec: FormerSpec
     graph: ItemGraph | None
-    per_client: bool = False
 
     @property
     def shares(self) -> tuple[tuple[float, ...], ...]:
@@ -93,7 +91,7 @@ class Sequence(Part):
         training = self.spec.training
         model = self._model(task.shared, training.sample(batch.n_items, key))
         batch = replace(batch, text=batch.text @ task.shared["projection"])
-        return training.update(model, batch, key, self.spec.history, self.per_client)
+        return training.update(model, batch, key, self.spec.history, task.aggregation)
 
     def _model(self, shared: State, sample: Tensor | None = None) -> SharedModel:
         """What a device trains or ranks with."""
