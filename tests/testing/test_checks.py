@@ -42,7 +42,7 @@ class Greedy(FedMF):
 
 class Careless(FedMF):
     def aggregate(self, state, report):
-        state["items"] += report.arrays["items"] / 24
+        state["items"] += report.sums["items"] / 24
         return state
 
 
@@ -103,7 +103,9 @@ class Silent(CentralJDP):
 class Loose(CentralJDP):
     def calibrate(self, plan, ledger):
         made = super().calibrate(plan, ledger)
-        made.privatize = lambda arrays, *_: {k: (v * 2**20).long() for k, v in arrays.items()}
+        made.privatize = lambda arrays, *_: {
+            name: value.with_values((value.values * 2**20).long()) for name, value in arrays.items()
+        }
         return made
 
 
