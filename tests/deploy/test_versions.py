@@ -71,6 +71,17 @@ def test_a_run_of_the_last_release_is_resumed(tmp_path):
     }
 
 
+def test_what_this_release_has_no_longer_is_refused_by_name(federation):
+    write_as_last_release(federation)
+    path = federation.shard(NODE).agreement
+    values = tomllib.loads(path.read_text())
+    values["experiment"]["algorithm"]["residual"] = True
+    path.write_text(tomli_w.dumps(values))
+    message = r"agreement\.toml is of an older release, .*no key 'residual'.*: install that release"
+    with pytest.raises(InputError, match=message):
+        Agent(federation.shard(NODE))
+
+
 class Later(FederationSpec):
     a_later_key: int = 3
 
