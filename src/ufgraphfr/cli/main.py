@@ -78,7 +78,7 @@ def main() -> None:
     # a dotted kind may lie in the current folder, as with `python -m`
     sys.path.append(os.getcwd())
     try:
-        app()
+        app(prog_name="ufgraphfr")
     except InputError as error:
         console = Console(stderr=True, highlight=False)
         # not markup: messages name tables like [data]
