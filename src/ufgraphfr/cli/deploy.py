@@ -19,22 +19,9 @@ from ufgraphfr.experiment.reading import read
 app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
-MinUsers = Annotated[
-    int,
-    typer.Option(
-        "--min-users",
-        "--smallest",
-        min=1,
-        help="Users whose sum may leave a node; of fewer, nothing does.",
-    ),
-]
-ConsentedMetrics = Annotated[
-    bool,
-    typer.Option(
-        "--consented-metrics",
-        help="Sums of metrics leave without noise although there is a guarantee.",
-    ),
-]
+_FEWEST = "Users whose sum may leave a node; of fewer, nothing does."
+# the second is what the release before called it
+MinUsers = Annotated[int, typer.Option("--min-users", "--smallest", min=1, help=_FEWEST)]
 EXIT_STOPPED = 3
 WAITING = ("waiting for nodes", "running")
 
@@ -49,7 +36,13 @@ def init(
     ] = False,
     users: Annotated[int, typer.Option(min=1, help="Most users of a node.")] = 100_000,
     min_users: MinUsers = 20,
-    consented_metrics: ConsentedMetrics = False,
+    consented_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--consented-metrics",
+            help="Sums of metrics leave without noise although there is a guarantee.",
+        ),
+    ] = False,
     host: Annotated[str, typer.Option(help="By which nodes know the server.")] = "localhost",
     port: Annotated[int, typer.Option(help="Of the engine, on loopback.")] = 8443,
     node_port: Annotated[int, typer.Option(help="Of a SuperNode's own runtime.")] = 9094,

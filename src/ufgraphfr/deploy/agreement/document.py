@@ -213,11 +213,15 @@ def read_agreement(path: Path) -> Agreement:
     """The agreement in a file of this release or an older one.
 
     Raises:
-        InputError: it cannot be read, or does not hold what it must.
+        InputError: it cannot be read, does not hold what it must, or this release has no longer
+            what was agreed on.
     """
+    older = False
     try:
         signed = path.read_bytes()
-        values = SCHEMA.read(tomllib.loads(signed.decode()), path)
+        document = tomllib.loads(signed.decode())
+        older = SCHEMA.version_of(document, path) < SCHEMA.version
+        values = SCHEMA.read(document, path)
         if values["metrics"] not in get_args(MetricsPolicy):
             raise InputError(f"{path}: metrics = {values['metrics']!r} must be 'sums' or 'none'")
         with warnings.catch_warnings():
@@ -233,8 +237,13 @@ def read_agreement(path: Path) -> Agreement:
                 values["metrics"],
             )
         return replace(agreement, signed=signed)
-    except InputError:
-        raise
+    except InputError as error:
+        if not older:
+            raise
+        raise InputError(
+            f"{path} is of an older release, and this one cannot do what was agreed on ({error}): "
+            f"install that release, or agree anew with deploy init"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not a readable agreement ({type(error).__name__}: {error}): copy it again "
