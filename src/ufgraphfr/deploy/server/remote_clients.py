@@ -13,7 +13,6 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
@@ -21,7 +20,7 @@ from ufgraphfr.algorithms.capabilities import blends, scoring_task
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
@@ -34,6 +33,7 @@ from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
 from ufgraphfr.deploy.wire.message import Envelope, Kind, Malformed, MissingArray, matched
 from ufgraphfr.deploy.wire.payload import (
+    decode_report,
     digest,
     encode_arrays,
     encode_personal,
@@ -46,7 +46,6 @@ from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.population import TestResult
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
-from ufgraphfr.federation import codec
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.transport import Rejected, Response, Transport
@@ -169,7 +168,7 @@ class RemoteClients:
             try:
                 payload = only_part(reply)
                 check_bytes(payload, len(asked), expected)
-                report = _decoded(payload)
+                report = decode_report(payload)
             except RejectedReply as rejected:
                 yield Rejected(asked, rejected.reason)
                 continue
@@ -295,11 +294,3 @@ class _Nodes:
     """The nodes as a transport, before anything is checked."""
 
     exchange: Callable[[Callable[[Tensor], Task], Tensor, Key], Iterator[Response | Rejected]]
-
-
-def _decoded(payload: bytes) -> Report:
-    """The report in a reply."""
-    try:
-        return codec.decode_report(payload)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
-        raise Malformed("the part is not a report") from None

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ufgraphfr.core.arrays.tables import SharedTable
-from ufgraphfr.core.messages import Task
+from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.federation import codec
 
@@ -55,6 +55,18 @@ def decode_task(arrays: dict[str, Tensor], personal: bytes) -> Task:
         if name.startswith(SHARED_TABLE)
     }
     return replace(task, shared=shared, personal=task.personal | tables)
+
+
+def decode_report(payload: bytes) -> Report:
+    """A report.
+
+    Raises:
+        Malformed: the bytes are none.
+    """
+    try:
+        return codec.decode_report(payload)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
+        raise Malformed("the part is not a report") from None
 
 
 def is_large(value: Tensor) -> bool:
