@@ -126,3 +126,12 @@ def test_the_memory_is_laid_out_as_a_checkpoint_lays_it_out():
     model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 2})
     for step in Federation(model).run(rounds=3):
         assert all(value.is_contiguous() for value in step.state.values())
+
+
+def test_a_tenth_drops_out_of_a_cohort_and_nobody_where_everybody_is_asked():
+    model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 2})
+    done = Federation(model).run(rounds=22, dropouts=0.1)
+    assert [step.clients for step in done[:2]] == [USERS] * 2
+    silent = sum(USERS - step.clients for step in done[2:])
+    # of 400 that were asked; standard deviation 6
+    assert 15 < silent < 65

@@ -47,7 +47,7 @@ class PFedRec(Pointwise):
 
     def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all score layers start alike."""
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
+        generator = Key(setting.seed, purpose=Purpose.INIT_SCORER).generator()
         return stack(init_linear("score", self.dim, 1, generator), len(batch))
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:

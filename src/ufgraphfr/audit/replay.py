@@ -162,7 +162,7 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
 
 
 def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
-    words = Key(seed, purpose=Purpose.COHORT, part=2).words(clients, 0, 1)[:, 0]
+    words = Key(seed, purpose=Purpose.VICTIMS).words(clients, 0, 1)[:, 0]
     return clients[words.argsort(stable=True)[:count]].sort().values
 
 

@@ -18,7 +18,7 @@ from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.attacks.base import Attack, Finding, View
 from ufgraphfr.audit.bounds import gaussian_estimate, measured_auc, one_run_epsilon
 from ufgraphfr.audit.recording import Recording
-from ufgraphfr.core.keys import Key
+from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.aggregation import Aggregator
@@ -54,8 +54,9 @@ class Canary(Algorithm):
 
     def directions(self, clients: Tensor) -> Tensor:
         """Unit vectors, float ``[clients, cells]``."""
+        key = Key(self.seed)
         made = [
-            torch.randn(self.cells, generator=Key(self.seed, part=int(client)).generator())
+            torch.randn(self.cells, generator=key.to(Purpose.CANARIES, int(client)).generator())
             for client in clients
         ]
         return torch.nn.functional.normalize(torch.stack(made), dim=1)
@@ -141,7 +142,7 @@ class Canaries(Attack):
             ``[canaries]``, who took part.
         """
         everyone = torch.arange(self.canaries)
-        inside = Key(seed, part=7).words(everyone, 0, 1)[:, 0] % 2 == 0
+        inside = Key(seed, purpose=Purpose.CANARY_COINS).words(everyone, 0, 1)[:, 0] % 2 == 0
         cells = -(-self.canaries * self.cells_each // WIDTH) * WIDTH
         algorithm = Canary(cells=cells, seed=seed, full=full_rounds)
         batch = _empty_profiles(everyone)

@@ -73,6 +73,10 @@ class Dense:
         """See `Array.fault`."""
         return None if self.values.dim() else "shape"
 
+    def is_finite(self) -> bool:
+        """See `Array.is_finite`."""
+        return bool(self.values.isfinite().all())
+
     def with_values(self, values: Tensor) -> "Dense":
         """See `Plain.with_values`."""
         return Dense(values)

@@ -112,6 +112,10 @@ class LowRank:
         """See `Array.fault`."""
         return self.numbers.fault()
 
+    def is_finite(self) -> bool:
+        """See `Array.is_finite`; finite factors may have a product that is not."""
+        return bool(self.dense().isfinite().all())
+
     def _factored(self) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
         """Each matrix's left and right, and the rest, ``[clients, n]``."""
         numbers, factors, done = self.numbers.dense().float(), list[tuple[Tensor, Tensor]](), 0

@@ -83,6 +83,9 @@ class Array(Protocol):
     def fault(self) -> Fault | None:
         """What does not fit together; None if nothing."""
 
+    def is_finite(self) -> bool:
+        """Whether all numbers are, also those that what travels stands for."""
+
 
 class Plain(Array, Protocol):
     """Numbers as they were computed, which a mechanism may bound and change."""

@@ -147,8 +147,14 @@ class Quantised:
         sizes = (len(self.levels), count), (len(self.levels), -(-count // BLOCK))
         if (tuple(self.levels.shape), tuple(self.scale.shape)) != sizes:
             return "shape"
-        # compared as wider numbers: the absolute value of -128 does not fit a byte
-        return "shape" if bool((self.levels.short().abs() > self._largest).any()) else None
+        if self.levels.numel() == 0:
+            return None
+        low, high = map(int, self.levels.aminmax())
+        return None if max(-low, high) <= self._largest else "shape"
+
+    def is_finite(self) -> bool:
+        """See `Array.is_finite`: as far as the largest level."""
+        return bool((self.scale.float() * self._largest).isfinite().all())
 
 
 def _blocks(flat: Tensor) -> Tensor:

@@ -123,6 +123,10 @@ class Rows:
         cells = self.owner * self.height + self.index
         return None if len(cells.unique()) == count else "shape"
 
+    def is_finite(self) -> bool:
+        """See `Array.is_finite`."""
+        return bool(self.values.isfinite().all())
+
     def with_values(self, values: Tensor) -> "Rows":
         """See `Plain.with_values`."""
         return replace(self, values=values)

@@ -48,17 +48,19 @@ class Adversary(Spec, ABC):
     fillers: int = Field(50, ge=1)
     """Popular items in a made-up history."""
 
-    def aim(self, algorithm: Algorithm, setting: Setting, batch: ClientBatch, who: Tensor) -> Aim:
+    def aim(
+        self, algorithm: Algorithm, setting: Setting, batch: ClientBatch, clients: Tensor
+    ) -> Aim:
         """Choose the malicious clients and the target.
 
         Args:
             algorithm: what all clients run.
             setting: the federation.
             batch: everybody's data, which say what is popular.
-            who: int64, the clients that take part.
+            clients: int64, those that take part.
         """
-        words = Key(setting.seed, purpose=Purpose.COHORT, part=1).words(who, 0, 1)[:, 0]
-        drawn = who[words.argsort(stable=True)[: round(self.share * len(who))]]
+        words = Key(setting.seed, purpose=Purpose.MALICIOUS).words(clients, 0, 1)[:, 0]
+        drawn = clients[words.argsort(stable=True)[: round(self.share * len(clients))]]
         counts = torch.bincount(batch.items, minlength=setting.items)
         order = counts.argsort(stable=True)
         target = int(order[0]) if self.target is None else self.target

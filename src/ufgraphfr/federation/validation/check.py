@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import is_feasible
-from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Plain, sized
+from ufgraphfr.core.arrays.protocol import Array, ArraySpec, sized
 from ufgraphfr.core.messages import Aggregation, Report
 
 Reason = Literal[
@@ -123,15 +123,13 @@ def check(report: Report, expected: ReplySpec) -> None:
     for name, spec in expected.arrays.items():
         value = report.arrays[name]
         _check_form(value, spec, rows)
-        # what travels may be finite, and the numbers that it stands for not
-        plain = value.plain()
-        if spec.floating and not bool(torch.isfinite(plain.values).all()):
+        if spec.floating and not value.is_finite():
             raise RejectedReply("not-finite")
-        if not spec.signed and bool((plain.values < 0).any()):
+        if not spec.signed and bool((value.plain().values < 0).any()):
             raise RejectedReply("negative-count")
         # a sum over several clients may be as long as it likes
         if rows == len(report.clients):
-            _check_caps(plain, expected)
+            _check_caps(value, expected)
     alone = len(report.clients) == 1
     judge, setting = expected.algorithm, expected.setting
     if alone and judge and setting and not is_feasible(judge, report, setting):
@@ -195,10 +193,11 @@ def _is_whole(dtype: torch.dtype) -> bool:
     return not dtype.is_floating_point and not dtype.is_complex and dtype != torch.bool
 
 
-def _check_caps(plain: Plain, expected: ReplySpec) -> None:
+def _check_caps(value: Array, expected: ReplySpec) -> None:
     """The longest array and row of a client."""
     if expected.norm_cap is None and expected.row_cap is None:
         return
+    plain = value.plain()
     rows = plain.by_item().double().norm(dim=-1)
     if expected.row_cap is not None and _over(rows, expected.row_cap):
         raise RejectedReply("row")

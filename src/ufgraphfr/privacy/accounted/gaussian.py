@@ -20,7 +20,7 @@ from torch import Tensor
 from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.arrays.protocol import sized
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.keys import Key
+from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
@@ -32,8 +32,8 @@ WITHIN = "within the clip"
 QUANTILE, RATE = 0.5, 0.2
 FIRST_CLIP = 0.1
 
-Normal = Callable[[int, Key, int], Tensor]
-"""Standard normal numbers: how many, for which round, and for which array."""
+Normal = Callable[[int, Key], Tensor]
+"""Standard normal numbers: how many, and of which stream."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,12 @@ class NoisedSums(Mechanism):
         return replace(report, arrays=one_row(noised))
 
     def _noise(self, like: Tensor, std: float, key: Key, place: int) -> Tensor:
-        drawn = self._normal(like.numel(), key, place)
+        drawn = self._normal(like.numel(), key.to(Purpose.NOISE, place))
         return (drawn * std).round().long().view(like.shape).to(like.device)
 
     def _adapt(self, part: GaussianRelease, bound: float, within: Tensor, key: Key) -> None:
         std = part.count_noise * math.sqrt(self.holders)
-        noise = float(self._normal(1, key, 2**10)[0]) * std
+        noise = float(self._normal(1, key.to(Purpose.CLIP_COUNT))[0]) * std
         expected = part.exposure.expected
         share = (float(within.sum()) / 2 + noise) / expected + 0.5
         self._clips[part.name] = bound * math.exp(RATE * (QUANTILE - min(1.0, max(0.0, share))) * 2)

@@ -99,7 +99,7 @@ class PrivateTransformer(Spec):
     def initial(self, setting: Setting) -> State:
         """The server's memory before anything is released."""
         network = self.network(setting.items, setting.text_width)
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
+        generator = Key(setting.seed, purpose=Purpose.INIT_TRANSFORMER).generator()
         fixed, net = network.parted(network.init(generator), self.fixed)
         named = {FIXED + name: value for name, value in fixed.items()}
         return {**named, **self.adam.begun(net), "seed": torch.tensor([setting.seed])}
@@ -111,7 +111,7 @@ class PrivateTransformer(Spec):
             state: with the public ``columns``, and the graph's ``kept`` items and links ``next``.
             offset: float ``[items]``, log popularity.
         """
-        generator = Key(int(state["seed"]), purpose=Purpose.INIT, part=4).generator()
+        generator = Key(int(state["seed"]), purpose=Purpose.INIT_FROM_GRAPH).generator()
         columns, kept, links = state["columns"], state["kept"], state["next"]
         items, width = columns.shape
         vectors = torch.randn(items, self.dim, generator=generator).to(columns)

@@ -66,7 +66,7 @@ class Sequence(Part):
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
+        generator = Key(setting.seed, purpose=Purpose.INIT_TRANSFORMER).generator()
         return {
             "projection": _projection(setting),
             **self.spec.adam.begun(self._network_for(setting).init(generator)),
@@ -117,7 +117,7 @@ class Sequence(Part):
             return self.spec.adam.stepped(state, mean)
         if self.graph is None or not self.spec.spectral or round_number != self.graph.spec.rounds:
             return state
-        generator = Key(int(state["seed"]), purpose=Purpose.INIT, part=4).generator()
+        generator = Key(int(state["seed"]), purpose=Purpose.INIT_FROM_GRAPH).generator()
         vectors = self.graph.item_vectors(state, self.spec.dim, generator)
         return state | self.spec.adam.begun(with_item_vectors(state["net"], vectors))
 
@@ -154,5 +154,5 @@ def _projection(setting: Setting) -> Tensor:
     """Of profile vectors, float ``[text_width, at most TEXT_DIM]``."""
     if setting.text_width <= TEXT_DIM:
         return torch.eye(setting.text_width)
-    generator = Key(setting.seed, purpose=Purpose.INIT, part=5).generator()
+    generator = Key(setting.seed, purpose=Purpose.PROJECTION).generator()
     return torch.randn(setting.text_width, TEXT_DIM, generator=generator).div(TEXT_DIM**0.5)
