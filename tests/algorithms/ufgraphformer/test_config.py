@@ -32,7 +32,7 @@ def keys(spec: type[Spec], where: str = "") -> Iterator[str]:
 
 def test_its_keys_can_be_known() -> None:
     found = list(keys(FormerSpec))
-    assert {"dim", "adam.lr", "private.transformer.clip", "graph.rounds"} <= set(found)
+    assert {"dim", "adam.lr", "private.graph_items", "graph.rounds"} <= set(found)
     assert len(found) <= MOST, found
 
 
