@@ -14,11 +14,14 @@ from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
-from ufgraphfr.experiment.config import read
+from ufgraphfr.experiment.reading import read
 
 app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
+_FEWEST = "Users whose sum may leave a node; of fewer, nothing does."
+# the second is what the release before called it
+MinUsers = Annotated[int, typer.Option("--min-users", "--smallest", min=1, help=_FEWEST)]
 EXIT_STOPPED = 3
 WAITING = ("waiting for nodes", "running")
 
@@ -32,15 +35,7 @@ def init(
         bool, typer.Option("--try-out", help="Divide the data set's users among the nodes.")
     ] = False,
     users: Annotated[int, typer.Option(min=1, help="Most users of a node.")] = 100_000,
-    min_users: Annotated[
-        int,
-        typer.Option(
-            "--min-users",
-            "--smallest",
-            min=1,
-            help="Users whose sum may leave a node; of fewer, nothing does.",
-        ),
-    ] = 20,
+    min_users: MinUsers = 20,
     consented_metrics: Annotated[
         bool,
         typer.Option(

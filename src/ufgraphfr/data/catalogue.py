@@ -7,6 +7,10 @@ from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.versions import Schema
+
+SCHEMA = Schema("catalogue")
+"""A file without one is of version 1: what is agreed on keeps its digest."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,11 @@ def read_catalogue(path: Path) -> Catalogue:
         InputError: the file cannot be read as one.
     """
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = SCHEMA.read(json.loads(path.read_text(encoding="utf-8")), path)
         features = {name: tuple(map(tuple, own)) for name, own in facts["features"].items()}
         return Catalogue(tuple(facts["items"]), tuple(facts["titles"]), features)
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not a readable catalogue ({type(error).__name__}): copy it again from "

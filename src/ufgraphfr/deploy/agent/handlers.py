@@ -202,31 +202,31 @@ class Handlers:
         self.cache.keep({str(sha256): arrays[name] for name, sha256 in named.items()})
         return arrays
 
-    def _model(self, number: int, evaluated: bool) -> Task:
+    def _model(self, round_number: int, evaluated: bool) -> Task:
         """A task of one client as the agreed algorithm would send it, up to its values."""
         algorithm = self.algorithm
-        kind = (evaluated, number)
+        kind = (evaluated, round_number)
         if kind not in self._models:
             state = algorithm.init_server(self.setting)
             one = self.users().clients[:1]
             if evaluated:
-                model = capabilities.scoring_task(algorithm, state, one, number)
+                model = capabilities.scoring_task(algorithm, state, one, round_number)
             else:
-                model = algorithm.broadcast(state, one, number)
+                model = algorithm.broadcast(state, one, round_number)
             self._models = {kind: model}
         return self._models[kind]
 
 
 def _check_like(task: Task, model: Task) -> None:
-    """A task holds what a model of it holds, in the same shapes, and finite numbers."""
+    """A task holds the arrays that a model of it holds, in the same shapes, all finite."""
     if task.shared.keys() != model.shared.keys() or task.personal.keys() != model.personal.keys():
         raise Refused("the task holds other arrays than the agreed algorithm sends")
     for name, value in task.shared.items():
         _check_array(value, model.shared[name].dtype, tuple(model.shared[name].shape))
-    for name, own in task.personal.items():
+    for name, personal in task.personal.items():
         # as decoded, tables are dense: this is a view
         shape = (len(task.clients), *model.personal[name].shape[1:])
-        _check_array(own.dense(), torch.float32, shape)
+        _check_array(personal.dense(), torch.float32, shape)
 
 
 def _check_array(value: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:

@@ -35,7 +35,7 @@ class ShardUsers:
 
 
 def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> ShardUsers | None:
-    """The users of a shard, split as the protocol says; None if there is nobody yet."""
+    """The users of a shard, split as the protocol says; None if there are none yet."""
     rows = store.rows()
     if len(rows.clients) == 0:
         return None

@@ -29,6 +29,7 @@ from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import item_text
+from ufgraphfr.experiment.settings import flat
 
 NO_FILE = "given-at-import"
 MetricsPolicy = Literal["sums", "none"]
@@ -171,6 +172,7 @@ def make(
     Raises:
         InputError: it needs everybody's data in one place.
     """
+    _shipped_kinds_only(experiment.resolved())
     if not isinstance(experiment.model, Algorithm):
         raise InputError(
             f"[algorithm] kind = '{experiment.model.kind}' needs everybody's rows in one place: "
@@ -197,20 +199,35 @@ def make(
     return Agreement(experiment, catalogue, nodes, min_users, metrics, table)
 
 
+def _shipped_kinds_only(experiment: dict[str, Any]) -> None:
+    """A kind of somebody's own is code: no node runs it because a document names it."""
+    for key, value in flat(experiment).items():
+        if key.endswith("kind") and "." in str(value):
+            raise InputError(
+                f"{key} = '{value}' is not of this package: an agreement names no code that each "
+                f"node has not installed; run it as a simulation"
+            )
+
+
 def read_agreement(path: Path) -> Agreement:
     """The agreement in a file of this release or an older one.
 
     Raises:
-        InputError: it cannot be read, or does not hold what it must.
+        InputError: it cannot be read, does not hold what it must, or this release has no longer
+            what was agreed on.
     """
+    older = False
     try:
         signed = path.read_bytes()
-        values = SCHEMA.read(tomllib.loads(signed.decode()), path)
+        document = tomllib.loads(signed.decode())
+        older = SCHEMA.version_of(document, path) < SCHEMA.version
+        values = SCHEMA.read(document, path)
         if values["metrics"] not in get_args(MetricsPolicy):
             raise InputError(f"{path}: metrics = {values['metrics']!r} must be 'sums' or 'none'")
         with warnings.catch_warnings():
             # nobody can rename a key in what is signed
             warnings.simplefilter("ignore", DeprecationWarning)
+            _shipped_kinds_only(values["experiment"])
             agreement = make(
                 build(values["experiment"]),
                 str(values["catalogue"]),
@@ -220,8 +237,13 @@ def read_agreement(path: Path) -> Agreement:
                 values["metrics"],
             )
         return replace(agreement, signed=signed)
-    except InputError:
-        raise
+    except InputError as error:
+        if not older:
+            raise
+        raise InputError(
+            f"{path} is of an older release, and this one cannot do what was agreed on ({error}): "
+            f"install that release, or agree anew with deploy init"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not a readable agreement ({type(error).__name__}: {error}): copy it again "

@@ -72,7 +72,7 @@ def draft(
         users_per_node: most users of each.
         min_users: users whose sum may leave a node.
         metrics: whether sums of metrics may leave; None lets them unless there is a guarantee.
-        data_dir: where the file of items lies.
+        data_dir: folder of the file of items.
 
     Raises:
         InputError: the experiment does not say what the items are.

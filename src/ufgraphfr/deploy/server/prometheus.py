@@ -15,9 +15,9 @@ class Exporter:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                found = self.path == "/metrics"
-                body = prometheus(read_metrics(path)).encode() if found else b"only /metrics\n"
-                self.send_response(200 if found else 404)
+                is_metrics = self.path == "/metrics"
+                body = prometheus(read_metrics(path)).encode() if is_metrics else b"only /metrics\n"
+                self.send_response(200 if is_metrics else 404)
                 self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

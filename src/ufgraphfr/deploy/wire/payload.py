@@ -22,6 +22,8 @@ SHARED_TABLE = "same."
 """Prefix of the tables that all clients share."""
 MIN_CACHED_BYTES = 2**16
 """Smaller arrays are sent every time."""
+UNREADABLE = (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError)
+"""What reading bytes that are no message may raise."""
 
 
 def shared_arrays(task: Task) -> dict[str, Tensor]:
@@ -44,7 +46,7 @@ def decode_task(arrays: dict[str, Tensor], personal: bytes) -> Task:
     """
     try:
         task = codec.decode_task(personal)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
+    except UNREADABLE:
         raise Malformed("the part is not that of a task") from None
     if task.clients.dim() != 1 or task.shared:
         raise Malformed("the part is not that of a task")
@@ -58,14 +60,14 @@ def decode_task(arrays: dict[str, Tensor], personal: bytes) -> Task:
 
 
 def decode_report(payload: bytes) -> Report:
-    """A report.
+    """The report in a reply.
 
     Raises:
         Malformed: the bytes are none.
     """
     try:
         return codec.decode_report(payload)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
+    except UNREADABLE:
         raise Malformed("the part is not a report") from None
 
 
@@ -93,5 +95,5 @@ def decode_arrays(payload: bytes) -> dict[str, Tensor]:
     """
     try:
         return load(payload)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
+    except UNREADABLE:
         raise Malformed("the part holds no arrays") from None

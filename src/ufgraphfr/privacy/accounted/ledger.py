@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.versions import Schema
 
+SCHEMA = Schema("ledger")
+"""Named by the first line."""
 START = "0" * 64
 Entry = dict[str, Any]
 
@@ -32,7 +35,8 @@ class Ledger:
             path: the file; None keeps it in memory, for a run that promises nothing.
 
         Raises:
-            InputError: a line was changed, removed or added by somebody else.
+            InputError: a line was changed, removed or added by somebody else, or a newer release
+                wrote the ledger.
         """
         self.path = path
         self.entries: list[Entry] = []
@@ -59,6 +63,8 @@ class Ledger:
                 )
             self.entries.append(entry)
             self._last = hashlib.sha256(line).hexdigest()
+        if self.entries:
+            SCHEMA.version_of(self.entries[0], path)
 
     @property
     def claim(self) -> Entry | None:
@@ -82,7 +88,7 @@ class Ledger:
             InputError: another one stands there already.
         """
         if self.claim is None:
-            self._append({"claim": claim})
+            self._append(SCHEMA.write({"claim": claim}))
         elif self.claim != json.loads(json.dumps(claim)):
             changed = sorted(k for k in claim if self.claim.get(k) != claim[k])
             raise InputError(
