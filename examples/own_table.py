@@ -5,8 +5,7 @@ python examples/own_table.py
 
 from pathlib import Path
 
-from ufgraphfr.experiment import build, execute
-from ufgraphfr.serve.recommender import Recommender
+import ufgraphfr
 
 folder = Path("runs/own-table")
 folder.mkdir(parents=True, exist_ok=True)
@@ -16,23 +15,19 @@ rows = [
 ]
 (folder / "loans.csv").write_text("\n".join(("who,book,day", *rows)))
 
-experiment = build(
-    {
-        "name": "own-table",
-        "data": {
-            "kind": "table",
-            "interactions": "loans.csv",
-            "columns": {"user": "who", "item": "book", "timestamp": "day"},
-        },
-        "text": {"kind": "hashing"},
-        "algorithm": {"kind": "fedmf", "dim": 8},
-        "federation": {"rounds": 20},
-    }
-)
-for step in execute(experiment, folder / "run", data_dir=folder, resume=True):
-    if step.validation:
-        print(f"round {step.round}: NDCG@10 {step.validation['full']['ndcg@10']:.3f}")
-recommender = Recommender.open(folder / "run", data_dir=folder)
-print("reader3 borrowed", recommender.history("reader3"))
-for item in recommender.recommend("reader3", count=2):
-    print(f"  next: {item.title} ({item.score:.2f})")
+experiment = {
+    "name": "own-table",
+    "data": {
+        "kind": "table",
+        "interactions": "loans.csv",
+        "columns": {"user": "who", "item": "book", "timestamp": "day"},
+    },
+    "text": {"kind": "hashing"},
+    "algorithm": {"kind": "fedmf", "dim": 8},
+    "federation": {"rounds": 20},
+}
+run = ufgraphfr.run(experiment, folder / "run", data_dir=folder)
+print(run)
+print("reader3 borrowed", run.history("reader3"))
+for item in run.recommend("reader3", n=2).iter_rows(named=True):
+    print(f"  next: {item['title']} ({item['score']:.2f})")

@@ -1,16 +1,17 @@
-"""Read an experiment, run it and print its result.
+"""Run an experiment, look at its rounds and result, and recommend.
 
 python examples/run_experiment.py [FILE.toml FOLDER]
 """
 
-import json
+import logging
 import sys
-from pathlib import Path
 
-from ufgraphfr.experiment import execute, read
+import ufgraphfr
 
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 file, folder = sys.argv[1:] or ("experiments/quickstart.toml", "runs/quickstart")
-for step in execute(read(Path(file)), Path(folder), resume=True):
-    print(f"round {step.round}/{step.rounds}: {step.clients} clients, loss {step.loss:.4f}")
-result = json.loads(Path(folder, "result.json").read_text())
-print("test, all items ranked:", result["test"]["full"])
+run = ufgraphfr.run(file, folder)
+print(run)
+print(run.metrics.tail(3))
+user = run.ranks["user"][0]
+print(f"user {user} is recommended", run.recommend(user, 3)["title"].to_list())

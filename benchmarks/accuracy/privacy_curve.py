@@ -29,10 +29,13 @@ from ufgraphfr.evaluation.significance import difference
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import PreparedExperiment, prepare
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 Gains = NDArray[np.float64]
@@ -82,11 +85,14 @@ def trained(
     experiment: Experiment, form: Algorithm, prepared: PreparedExperiment
 ) -> dict[str, torch.Tensor]:
     mechanism = calibrate(experiment, form, len(prepared.split.warm), Ledger(None))
-    transport = Local(Simulation(form, mechanism, prepared.batch, PrivateState({}), CHUNK))
+    client = Client(form, mechanism)
+    transport = Local(Simulation(client, prepared.batch, PrivateState({}), CHUNK))
+    aggregator = Aggregator(form, prepared.setting)
     state = form.init_server(prepared.setting)
     clients = torch.from_numpy(prepared.split.warm)
     key = Key(experiment.seed)
-    for done in rounds(form, mechanism, transport, experiment.federation, clients, state, key):
+    spec = experiment.federation
+    for done in rounds(aggregator, mechanism, transport, spec, clients, state, key):
         state = done.state
     return state
 

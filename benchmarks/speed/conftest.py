@@ -9,10 +9,13 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import PreparedExperiment, prepare
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,9 +47,11 @@ def going(main_job: Experiment, prepared: PreparedExperiment) -> Going:
         assert isinstance(algorithm, Algorithm)
         store = PrivateState(algorithm.init_private(prepared.setting, prepared.batch))
         chunk = main_job.federation.chunk
-        transport = Local(Simulation(algorithm, mechanism, prepared.batch, store, chunk))
+        client = Client(algorithm, mechanism)
+        transport = Local(Simulation(client, prepared.batch, store, chunk))
+        aggregator = Aggregator(algorithm, prepared.setting)
         warm = torch.from_numpy(prepared.split.warm)
         state, spec = algorithm.init_server(prepared.setting), FederationSpec(rounds=count)
-        return store, rounds(algorithm, mechanism, transport, spec, warm, state, Key(0))
+        return store, rounds(aggregator, mechanism, transport, spec, warm, state, Key(0))
 
     return started

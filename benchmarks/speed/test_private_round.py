@@ -12,9 +12,12 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.experiment.config import build
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 ROUNDS = 10
@@ -42,8 +45,10 @@ def test_private_round(
     clients = torch.from_numpy(prepared.split.warm)
     mechanism = calibrate(experiment, model, len(clients), Ledger(None))
     store = PrivateState(model.init_private(prepared.setting, prepared.batch))
-    simulation = Simulation(model, mechanism, prepared.batch, store, experiment.federation.chunk)
+    client = Client(model, mechanism)
+    simulation = Simulation(client, prepared.batch, store, experiment.federation.chunk)
+    aggregator = Aggregator(model, prepared.setting)
     state, spec = model.init_server(prepared.setting), experiment.federation
-    going = rounds(model, mechanism, Local(simulation), spec, clients, state, Key(0))
+    going = rounds(aggregator, mechanism, Local(simulation), spec, clients, state, Key(0))
     next(going)
     benchmark.pedantic(next, args=(going,), rounds=ROUNDS - 1)

@@ -4,7 +4,7 @@ import torch
 
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Aggregation, Report, Task
 from ufgraphfr.core.releases import Budget, Release
 
 SETTING = Setting(3, 2, 1, 0)
@@ -12,7 +12,7 @@ CLIENTS = torch.arange(2)
 
 
 class Popular(Algorithm):
-    release = "sum"
+    aggregation = Aggregation.SUM
     server_only = frozenset({"momentum"})
 
     def init_server(self, setting):
@@ -22,7 +22,7 @@ class Popular(Algorithm):
         return Update({"counts": torch.ones(len(batch), 3)}, torch.zeros(len(batch))), private
 
     def aggregate(self, state, report):
-        return state | {"counts": report.arrays["counts"]}
+        return state | {"counts": report.sums["counts"]}
 
     def score(self, task, inputs, private):
         return task.shared["counts"].expand(2, -1)

@@ -10,7 +10,7 @@ from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.algorithms.fedncf import FedNCF
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, per_client
 from ufgraphfr.core.spec import parse
 
 ITEMS, DIM, SEED = 60, 16, 4
@@ -32,7 +32,10 @@ def test_a_round_is_the_mean_of_what_each_would_do_alone(values: dict[str, objec
     private = {k: 3 * v for k, v in algorithm.init_private(SETTING, BATCH).items()}
     task = algorithm.broadcast(state, BATCH.clients, KEY.round)
     update, after = algorithm.local(task, BATCH, private, KEY)
-    report = Report(KEY.round, BATCH.clients, update.arrays, False, update.loss).total()
+    own_arrays = per_client(update.arrays)
+    report = Report(
+        KEY.round, BATCH.clients, own_arrays, Aggregation.PER_CLIENT, update.loss
+    ).total()
     new = algorithm.aggregate(state, report)
     change = {name: torch.zeros_like(value) for name, value in state.items()}
     for place in range(len(BATCH)):

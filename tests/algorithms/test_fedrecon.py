@@ -11,7 +11,7 @@ from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.algorithms.fedrecon import FedRecon, halves
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, per_client
 from ufgraphfr.core.spec import parse
 from ufgraphfr.data.epochs import epoch_samples
 
@@ -65,7 +65,10 @@ def test_stacked_clients_train_as_each_would_alone(query_steps: int) -> None:
             optimiser.step()
         torch.testing.assert_close(change, items.data - state["items"], atol=2e-5, rtol=1e-4)
         assert float(update.loss[place]) == pytest.approx(entropy.item(), abs=1e-5)
-    report = Report(KEY.round, BATCH.clients, update.arrays, False, update.loss).total()
+    own_arrays = per_client(update.arrays)
+    report = Report(
+        KEY.round, BATCH.clients, own_arrays, Aggregation.PER_CLIENT, update.loss
+    ).total()
     expected = state["items"] + 2 * changes.dense().mean(0)
     torch.testing.assert_close(algorithm.aggregate(state, report)["items"], expected)
 

@@ -10,7 +10,7 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.gpfedrec import GPFedRec, related_users
 from ufgraphfr.core.arrays.tables import DenseTables, SharedTable
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Report, State, Task, per_client
 from ufgraphfr.core.spec import parse
 
 ITEMS, DIM, SEED = 60, 16, 4
@@ -75,7 +75,8 @@ def reported(algorithm: GPFedRec) -> tuple[State, Tensor, Tensor]:
     who = BATCH.clients[[0, 2, 3]]
     change = torch.randn(3, ITEMS, DIM, generator=torch.Generator().manual_seed(2))
     change[1] = change[0] + 0.1 * change[1]
-    report = Report(1, who, {"items": change}, False, torch.zeros(3))
+    arrays = per_client({"items": change})
+    report = Report(1, who, arrays, Aggregation.PER_CLIENT, torch.zeros(3))
     return algorithm.aggregate(state, report), who, state["items"] + change
 
 

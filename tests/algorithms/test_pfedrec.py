@@ -10,7 +10,7 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.pfedrec import PFedRec
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, per_client
 from ufgraphfr.core.spec import parse
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
@@ -54,7 +54,8 @@ def trained(algorithm: PFedRec, state: State, batch: ClientBatch = BATCH) -> tup
     private = algorithm.init_private(SETTING, batch)
     task = algorithm.broadcast(state, batch.clients, KEY.round)
     update, after = algorithm.local(task, batch, private, KEY)
-    return Report(KEY.round, batch.clients, update.arrays, False, update.loss), after
+    arrays = per_client(update.arrays)
+    return Report(KEY.round, batch.clients, arrays, Aggregation.PER_CLIENT, update.loss), after
 
 
 @pytest.mark.parametrize("local_epochs", [1, 2])

@@ -92,7 +92,28 @@ def test_doctor_tells_what_is_missing(cli, monkeypatch):
     assert "something is missing" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("word", "looks"), [("describe", True), ("agent", False), ("deploy", False)]
+)
+def test_who_serves_others_imports_nothing_from_the_current_folder(
+    cli, tmp_path, monkeypatch, word, looks
+):
+    monkeypatch.chdir(tmp_path)
+    cli(word, "--help")
+    assert (str(tmp_path) in sys.path) == looks
+
+
 def test_python_m_is_the_command_line():
     words = [sys.executable, "-m", "ufgraphfr", "--version"]
     found = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.startswith("ufgraphfr ")
+
+
+def test_a_key_of_the_release_before_is_read_and_told_in_one_line(cli, toy, tmp_path):
+    toy.write_text(toy.read_text().replace("baselines", "yardsticks"))
+    ended = cli("run", toy, "--out", tmp_path / "run")
+    assert ended.code == 0
+    told = [line for line in ended.err.splitlines() if "yardsticks" in line]
+    assert told == [
+        "warning: yardsticks is called baselines now; the old name is read until the next release"
+    ]

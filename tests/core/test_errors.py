@@ -1,4 +1,4 @@
-"""Messages name the value, the rule and the mend."""
+"""Messages name the value, the rule and the fix."""
 
 from ufgraphfr.core.errors import InputError, MissingExtra, nearest
 

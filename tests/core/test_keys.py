@@ -96,6 +96,39 @@ def test_seed_round_purpose_and_part_give_other_streams() -> None:
     assert base.to(Purpose.NOISE, 4).to(Purpose.SHUFFLE) == base
 
 
+PARTED = {"SHADOWS", "NEGATIVES", "SHUFFLE", "DROPOUT", "NOISE", "ROUNDING", "BLOCKS", "CANARIES"}
+"""Purposes with a stream for each epoch, step, array ..."""
+PARTS = 5000
+
+
+def test_no_two_purposes_share_a_stream() -> None:
+    assert len({int(purpose) for purpose in Purpose}) == len(Purpose.__members__)
+    streams: dict[int, str] = {}
+    for purpose in Purpose:
+        for part in range(PARTS if purpose.name in PARTED else 1):
+            if (purpose, part) == (Purpose.NOISE, 2**10):
+                continue
+            stream = Key(0).to(purpose, part).stream
+            assert stream not in streams, (purpose.name, part, streams[stream])
+            streams[stream] = purpose.name
+
+
+@given(st.sampled_from(Purpose), st.sampled_from(Purpose))
+def test_no_part_reaches_into_another_purpose(one: Purpose, other: Purpose) -> None:
+    gap, rest = divmod(int(other) - int(one), 2**8)
+    if gap > 0 and rest == 0:
+        with pytest.raises(ValueError, match=f"part {gap} of {one.name} is {other.name}"):
+            Key(0).to(one, gap).words(torch.arange(2), 0, 4)
+
+
+def test_streams_of_earlier_releases_draw_what_they_drew() -> None:
+    """The numbers behind published figures: purpose in the low bits, a number above them."""
+    kept = {"INIT_ITEMS": (1, 1), "INIT_SCORER": (1, 2), "INIT_TRANSFORMER": (1, 3)}
+    kept |= {"INIT_FROM_GRAPH": (1, 4), "PROJECTION": (1, 5), "CANARY_COINS": (1, 7)}
+    kept |= {"SHADOWS": (1, 1000), "DROPOUTS": (2, 1), "ROTATION": (2, 2), "CLIP_COUNT": (6, 1024)}
+    assert {name: divmod(int(Purpose[name]), 2**8)[::-1] for name in kept} == kept
+
+
 def chi_square(values: Tensor, bins: int) -> float:
     expected = values.numel() / bins
     return float(((torch.bincount(values, minlength=bins) - expected) ** 2 / expected).sum())

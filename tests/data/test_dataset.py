@@ -145,18 +145,13 @@ def test_digest_follows_interactions_and_their_meaning_and_not_the_order_of_keys
         assert other.digest != data.digest
 
 
-def test_a_recorded_digest_of_either_version_is_recognised():
-    data = dataset([0, 0], [1, 0], ("ann",), ("x", "y"))
-    titled = dataset([0, 0], [1, 0], ("ann",), ("x", "y"), titles=("X", "Y"))
-    assert data.has_digest(data.digest)
-    assert data.has_digest(data.sha256)
-    assert titled.has_digest(data.sha256)
-    assert not titled.has_digest(data.digest)
-    assert not data.has_digest(data.digest.removeprefix("2:"))
-
-
 def test_cleaning_reads_as_a_sentence():
     assert str(Cleaning(1, 2, 3)) == (
         "1 bad rows skipped, 2 repeated (user, item) rows dropped, "
         "3 users with fewer than 3 interactions dropped"
     )
+
+
+def test_printing_shows_how_much_there_is_and_nothing_of_any_user():
+    data = dataset([0, 0, 1], [0, 1, 1], ("ann", "bob"), ("x", "y"))
+    assert repr(data) == "Dataset('toy': 2 users, 2 items, 3 interactions)"

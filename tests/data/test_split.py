@@ -340,3 +340,41 @@ def test_new_items_are_pinned_and_others_keep_theirs() -> None:
     both = np.flatnonzero((whole.test == part.test) & (part.test >= 0))
     assert len(both) > 40
     assert np.array_equal(whole.sampled_test[both], part.sampled_test[both])
+
+
+def test_users_that_cannot_be_split_neither_train_nor_are_asked() -> None:
+    rows = [(user, item, item) for user in range(3) for item in range(user + 1)]
+    split = leave_one_out(made(rows, 3, 200))
+    assert split.warm.tolist() == split.asked("validation").tolist() == [2]
+    assert split.asked("test").tolist() == [2]
+    assert split.known.tolist() == [0, 0, 2]
+
+
+def test_some_users_of_a_population_draw_what_they_would_among_all() -> None:
+    data = generated(sequential=False)
+    whole = leave_one_out(data, 0.25)
+    chosen = np.sort([*whole.cold_users, *whole.warm[::3]])
+    rows = np.isin(data.user, chosen)
+    assert data.timestamp is not None
+    some = replace(
+        data,
+        user=np.searchsorted(chosen, data.user[rows]),
+        item=data.item[rows],
+        timestamp=data.timestamp[rows],
+        n_users=len(chosen),
+    )
+    long_enough = (np.bincount(some.user) >= 20).sum()
+    part = leave_one_out(some, len(whole.cold_users) / long_enough, user_ids=chosen)
+    assert chosen[part.cold_users].tolist() == whole.cold_users.tolist()
+    assert np.array_equal(part.first_items, whole.first_items)
+    for name in ("validation", "test", "known", "sampled_validation", "sampled_test"):
+        assert np.array_equal(getattr(part, name), getattr(whole, name)[chosen]), name
+    for place, user in enumerate(chosen):
+        trained = train_of(whole.ptr, whole.train, user)
+        assert train_of(part.ptr, part.train, place) == trained
+
+
+def test_global_time_of_a_single_user() -> None:
+    split = global_time(made([(0, item, item) for item in range(10)], 1, 200))
+    assert split.warm.tolist() == [0]
+    assert (split.validation.tolist(), split.test.tolist()) == ([8], [9])

@@ -3,6 +3,7 @@
 import ast
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,14 +40,17 @@ def test_run_experiment(run, tmp_path):
         '[algorithm]\nkind = "fedmf"\n[federation]\nrounds = 2\n'
     )
     out = run("run_experiment.py", file, tmp_path / "out")
-    assert "round 2/2: 200 clients, loss 0." in out
-    assert "'ndcg@10': 0." in out
+    assert "fedmf on synthetic, seed 0" in out
+    assert "ndcg@10 0." in out
+    assert "shape: (2, " in out, "a row for each round"
+    assert "user u0 is recommended ['" in out
 
 
 def test_own_algorithm_equals_the_centralised_popularity(run, tmp_path):
     """Sums of what clients like are what the baseline counts."""
-    run("own_algorithm.py")
-    own = json.loads((tmp_path / "runs" / "own-algorithm" / "result.json").read_text())
+    assert run("own_algorithm.py") == "FedPopularity keeps what every algorithm owes\n"
+    run("run_experiment.py", EXAMPLES / "own_algorithm.toml", tmp_path / "own")
+    own = json.loads((tmp_path / "own" / "result.json").read_text())
     file = tmp_path / "popularity.toml"
     file.write_text(
         '[data]\nkind = "synthetic"\n[text]\nkind = "hashing"\n[algorithm]\nkind = "popularity"\n'
@@ -54,6 +58,24 @@ def test_own_algorithm_equals_the_centralised_popularity(run, tmp_path):
     run("run_experiment.py", file, tmp_path / "out")
     popularity = json.loads((tmp_path / "out" / "result.json").read_text())
     assert own["test"] == popularity["test"]
+
+
+def test_own_algorithm_is_found_beside_its_file_from_another_folder(tmp_path):
+    """Run, gone on with and recommended from, in processes that start elsewhere."""
+
+    def ufgraphfr(*words):
+        command = [sys.executable, "-m", "ufgraphfr", *map(str, words)]
+        ended = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    file = EXAMPLES / "own_algorithm.toml"
+    assert "own_algorithm.FedPopularity on synthetic" in ufgraphfr("run", file)
+    assert "own_algorithm.FedPopularity" in ufgraphfr("run", file, "--resume")
+    listed = json.loads(ufgraphfr("recommend", "runs/own-algorithm", "--user", "u1", "--json"))
+    assert len(listed["recommended"]) == 10
 
 
 def test_own_table(run):

@@ -1,6 +1,7 @@
 """Malicious clients in a simulation: who they are, what they do, and what stops them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,14 +18,17 @@ from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
 from ufgraphfr.experiment import build as experiment_of
 from ufgraphfr.experiment import execute
-from ufgraphfr.federation.adversarial import Hostile
+from ufgraphfr.federation.adversarial import AdversarialSimulation
 from ufgraphfr.federation.adversaries import ADVERSARIES
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences.row_cap import RowCap
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
 from ufgraphfr.federation.validation.check import RejectedReply, check
-from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.federation.validation.expected import Validation
 from ufgraphfr.privacy.none import NoMechanism
 
 USERS, ITEMS = 20, 40
@@ -44,31 +48,37 @@ class Network:
         setting = Setting(ITEMS, USERS, 6, seed=1)
         self.state = self.algorithm.init_server(setting)
         store = PrivateState(self.algorithm.init_private(setting, batch))
-        self.honest = Simulation(self.algorithm, NoMechanism(), batch, store, chunk=6)
+        client = Client(self.algorithm, NoMechanism())
+        self.honest = Simulation(client, batch, store, chunk=6)
         found = ADVERSARIES.build(adversary, {"share": 0.2, "fillers": 10, **values}, "test")
         self.aim = found.aim(self.algorithm, setting, batch, batch.clients)
-        self.hostile = Hostile(self.honest, found, self.aim)
-        self.border = Border(self.algorithm, NoMechanism(), setting, RowCap())
+        self.clients = AdversarialSimulation(self.honest, found, self.aim)
+        self.validation = Validation(client, setting)
+        self.aggregator = Aggregator(self.algorithm, setting, per_client=True, defence=RowCap())
         self.everyone = batch.clients
         for done in range(1, number):
             if asks_all_clients(self.algorithm, done):
-                task = self.algorithm.broadcast(self.state, batch.clients, done)
+                task = self.task(batch.clients, done)
                 answer = self.honest.answer(task, Key(0, done))
                 self.state = self.algorithm.aggregate(self.state, answer)
 
+    def task(self, clients, number):
+        task = self.algorithm.broadcast(self.state, clients, number)
+        return replace(task, aggregation=self.aggregator.asked(number))
+
     def ask(self, number=10):
         def task_for(clients):
-            return self.algorithm.broadcast(self.state, clients, number)
+            return self.task(clients, number)
 
-        expected = self.border.expected(task_for(self.everyone[:1]), self.everyone)
-        for answer in Local(self.hostile).exchange(task_for, self.everyone, Key(0, number)):
+        expected = self.validation.expected(task_for(self.everyone[:1]), self.everyone)
+        for answer in Local(self.clients).exchange(task_for, self.everyone, Key(0, number)):
             yield answer.report, expected
 
 
 @pytest.mark.parametrize("kind", ALGORITHMS.kinds)
 @pytest.mark.parametrize("adversary", [a for a in ADVERSARIES.kinds if a != "malformed"])
 @pytest.mark.parametrize("number", [1, 10])
-def test_forged_replies_keep_to_the_form_so_the_border_alone_does_not_stop_them(
+def test_forged_replies_keep_to_the_form_so_validation_alone_does_not_stop_them(
     kind, adversary, number, batch
 ):
     network = Network(kind, adversary, batch, number)
@@ -78,7 +88,7 @@ def test_forged_replies_keep_to_the_form_so_the_border_alone_does_not_stop_them(
         replies.append(report)
     report = combine(replies)
     assert torch.equal(report.clients, network.everyone)
-    after = network.algorithm.aggregate(network.state, network.border.defended(report))
+    after = network.algorithm.aggregate(network.state, network.aggregator.combined([report]))
     for value in after.values():
         assert not value.is_floating_point() or bool(value.isfinite().all())
 
@@ -88,18 +98,15 @@ def test_honest_clients_answer_as_they_would_alone(kind, batch):
     one, other = (Network(kind, "reverse", batch) for _ in range(2))
     honest = one.everyone[~torch.isin(one.everyone, one.aim.clients)]
     found = {int(c): r for r, _ in one.ask() for c in r.clients}
-    task = other.algorithm.broadcast(other.state, honest, 10)
-    alone = other.honest.apart(task, Key(0, 10))
+    alone = other.honest.answer(other.task(honest, 10), Key(0, 10))
     for place, client in enumerate(honest.tolist()):
         report = found[client]
         where = int((report.clients == client).nonzero())
         theirs = report.select(torch.tensor([where])).arrays
         ours = alone.select(torch.tensor([place])).arrays
         for name, value in ours.items():
-            left, right = (
-                v if isinstance(v, torch.Tensor) else v.dense() for v in (theirs[name], value)
-            )
-            torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-5)
+            found_there = theirs[name].dense()
+            torch.testing.assert_close(found_there, value.dense(), atol=1e-5, rtol=1e-5)
 
 
 def test_every_malformed_reply_is_refused(batch):
@@ -125,7 +132,7 @@ def test_the_target_is_cold_and_the_fillers_are_popular(batch):
     assert counts[network.aim.target] == counts.min()
     assert counts[network.aim.popular].min() >= counts.sort(descending=True).values[10]
     assert len(network.aim.clients) == USERS // 5
-    fake = network.hostile.adversary.history(batch.select(network.aim.clients), network.aim)
+    fake = network.clients.adversary.history(batch.select(network.aim.clients), network.aim)
     assert fake.counts.tolist() == [11] * len(network.aim.clients)
     for client in range(len(fake)):
         own = fake.items[fake.ptr[client] : fake.ptr[client + 1]]

@@ -1,6 +1,8 @@
 """The client function: order, stacking, release, and what it must not touch."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -11,17 +13,17 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm, Setting
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, Task
 from ufgraphfr.core.releases import Release
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import grid_step
-from ufgraphfr.privacy.base import Mechanism, Participation, ReleasePlan
+from ufgraphfr.privacy.base import Arrays, Mechanism, Participation, ReleasePlan
 
 COUNTS = [3, 17, 9, 9, 0, 26, 1]
 ITEMS, KEY = 40, Key(2).at(5)
@@ -56,11 +58,9 @@ def ask(make: Make, places: list[int]) -> tuple[Report, Private]:
     algorithm, mechanism = make()
     batch = BATCH.select(torch.tensor(places))
     task = algorithm.broadcast(algorithm.init_server(SETTING), batch.clients, KEY.round)
-    return respond(algorithm, mechanism, task, batch, algorithm.init_private(SETTING, batch), KEY)
-
-
-def dense(value: Tensor | Rows) -> Tensor:
-    return value.dense() if isinstance(value, Rows) else value
+    task = replace(task, aggregation=algorithm.aggregation)
+    private = algorithm.init_private(SETTING, batch)
+    return Client(algorithm, mechanism).respond(Request(task, batch, private, KEY))
 
 
 def close(left: Tensor, right: Tensor) -> None:
@@ -79,8 +79,9 @@ def test_any_clients_in_any_order_answer_as_each_would_alone(make: Make, places:
     for name, value in after.items():
         close(value, torch.cat([weights[name] for _, weights in alone]))
     for name, array in report.arrays.items():
-        each = [dense(one.arrays[name]) for one, _ in alone]
-        close(dense(array), torch.stack(each).sum(0) if report.summed else torch.cat(each))
+        each = torch.cat([one.arrays[name].dense() for one, _ in alone])
+        summed = report.aggregation is Aggregation.SUM
+        close(array.dense(), each.sum(0, keepdim=True) if summed else each)
 
 
 @pytest.mark.parametrize("make", [ufgraphfr, local_only, fedmf])
@@ -93,7 +94,7 @@ def test_training_moves_the_new_weights_and_not_the_old(make: Make, places: list
     before = {name: value.clone() for name, value in (private | state).items()}
     items = batch.items.clone()
     task = algorithm.broadcast(state, batch.clients, KEY.round)
-    _, after = respond(algorithm, mechanism, task, batch, private, KEY)
+    _, after = Client(algorithm, mechanism).respond(Request(task, batch, private, KEY))
     for name, value in (private | state).items():
         assert torch.equal(value, before[name]), name
     assert torch.equal(batch.items, items)
@@ -108,25 +109,26 @@ def test_the_device_half_of_the_mechanism_runs_before_anything_leaves(order: lis
     class Marked(type(NONE)):  # type: ignore[misc]
         """Writes each client's number over its update."""
 
-        def privatize(
-            self, arrays: dict[str, Tensor | Rows], clients: Tensor, key: Key
-        ) -> dict[str, Tensor | Rows]:
+        per_client: ClassVar[bool] = True
+
+        def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
             assert key == KEY
-            assert all(len(dense(value)) == len(clients) for value in arrays.values())
-            return {name: clients.float()[:, None] for name in arrays}
+            assert all(value.clients == len(clients) for value in arrays.values())
+            return {name: Dense(clients.float()[:, None]) for name in arrays}
 
     places = torch.tensor(order)
     batch = BATCH.select(places)
     for make, expected in (
         (ufgraphfr, batch.clients.float()[:, None]),
-        (fedmf, batch.clients.float().sum()[None]),
+        (fedmf, batch.clients.float().sum()[None, None]),
     ):
         algorithm, _ = make()
         task: Task = algorithm.broadcast(algorithm.init_server(SETTING), batch.clients, 5)
+        task = replace(task, aggregation=algorithm.aggregation)
         private = algorithm.init_private(SETTING, batch)
-        report, _ = respond(algorithm, Marked(), task, batch, private, KEY)
-        assert report.summed is (algorithm.release == "sum")
-        assert all(torch.equal(dense(value), expected) for value in report.arrays.values())
+        report, _ = Client(algorithm, Marked()).respond(Request(task, batch, private, KEY))
+        assert report.aggregation is algorithm.aggregation
+        assert all(torch.equal(value.dense(), expected) for value in report.arrays.values())
 
 
 def test_a_shard_of_nobody_with_data_answers_too() -> None:
@@ -134,9 +136,9 @@ def test_a_shard_of_nobody_with_data_answers_too() -> None:
     algorithm, _ = fedmf()
     task = algorithm.broadcast(algorithm.init_server(SETTING), empty.clients, 1)
     private = algorithm.init_private(SETTING, empty)
-    report, after = respond(algorithm, NONE, task, empty, private, KEY)
+    report, after = Client(algorithm, NONE).respond(Request(task, empty, private, KEY))
     assert report.loss.tolist() == [0]
-    assert not dense(report.arrays["items"]).any()
+    assert not report.arrays["items"].dense().any()
     assert torch.equal(after["user"], private["user"])
 
 
@@ -147,11 +149,11 @@ def test_under_a_budget_no_loss_leaves_and_no_unclipped_sum() -> None:
     mechanism = spec.calibrate(ReleasePlan((exposure,), 40, True, "fedmf"), ledger)
     report, _ = ask(lambda: (fedmf()[0], mechanism), [0, 1, 2])
     assert not report.loss.any()
-    assert report.summed
-    total = report.arrays["items"]
-    assert isinstance(total, Tensor)
+    assert report.aggregation is Aggregation.SUM
+    total = report.sums["items"]
     assert total.dtype == torch.int64
     assert float(total.double().norm()) * grid_step(0.01) <= 3 * 0.01
-    transformer = ALGORITHMS.build("ufgraphformer", {"graph": False, "head": False}, "[algorithm]")
+    # contributions to an item graph are added up whatever is asked for
+    graph = ALGORITHMS.build("ufgraphformer", {}, "[algorithm]")
     with pytest.raises(InputError, match="it has no private form"):
-        ask(lambda: (transformer, mechanism), [0, 1])
+        ask(lambda: (graph, mechanism), [0, 1])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import (
     ChangedTables,
@@ -22,8 +23,8 @@ from ufgraphfr.core.arrays.tables import (
     Tables,
 )
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Task
-from ufgraphfr.federation.client import respond
+from ufgraphfr.core.messages import Aggregation, Report, Task, one_row, per_client
+from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.federation.codec import decode_report, decode_task, encode_report, encode_task
 from ufgraphfr.privacy import MECHANISMS
 
@@ -53,23 +54,23 @@ def same(left: Tensor, right: Tensor) -> None:
 
 @pytest.mark.parametrize("array", ARRAYS)
 def test_arrays_come_back_in_every_place(array: Tensor) -> None:
-    task = decode_task(encode_task(Task(7, CLIENTS, {"a": array}, {"a": array.clone()})))
+    personal = {"a": DenseTables(array.clone())}
+    task = decode_task(encode_task(Task(7, CLIENTS, {"a": array}, {**personal})))
     assert task.round == 7
     same(task.clients, CLIENTS)
     same(task.shared["a"], array)
-    value = task.personal["a"]
-    assert isinstance(value, Tensor)
-    same(value, array)
+    same(task.personal["a"].dense(), array)
 
-    sent = Report(9, CLIENTS, {"a": array}, summed=False, loss=torch.tensor([0.5, 0.25]))
+    loss = torch.tensor([0.5, 0.25])
+    sent = Report(9, CLIENTS, per_client({"a": array}), Aggregation.PER_CLIENT, loss)
     report = decode_report(encode_report(sent))
     assert report.round == 9
-    assert report.summed is False
+    assert report.aggregation is Aggregation.PER_CLIENT
     same(report.clients, CLIENTS)
     same(report.loss, sent.loss)
     back = report.arrays["a"]
-    assert isinstance(back, Tensor)
-    same(back, array)
+    assert isinstance(back, Dense)
+    same(back.values, array)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_arrays_come_back_in_every_place(array: Tensor) -> None:
                ChangedTables(GRAPH, CHANGE)], ids=lambda tables: type(tables).__name__
 )  # fmt: skip
 def test_item_tables_are_written_out_and_come_back(tables: Tables) -> None:
-    payload = encode_task(Task(1, CLIENTS, {}, {"items": tables, "other": torch.ones(2)}))
+    payload = encode_task(Task(1, CLIENTS, {}, {"items": tables, "other": SharedTable(BASE, 2)}))
     assert load(payload)["tables/items"].shape == (2, HEIGHT, DIM)
     task = decode_task(payload)
     assert set(task.personal) == {"items", "other"}
@@ -95,7 +96,8 @@ def test_changed_rows_are_dense_on_the_wire_and_sparse_again(
     dense *= torch.rand(clients, HEIGHT, 1, generator=generator) < share
     rows = Rows.of(dense)
     numbers = torch.arange(clients)
-    payload = encode_report(Report(1, numbers, {"items": rows}, False, torch.zeros(clients)))
+    sent = Report(1, numbers, {"items": rows}, Aggregation.PER_CLIENT, torch.zeros(clients))
+    payload = encode_report(sent)
     same(load(payload)["rows/items"], dense)
     back = decode_report(payload).arrays["items"]
     assert isinstance(back, Rows)
@@ -108,31 +110,34 @@ def test_one_array_may_travel_under_two_names() -> None:
     task = decode_task(encode_task(Task(1, CLIENTS[:1], {"a": BASE}, {"a": SharedTable(BASE, 1)})))
     same(task.shared["a"], BASE)
     same(task.tables("a").dense()[0], BASE)
-    sent = Report(1, CLIENTS, {"a": BASE, "b": BASE}, summed=True, loss=torch.ones(2))
-    assert set(decode_report(encode_report(sent)).arrays) == {"a", "b"}
+    sums = one_row({"a": BASE, "b": BASE})
+    back = decode_report(encode_report(Report(1, CLIENTS, sums, Aggregation.SUM, torch.ones(2))))
+    assert set(back.arrays) == {"a", "b"}
+    same(back.sums["b"], BASE)
 
 
 def test_sums_come_back_as_sums() -> None:
-    sent = Report(1, CLIENTS, {"items": CHANGE}, summed=False, loss=torch.ones(2)).total()
-    back = decode_report(encode_report(sent))
-    assert back.summed is True
-    value = back.arrays["items"]
-    assert isinstance(value, Tensor)
-    same(value, CHANGE.dense().sum(0))
+    each = Report(1, CLIENTS, {"items": CHANGE}, Aggregation.PER_CLIENT, loss=torch.ones(2))
+    payload = encode_report(each.total())
+    assert load(payload)["own/items"].shape == (HEIGHT, DIM)
+    back = decode_report(payload)
+    assert back.aggregation is Aggregation.SUM
+    same(back.sums["items"], CHANGE.dense().sum(0))
 
 
 @pytest.mark.parametrize("stowaway", [[1, 2], {"history": [3]}, "u17", 3.0, None])
 def test_only_arrays_may_travel(stowaway: Any) -> None:
-    report = Report(1, CLIENTS, {"a": stowaway}, summed=False, loss=torch.ones(2))
+    single = Aggregation.PER_CLIENT
+    report = Report(1, CLIENTS, {"a": Dense(stowaway)}, single, loss=torch.ones(2))
     rule = f"is a {type(stowaway).__name__}: only arrays may travel"
     with pytest.raises(TypeError, match=f"'own/a' {rule}"):
         encode_report(report)
     with pytest.raises(TypeError, match=f"'shared/a' {rule}"):
         encode_task(Task(1, CLIENTS, {"a": stowaway}, {}))
-    with pytest.raises(TypeError, match=f"'personal/a' {rule}"):
-        encode_task(Task(1, CLIENTS, {}, {"a": stowaway}))
+    with pytest.raises(TypeError, match=f"'tables/a' {rule}"):
+        encode_task(Task(1, CLIENTS, {}, {"a": DenseTables(stowaway)}))
     with pytest.raises(TypeError, match=f"'loss' {rule}"):
-        encode_report(Report(1, CLIENTS, {}, summed=False, loss=stowaway))
+        encode_report(Report(1, CLIENTS, {}, single, loss=stowaway))
 
 
 def header(payload: bytes) -> dict[str, Any]:
@@ -152,14 +157,10 @@ def test_the_size_of_an_upload_does_not_tell_what_a_client_touched(kind: str) ->
     payloads = []
     for place in range(len(counts)):
         one = batch.select(torch.tensor([place]))
-        report, _ = respond(
-            algorithm,
-            MECHANISMS.build("none", {}, "[privacy]"),
-            algorithm.broadcast(state, one.clients, 1),
-            one,
-            algorithm.init_private(setting, one),
-            Key(0).at(1),
-        )
+        task = algorithm.broadcast(state, one.clients, 1)
+        private = algorithm.init_private(setting, one)
+        client = Client(algorithm, MECHANISMS.build("none", {}, "[privacy]"))
+        report, _ = client.respond(Request(task, one, private, Key(0).at(1)))
         payloads.append(encode_report(report))
     assert len({len(payload) for payload in payloads}) == 1
     assert all(header(payload) == header(payloads[0]) for payload in payloads)

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.spec import parse
-from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
+from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
 
 CLIENTS = torch.arange(0, 400, 2)
 KEY = Key(5)
@@ -140,3 +140,28 @@ def test_coins_that_a_guarantee_rests_on_depend_on_no_seed() -> None:
     assert not torch.equal(*drawn)
     sizes = [len(draw_cohort(chosen, CLIENTS, KEY, secret=True)) for _ in range(300)]
     assert sum(sizes) / 300 == pytest.approx(100, abs=5 * (50 / 300) ** 0.5)
+
+
+@given(dropouts=st.sampled_from([0.05, 0.1, 0.3, 0.9]), number=st.integers(1, 50))
+@settings(max_examples=20)
+def test_the_share_that_is_named_does_not_answer(dropouts: float, number: int) -> None:
+    cohort = torch.arange(3, 20_003)
+    answers = answering(FederationSpec(dropouts=dropouts), cohort, Key(1).at(number))
+    silent = 1 - len(answers) / len(cohort)
+    # five standard errors
+    assert abs(silent - dropouts) < 5 * (dropouts * (1 - dropouts) / len(cohort)) ** 0.5
+    assert bool(torch.isin(answers, cohort).all())
+    assert bool((answers.diff() > 0).all())
+
+
+def test_who_is_silent_is_drawn_anew_and_for_each_client_alone() -> None:
+    spec, cohort = FederationSpec(dropouts=0.5), torch.arange(100)
+    first, second = (answering(spec, cohort, Key(1).at(number)) for number in (1, 2))
+    assert first.tolist() != second.tolist()
+    some = cohort[::3]
+    assert torch.equal(answering(spec, some, Key(1).at(1)), some[torch.isin(some, first)])
+
+
+def test_without_dropouts_everybody_answers() -> None:
+    cohort = torch.arange(50)
+    assert torch.equal(answering(FederationSpec(), cohort, Key(1).at(1)), cohort)

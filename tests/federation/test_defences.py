@@ -14,7 +14,7 @@ from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, per_client
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.defences.krum import Krum
 from ufgraphfr.federation.defences.row_cap import RowCap
@@ -27,7 +27,8 @@ SETTING = Setting(ITEMS, 10, 4, seed=0)
 
 
 def report(arrays, clients):
-    return Report(2, torch.arange(clients), arrays, False, torch.zeros(clients))
+    loss = torch.zeros(clients)
+    return Report(2, torch.arange(clients), per_client(arrays), Aggregation.PER_CLIENT, loss)
 
 
 def combined(kind, arrays, algorithm=None):
@@ -41,7 +42,7 @@ def test_equal_clients_are_left_alone(kind):
     tables = torch.randn(1, ITEMS, 3, generator=torch.manual_seed(0)).expand(5, -1, -1).clone()
     factor = {"factor": 1.0} if kind == "row-cap" else {}
     defence = DEFENCES.build(kind, factor, "test")
-    found = combined(defence, {"items": tables}).total().arrays["items"]
+    found = combined(defence, {"items": tables}).sums["items"]
     torch.testing.assert_close(found, tables.sum(0))
 
 
@@ -57,8 +58,7 @@ def test_no_row_is_longer_than_the_cap_of_the_median_client(factor, clients, len
     own *= torch.tensor(lengths[:clients])[:, None, None]
     cap = factor * own.double().norm(dim=2).amax(1).median()
     arrays = {"items": Rows.of(own) if sparse else own}
-    found = combined(RowCap(factor=factor), arrays).arrays["items"]
-    dense = found.dense() if isinstance(found, Rows) else found
+    dense = combined(RowCap(factor=factor), arrays).arrays["items"].dense()
     assert bool(dense.isfinite().all())
     assert float(dense.double().norm(dim=2).max()) <= float(cap) * (1 + 1e-5) + TINY
     short = own.double().norm(dim=2) <= cap
@@ -68,7 +68,7 @@ def test_no_row_is_longer_than_the_cap_of_the_median_client(factor, clients, len
 def test_half_the_clients_cannot_raise_the_cap():
     own = torch.ones(9, ITEMS, 3)
     own[:4] *= 1e20
-    found = combined(RowCap(factor=1.0), {"items": own}).arrays["items"]
+    found = combined(RowCap(factor=1.0), {"items": own}).arrays["items"].dense()
     torch.testing.assert_close(found, torch.ones(9, ITEMS, 3))
 
 
@@ -81,7 +81,7 @@ def test_rows_of_a_packed_gradient_are_capped_too():
     views["gradient.item.bias"][0, 2] *= 1e6
     views["gradient.last.gain"][0] *= 1e6
     before = own.clone()
-    found = combined(RowCap(factor=1.0), {"gradient": own}, algorithm).arrays["gradient"]
+    found = combined(RowCap(factor=1.0), {"gradient": own}, algorithm).arrays["gradient"].dense()
     assert torch.equal(own, before)
     after = item_views(algorithm, {"gradient": found}, SETTING, 9)
     for name in ("gradient.item.weight", "gradient.item.bias", "gradient.last.gain"):
@@ -99,7 +99,7 @@ def test_counts_of_pairs_are_scaled_as_one():
     own = torch.zeros(3, ITEMS, ITEMS, dtype=torch.uint8)
     own[:2, :3, :3] = 1
     own[2] = 1
-    found = combined(RowCap(factor=1.0), {"graph.pairs": own}).arrays["graph.pairs"]
+    found = combined(RowCap(factor=1.0), {"graph.pairs": own}).arrays["graph.pairs"].dense()
     torch.testing.assert_close(found[:2], own[:2].float())
     torch.testing.assert_close(found[2], torch.full((ITEMS, ITEMS), 3 / 6))
 
@@ -107,14 +107,14 @@ def test_counts_of_pairs_are_scaled_as_one():
 def test_trimmed_mean_by_hand():
     own = torch.tensor([5.0, -100.0, 1.0, 3.0, 100.0])[:, None]
     found = combined(TrimmedMean(trim=0.2), {"user": own})
-    assert found.summed
-    assert float(found.arrays["user"]) == 5 * (5 + 1 + 3) / 3
+    assert found.aggregation is Aggregation.SUM
+    assert float(found.sums["user"]) == 5 * (5 + 1 + 3) / 3
 
 
 def test_krum_leaves_out_the_far_one():
     own = torch.tensor([[0.0, 0], [1, 0], [0, 1], [1, 1], [50, 50]])
     found = combined(Krum(suspected=0.2), {"user": own})
-    torch.testing.assert_close(found.arrays["user"], torch.tensor([0.5, 0.5]) * 5)
+    torch.testing.assert_close(found.sums["user"], torch.tensor([0.5, 0.5]) * 5)
 
 
 @pytest.mark.parametrize("kind", ["krum", "trimmed-mean"])
@@ -126,5 +126,5 @@ def test_a_sum_is_not_what_a_user_graph_needs(kind):
 def test_an_infinite_norm_is_no_way_through():
     own = torch.ones(3, ITEMS, 2)
     own[0] = 3e38
-    found = combined(RowCap(), {"items": own}).arrays["items"]
+    found = combined(RowCap(), {"items": own}).arrays["items"].dense()
     assert math.isfinite(float(found.sum()))

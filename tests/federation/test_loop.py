@@ -13,10 +13,13 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
 from ufgraphfr.privacy.none import NoMechanism
 
 USERS = 20
@@ -34,12 +37,14 @@ class Federation:
         self.clients = batch.clients if clients is None else clients
         self.state = algorithm.init_server(setting)
         self.store = PrivateState(algorithm.init_private(setting, batch))
-        self.simulation = Simulation(algorithm, NoMechanism(), batch, self.store, chunk=8)
+        self.aggregator = Aggregator(algorithm, setting)
+        client = Client(algorithm, NoMechanism())
+        self.simulation = Simulation(client, batch, self.store, chunk=8)
 
     def run(self, first=1, **federation):
         spec = FederationSpec(**federation)
         transport = Local(self.simulation)
-        args = (self.algorithm, NoMechanism(), transport, spec, self.clients, self.state, KEY)
+        args = (self.aggregator, NoMechanism(), transport, spec, self.clients, self.state, KEY)
         done = list(rounds(*args, first=first))
         self.state = done[-1].state if done else self.state
         return done
@@ -121,3 +126,12 @@ def test_the_memory_is_laid_out_as_a_checkpoint_lays_it_out():
     model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 2})
     for step in Federation(model).run(rounds=3):
         assert all(value.is_contiguous() for value in step.state.values())
+
+
+def test_a_tenth_drops_out_of_a_cohort_and_nobody_where_everybody_is_asked():
+    model = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 2})
+    done = Federation(model).run(rounds=22, dropouts=0.1)
+    assert [step.clients for step in done[:2]] == [USERS] * 2
+    silent = sum(USERS - step.clients for step in done[2:])
+    # of 400 that were asked; standard deviation 6
+    assert 15 < silent < 65

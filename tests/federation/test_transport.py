@@ -5,7 +5,6 @@ from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
@@ -15,10 +14,12 @@ from ufgraphfr.core.messages import combine
 from ufgraphfr.data.client_batches import build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.codec import encode_report, encode_task
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import TRANSPORTS, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import TRANSPORTS
 from ufgraphfr.privacy.none import NoMechanism
 
 USERS = 22
@@ -32,10 +33,6 @@ def batch():
     return build(split, text)
 
 
-def dense(value):
-    return value if isinstance(value, Tensor) else value.dense()
-
-
 class Network:
     """One algorithm, its clients and a transport."""
 
@@ -44,11 +41,13 @@ class Network:
         setting = Setting(batch.n_items, USERS, 6, seed=1)
         self.state = self.algorithm.init_server(setting)
         self.store = PrivateState(self.algorithm.init_private(setting, batch))
-        self.simulation = Simulation(self.algorithm, NoMechanism(), batch, self.store, chunk)
+        client = Client(self.algorithm, NoMechanism())
+        self.simulation = Simulation(client, batch, self.store, chunk)
         self.transport = TRANSPORTS[transport](self.simulation)
 
     def task(self, clients):
-        return self.algorithm.broadcast(self.state, clients, 1)
+        task = self.algorithm.broadcast(self.state, clients, 1)
+        return replace(task, aggregation=self.algorithm.aggregation)
 
     def ask(self, cohort):
         return list(self.transport.exchange(self.task, cohort, KEY))
@@ -61,13 +60,13 @@ def test_loopback_equals_local(kind, chunk, batch):
     local, loopback = (Network(kind, batch, name, chunk) for name in ("local", "loopback"))
     one, other = (combine([a.report for a in n.ask(cohort)]) for n in (local, loopback))
     assert one.arrays.keys() == other.arrays.keys()
-    assert one.summed == other.summed
+    assert one.aggregation is other.aggregation is local.algorithm.aggregation
     assert torch.equal(one.clients, cohort)
     assert torch.equal(other.clients, cohort)
     torch.testing.assert_close(other.loss, one.loss, atol=1e-6, rtol=0)
     for name, value in one.arrays.items():
         assert isinstance(other.arrays[name], type(value))
-        torch.testing.assert_close(dense(other.arrays[name]), dense(value), atol=1e-6, rtol=0)
+        torch.testing.assert_close(other.arrays[name].dense(), value.dense(), atol=1e-6, rtol=0)
     for name, weights in local.store.weights.items():
         torch.testing.assert_close(loopback.store.weights[name], weights, atol=1e-6, rtol=0)
 
@@ -79,8 +78,8 @@ def test_chunks_do_not_matter(kind, transport, batch):
     one, other = (Network(kind, batch, transport, chunk) for chunk in (5, USERS))
     few, all_at_once = (combine([a.report for a in n.ask(cohort)]) for n in (one, other))
     for name, value in few.arrays.items():
-        found = dense(all_at_once.arrays[name])
-        torch.testing.assert_close(found, dense(value), atol=1e-5, rtol=0)
+        found = all_at_once.arrays[name].dense()
+        torch.testing.assert_close(found, value.dense(), atol=1e-5, rtol=0)
     for name, weights in one.store.weights.items():
         torch.testing.assert_close(other.store.weights[name], weights, atol=1e-5, rtol=0)
 

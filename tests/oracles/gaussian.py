@@ -1,11 +1,11 @@
 """A Gaussian mechanism small enough to be checked by eye: clip each client, noise the sum."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.privacy.base import Arrays, Mechanism
 
 
@@ -19,14 +19,14 @@ class Gaussian(Mechanism):
     def privatize(self, arrays: Arrays, clients: torch.Tensor, key: Key) -> Arrays:
         (name, value), *more = arrays.items()
         assert not more
-        assert isinstance(value, torch.Tensor)
-        norms = value.flatten(1).norm(dim=1).view(-1, *[1] * (value.dim() - 1))
-        return {name: value * (self.clip / norms).clamp(max=1)}
+        values = value.values
+        norms = values.flatten(1).norm(dim=1).view(-1, *[1] * (values.dim() - 1))
+        return {name: value.with_values(values * (self.clip / norms).clamp(max=1))}
 
     def finalize(self, report: Report, key: Key) -> Report:
         generator = torch.Generator().manual_seed(1000 * self.test_seed + key.round)
-        arrays = {
+        noised = {
             name: value + torch.randn(value.shape, generator=generator) * self.noise * self.clip
-            for name, value in report.total().arrays.items()
+            for name, value in report.sums.items()
         }
-        return Report(report.round, report.clients, arrays, True, report.loss)
+        return replace(report, arrays=one_row(noised), aggregation=Aggregation.SUM)

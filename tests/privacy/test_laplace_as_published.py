@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
+from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, per_client
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import Arrays, Mechanism
 from ufgraphfr.privacy.laplace_as_published import LaplaceAsPublished
@@ -24,10 +25,8 @@ def noise(
     mechanism: Mechanism, key: Key, clients: Tensor, *shape: int, name: str = "joint"
 ) -> Tensor:
     """What is added to zeros."""
-    arrays: Arrays = {name: torch.zeros(len(clients), *shape)}
-    value = mechanism.privatize(arrays, clients, key)[name]
-    assert isinstance(value, Tensor)
-    return value
+    arrays = per_client({name: torch.zeros(len(clients), *shape)})
+    return mechanism.privatize(arrays, clients, key)[name].dense()
 
 
 @pytest.mark.parametrize("scale", [0.1, 3.0])
@@ -42,12 +41,12 @@ def test_the_noise_has_the_laplace_distribution(scale: float) -> None:
 def test_draws_are_independent_over_clients_entries_rounds_and_arrays() -> None:
     clients = torch.arange(4)
     both = LaplaceAsPublished(arrays=("joint", "other"))
-    arrays: Arrays = {"joint": torch.zeros(4, 2000), "other": torch.zeros(4, 2000)}
+    arrays = per_client({"joint": torch.zeros(4, 2000), "other": torch.zeros(4, 2000)})
     first = both.privatize(arrays, clients, KEY)
     later = both.privatize(arrays, clients, KEY.at(4))
     seeded = both.privatize(arrays, clients, Key(8).at(3))
     drawn = [made[name] for made in (first, later, seeded) for name in ("joint", "other")]
-    streams = torch.cat([value for value in drawn if isinstance(value, Tensor)])
+    streams = torch.cat([value.dense() for value in drawn])
     assert streams.shape == (24, 2000)
     apart = torch.corrcoef(streams).fill_diagonal_(0).abs()
     # five standard errors of a correlation
@@ -78,9 +77,8 @@ def test_noise_is_added_to_whatever_is_there(value: list[float], seed: int) -> N
     mechanism, clients = LaplaceAsPublished(scale=0.5), torch.tensor([4])
     array = torch.tensor([value])
     before = array.clone()
-    made = mechanism.privatize({"joint": array}, clients, Key(seed))["joint"]
+    made = mechanism.privatize({"joint": Dense(array)}, clients, Key(seed))["joint"].dense()
     expected = array + noise(mechanism, Key(seed), clients, len(value))
-    assert isinstance(made, Tensor)
     assert made.dtype == array.dtype
     torch.testing.assert_close(made, expected)
     assert torch.equal(array, before)
@@ -90,11 +88,11 @@ def test_other_arrays_and_the_server_side_are_left_alone() -> None:
     mechanism = LaplaceAsPublished()
     clients = torch.arange(2)
     items = Rows.of(torch.ones(2, 3, 4))
-    arrays: Arrays = {"joint": torch.zeros(2, 4), "items": items, "other": torch.zeros(2, 3)}
+    arrays = per_client({"joint": torch.zeros(2, 4), "items": items, "other": torch.zeros(2, 3)})
     made = mechanism.privatize(arrays, clients, KEY)
     assert made["items"] is items
     assert made["other"] is arrays["other"]
-    report = Report(1, clients, made, summed=False, loss=torch.zeros(2))
+    report = Report(1, clients, made, Aggregation.PER_CLIENT, loss=torch.zeros(2))
     assert mechanism.finalize(report, KEY) is report
     assert mechanism.guarantee.startswith("no privacy guarantee")
 
@@ -103,8 +101,8 @@ def test_other_arrays_and_the_server_side_are_left_alone() -> None:
 def test_an_array_that_is_not_uploaded_densely_is_refused(name: str) -> None:
     arrays: Arrays = {
         "items": Rows.of(torch.ones(1, 2, 2)),
-        "joint.text": torch.zeros(1, 2),
-        "joint.step": torch.zeros(1, 2),
+        "joint.text": Dense(torch.zeros(1, 2)),
+        "joint.step": Dense(torch.zeros(1, 2)),
     }
     message = (
         f"[privacy] arrays names '{name}', but the algorithm uploads only "

@@ -6,14 +6,14 @@ and the weights that stay on each device. Four methods are needed; `capabilities
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 
@@ -58,8 +58,8 @@ class Update:
 class Algorithm(Spec, ABC):
     """A federated algorithm; fields are the keys of its ``[algorithm]`` table."""
 
-    release: ClassVar[Literal["sum", "per-client"]]
-    """Whether the server needs each client's update, or only sums over clients."""
+    aggregation: ClassVar[Aggregation]
+    """Whether `aggregate` needs each client's update, or only sums over clients."""
     server_only: ClassVar[frozenset[str]] = frozenset()
     """Arrays of the server's memory that it keeps to itself, e.g. an optimiser's moments."""
 
@@ -86,7 +86,8 @@ class Algorithm(Spec, ABC):
         """Train on the device.
 
         Args:
-            task: what the server sent.
+            task: what the server sent. Only if its ``aggregation`` is a sum may updates be added
+                up here already (`Update.summed`).
             batch: the clients' data, most interactions first.
             private: their weights; not modified.
             key: seed and round of all randomness.
@@ -97,7 +98,12 @@ class Algorithm(Spec, ABC):
 
     @abstractmethod
     def aggregate(self, state: State, report: Report) -> State:
-        """The server's memory after a round; ``report`` holds all answers, or their sum."""
+        """The server's memory after a round.
+
+        Args:
+            state: before it.
+            report: all replies: each client's own in ``arrays``, or their sums in ``sums``.
+        """
 
     @abstractmethod
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
@@ -108,13 +114,6 @@ class Algorithm(Spec, ABC):
             inputs: the clients' text and their history at test time.
             private: their weights.
         """
-
-    def apart(self) -> "Algorithm":
-        """The same model, whose updates are each client's own and not yet sums over clients.
-
-        What bounds, noises or compresses a client's update asks for it.
-        """
-        return self
 
 
 def on(device: torch.device, arrays: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
-from ufgraphfr.core.arrays.low_rank import Matrix
+from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.data.client_batches import ClientBatch

@@ -5,7 +5,7 @@ binary cross-entropy: the score of item i for user u is ``sigma(p_u . q_i)``; th
 the clients' item changes over the cohort.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -15,7 +15,7 @@ from ufgraphfr.algorithms.pointwise.changes import mean_change
 from ufgraphfr.algorithms.pointwise.training import Pointwise
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.local_sgd import Forward, Params
 from ufgraphfr.ops.touched import Touched
@@ -24,7 +24,7 @@ from ufgraphfr.ops.touched import Touched
 class FedMF(Pointwise):
     """Hyper-parameters of federated matrix factorisation."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     row_scale: float = Field(5.0, gt=0)
     """Item rows learn at ``lr * items * row_scale``;

@@ -5,7 +5,7 @@ Perifanis and Efraimidis, "Federated neural collaborative filtering", Knowledge-
 clients' changes of the item table and of the MLP over the cohort.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -14,7 +14,7 @@ from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.algorithms.pointwise.neural import NeuralClient
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.stacked import stack
 
@@ -22,7 +22,7 @@ from ufgraphfr.models.stacked import stack
 class FedNCF(NeuralClient):
     """Hyper-parameters of federated neural collaborative filtering."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     lr: float = Field(0.3, gt=0)
     """Learning rate of the networks; at the family's 0.1 a shared MLP hardly leaves its plateau."""
@@ -61,12 +61,8 @@ class FedNCF(NeuralClient):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        new = {}
-        for name, value in state.items():
-            total = report.arrays[name]
-            assert isinstance(total, Tensor)
-            new[name] = value + total * (self.server_lr / max(1, len(report.clients)))
-        return new
+        step, sums = self.server_lr / max(1, len(report.clients)), report.sums
+        return {name: value + sums[name] * step for name, value in state.items()}
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""

@@ -7,7 +7,7 @@ at random. On the support half it descends from ``p_u = 0`` with the items froze
 half it steps the items with p_u frozen, and uploads their change. Each step takes its whole half.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from ufgraphfr.algorithms.pointwise.training import initial_table
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import SharedTable
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
 from ufgraphfr.ops.samples import Samples
@@ -30,7 +30,7 @@ from ufgraphfr.ops.touched import touched
 class FedRecon(Algorithm):
     """Hyper-parameters of federated reconstruction."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     dim: int = Field(32, ge=1)
     """d, the length of an item vector."""

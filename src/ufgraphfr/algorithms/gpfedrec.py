@@ -20,7 +20,7 @@ from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.algorithms.pointwise.neural import NeuralClient
 from ufgraphfr.core.arrays.tables import DenseTables, SharedTable, Tables
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.stacked import stack
 
@@ -28,7 +28,7 @@ from ufgraphfr.models.stacked import stack
 class GPFedRec(NeuralClient):
     """Hyper-parameters of GPFedRec."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "per-client"
+    aggregation: ClassVar[Aggregation] = Aggregation.PER_CLIENT
 
     lr: float = Field(0.5, gt=0)
     """Learning rate of the networks; at the family's 0.1 the MLP hardly leaves its plateau."""
@@ -58,7 +58,7 @@ class GPFedRec(NeuralClient):
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`."""
         start = SharedTable(state["items"], len(clients))
-        tables: dict[str, Tensor | Tables] = {"items": start, "related": _related(state, clients)}
+        tables = {"items": start, "related": _related(state, clients)}
         return Task(round_number, clients, {}, tables)
 
     def local(
@@ -82,9 +82,7 @@ class GPFedRec(NeuralClient):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        change = report.arrays["items"]
-        assert isinstance(change, Tensor)
-        tables = state["items"] + change
+        tables = state["items"] + report.arrays["items"].dense()
         graph = related_users(tables)
         mean = graph.mean(0) @ tables.flatten(1)
         return {

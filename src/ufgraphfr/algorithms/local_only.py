@@ -3,7 +3,7 @@
 What collaboration must beat. Every client keeps a whole item table of its own.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -11,14 +11,14 @@ from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.algorithms.ufgraphfr.client import TextClient
 from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 
 
 class LocalOnly(TextClient):
     """Hyper-parameters of purely local training."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`; the server knows nothing."""

@@ -16,10 +16,9 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.algorithms.pointwise.changes import mean_change, pack, unpack
 from ufgraphfr.algorithms.pointwise.training import Pointwise
-from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import ChangedTables, SharedTable
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.stacked import init_linear, linear, stack
 from ufgraphfr.ops.local_sgd import Batch, Params
@@ -28,7 +27,7 @@ from ufgraphfr.ops.local_sgd import Batch, Params
 class PFedRec(Pointwise):
     """Hyper-parameters of PFedRec."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "per-client"
+    aggregation: ClassVar[Aggregation] = Aggregation.PER_CLIENT
 
     row_scale: float = Field(5.0, gt=0)
     """Item rows learn at ``lr * items * row_scale``;
@@ -48,7 +47,7 @@ class PFedRec(Pointwise):
 
     def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all score layers start alike."""
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
+        generator = Key(setting.seed, purpose=Purpose.INIT_SCORER).generator()
         return stack(init_linear("score", self.dim, 1, generator), len(batch))
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
@@ -88,11 +87,12 @@ class PFedRec(Pointwise):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        change = report.arrays["items"]
-        assert isinstance(change, Rows)
         new = {"items": state["items"] + mean_change(report)}
         if self.evaluated_table == "local":
-            new |= pack(change) | {"before": state["items"], "reporters": report.clients}
+            new |= pack(report.rows("items")) | {
+                "before": state["items"],
+                "reporters": report.clients,
+            }
         return new
 
     def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:

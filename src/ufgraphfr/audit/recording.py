@@ -128,10 +128,7 @@ def dissect(
     """
     setting = prepared.setting
     items, width = setting.items, projection(algorithm, setting).shape[1]
-    dense: Arrays = {}
-    for name, value in report.arrays.items():
-        array = value if isinstance(value, Tensor) else value.dense()
-        dense[name] = array[None] if report.summed else array
+    dense = {name: value.dense() for name, value in report.arrays.items()}
     tables: Arrays = {}
     texts: Arrays = {}
     for name, view in item_views(algorithm, dense, setting, report.round).items():

@@ -8,7 +8,7 @@ to the run's checkpoint or ledger, and nothing is released: figures about a simu
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -19,16 +19,18 @@ from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.recording import Published, Recording, Upload, dissect, nbytes
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Aggregation, Report, Task
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import honest
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
+from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Local, Response, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local, Response
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
@@ -57,18 +59,14 @@ class Recorder:
         watched = torch.isin(cohort, self.victims)
         # few at a time: a contribution to an item graph is large
         for clients in cohort[watched].split(VICTIMS_AT_ONCE) if bool(watched.any()) else ():
-            report = self.simulation.apart(task_for(clients), key)
+            task = task_for(clients)
+            report = self.simulation.answer(replace(task, aggregation=Aggregation.PER_CLIENT), key)
             for place in torch.arange(len(report.clients)).split(1):
                 self._keep(report.select(place))
-            yield Response(report.total() if self._summed(report) else report, 0.0, 0.0)
+            summed = task.aggregation is Aggregation.SUM
+            yield Response(clients, report.total() if summed else report, 0.0, 0.0)
         if not bool(watched.all()):
             yield from Local(self.simulation).exchange(task_for, cohort[~watched], key)
-
-    def _summed(self, report: Report) -> bool:
-        """Whether all other replies of the round arrive summed."""
-        algorithm, upload = self.simulation.algorithm, self.simulation.upload
-        compressed = upload is not None and not asks_all_clients(algorithm, report.round)
-        return algorithm.release == "sum" and not compressed
 
     def _keep(self, report: Report) -> None:
         """Record what one client sent."""
@@ -164,7 +162,7 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
 
 
 def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
-    words = Key(seed, purpose=Purpose.COHORT, part=2).words(clients, 0, 1)[:, 0]
+    words = Key(seed, purpose=Purpose.VICTIMS).words(clients, 0, 1)[:, 0]
     return clients[words.argsort(stable=True)[:count]].sort().values
 
 
@@ -184,8 +182,9 @@ def _replay(
     device = run.prepared.batch.items.device
     simulation = honest(experiment, algorithm, mechanism, run.prepared, private_state, device)
     recorder = Recorder(simulation, run.prepared, victims)
+    compressed = experiment.federation.upload is not None
     for done in rounds(
-        algorithm,
+        Aggregator(algorithm, run.prepared.setting, per_client=compressed),
         mechanism,
         recorder,
         experiment.federation.model_copy(update={"rounds": start.round + count}),
@@ -197,8 +196,7 @@ def _replay(
         logger.info("replayed round %d: %d clients", done.number, done.clients)
         if done.released is None:
             continue
-        parts = (
-            dissect(done.released, algorithm, run.prepared) if done.released.summed else ({}, {})
-        )
+        summed = done.released.aggregation is Aggregation.SUM
+        parts = dissect(done.released, algorithm, run.prepared) if summed else ({}, {})
         published.append(Published(done.number, done.released.clients, *parts))
     uploads += recorder.uploads

@@ -1,4 +1,4 @@
-"""``ufgraphfr audit``: attack a finished run, and show what was found beside what was promised."""
+"""``ufgraphfr audit``: attack a finished run, and show what was found beside its guarantee."""
 
 import logging
 from pathlib import Path
@@ -31,7 +31,7 @@ def audit(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Attack what a run lets out; exit code 1 if more is found than its promise allows.
+    """Attack what a run lets out; exit code 1 if more is found than its guarantee allows.
 
     The run goes on for some rounds through the real client and server; its weights are not
     changed. Figures are written to audit.json and audit.md in the run folder.

@@ -14,7 +14,7 @@ from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
-from ufgraphfr.experiment.config import read
+from ufgraphfr.experiment.reading import read
 
 app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
 

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -59,6 +59,11 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """One line, without the place in our own code that a person cannot change."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
 @app.callback()
 def options(
     version: Annotated[
@@ -75,8 +80,11 @@ def main() -> None:
     logging.getLogger("ufgraphfr").setLevel(logging.INFO)
     # Python hides these from people by default: keys of the release before
     warnings.filterwarnings("default", category=DeprecationWarning, module="ufgraphfr")
-    # a dotted kind may lie in the current folder, as with `python -m`
-    sys.path.append(os.getcwd())
+    warnings.showwarning = _show_warning
+    if sys.argv[1:2] not in (["agent"], ["deploy"]):
+        # a dotted kind may lie in the current folder, as with `python -m`; never for who serves
+        # others, whose folder may hold their code
+        sys.path.append(os.getcwd())
     try:
         app(prog_name="ufgraphfr")
     except InputError as error:

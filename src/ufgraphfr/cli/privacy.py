@@ -1,4 +1,4 @@
-"""``ufgraphfr privacy``: what a run promised its users, and what it has spent."""
+"""``ufgraphfr privacy``: the guarantee of a run, and what of it is spent."""
 
 from pathlib import Path
 from typing import Annotated

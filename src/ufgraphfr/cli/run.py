@@ -16,7 +16,8 @@ from ufgraphfr.cli.progress import watch
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.core.allocator import keep_freed_memory
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.experiment.config import Experiment, read
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.reading import read
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.runner import execute
 

@@ -1,4 +1,4 @@
-"""Errors a person can act on: the value, the rule it broke, and the mend."""
+"""Errors a person can act on: the value, the rule it broke, and the fix."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 class InputError(ValueError):
     """Something handed in from outside is wrong.
 
-    The message names the value, the rule and the mend; the command line prints it
+    The message names the value, the rule and the fix; the command line prints it
     without a traceback and exits with code 2.
     """
 

@@ -19,20 +19,54 @@ _ROUNDS = 10
 
 
 class Purpose(IntEnum):
-    """What a stream of random numbers is for; two purposes never share a number."""
+    """What a stream of random numbers is for: its word in the counter.
+
+    Several streams may have the lowest eight bits in common; the bits above are then a number of
+    their own. Where a purpose has a stream for each epoch, step, array ..., `Key.part` counts these
+    up, and never into another member's stream.
+    """
 
     INIT = 1
+    """Users' vectors, and all weights of centralised baselines."""
+    INIT_ITEMS = 1 | 1 << 8
+    INIT_SCORER = 1 | 2 << 8
+    """The networks that stay on devices."""
+    INIT_TRANSFORMER = 1 | 3 << 8
+    INIT_FROM_GRAPH = 1 | 4 << 8
+    """A Transformer's item vectors, once there is a graph."""
+    PROJECTION = 1 | 5 << 8
+    """Of profile vectors."""
+    CANARY_COINS = 1 | 7 << 8
+    """Which canaries take part."""
+    SHADOWS = 1 | 1000 << 8
+    """Histories of made-up clients; a part for each."""
     COHORT = 2
+    DROPOUTS = 2 | 1 << 8
+    """Who does not answer."""
+    ROTATION = 2 | 2 << 8
+    """In which order clients have their turn."""
     NEGATIVES = 3
     SHUFFLE = 4
     DROPOUT = 5
+    """Masks in a network."""
     NOISE = 6
+    CLIP_COUNT = 6 | 2**10 << 8
+    """Noise on how many updates are within an adaptive clip."""
     CANDIDATES = 7
     TIES = 8
     SPLIT = 9
     BOOTSTRAP = 10
     ROUNDING = 11
     BLOCKS = 12
+    VICTIMS = 13
+    """Whose uploads an audit looks at."""
+    MALICIOUS = 14
+    """Who is malicious in a simulation."""
+    CANARIES = 15
+    """Directions; a part for each canary."""
+
+
+_STREAMS = frozenset(map(int, Purpose))
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> Tensor:
@@ -67,12 +101,24 @@ class Key:
     purpose: Purpose = Purpose.INIT
     part: int = 0
 
+    @property
+    def stream(self) -> int:
+        """The stream's word in the counter.
+
+        Raises:
+            ValueError: it is the stream of another purpose.
+        """
+        word = int(self.purpose) + (self.part << 8)
+        if self.part and word in _STREAMS:
+            raise ValueError(f"part {self.part} of {self.purpose.name} is {Purpose(word).name}")
+        return word
+
     def at(self, round_number: int) -> "Key":
         """The same stream in another round."""
         return replace(self, round=round_number)
 
     def to(self, purpose: Purpose, part: int = 0) -> "Key":
-        """The same seed and round for another purpose, or another part of it (epoch, batch)."""
+        """The same seed and round for another purpose, or a part of it (epoch, step, array)."""
         return replace(self, purpose=purpose, part=part)
 
     def words(self, clients: Tensor, first: int, count: int) -> Tensor:
@@ -89,8 +135,7 @@ class Key:
         if first % 4:
             raise ValueError(f"first = {first} must be a multiple of 4, the words of one block")
         blocks = torch.arange(first // 4, first // 4 + -(-count // 4), device=clients.device)
-        stream = int(self.purpose) + (self.part << 8)
-        fixed = torch.tensor([self.round, stream], device=clients.device)
+        fixed = torch.tensor([self.round, self.stream], device=clients.device)
         words = philox((blocks[None, :], clients[:, None], fixed[0], fixed[1]), self.seed)
         return words.flatten(1)[:, :count]
 
@@ -100,7 +145,7 @@ class Key:
         ``high`` (below 2**31) is one number or one for each client; the bias of the
         multiply-and-shift is below ``high / 2**32``.
         """
-        bound = high[:, None] if isinstance(high, Tensor) else high
+        bound = torch.as_tensor(high, device=clients.device).view(-1, 1)
         return (self.words(clients, 0, count) * bound) >> 32
 
     def uniform(self, clients: Tensor, count: int) -> Tensor:

@@ -4,15 +4,16 @@ Simulation moves a chunk of clients in one message, a phone one client, a silo i
 arithmetic for all. A `Report` is the only thing that leaves the client function.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from enum import Enum
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.low_rank import LowRank
-from ufgraphfr.core.arrays.quantised import Quantised
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.dense import Dense, as_array
+from ufgraphfr.core.arrays.protocol import Array, Plain
+from ufgraphfr.core.arrays.sparse_rows import Rows, changed_rows
 from ufgraphfr.core.arrays.tables import Tables
 
 Private = dict[str, Tensor]
@@ -21,9 +22,12 @@ Private = dict[str, Tensor]
 State = dict[str, Tensor]
 """The server's memory between rounds."""
 
-Uploaded: TypeAlias = Tensor | Rows | Quantised | LowRank
-"""One array of an answer: dense, the changed rows of tables, on a coarse grid, or with its matrices
-as products of thin ones."""
+
+class Aggregation(Enum):
+    """What replies are: sums over the clients they come from, or each client's own."""
+
+    SUM = "sum"
+    PER_CLIENT = "per-client"
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,19 @@ class Task:
         round: from 1.
         clients: int64 ``[clients]``, the clients' numbers.
         shared: arrays that are the same for all clients.
-        personal: arrays or item tables with a leading clients axis.
+        personal: item tables with a leading clients axis.
         cacheable: names of shared arrays that do not change while a model is trained. A device that
             has been sent them keeps them; only the server, which counts bytes, reads this.
+        aggregation: what the reply must be. It does not travel: either side knows it from what
+            was agreed on, so that no server can ask a device for more.
     """
 
     round: int
     clients: Tensor
     shared: dict[str, Tensor]
-    personal: dict[str, Tensor | Tables]
+    personal: dict[str, Tables]
     cacheable: frozenset[str] = frozenset()
+    aggregation: Aggregation = Aggregation.PER_CLIENT
 
     @property
     def cacheable_bytes(self) -> int:
@@ -52,113 +59,80 @@ class Task:
 
     def select(self, places: Tensor) -> "Task":
         """The task of some of the clients, int64 ``[n]``, in that order."""
-        picked = {
-            name: value[places] if isinstance(value, Tensor) else value.select(places)
-            for name, value in self.personal.items()
-        }
+        picked = {name: tables.select(places) for name, tables in self.personal.items()}
         return replace(self, clients=self.clients[places], personal=picked)
 
     def tables(self, name: str) -> Tables:
         """The item tables called ``name``."""
-        value = self.personal[name]
-        if isinstance(value, Tensor):
-            raise TypeError(f"'{name}' is an array, not item tables")
-        return value
+        return self.personal[name]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What clients answer.
+    """What clients reply.
 
     Attributes:
         round: from 1.
-        clients: int64 ``[clients]``, who answered.
-        arrays: changes; each client's own ``[clients, ...]``, or sums over these clients.
-        summed: whether the arrays are sums over the clients; a coarse one has one row then.
+        clients: int64 ``[clients]``, who replied.
+        arrays: changes, each client's own, or one row that is the sum over these clients.
+        aggregation: which of the two.
         loss: float ``[clients]``, mean training loss of each client.
     """
 
     round: int
     clients: Tensor
-    arrays: dict[str, Uploaded]
-    summed: bool
+    arrays: Mapping[str, Array]
+    aggregation: Aggregation
     loss: Tensor
 
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """The sum of each array over the clients, without a clients axis."""
+        return {name: value.total() for name, value in self.arrays.items()}
+
+    def rows(self, name: str) -> Rows:
+        """The rows of item tables that each client changed."""
+        return changed_rows(self.arrays[name])
+
     def select(self, places: Tensor) -> "Report":
-        """The answers of some of the clients, int64 ``[n]``, in that order."""
-        if self.summed:
+        """The replies of some of the clients, int64 ``[n]``, in that order."""
+        if self.aggregation is Aggregation.SUM:
             raise ValueError("a sum over clients cannot be taken apart")
-        picked = {
-            name: value[places] if isinstance(value, Tensor) else value.select(places)
-            for name, value in self.arrays.items()
-        }
+        picked = {name: value.select(places) for name, value in self.arrays.items()}
         return replace(self, clients=self.clients[places], arrays=picked, loss=self.loss[places])
 
-    def apart(self) -> "Report":
-        """The same answer as each client's own; a sum over one client is that client's."""
-        if not self.summed:
-            return self
-        if len(self.clients) != 1:
-            raise ValueError("a sum over clients cannot be taken apart")
-        own: dict[str, Uploaded] = {
-            name: value[None] if isinstance(value, Tensor) else value
-            for name, value in self.arrays.items()
-        }
-        return replace(self, arrays=own, summed=False)
-
     def total(self) -> "Report":
-        """The sums over clients; what an algorithm that needs no more than sums receives."""
-        if self.summed and all(map(_exact, self.arrays.values())):
-            return self
-        sums: dict[str, Uploaded] = {
-            name: _wide(value if self.summed else value.sum(0))
-            if isinstance(value, Tensor)
-            else value.total()
-            for name, value in self.arrays.items()
-        }
-        return replace(self, arrays=sums, summed=True)
+        """The same with sums over the clients for arrays."""
+        return replace(self, arrays=one_row(self.sums), aggregation=Aggregation.SUM)
+
+
+def per_client(values: Mapping[str, Tensor | Plain]) -> dict[str, Plain]:
+    """Each client's own arrays, ``[clients, ...]``, as a report holds them."""
+    return {name: as_array(value) for name, value in values.items()}
+
+
+def one_row(sums: Mapping[str, Tensor | Plain]) -> dict[str, Plain]:
+    """Sums over clients, which are tensors without a clients axis, as a report holds them."""
+    return {name: Dense(as_array(value).dense()[None]) for name, value in sums.items()}
 
 
 def combine(reports: list[Report]) -> Report:
-    """All answers of a round as one: sums are added, the rest is ordered by client number.
+    """All replies of a round as one: sums are added, the rest is ordered by client number.
 
-    The list is emptied on the way, so that large answers never exist twice.
+    The list is emptied on the way, so that large replies never exist twice.
     """
-    first = reports[0]
+    kept = replace(reports[0], arrays={})
     clients = torch.cat([report.clients for report in reports])
     loss = torch.cat([report.loss for report in reports])
     order = clients.argsort()
-    place = order.argsort().split([len(report.clients) for report in reports])
-    parts = {name: [report.arrays[name] for report in reports] for name in first.arrays}
+    places = order.argsort().split([len(report.clients) for report in reports])
+    parts = {name: [report.arrays[name] for report in reports] for name in reports[0].arrays}
     reports.clear()
-    kept = replace(first, arrays={})
-    del first
-    joined = {name: _join(values, place, kept.summed) for name, values in parts.items()}
+    joined = dict[str, Array]()
+    for name, values in parts.items():
+        if kept.aggregation is Aggregation.SUM:
+            joined[name] = Dense(torch.stack([value.total() for value in values]).sum(0)[None])
+            values.clear()
+        else:
+            joined[name] = type(values[0]).cat(values, places)
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
-
-
-def _exact(value: Uploaded) -> bool:
-    """Whether this is as it was computed; fewer bits are for travelling."""
-    return isinstance(value, Tensor) and value.dtype != torch.bfloat16
-
-
-def _wide(value: Tensor) -> Tensor:
-    return value if _exact(value) else value.float()
-
-
-def _join(parts: list[Uploaded], place: tuple[Tensor, ...], summed: bool) -> Uploaded:
-    """One array of many; part p's clients go to ``place[p]``."""
-    rows = [part for part in parts if isinstance(part, Rows)]
-    coarse = [part for part in parts if isinstance(part, Quantised)]
-    thin = [part for part in parts if isinstance(part, LowRank)]
-    tensors = [part for part in parts if isinstance(part, Tensor)]
-    parts.clear()
-    if rows:
-        return Rows.cat(rows, place)
-    if coarse:
-        return Quantised.cat(coarse).select(torch.cat(place).argsort())
-    if thin:
-        return LowRank.cat(thin).select(torch.cat(place).argsort())
-    if summed:
-        return torch.stack(tensors).sum(0)
-    return torch.cat(tensors)[torch.cat(place).argsort()]

@@ -38,14 +38,15 @@ class Spec(BaseModel):
         if not isinstance(values, dict) or not cls.renamed.keys() & values.keys():
             return values
         kept = {key: value for key, value in values.items() if key not in cls.renamed}
-        for old in values.keys() & cls.renamed.keys():
+        for old in sorted(values.keys() & cls.renamed.keys()):
             new = cls.renamed[old]
             table, _, key = new.rpartition(".")
             given = kept.get(table, {}) if table else kept
             if not isinstance(given, dict) or key in given:
                 raise ValueError(f"{old} is called {new} now, which is given too: drop {old}")
             kept |= {table: {**given, key: values[old]}} if table else {key: values[old]}
-            warnings.warn(f"{old} is called {new} now", DeprecationWarning, stacklevel=1)
+            message = f"{old} is called {new} now; the old name is read until the next release"
+            warnings.warn(message, DeprecationWarning, stacklevel=1)
         return kept
 
 
@@ -130,7 +131,8 @@ class Registry(Generic[S]):
         except (ImportError, AttributeError) as error:
             raise InputError(
                 f"cannot import {self.noun} '{kind}' ({error}): "
-                f"a dotted kind is package.module.Class on the Python path"
+                f"a dotted kind is package.module.Class, beside the experiment's file, in the "
+                f"current folder or on the Python path"
             ) from None
         if not (inspect.isclass(member) and issubclass(member, self.base)):
             raise InputError(f"'{kind}' is not a subclass of {self.base.__name__}")

@@ -91,6 +91,14 @@ class Dataset:
             if len(names) != count:
                 raise ValueError(f"{len(names)} names for {count} {what}")
 
+    def __repr__(self) -> str:
+        """How much there is; nothing of any user."""
+        rows = self.interactions
+        return (
+            f"Dataset({self.card.name!r}: {rows.n_users:,} users, {rows.n_items:,} items, "
+            f"{len(rows):,} interactions)"
+        )
+
     @cached_property
     def digest(self) -> str:
         """Digest of all that is learned from, with its version: ``2:`` and hexadecimal digits.
@@ -120,11 +128,3 @@ class Dataset:
         for user, item, stamp in zip(rows.user.tolist(), rows.item.tolist(), stamps, strict=True):
             digest.update(f"{users[user]}\t{items[item]}\t{stamp}\n".encode())
         return digest.hexdigest()
-
-    def has_digest(self, recorded: str) -> bool:
-        """Whether a recorded digest is of these data.
-
-        Args:
-            recorded: a `digest`, or the `sha256` that was recorded before digests had versions.
-        """
-        return recorded in (self.digest, self.sha256)

@@ -3,9 +3,8 @@
 import copy
 import hashlib
 import json
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -21,7 +20,7 @@ from ufgraphfr.data.client_batches import Negatives
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.experiment.schemas import CONFIG
-from ufgraphfr.experiment.settings import changed, put, resolved
+from ufgraphfr.experiment.settings import changed, resolved
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import PrivacySpec
@@ -171,48 +170,6 @@ class Experiment:
 
 def _digest(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def read(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -> Experiment:
-    """Read an experiment from a TOML file.
-
-    Args:
-        path: the file.
-        overrides: ``table.key=value``, values in TOML's notation (a bare word is a string).
-        seed: instead of the file's.
-
-    Raises:
-        InputError: the file cannot be read, or a key or value is wrong.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}): name a TOML file") from None
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
-    for override in overrides:
-        _override(values, override)
-    if seed is not None:
-        values["seed"] = seed
-    values.setdefault("name", path.stem)
-    return replace(build(values), folder=path.parent)
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise InputError(f"--set {override}: write table.key=value, as in algorithm.lr=0.05")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    try:
-        put(values, path.strip(), value)
-    except KeyError as error:
-        raise InputError(f"--set {override}: {error} is a value, not a table") from None
 
 
 def build(values: dict[str, Any]) -> Experiment:

@@ -17,14 +17,15 @@ from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.assess import Metrics, assess_baselines, assess_kept_out
 from ufgraphfr.experiment.attack import assess_attack
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.federation import border, simulated
+from ufgraphfr.experiment.federation import aggregator, simulated, validation
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
+from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_parts, device_score
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
-from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
@@ -77,10 +78,14 @@ class Population(Protocol):
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
     ) -> Transport:
-        """Start from the initial weights, or go on from a checkpoint."""
+        """Start from the initial weights, or go on from a checkpoint.
 
-    def border(self, algorithm: Algorithm, mechanism: Mechanism) -> Border | None:
-        """What the server lets in; None where the transport yields only what has passed."""
+        Returns:
+            A transport that yields only replies that fit what was asked.
+        """
+
+    def aggregator(self, algorithm: Algorithm, mechanism: Mechanism) -> Aggregator:
+        """What replies must be, and how they become one."""
 
     def private(self) -> Private:
         """The weights to keep in checkpoints; none where they stay home."""
@@ -138,11 +143,14 @@ class Simulated:
             private = last.private
         self._algorithm, self._store = algorithm, PrivateState(private)
         clients = simulated(experiment, algorithm, mechanism, prepared, self._store, device)
-        return TRANSPORTS[experiment.federation.transport](clients)
+        transport = TRANSPORTS[experiment.federation.transport](clients)
+        return CheckedTransport(
+            transport, validation(experiment, algorithm, mechanism, self._prepared)
+        )
 
-    def border(self, algorithm: Algorithm, mechanism: Mechanism) -> Border:
-        """See `Population.border`."""
-        return border(self._experiment, algorithm, mechanism, self._prepared)
+    def aggregator(self, algorithm: Algorithm, mechanism: Mechanism) -> Aggregator:
+        """See `Population.aggregator`."""
+        return aggregator(self._experiment, algorithm, mechanism, self._prepared)
 
     def private(self) -> Private:
         """See `Population.private`."""

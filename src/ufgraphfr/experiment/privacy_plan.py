@@ -3,6 +3,7 @@
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism, Participation, ReleasePlan
@@ -67,7 +68,7 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
     return ReleasePlan(
         tuple(exposures),
         clients,
-        algorithm.release == "sum",
+        algorithm.aggregation is Aggregation.SUM,
         algorithm.kind,
         capabilities.rationale(algorithm),
     )

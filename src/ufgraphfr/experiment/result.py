@@ -86,7 +86,7 @@ def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, floa
 
 
 def _rejected(lines: list[dict[str, Any]]) -> dict[str, int]:
-    """What the border refused, by reason."""
+    """What validation refused, by reason."""
     rejected: Counter[str] = Counter()
     for line in lines:
         rejected.update(line["rejected"])

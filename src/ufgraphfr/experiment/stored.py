@@ -7,7 +7,6 @@ sees them; so neither a key that was added nor one that was renamed makes an old
 import os
 import tomllib
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ import tomli_w
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.experiment.config import Experiment, build, version_in
+from ufgraphfr.experiment.config import Experiment, version_in
+from ufgraphfr.experiment.reading import build_beside
 from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.experiment.settings import flat, put
 
@@ -41,6 +41,7 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
         InputError: it cannot be read, or asks for what there is no more.
     """
     path = folder / CONFIG_FILE
+    place = None if beside is None else Path(os.path.normpath(folder / beside))
     try:
         values = read_settings(folder)
         CONFIG.check(version_in(values), path)
@@ -49,11 +50,9 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
         with warnings.catch_warnings():
             # the names of then, which nobody is to change in a run folder
             warnings.simplefilter("ignore", DeprecationWarning)
-            experiment = _as_it_was(values, then)
+            return _as_it_was(values, then, place)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as a run's settings ({error})") from None
-    place = None if beside is None else Path(os.path.normpath(folder / beside))
-    return replace(experiment, folder=place)
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -65,9 +64,9 @@ def _read(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def _as_it_was(values: dict[str, Any], then: dict[str, Any]) -> Experiment:
+def _as_it_was(values: dict[str, Any], then: dict[str, Any], place: Path | None) -> Experiment:
     """Settings, with the defaults of then where today's are others."""
-    experiment = build(values)
+    experiment = build_beside(values, place)
     today = flat(experiment.resolved())
     others = {k: v for k, v in flat(then).items() if k != "schema" and k in today}
     changed = {key: value for key, value in others.items() if today[key] != value}
@@ -75,7 +74,7 @@ def _as_it_was(values: dict[str, Any], then: dict[str, Any]) -> Experiment:
         return experiment
     for key, value in changed.items():
         put(values, key, value)
-    return build(values)
+    return build_beside(values, place)
 
 
 def difference(there: Experiment, here: Experiment) -> str:

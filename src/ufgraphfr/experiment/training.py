@@ -128,7 +128,7 @@ def _rounds(
 ) -> Iterator[Round]:
     """The rounds from ``first`` on, which come after a checkpoint."""
     return rounds(
-        algorithm,
+        population.aggregator(algorithm, mechanism),
         mechanism,
         transport,
         experiment.federation,
@@ -136,7 +136,6 @@ def _rounds(
         last.server,
         Key(experiment.seed),
         first=first,
-        border=population.border(algorithm, mechanism),
     )
 
 

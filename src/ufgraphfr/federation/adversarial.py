@@ -7,20 +7,17 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.algorithms.capabilities import asks_all_clients, matrices
+from ufgraphfr.algorithms.capabilities import matrices
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Task
+from ufgraphfr.core.messages import Aggregation, Report, Task
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
-from ufgraphfr.federation.client import respond
-from ufgraphfr.federation.transport import Simulation
+from ufgraphfr.federation.client import Request
+from ufgraphfr.federation.simulation import Simulation
 
 
 @dataclass(frozen=True)
-class Hostile:
+class AdversarialSimulation:
     """Honest and malicious clients, in this process.
-
-    In rounds that ask everyone once, honest contributions arrive summed: the item graph's are
-    too large to be held one by one, and are bounded by what an algorithm finds plausible.
 
     Attributes:
         simulation: all clients, were they honest.
@@ -37,7 +34,9 @@ class Hostile:
         return self.simulation.algorithm
 
     def bytes_up(self, task: Task, key: Key) -> float:
-        """See `Simulation.bytes_up`."""
+        """See `Clients.bytes_up`: of an honest client where nobody looks at single replies."""
+        if self.simulation.client.upload is None:
+            task = replace(task, aggregation=self.algorithm.aggregation)
         return self.simulation.bytes_up(task, key)
 
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
@@ -49,22 +48,23 @@ class Hostile:
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train; malicious ones reply what they like."""
         if not bool(torch.isin(task.clients[:1], self.aim.clients.to(task.clients.device))):
-            simulation = self.simulation
-            together = asks_all_clients(simulation.algorithm, task.round)
-            return simulation.answer(task, key) if together else simulation.apart(task, key)
-        batch = self.adversary.history(self.simulation.batch.select(task.clients), self.aim)
-        mine = self.simulation.store.gather(task.clients)
-        algorithm, mechanism = self.simulation.algorithm, self.simulation.mechanism
-        report, after = respond(algorithm.apart(), mechanism, task, batch, mine, key, apart=True)
-        self.simulation.store.scatter(task.clients, after)
-        forged = self.adversary.reply(report.apart(), task, self.aim)
-        if asks_all_clients(algorithm, task.round):
+            return self.simulation.answer(task, key)
+        forged = self.adversary.reply(self._trained(task, key), task, self.aim)
+        upload = self.simulation.client.upload
+        if task.aggregation is Aggregation.SUM:
             return forged.total()
-        upload = self.simulation.upload
-        if upload is None or not all(isinstance(v, Tensor) for v in forged.arrays.values()):
+        plain = {name: value.plain() for name, value in forged.arrays.items()}
+        if upload is None or any(value.sparse for value in plain.values()):
             return forged
-        dense = {name: v for name, v in forged.arrays.items() if isinstance(v, Tensor)}
-        return replace(
-            forged,
-            arrays=upload.prepared({**dense}, task.clients, key, matrices(algorithm, task)),
-        )
+        held = matrices(self.algorithm, task)
+        return replace(forged, arrays=upload.prepared(plain, task.clients, key, held))
+
+    def _trained(self, task: Task, key: Key) -> Report:
+        """What one client would reply on its made-up history, by itself and not compressed."""
+        batch = self.adversary.history(self.simulation.batch.select(task.clients), self.aim)
+        private = self.simulation.private_state.gather(task.clients)
+        client = replace(self.simulation.client, upload=None)
+        alone = replace(task, aggregation=Aggregation.PER_CLIENT)
+        report, after = client.respond(Request(alone, batch, private, key))
+        self.simulation.private_state.scatter(task.clients, after)
+        return report

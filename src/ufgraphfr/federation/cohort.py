@@ -90,7 +90,7 @@ def answering(spec: FederationSpec, cohort: Tensor, key: Key) -> Tensor:
     """Those of a cohort that answer, ascending: each but a share of ``dropouts``."""
     if spec.dropouts == 0:
         return cohort
-    return cohort[key.to(Purpose.COHORT, 1).uniform(cohort, 1)[:, 0] >= spec.dropouts]
+    return cohort[key.to(Purpose.DROPOUTS).uniform(cohort, 1)[:, 0] >= spec.dropouts]
 
 
 def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key, secret: bool = False) -> Tensor:
@@ -106,7 +106,7 @@ def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key, secret: bool = 
     if spec.sampling == "rotation":
         turns = spec.turns(len(clients))
         lap, turn = divmod(key.round - 1, turns)
-        order = key.at(lap).to(Purpose.COHORT, 2).words(clients, 0, 1)[:, 0].argsort(stable=True)
+        order = key.at(lap).to(Purpose.ROTATION).words(clients, 0, 1)[:, 0].argsort(stable=True)
         return clients[torch.sort(order.tensor_split(turns)[turn]).values]
     words = key.to(Purpose.COHORT).words(clients, 0, 1)[:, 0]
     if spec.sampling == "poisson":

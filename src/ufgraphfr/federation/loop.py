@@ -2,20 +2,19 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, State, Task, combine
+from ufgraphfr.core.messages import Report, State, Task
+from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
-from ufgraphfr.federation.transport import Transport
-from ufgraphfr.federation.validation.check import RejectedReply, check
-from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.federation.transport import Rejected, Transport
 from ufgraphfr.privacy.base import Mechanism
 
 
@@ -34,7 +33,7 @@ class Round:
         bytes_down: encoded bytes to one client, without what lasts.
         bytes_up: encoded bytes from one client.
         bytes_once: bytes of what lasts, to one client that has not been asked before.
-        rejected: replies that the border refused, by reason.
+        rejected: replies that validation refused, by reason.
         released: what the algorithm was given, of which all that is broadcast is made; None if
             nobody answered.
     """
@@ -55,17 +54,17 @@ class Round:
 
 @dataclass(frozen=True)
 class _Collected:
-    """What came back in a round."""
+    """What came back in a round; bytes are those of `Response`, one for each report."""
 
-    reports: list[Report]
-    bytes_down: list[float]
-    bytes_up: list[float]
-    bytes_once: list[float]
-    rejected: dict[str, int]
+    reports: list[Report] = field(default_factory=list)
+    bytes_down: list[float] = field(default_factory=list)
+    bytes_up: list[float] = field(default_factory=list)
+    bytes_once: list[float] = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
 
 
 def rounds(
-    algorithm: Algorithm,
+    aggregator: Aggregator,
     mechanism: Mechanism,
     transport: Transport,
     spec: FederationSpec,
@@ -73,46 +72,44 @@ def rounds(
     state: State,
     key: Key,
     first: int = 1,
-    border: Border | None = None,
 ) -> Iterator[Round]:
     """Run the rounds ``first`` to ``spec.rounds``.
 
     Args:
-        algorithm: both sides' arithmetic.
+        aggregator: the algorithm, and how replies become one.
         mechanism: what stands between update and release.
-        transport: reaches the clients.
+        transport: reaches the clients; see `CheckedTransport` for one that refuses what does not
+            fit.
         spec: rounds and cohorts.
         clients: int64 ``[clients]``, who may be drawn.
         state: the server's memory before the first of these rounds.
         key: the seed.
         first: number of the first round.
-        border: what the server lets in; None takes every reply as it comes.
     """
-    state = row_major(state)
+    algorithm, state = aggregator.algorithm, row_major(state)
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
-        everyone = asks_all_clients(algorithm, number)
-        drawn = clients if everyone else draw_cohort(spec, clients, now, mechanism.is_private)
-        cohort = drawn if everyone else answering(spec, drawn, now)
-        task_for = partial(algorithm.broadcast, state, round_number=number)
-        collected = _collect(transport, task_for, cohort, now, border)
-        trained, answered = time.perf_counter(), sum(len(r.clients) for r in collected.reports)
-        released = _release(mechanism, collected.reports, now, border, algorithm.release == "sum")
-        if released is not None:
+        cohort = _cohort(algorithm, spec, clients, now, mechanism.is_private)
+        collected = _collect(transport, _task_for(aggregator, state, number), cohort, now)
+        trained = time.perf_counter()
+        answered = sum(len(report.clients) for report in collected.reports)
+        released = None
+        if collected.reports:
+            released = mechanism.finalize(aggregator.combined(collected.reports), now)
             state = row_major(algorithm.aggregate(state, released))
         yield Round(
             number=number,
             state=state,
             clients=answered,
-            loss=_told(released, mechanism),
+            loss=_mean_loss(released, mechanism),
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
             cpu_seconds=time.process_time() - cpu,
             bytes_down=_mean(collected.bytes_down),
             bytes_up=_mean(collected.bytes_up),
             bytes_once=_mean(collected.bytes_once),
-            rejected=collected.rejected,
+            rejected=dict(collected.rejected),
             released=released,
         )
 
@@ -128,27 +125,35 @@ def row_major(state: State) -> State:
     return {name: value.contiguous() for name, value in state.items()}
 
 
+def _cohort(
+    algorithm: Algorithm, spec: FederationSpec, clients: Tensor, key: Key, secret: bool
+) -> Tensor:
+    """Who is asked and answers, int64, ascending."""
+    if asks_all_clients(algorithm, key.round):
+        return clients
+    return answering(spec, draw_cohort(spec, clients, key, secret), key)
+
+
+def _task_for(aggregator: Aggregator, state: State, number: int) -> Callable[[Tensor], Task]:
+    """Makes the task of some clients; what their replies must be is decided here, once."""
+    aggregation = aggregator.asked(number)
+
+    def task_for(clients: Tensor) -> Task:
+        task = aggregator.algorithm.broadcast(state, clients, number)
+        return replace(task, aggregation=aggregation)
+
+    return task_for
+
+
 def _collect(
-    transport: Transport,
-    task_for: Callable[[Tensor], Task],
-    cohort: Tensor,
-    key: Key,
-    border: Border | None,
+    transport: Transport, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
 ) -> _Collected:
-    """Ask a cohort; replies that do not fit are counted and dropped."""
-    collected = _Collected([], [], [], [], {})
-    expected = None
-    if border is not None and len(cohort):
-        expected = border.expected(task_for(cohort[:1]), cohort)
+    """Ask a cohort; replies that were rejected are counted."""
+    collected = _Collected()
     for answer in transport.exchange(task_for, cohort, key):
-        if expected is not None:
-            try:
-                check(answer.report, expected)
-            except RejectedReply as refused:
-                found = collected.rejected
-                found[refused.reason] = found.get(refused.reason, 0) + 1
-                continue
-            expected = expected.without(answer.report.clients)
+        if isinstance(answer, Rejected):
+            collected.rejected[answer.reason] += 1
+            continue
         collected.reports.append(answer.report)
         collected.bytes_down.append(answer.bytes_down)
         collected.bytes_up.append(answer.bytes_up)
@@ -156,18 +161,7 @@ def _collect(
     return collected
 
 
-def _release(
-    mechanism: Mechanism, reports: list[Report], key: Key, border: Border | None, sums: bool
-) -> Report | None:
-    """What the server makes of a round's reports; nothing, if nobody answered."""
-    if not reports:
-        return None
-    report = combine(reports)
-    report = report if border is None else border.defended(report)
-    return mechanism.finalize(report.total() if sums else report, key)
-
-
-def _told(released: Report | None, mechanism: Mechanism) -> float:
+def _mean_loss(released: Report | None, mechanism: Mechanism) -> float:
     """The clients' mean loss; NaN if nobody answered, or if no loss may leave a device."""
     if released is None or mechanism.is_private:
         return math.nan

@@ -5,6 +5,7 @@ bytes.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -12,12 +13,13 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ufgraphfr.core.arrays.low_rank import LowRank, Matrix
+from ufgraphfr.core.arrays.dense import Dense
+from ufgraphfr.core.arrays.low_rank import LowRank
+from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Matrix, Plain, sized
 from ufgraphfr.core.arrays.quantised import BLOCK, Quantised
-from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Report, Uploaded
+from ufgraphfr.core.messages import Report
 from ufgraphfr.core.spec import Spec
 
 Matrices: TypeAlias = dict[str, tuple[Matrix, ...]]
@@ -73,23 +75,21 @@ class UploadSpec(Spec):
             matrices: of each array that holds some.
         """
         alone = torch.tensor([holder])
-        arrays: dict[str, Uploaded] = {}
+        arrays = dict[str, Array]()
         for part, (name, value) in enumerate(sorted(report.arrays.items())):
-            large = isinstance(value, Tensor) and value.numel() > _FEW
-            if isinstance(value, Tensor) and large and value.is_floating_point():
-                sent = self._coded(value[None], alone, key, part, (matrices or {}).get(name))
-                arrays[name] = sent[0] if isinstance(sent, Tensor) else sent
-            else:
-                arrays[name] = value
+            arrays[name] = value
+            if value.spec.floating and sized(value.spec) > _FEW:
+                flat = (matrices or {}).get(name)
+                arrays[name] = self._coded(value.dense(), alone, key, part, flat)
         return replace(report, arrays=arrays)
 
     def prepared(
         self,
-        arrays: dict[str, Tensor | Rows],
+        arrays: Mapping[str, Plain],
         clients: Tensor,
         key: Key,
         matrices: Matrices | None = None,
-    ) -> dict[str, Uploaded]:
+    ) -> dict[str, Array]:
         """What travels of each client's update.
 
         Args:
@@ -102,19 +102,29 @@ class UploadSpec(Spec):
             InputError: an array is given as the changed rows of a table, or there are no matrices
                 to be of a ``rank``.
         """
-        ready: dict[str, Uploaded] = {}
+        ready = dict[str, Array]()
         for part, (name, value) in enumerate(sorted(arrays.items())):
-            if isinstance(value, Rows):
+            if value.sparse:
                 raise InputError(
                     f"[federation.upload]: '{name}' is uploaded as changed rows, which it does "
                     f"not bound or compress; leave the table out for this algorithm"
                 )
-            if value[0].numel() <= _FEW:
-                ready[name] = value
-            else:
-                bounded = self._clipped(value)
+            ready[name] = value
+            if sized(value.spec) > _FEW:
+                bounded = self._clipped(value.dense())
                 ready[name] = self._coded(bounded, clients, key, part, (matrices or {}).get(name))
         return ready
+
+    def redrawn(self, specs: dict[str, ArraySpec], key: Key) -> dict[str, ArraySpec]:
+        """The forms of another round's uploads: which blocks travel is drawn anew in each."""
+        drawn = dict[str, ArraySpec]()
+        for part, (name, spec) in enumerate(sorted(specs.items())):
+            drawn[name] = spec
+            if spec.blocks is not None:
+                stream = key.to(Purpose.BLOCKS, part)
+                blocks = self._blocks(sized(spec), stream, spec.blocks.device)
+                drawn[name] = replace(spec, blocks=blocks)
+        return drawn
 
     def _clipped(self, value: Tensor) -> Tensor:
         if self.clip is None:
@@ -131,7 +141,7 @@ class UploadSpec(Spec):
         key: Key,
         part: int,
         matrices: tuple[Matrix, ...] | None,
-    ) -> Tensor | Quantised | LowRank:
+    ) -> Array:
         if self.rank is None:
             return self._rounded(value, clients, key, part)
         if matrices is None:
@@ -140,14 +150,13 @@ class UploadSpec(Spec):
                 f"shared model; leave it out"
             )
         thin = LowRank.of(value, matrices, self.rank)
-        assert isinstance(thin.numbers, Tensor)
-        return replace(thin, numbers=self._rounded(thin.numbers, clients, key, part))
+        return replace(thin, numbers=self._rounded(thin.numbers.dense(), clients, key, part))
 
-    def _rounded(self, value: Tensor, clients: Tensor, key: Key, part: int) -> Tensor | Quantised:
+    def _rounded(self, value: Tensor, clients: Tensor, key: Key, part: int) -> Dense | Quantised:
         if self.codec == "float32":
-            return value
+            return Dense(value)
         if self.codec == "bfloat16":
-            return value.bfloat16()
+            return Dense(value.bfloat16())
         count = value[0].numel()
         blocks = self._blocks(count, key.to(Purpose.BLOCKS, part), clients.device)
         count = count if blocks is None else len(blocks) * BLOCK

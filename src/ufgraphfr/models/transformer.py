@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ufgraphfr.core.arrays.low_rank import Matrix
+from ufgraphfr.core.arrays.protocol import Matrix
 
 Params = dict[str, Tensor]
 

@@ -1,19 +1,21 @@
 """What a privacy mechanism must offer: a half on the device and a half on the server."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.protocol import Plain
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
-Arrays = dict[str, Tensor | Rows]
+Arrays = Mapping[str, Plain]
+"""Each client's own arrays, by name."""
 
 
 class Mechanism(ABC):
@@ -21,6 +23,8 @@ class Mechanism(ABC):
 
     is_private: ClassVar[bool] = False
     """Whether everything it releases is paid for from a budget; nothing else may leave then."""
+    per_client: ClassVar[bool] = True
+    """Whether it changes each client's update, so that none may be added to others' before."""
 
     @abstractmethod
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:

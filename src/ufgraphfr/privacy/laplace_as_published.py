@@ -39,16 +39,17 @@ class LaplaceAsPublished(PrivacySpec, Mechanism):
         noised = dict(arrays)
         for part, name in enumerate(self.arrays):
             value = arrays.get(name)
-            if not isinstance(value, Tensor):
-                dense = sorted(n for n, v in arrays.items() if isinstance(v, Tensor))
+            if value is None or value.sparse:
+                dense = sorted(n for n, v in arrays.items() if not v.sparse)
                 raise InputError(
                     f"[privacy] arrays names '{name}', but the algorithm uploads only "
                     f"{dense} densely: name one of those, or set as_coded = true"
                 )
-            flat = value.flatten(1)
+            flat = value.values.flatten(1)
             uniform = key.to(Purpose.NOISE, part).uniform(clients, flat.shape[1]) - 0.5
             noise = -self.scale * uniform.sign() * (1 - 2 * uniform.abs()).log()
-            noised[name] = (flat + noise).to(value.dtype).view_as(value)
+            noisy = (flat + noise).to(value.values.dtype).view_as(value.values)
+            noised[name] = value.with_values(noisy)
         return noised
 
     def finalize(self, report: Report, key: Key) -> Report:

@@ -14,6 +14,7 @@ class NoMechanism(PrivacySpec, Mechanism):
     """The identity."""
 
     guarantee: ClassVar[str] = "no privacy guarantee"
+    per_client: ClassVar[bool] = False
 
     def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
         """See `PrivacySpec.calibrate`; there is nothing to account for."""

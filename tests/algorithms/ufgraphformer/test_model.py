@@ -1,5 +1,7 @@
 """The flagship's parts: the graph, the gradient the cohort sends, the blend."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,9 +15,9 @@ from ufgraphfr.baselines.ease import Ease
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, combine
+from ufgraphfr.core.messages import Aggregation, Report, combine, one_row
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.ops.blend import standardised
 from ufgraphfr.ops.item_graph import co_interactions, cooccurrence, normalised, ridge_inverse
 from ufgraphfr.privacy.none import NoMechanism
@@ -32,8 +34,9 @@ def answers(model: UFGraphFormer, batch: ClientBatch, round_number: int, chunk: 
     reports = []
     for clients in batch.clients.split(chunk):
         task = model.broadcast(state, clients, round_number)
-        key = Key(0, round=round_number)
-        reports.append(respond(model, NoMechanism(), task, batch.select(clients), {}, key)[0])
+        task = replace(task, aggregation=Aggregation.SUM)
+        request = Request(task, batch.select(clients), {}, Key(0, round=round_number))
+        reports.append(Client(model, NoMechanism()).respond(request)[0])
     return state, combine(reports)
 
 
@@ -129,7 +132,7 @@ def test_the_cohort_sends_the_gradient_of_its_mean_loss(
         else torch.stack([loss.mean() for loss in losses])
     )
     (expected,) = torch.autograd.grad(every.mean(), net)
-    mean = report.arrays["gradient"] / report.arrays["count"]
+    mean = report.sums["gradient"] / report.sums["count"]
     torch.testing.assert_close(mean, expected, atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(report.loss, torch.stack([loss.mean() for loss in losses]).detach())
 
@@ -163,7 +166,7 @@ def test_scores_are_the_blend_of_standardised_parts(
 
 
 @pytest.mark.parametrize("local_steps", [1, 3])
-def test_updates_apart_sum_to_the_summed_update(
+def test_updates_of_single_clients_sum_to_the_summed_update(
     checkerboard: ClientBatch, local_steps: int
 ) -> None:
     training = {"local_steps": local_steps}
@@ -171,11 +174,12 @@ def test_updates_apart_sum_to_the_summed_update(
     state = with_graph(model, checkerboard)
     task = model.broadcast(state, checkerboard.clients, 2)
     key = Key(0, round=2)
-    together, _ = model.local(task, checkerboard, {}, key)
-    apart, _ = model.apart().local(task, checkerboard, {}, key)
+    summing = replace(task, aggregation=Aggregation.SUM)
+    together, _ = model.local(summing, checkerboard, {}, key)
+    single, _ = model.local(task, checkerboard, {}, key)
     assert together.summed == (local_steps == 1)
-    assert not apart.summed
-    expected = {name: value.sum(0) for name, value in apart.arrays.items()}
+    assert not single.summed
+    expected = {name: value.sum(0) for name, value in single.arrays.items()}
     sums = together.arrays if together.summed else expected
     for name, value in sums.items():
         torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3)
@@ -189,7 +193,8 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch)
     state = model.init_server(setting_of(batch))
     first, _ = model.local(model.broadcast(state, batch.clients, 1), batch, {}, Key(0, round=1))
     sums = {name: value.sum(0) for name, value in first.arrays.items()}
-    state = model.aggregate(state, Report(1, batch.clients, sums, True, first.loss))
+    report = Report(1, batch.clients, one_row(sums), Aggregation.SUM, first.loss)
+    state = model.aggregate(state, report)
     scale = 1 / (state["net.second"].div(1 - 0.98).sqrt() + 1e-8)
     update, _ = model.local(model.broadcast(state, batch.clients, 2), batch, {}, Key(0, round=2))
     network = model.sequence.network(batch.n_items, batch.text.shape[1], 0)

@@ -10,7 +10,7 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphfr import UFGraphFR
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, per_client
 from ufgraphfr.core.spec import parse
 
 ITEMS, DIM, CLIENTS = 7, 8, 5
@@ -35,7 +35,9 @@ def answers(dense: Tensor, number: int = 1) -> Report:
     steps = torch.randn(CLIENTS, DIM, generator=generator)
     texts = torch.randn(CLIENTS, 3, generator=generator)
     arrays = {"items": Rows.of(dense), "joint.step": steps, "joint.text": texts}
-    return Report(number, torch.arange(CLIENTS), arrays, False, torch.zeros(CLIENTS))
+    loss = torch.zeros(CLIENTS)
+    own = per_client(arrays)
+    return Report(number, torch.arange(CLIENTS), own, Aggregation.PER_CLIENT, loss)
 
 
 @pytest.mark.parametrize("average", ["touched", "cohort"])

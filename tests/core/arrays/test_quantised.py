@@ -59,7 +59,10 @@ def test_clients_are_picked_joined_and_summed() -> None:
     picked = coarse.select(torch.tensor([2, 0]))
     assert torch.equal(picked.dense(), coarse.dense()[[2, 0]])
     parts = [coarse.select(torch.tensor(own)) for own in ([0, 1], [2], [3])]
-    assert torch.equal(Quantised.cat(parts).dense(), coarse.dense())
+    assert torch.equal(
+        Quantised.cat(parts, [torch.tensor([0, 1]), torch.tensor([2]), torch.tensor([3])]).dense(),
+        coarse.dense(),
+    )
     torch.testing.assert_close(coarse.total(), coarse.dense().sum(0))
 
 

@@ -12,7 +12,7 @@ from small_federation import NODES, federate, toy_values
 
 from ufgraphfr.core.arrays.quantised import Quantised
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.messages import Task
+from ufgraphfr.core.messages import Aggregation, Task
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
@@ -64,9 +64,9 @@ def test_a_reply_is_one_sum_for_the_whole_shard(fedmf):
     reply = ask(Agent(fedmf.shard(NODE)), train(fedmf))
     assert (reply.code, reply.nonce) == ("ok", "nonce")
     report = codec.decode_report(reply.parts[0])
-    assert report.summed
+    assert report.aggregation is Aggregation.SUM
     assert report.clients.tolist() == [0, 3, 4]
-    (table,) = report.arrays.values()
+    (table,) = report.sums.values()
     assert table.shape == (40, 4)
 
 
@@ -162,8 +162,8 @@ def test_a_sum_travels_as_coarse_as_agreed(rounded, tmp_path):
         sent[name] = codec.decode_report(ask(Agent(made.shard(NODE)), train(made)).parts[0])
     (plain,), (coarse,) = (report.arrays.values() for report in sent.values())
     assert isinstance(coarse, Quantised) is rounded.startswith("int")
-    (exact,), (wide,) = (report.total().arrays.values() for report in sent.values())
-    assert torch.equal(exact, plain)
+    (exact,), (wide,) = (report.sums.values() for report in sent.values())
+    assert torch.equal(exact, plain.dense()[0])
     assert not torch.equal(exact, wide)
     torch.testing.assert_close(exact, wide, rtol=0, atol=float(exact.abs().max()) / 6)
 

@@ -82,7 +82,7 @@ def test_noise_is_drawn_once_and_the_same_answer_is_given_again(guarded):
     assert first.parts == again.parts
     report = codec.decode_report(first.parts[0])
     assert not report.loss.any()
-    (sums,) = report.arrays.values()
+    (sums,) = report.sums.values()
     # noise on the grid, not whole numbers of items
     assert bool((sums != sums.round()).any())
     assert len(Ledger(guarded.shard(NODES[0]).ledger).spends) == 1
@@ -140,7 +140,7 @@ def test_every_node_adds_all_of_the_noise(tmp_path):
     for place in range(6):
         federation = federate(tmp_path / str(place), private(epsilon=1.0))
         reply = unpack(Agent(federation.shard(NODES[0])).answer(pack(request(federation))))
-        (sums,) = codec.decode_report(reply.parts[0]).arrays.values()
+        (sums,) = codec.decode_report(reply.parts[0]).sums.values()
         claim = Ledger(federation.shard(NODES[0]).ledger).claim
         (part,) = claim["parts"].values()
         users = federation.agents()[NODES[0]]._handlers.users()

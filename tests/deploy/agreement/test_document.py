@@ -1,8 +1,10 @@
 """An agreement survives its file, and lets nothing in that a deployment cannot do."""
 
+import tomllib
 from dataclasses import replace
 
 import pytest
+import tomli_w
 from small_federation import federate, toy_values
 
 from ufgraphfr.core.errors import InputError
@@ -49,6 +51,32 @@ def test_what_a_deployment_cannot_do_is_refused(change, message, federation):
     values = toy_values() | change
     with pytest.raises(InputError, match=message):
         make(build(values), agreement.catalogue, agreement.nodes, agreement.table)
+
+
+@pytest.mark.parametrize(
+    "table", [{"algorithm": {"kind": "evil.Model"}}, {"text": {"kind": "evil.Model"}}]
+)
+def test_code_that_a_document_names_is_never_imported(table, federation, tmp_path, monkeypatch):
+    """Also where it can be imported: a node runs what its operator has installed."""
+    (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    agreement = federation.agreement
+    values = tomllib.loads(agreement.document.decode())
+    values["experiment"] |= table
+    path = tmp_path / "agreement.toml"
+    path.write_text(tomli_w.dumps(values))
+    with pytest.raises(InputError, match=r"kind = 'evil.Model' is not of this package"):
+        read_agreement(path)
+
+
+def test_an_agreement_on_code_of_ones_own_is_not_made(federation, tmp_path, monkeypatch):
+    text = "from ufgraphfr.algorithms.fedmf import FedMF\n\nclass Mine(FedMF):\n    pass\n"
+    (tmp_path / "agreed_kind.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = build(toy_values() | {"algorithm": {"kind": "agreed_kind.Mine"}})
+    agreement = federation.agreement
+    with pytest.raises(InputError, match=r"algorithm.kind = 'agreed_kind.Mine' is not of"):
+        make(own, agreement.catalogue, agreement.nodes, agreement.table)
 
 
 def test_centralised_baselines_are_left_out(federation):

@@ -12,13 +12,14 @@ from safetensors.torch import save
 from small_federation import NODES, LocalEngine, federate, toy_values
 
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.message import pack, unpack
 from ufgraphfr.experiment import execute
 from ufgraphfr.federation import codec
+from ufgraphfr.federation.transport import Rejected
 from ufgraphfr.privacy.none import NoMechanism
 
 HALF = ServerSettings(round_timeout=5.0, quorum=0.5, startup_timeout=0.1)
@@ -48,9 +49,13 @@ def second_round(tmp_path_factory, federation):
     cohort = population.clients[::3]
 
     def exchange(changed):
+        def task_for(clients):
+            task = algorithm.broadcast(state, clients, 2)
+            return replace(task, aggregation=algorithm.aggregation)
+
         engine.changed = changed
-        task_for = lambda clients: algorithm.broadcast(state, clients, 2)  # noqa: E731
-        return list(transport.exchange(task_for, cohort, KEY))
+        answers = list(transport.exchange(task_for, cohort, KEY))
+        return [answer for answer in answers if not isinstance(answer, Rejected)]
 
     return exchange
 
@@ -89,7 +94,8 @@ def replaced(**changes):
 
 def gradient(change):
     def arrays(report):
-        return report.arrays | {"gradient": change(report.arrays["gradient"])}
+        # as it is on the wire, without a clients axis
+        return one_row({**report.sums, "gradient": change(report.sums["gradient"])})
 
     return replaced(arrays=arrays)
 
@@ -118,7 +124,7 @@ HOSTILE = {
     "loss is NaN": replaced(loss=lambda r: r.loss * float("nan")),
     "loss is short": replaced(loss=lambda r: r.loss[1:]),
     "no array": replaced(arrays=lambda _: {}),
-    "one more array": replaced(arrays=lambda r: r.arrays | {"raw": torch.zeros(1)}),
+    "one more array": replaced(arrays=lambda r: one_row({**r.sums, "raw": torch.zeros(1)})),
     "NaN": gradient(lambda g: g * float("nan")),
     "infinite": gradient(lambda g: g / 0),
     "one short": gradient(lambda g: g[:-1]),
@@ -126,7 +132,7 @@ HOSTILE = {
     "double": gradient(lambda g: g.double()),
     "half": gradient(lambda g: g.half()),
     "whole": gradient(lambda g: g.long()),
-    "not summed": replaced(summed=lambda _: False),
+    "not summed": replaced(aggregation=lambda _: Aggregation.PER_CLIENT),
 }
 
 

@@ -28,7 +28,7 @@ def task(clients):
         {"net": torch.arange(5.0)},
         {
             "table": SharedTable(TABLE, len(own)),
-            "bias": own.float()[:, None],
+            "bias": DenseTables(own.float()[:, None]),
             "own": DenseTables(own.float()[:, None, None].expand(-1, 4, 3).clone()),
         },
     )
@@ -39,7 +39,7 @@ def test_round_trip():
     assert found.round == 2
     assert found.clients.tolist() == [3, 5]
     assert torch.equal(found.shared["net"], torch.arange(5.0))
-    assert torch.equal(found.personal["bias"], torch.tensor([[3.0], [5.0]]))
+    assert torch.equal(found.tables("bias").dense(), torch.tensor([[3.0], [5.0]]))
     assert torch.equal(found.tables("table").dense(), TABLE.expand(2, -1, -1))
     assert torch.equal(found.tables("own").dense()[1], torch.full((4, 3), 5.0))
 

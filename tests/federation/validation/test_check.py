@@ -1,21 +1,21 @@
-"""The border: honest replies pass, whatever the algorithm; everything else is named and dropped."""
+"""Validation: honest replies pass, whatever the algorithm; everything else is named and dropped."""
 
 import inspect
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
-from ufgraphfr.algorithms.capabilities import asks_all_clients
+from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.arrays.low_rank import LowRank
+from ufgraphfr.core.arrays.protocol import ArraySpec
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, State, one_row, per_client
 from ufgraphfr.data.client_batches import build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
@@ -23,23 +23,25 @@ from ufgraphfr.experiment import build as build_experiment
 from ufgraphfr.experiment import execute
 from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.experiment.privacy_plan import calibrate
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.codec import decode_report, encode_report
 from ufgraphfr.federation.cohort import FederationSpec
-from ufgraphfr.federation.defences.none import NoDefence
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Local, Response, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
 from ufgraphfr.federation.upload import UploadSpec
-from ufgraphfr.federation.validation import check as border_module
+from ufgraphfr.federation.validation import check as check_module
 from ufgraphfr.federation.validation.check import (
     RULES,
-    ArraySpec,
     RejectedReply,
     ReplySpec,
     check,
     check_bytes,
 )
-from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.federation.validation.checked_transport import CheckedTransport
+from ufgraphfr.federation.validation.expected import Validation
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -52,39 +54,61 @@ def batch():
     return build(split, torch.nn.functional.normalize(torch.randn(USERS, 6), dim=1))
 
 
-def federation(kind, batch, defence=None):
+def federation(kind, batch, per_client=False, upload=None):
     algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
     setting = Setting(ITEMS, USERS, 6, seed=1)
     store = PrivateState(algorithm.init_private(setting, batch))
-    simulation = Simulation(algorithm, NoMechanism(), batch, store, chunk=5)
-    return simulation, Border(algorithm, NoMechanism(), setting, defence), setting
+    client = Client(algorithm, NoMechanism(), upload)
+    return Network(
+        simulation=Simulation(client, batch, store, chunk=5),
+        validation=Validation(client, setting),
+        aggregator=Aggregator(algorithm, setting, per_client or upload is not None),
+        state=algorithm.init_server(setting),
+    )
 
 
-def with_graph(simulation, setting):
+@dataclass
+class Network:
+    """Clients of one algorithm, and their server."""
+
+    simulation: Simulation
+    validation: Validation
+    aggregator: Aggregator
+    state: State
+
+    def task(self, clients, number):
+        task = self.aggregator.algorithm.broadcast(self.state, clients, number)
+        return replace(task, aggregation=self.aggregator.asked(number))
+
+    def answer(self, task):
+        return self.simulation.answer(task, Key(1, task.round))
+
+    def expected(self, task):
+        return self.validation.expected(task.select(torch.tensor([0])), task.clients)
+
+    def learn(self, report):
+        report = self.aggregator.combined([report])
+        self.state = self.aggregator.algorithm.aggregate(self.state, report)
+
+
+def with_graph(network):
     """The flagship's server once everybody has contributed to the item graph."""
-    algorithm, state = simulation.algorithm, simulation.algorithm.init_server(setting)
     for number in range(1, 9):
-        task = algorithm.broadcast(state, simulation.batch.clients, number)
-        state = algorithm.aggregate(state, simulation.answer(task, Key(0, number)))
-    return state
+        network.learn(network.answer(network.task(network.simulation.batch.clients, number)))
 
 
 @pytest.mark.parametrize("kind", ALGORITHMS.kinds)
-@pytest.mark.parametrize("apart", [False, True])
-def test_honest_replies_pass(kind, apart, batch):
-    simulation, border, setting = federation(kind, batch, NoDefence() if apart else None)
-    algorithm, state = simulation.algorithm, simulation.algorithm.init_server(setting)
+@pytest.mark.parametrize("per_client", [False, True])
+def test_honest_replies_pass(kind, per_client, batch):
+    network = federation(kind, batch, per_client)
     for number in (1, 2):
-        task = algorithm.broadcast(state, batch.clients, number)
-        expected = border.expected(task.select(torch.tensor([0])), batch.clients)
-        alone = apart and not asks_all_clients(algorithm, number)
-        ask = simulation.apart if alone else simulation.answer
-        report = ask(task, Key(0, number))
+        task = network.task(batch.clients, number)
+        expected, report = network.expected(task), network.answer(task)
         check(report, expected)
         payload = encode_report(report)
         check_bytes(payload, USERS, expected)
         check(decode_report(payload), expected)
-        state = algorithm.aggregate(state, report.total() if algorithm.release == "sum" else report)
+        network.learn(report)
 
 
 def rows():
@@ -94,13 +118,14 @@ def rows():
 
 def honest():
     arrays = {"items": rows(), "user": torch.ones(2, 4), "count": torch.ones(2, 1).to(torch.uint8)}
-    return Report(7, torch.tensor([3, 9]), arrays, False, torch.tensor([0.1, 0.2]))
+    loss = torch.tensor([0.1, 0.2])
+    return Report(7, torch.tensor([3, 9]), per_client(arrays), Aggregation.PER_CLIENT, loss)
 
 
 EXPECTED = ReplySpec(
     round=7,
     clients=torch.tensor([1, 3, 9]),
-    summed=False,
+    aggregation=Aggregation.PER_CLIENT,
     arrays={
         "items": ArraySpec(True, True, (ITEMS, DIM)),
         "user": ArraySpec(False, True, (4,)),
@@ -113,7 +138,7 @@ EXPECTED = ReplySpec(
 
 def with_array(name, value):
     report = honest()
-    return replace(report, arrays={**report.arrays, name: value})
+    return replace(report, arrays=per_client({**report.arrays, name: value}))
 
 
 def with_rows(**changes):
@@ -127,7 +152,7 @@ BROKEN = [
     ("client", replace(honest(), clients=torch.tensor([3.0, 9.0]))),
     ("client", replace(honest(), clients=torch.tensor([[3, 9]]))),
     ("client", replace(honest(), clients=torch.tensor([], dtype=torch.int64))),
-    ("summed", replace(honest(), summed=True)),
+    ("summed", replace(honest(), aggregation=Aggregation.SUM)),
     ("loss", replace(honest(), loss=torch.tensor([0.1, torch.nan]))),
     ("loss", replace(honest(), loss=torch.tensor([0.1]))),
     ("loss", replace(honest(), loss=torch.tensor([1, 2]))),
@@ -138,7 +163,6 @@ BROKEN = [
     ("dtype", with_array("user", torch.ones(2, 4, dtype=torch.float64))),
     ("dtype", with_array("user", torch.ones(2, 4, dtype=torch.int64))),
     ("dtype", with_array("user", torch.ones(2, 4, dtype=torch.complex64))),
-    ("dtype", with_array("user", [[1.0] * 4] * 2)),
     ("dtype", with_array("count", torch.ones(2, 1))),
     ("dtype", with_array("count", torch.ones(2, 1, dtype=torch.bool))),
     ("dtype", with_rows(values=torch.ones(3, DIM).double())),
@@ -177,7 +201,7 @@ def test_clipped_updates_on_a_grid_pass_with_their_signs_and_without_a_loss():
         "items": replace(rows(), values=-torch.ones(3, DIM, dtype=torch.int64)),
         "user": -torch.ones(2, 4, dtype=torch.int64),
     }
-    report = replace(honest(), arrays=arrays, loss=torch.full((2,), torch.nan))
+    report = replace(honest(), arrays=per_client(arrays), loss=torch.full((2,), torch.nan))
     check(report, expected)
     with pytest.raises(RejectedReply) as refused:
         check(replace(report, loss=torch.zeros(2)), expected)
@@ -198,7 +222,7 @@ def test_every_rule_is_tested_and_no_rule_echoes():
     tested = {reason for reason, _ in BROKEN} | {"bytes", "implausible"}
     assert tested == set(RULES)
     assert not any(character.isdigit() for rule in RULES.values() for character in rule)
-    assert "raise RejectedReply(f" not in inspect.getsource(border_module)
+    assert "raise RejectedReply(f" not in inspect.getsource(check_module)
 
 
 @given(
@@ -209,7 +233,7 @@ def test_every_rule_is_tested_and_no_rule_echoes():
 def test_one_bad_number_is_enough(place, value, name):
     report = honest()
     array = report.arrays[name]
-    values = array.values if isinstance(array, Rows) else array
+    values = array.values
     values.view(-1)[place % values.numel()] = value
     squares = values.double().square()
     longest = float((squares.sum(1) if isinstance(array, Rows) else squares).max()) ** 0.5
@@ -254,29 +278,90 @@ def test_too_many_bytes_are_refused_before_they_are_read():
 
 
 class Spoiling:
-    """A transport whose first group of clients sends something else."""
+    """A transport that changes what comes back."""
 
     def __init__(self, simulation, spoil):
         self.inner, self.spoil = Local(simulation), spoil
 
     def exchange(self, task_for, cohort, key):
-        for number, answer in enumerate(self.inner.exchange(task_for, cohort, key)):
-            report = self.spoil(answer.report) if number == 0 else answer.report
-            yield Response(report, answer.bytes_down, answer.bytes_up)
+        yield from self.spoil(list(self.inner.exchange(task_for, cohort, key)))
+
+
+def run(network, spoil, count=2):
+    """Some rounds whose responses are changed on their way, behind the check."""
+    transport = CheckedTransport(Spoiling(network.simulation, spoil), network.validation)
+    clients, spec = network.simulation.batch.clients, FederationSpec(rounds=count)
+    start = network.state
+    return list(rounds(network.aggregator, NoMechanism(), transport, spec, clients, start, Key(0)))
+
+
+def changed(response, **changes):
+    return replace(response, report=replace(response.report, **changes))
 
 
 def test_a_bad_reply_is_counted_and_the_round_goes_on(batch):
-    simulation, border, setting = federation("fedmf", batch)
-    spoiling = Spoiling(simulation, lambda r: replace(r, loss=r.loss * torch.nan))
-    state = simulation.algorithm.init_server(setting)
-    spec = FederationSpec(rounds=2)
-    clients = batch.clients
-    args = (simulation.algorithm, NoMechanism(), spoiling, spec, clients, state, Key(0))
-    done = list(rounds(*args, border=border))
+    network = federation("fedmf", batch)
+    done = run(network, lambda r: [changed(r[0], loss=r[0].report.loss * torch.nan), *r[1:]])
     assert [step.rejected for step in done] == [{"loss": 1}] * 2
     assert all(len(step.released.clients) == USERS - 5 for step in done)
-    assert all(isinstance(v, Tensor) and v.isfinite().all() for v in done[-1].state.values())
-    assert not torch.equal(done[0].state["items"], state["items"])
+    assert all(v.isfinite().all() for v in done[-1].state.values())
+    assert not torch.equal(done[0].state["items"], network.state["items"])
+
+
+def twice_in_two_chunks(responses):
+    return [*responses, responses[0]]
+
+
+def twice_in_one_chunk(responses):
+    """The first client of the last chunk stands there for the second one too."""
+    last = responses[-1]
+    clients = last.report.clients.clone()
+    clients[1] = clients[0]
+    return [*responses[:-1], changed(last, clients=clients)]
+
+
+def for_another(responses):
+    """The first chunk replies for clients of the last one, which is silent."""
+    others = responses[-1].report.clients
+    clients = torch.cat((others, responses[0].report.clients[len(others) :]))
+    return [changed(responses[0], clients=clients), *responses[1:-1]]
+
+
+def for_nobody_asked(responses):
+    return [changed(responses[0], clients=responses[0].report.clients + USERS), *responses[1:]]
+
+
+@pytest.mark.parametrize("kind", ["fedmf", "pfedrec"])
+@pytest.mark.parametrize(
+    ("spoil", "left"),
+    [
+        (twice_in_two_chunks, USERS),
+        (twice_in_one_chunk, USERS - 2),
+        (for_another, USERS - 5 - 2),
+        (for_nobody_asked, USERS - 5),
+    ],
+)
+def test_a_client_replies_once_and_for_itself(kind, spoil, left, batch):
+    (done,) = run(federation(kind, batch), spoil, count=1)
+    assert done.rejected == {"client": 1}
+    assert done.clients == len(done.released.clients) == len(done.released.clients.unique()) == left
+
+
+def test_what_to_expect_is_learnt_once_and_drawn_anew_each_round(batch, monkeypatch):
+    network = federation("ufgraphformer", batch, upload=UploadSpec(codec="int8", share=0.5))
+    with_graph(network)
+    asked = []
+    real = Client.respond
+    monkeypatch.setattr(Client, "respond", lambda *given: asked.append(1) or real(*given))
+    expected = [network.expected(network.task(batch.clients, n)) for n in (9, 10, 11)]
+    assert len(asked) == 1
+    blocks = [each.arrays["gradient"].blocks.tolist() for each in expected]
+    assert blocks[0] != blocks[1] != blocks[2]
+    assert [each.round for each in expected] == [9, 10, 11]
+    # rounds of the graph ask for other items each: nothing of one holds for the next
+    for number in (1, 2):
+        network.expected(network.task(batch.clients, number))
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize(
@@ -289,43 +374,37 @@ def test_a_bad_reply_is_counted_and_the_round_goes_on(batch):
     ],
 )
 def test_a_graph_contribution_must_be_of_one_history(forge, batch):
-    simulation, border, setting = federation("ufgraphformer", batch)
-    state = simulation.algorithm.init_server(setting)
+    network = federation("ufgraphformer", batch)
     # somebody who has an item among the rows that are asked for first
     place = (batch.items < 2).nonzero()[0]
     one = torch.searchsorted(batch.ptr, place, right=True) - 1
-    task = simulation.algorithm.broadcast(state, one, 1)
-    report = simulation.answer(task, Key(0, 1))
-    expected = border.expected(task, one)
+    task = network.task(one, 1)
+    expected, report = network.expected(task), network.answer(task)
     check(report, expected)
     with pytest.raises(RejectedReply) as refused:
-        check(replace(report, arrays=forge(report.arrays)), expected)
+        check(replace(report, arrays=one_row(forge(report.sums))), expected)
     assert refused.value.reason == "implausible"
 
 
 @pytest.mark.parametrize("count", [0.0, -1.0, 1e6])
 def test_a_client_cannot_claim_any_number_of_positions(count, batch):
-    simulation, border, setting = federation("ufgraphformer", batch, NoDefence())
-    state = with_graph(simulation, setting)
-    one = torch.tensor([4])
-    task = simulation.algorithm.broadcast(state, one, 9)
-    report = simulation.apart(task, Key(0, 9))
-    expected = border.expected(task, one)
+    network = federation("ufgraphformer", batch, per_client=True)
+    with_graph(network)
+    task = network.task(torch.tensor([4]), 9)
+    expected, report = network.expected(task), network.answer(task)
     check(report, expected)
+    forged = {**report.arrays, "count": Dense(torch.tensor([[count]]))}
     with pytest.raises(RejectedReply) as refused:
-        check(replace(report, arrays=report.arrays | {"count": torch.tensor([[count]])}), expected)
+        check(replace(report, arrays=forged), expected)
     assert refused.value.reason == "implausible"
 
 
 def compressed(upload, batch):
-    """Answers of clients that compress them so, which the border lets in, and what it expects."""
-    simulation, border, setting = federation("ufgraphformer", batch)
-    simulation = replace(simulation, algorithm=simulation.algorithm.apart(), upload=upload)
-    border = replace(border, upload=upload)
-    state = with_graph(simulation, setting)
-    task = simulation.algorithm.broadcast(state, batch.clients, 9)
-    expected = border.expected(task.select(torch.tensor([0])), batch.clients)
-    report = simulation.answer(task, Key(setting.seed, 9))
+    """Replies of clients that compress them so, which pass, and what is expected of them."""
+    network = federation("ufgraphformer", batch, upload=upload)
+    with_graph(network)
+    task = network.task(batch.clients, 9)
+    expected, report = network.expected(task), network.answer(task)
     check(report, expected)
     return report, expected
 
@@ -334,7 +413,7 @@ def check_refused(report, expected, broken):
     """Each forged gradient is refused, for its reason."""
     for reason, forged in broken:
         with pytest.raises(RejectedReply) as refused:
-            check(replace(report, arrays=report.arrays | {"gradient": forged}), expected)
+            check(replace(report, arrays={**report.arrays, "gradient": forged}), expected)
         assert refused.value.reason == reason
 
 
@@ -352,8 +431,11 @@ def test_compressed_replies_pass_and_broken_ones_do_not(upload, batch):
     report, expected = compressed(upload, batch)
     check(decode_report(encode_report(report)), expected)
     value = report.arrays["gradient"]
-    if isinstance(value, Tensor):
-        broken = [("dtype", value.float()), ("not-finite", value * torch.inf)]
+    if isinstance(value, Dense):
+        broken = [
+            ("dtype", Dense(value.values.float())),
+            ("not-finite", Dense(value.values * torch.inf)),
+        ]
     else:
         broken = [
             ("shape", replace(value, levels=value.levels[:, :-1])),
@@ -361,7 +443,7 @@ def test_compressed_replies_pass_and_broken_ones_do_not(upload, batch):
             ("shape", replace(value, levels=torch.full_like(value.levels, -128))),
             ("dtype", replace(value, scale=value.scale.float())),
             ("not-finite", replace(value, scale=value.scale * torch.inf)),
-            ("arrays", value.dense()),
+            ("arrays", value.plain()),
         ]
         if value.blocks is None:
             broken += [("arrays", replace(value, blocks=torch.tensor([0], dtype=torch.int32)))]
@@ -390,14 +472,15 @@ def test_products_of_thin_matrices_pass_and_broken_ones_do_not(codec, batch):
         ("arrays", replace(value, size=value.size + 1)),
         ("arrays", replace(value, matrices=(moved, *rest))),
         ("arrays", value.numbers),
-        ("arrays", value.dense()),
+        ("arrays", value.plain()),
     ]
-    if isinstance(value.numbers, Tensor):
-        huge = torch.full_like(value.numbers, 3e38)
+    if isinstance(value.numbers, Dense):
+        numbers = value.numbers.values
+        huge = torch.full_like(numbers, 3e38)
         broken += [
-            ("shape", replace(value, numbers=value.numbers[:, 1:])),
-            ("not-finite", replace(value, numbers=value.numbers * torch.inf)),
-            ("not-finite", replace(value, numbers=huge)),
+            ("shape", replace(value, numbers=Dense(numbers[:, 1:]))),
+            ("not-finite", replace(value, numbers=Dense(numbers * torch.inf))),
+            ("not-finite", replace(value, numbers=Dense(huge))),
         ]
     else:
         broken += [("shape", replace(value, numbers=replace(value.numbers, bits=4)))]
@@ -416,17 +499,18 @@ def test_under_a_guarantee_a_reply_longer_than_the_clip_is_refused(tmp_path):
     prepared = prepare(experiment)
     algorithm = experiment.model
     mechanism = calibrate(experiment, algorithm, len(prepared.split.warm), Ledger(None))
-    border = Border(algorithm, mechanism, prepared.setting, NoDefence())
+    client = Client(algorithm, mechanism)
     store = PrivateState(algorithm.init_private(prepared.setting, prepared.batch))
-    simulation = Simulation(algorithm, mechanism, prepared.batch, store, chunk=50)
+    simulation = Simulation(client, prepared.batch, store, chunk=50)
     task = algorithm.broadcast(algorithm.init_server(prepared.setting), torch.arange(2), 1)
-    expected = border.expected(task.select(torch.tensor([0])), task.clients)
-    report = simulation.apart(task, Key(0, 1))
+    validation = Validation(client, prepared.setting)
+    expected = validation.expected(task.select(torch.tensor([0])), task.clients)
+    report = simulation.answer(task, Key(0, 1))
     check(report, expected)
     items = report.arrays["items"]
     longer = replace(items, values=items.values * 3)
     with pytest.raises(RejectedReply) as refused:
-        check(replace(report, arrays=report.arrays | {"items": longer}), expected)
+        check(replace(report, arrays={**report.arrays, "items": longer}), expected)
     assert refused.value.reason == "norm"
     # malicious clients are clipped like all others, and the run goes on
     for step in execute(experiment, tmp_path / "run", device="cpu"):

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.messages import per_client
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
 from ufgraphfr.privacy.accounted.noise import grid_step
 
@@ -18,21 +20,17 @@ def made(data: st.DataObject, *shape: int) -> Tensor:
     return torch.tensor(values).view(shape)
 
 
-def dense(value: Tensor | Rows) -> Tensor:
-    return value.dense() if isinstance(value, Rows) else value
-
-
 @given(data=st.data(), bound=st.floats(1e-3, 1e3), cap=st.none() | st.floats(1e-3, 1e3))
 def test_no_client_and_no_row_exceeds_its_bound(
     data: st.DataObject, bound: float, cap: float | None
 ) -> None:
-    arrays = {"items": made(data, 2, 3, 2), "other": made(data, 2, 4)}
+    arrays = per_client({"items": made(data, 2, 3, 2), "other": made(data, 2, 4)})
     step = grid_step(bound)
     clipped = clip(arrays, bound, step, cap)
-    assert all(dense(value).dtype == torch.int64 for value in clipped.values())
+    assert all(value.dense().dtype == torch.int64 for value in clipped.values())
     assert bool((lengths(clipped) * step <= bound).all())
     if cap is not None:
-        rows = dense(clipped["items"]).double().norm(dim=2) * step
+        rows = clipped["items"].dense().double().norm(dim=2) * step
         assert bool((rows <= cap * (1 + 1e-12)).all())
 
 
@@ -43,38 +41,39 @@ def test_changed_rows_are_clipped_as_the_tables_they_stand_for(seed: int, bound:
     tables *= torch.rand(3, 5, 1, generator=generator) < 0.5
     step = grid_step(bound)
     sparse = clip({"items": Rows.of(tables)}, bound, step, 0.7)["items"]
-    whole = clip({"items": tables}, bound, step, 0.7)["items"]
+    whole = clip({"items": Dense(tables)}, bound, step, 0.7)["items"]
     # float32 may measure the two apart by its last bits
-    assert int((dense(sparse) - dense(whole)).abs().max()) <= 8
+    assert int((sparse.dense() - whole.dense()).abs().max()) <= 8
 
 
 def test_what_is_short_enough_is_kept_to_a_step() -> None:
     values = torch.randn(4, 6)
     step = grid_step(100.0)
-    kept = dense(clip({"all": values}, 100.0, step)["all"]).double() * step
+    kept = clip({"all": Dense(values)}, 100.0, step)["all"].dense().double() * step
     torch.testing.assert_close(kept, values.double(), atol=step, rtol=0)
 
 
 def test_what_is_long_keeps_its_direction_at_the_bound() -> None:
     values = torch.randn(4, 60) * 50
-    clipped = dense(clip({"all": values}, 1.0, grid_step(1.0))["all"]).double() * grid_step(1.0)
+    step = grid_step(1.0)
+    clipped = clip({"all": Dense(values)}, 1.0, step)["all"].dense().double() * step
     torch.testing.assert_close(clipped.norm(dim=1), torch.ones(4).double(), atol=2e-5, rtol=0)
     cosine = torch.nn.functional.cosine_similarity(clipped, values.double())
     torch.testing.assert_close(cosine, torch.ones(4).double())
 
 
 def test_nothing_comes_of_nobody_and_of_what_is_not_finite() -> None:
-    nobody = clip({"all": torch.zeros(0, 3)}, 1.0, grid_step(1.0))["all"]
-    assert dense(nobody).shape == (0, 3)
-    bad = torch.tensor([[torch.nan, torch.inf, -torch.inf]])
-    assert dense(clip({"all": bad}, 1.0, grid_step(1.0))["all"]).tolist() == [[0, 0, 0]]
+    nobody = clip({"all": Dense(torch.zeros(0, 3))}, 1.0, grid_step(1.0))["all"]
+    assert nobody.dense().shape == (0, 3)
+    bad = Dense(torch.tensor([[torch.nan, torch.inf, -torch.inf]]))
+    assert clip({"all": bad}, 1.0, grid_step(1.0))["all"].dense().tolist() == [[0, 0, 0]]
 
 
 def test_wide_updates_are_measured_in_pieces_and_cut_as_a_whole() -> None:
     # neither a whole number of pieces nor of what is put on the grid at a time
     wide = torch.randn(5, 2**18 + 77, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(lengths({"all": wide}), wide.double().norm(dim=1))
-    clipped = dense(clip({"all": wide}, 1.0, grid_step(1.0))["all"])
+    torch.testing.assert_close(lengths({"all": Dense(wide)}), wide.double().norm(dim=1))
+    clipped = clip({"all": Dense(wide)}, 1.0, grid_step(1.0))["all"].dense()
     expected = (wide.double() / wide.double().norm(dim=1, keepdim=True) / grid_step(1.0)).trunc()
     assert int((clipped - expected.long()).abs().max()) <= 8
     assert bool((clipped.double().norm(dim=1) * grid_step(1.0) <= 1).all())

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.core.releases import Release
 from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedClients, NoisedSums
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
@@ -42,11 +43,9 @@ def quiet(count: int, *_: object) -> Tensor:
 
 def released(mechanism: NoisedSums, values: Tensor, key: Key = KEY) -> Tensor:
     clients = torch.arange(len(values))
-    arrays = mechanism.privatize({"items": values}, clients, key)
-    report = Report(key.round, clients, arrays, False, torch.zeros(len(values)))
-    value = mechanism.finalize(report.total(), key).arrays["items"]
-    assert isinstance(value, Tensor)
-    return value
+    arrays = mechanism.privatize({"items": Dense(values)}, clients, key)
+    report = Report(key.round, clients, arrays, Aggregation.PER_CLIENT, torch.zeros(len(values)))
+    return mechanism.finalize(report.total(), key).sums["items"]
 
 
 def test_without_noise_short_updates_are_summed_as_they_are() -> None:
@@ -100,8 +99,9 @@ def test_the_ledger_is_charged_before_noise_is_drawn() -> None:
 
 
 def test_a_round_outside_the_plan_releases_nothing() -> None:
+    nothing = Dense(torch.zeros(1, 2))
     with pytest.raises(BudgetSpent, match="round 4 is not in the plan"):
-        calibrate(part()).privatize({"items": torch.zeros(1, 2)}, CLIENTS[:1], KEY.at(4))
+        calibrate(part()).privatize({"items": nothing}, CLIENTS[:1], KEY.at(4))
 
 
 def test_the_mean_of_a_secret_cohort_has_a_fixed_denominator() -> None:
@@ -112,7 +112,8 @@ def test_the_mean_of_a_secret_cohort_has_a_fixed_denominator() -> None:
 
 
 def test_updates_that_are_not_clipped_are_refused() -> None:
-    report = Report(1, CLIENTS, {"items": torch.zeros(2)}, True, torch.zeros(3))
+    sums = one_row({"items": torch.zeros(2)})
+    report = Report(1, CLIENTS, sums, Aggregation.SUM, torch.zeros(3))
     with pytest.raises(TypeError, match="not a sum of clipped whole numbers"):
         calibrate(part()).finalize(report, KEY)
 
@@ -137,16 +138,15 @@ def test_local_noise_is_on_each_client_and_no_more_on_the_server() -> None:
     halves = [clients[:2000], clients[2000:]]
     sent = []
     for half in halves:
-        arrays = mechanism.privatize({"taste": torch.zeros(len(half), count)}, half, KEY)
-        value = arrays["taste"]
-        assert isinstance(value, Tensor)
-        sent.append(value)
+        arrays = mechanism.privatize({"taste": Dense(torch.zeros(len(half), count))}, half, KEY)
+        sent.append(arrays["taste"].dense())
     assert len(mechanism.ledger.spends) == 1
     each = torch.cat(sent)
     std = each.double().std() * grid_step(2.0)
     assert float(std) == pytest.approx(1.0, rel=0.03)
-    report = Report(1, clients, {"taste": each.sum(0)}, True, torch.zeros(5000))
-    total = mechanism.finalize(report, KEY).arrays["taste"]
+    sums = one_row({"taste": each.sum(0)})
+    report = Report(1, clients, sums, Aggregation.SUM, torch.zeros(5000))
+    total = mechanism.finalize(report, KEY).sums["taste"]
     torch.testing.assert_close(total, (each.sum(0) * grid_step(2.0)).float())
 
 

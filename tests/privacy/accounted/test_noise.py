@@ -12,7 +12,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.privacy.accounted.noise import grid_step, secure_normal, seeded_normal
 
 
-@pytest.mark.parametrize("draw", [secure_normal, lambda n: seeded_normal(n, Key(3), 0)])
+@pytest.mark.parametrize("draw", [secure_normal, lambda n: seeded_normal(n, Key(3))])
 def test_it_is_standard_normal(draw) -> None:
     drawn = draw(200_000).numpy()
     # a false alarm once in a million runs; a scale 2 % off is found for sure
@@ -29,13 +29,13 @@ def test_no_seed_gives_the_systems_noise_again() -> None:
         torch.manual_seed(0)
         drawn.append(secure_normal(8))
     assert not torch.equal(*drawn)
-    assert torch.equal(seeded_normal(7, Key(1).at(2), 3), seeded_normal(7, Key(1).at(2), 3))
-    assert not torch.equal(seeded_normal(7, Key(1).at(2), 3), seeded_normal(7, Key(1).at(3), 3))
+    assert torch.equal(seeded_normal(7, Key(1).at(2)), seeded_normal(7, Key(1).at(2)))
+    assert not torch.equal(seeded_normal(7, Key(1).at(2)), seeded_normal(7, Key(1).at(3)))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 def test_as_many_numbers_as_asked(count: int) -> None:
-    assert len(secure_normal(count)) == len(seeded_normal(count, Key(1), 0)) == count
+    assert len(secure_normal(count)) == len(seeded_normal(count, Key(1))) == count
 
 
 @given(clip=st.floats(1e-6, 1e6))

@@ -8,13 +8,8 @@ from ufgraphfr.core.messages import Report, State
 
 
 def mean_change(report: Report) -> Tensor:
-    """The mean over the cohort of the changes of ``items``, float ``[items, dim]``.
-
-    A sum over clients is taken as it is, each client's own sparse changes are added up first.
-    """
-    change = report.arrays["items"]
-    total = change if isinstance(change, Tensor) else change.total()
-    return total / max(1, len(report.clients))
+    """The mean over the cohort of the changes of ``items``, float ``[items, dim]``."""
+    return report.sums["items"] / max(1, len(report.clients))
 
 
 def touched_mean(change: Rows) -> Tensor:

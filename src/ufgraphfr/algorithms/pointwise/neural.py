@@ -25,7 +25,7 @@ class NeuralClient(Pointwise, ABC):
 
     def init_scorer(self, setting: Setting) -> Params:
         """The initial score MLP, the same wherever it is drawn."""
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
+        generator = Key(setting.seed, purpose=Purpose.INIT_SCORER).generator()
         return scorer.init_scorer(scorer.tower(self.dim), generator)
 
     def forward(self, rows: Touched, epoch: int) -> Forward:

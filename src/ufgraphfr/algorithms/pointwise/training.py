@@ -23,7 +23,7 @@ from ufgraphfr.ops.touched import Touched, touched
 
 def initial_table(setting: Setting, dim: int, std: float) -> Tensor:
     """The initial item table, float ``[items, dim]``, the same wherever it is drawn."""
-    generator = Key(setting.seed, purpose=Purpose.INIT, part=1).generator()
+    generator = Key(setting.seed, purpose=Purpose.INIT_ITEMS).generator()
     return torch.randn(setting.items, dim, generator=generator) * std
 
 

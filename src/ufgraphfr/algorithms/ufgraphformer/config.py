@@ -12,13 +12,14 @@ from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsersSpe
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import SequenceTraining
 from ufgraphfr.algorithms.ufgraphformer.sequence.server_adam import ServerAdam
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.models.transformer import check_heads
 
 
 class FormerSpec(Algorithm, ABC):
     """Hyper-parameters of UFGraphFormer; each part has a switch."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
     renamed: ClassVar[dict[str, str]] = {
         **{key: f"adam.{key}" for key in ("lr", "warmup", "betas", "average")},
         "newcomers": "cold_users",

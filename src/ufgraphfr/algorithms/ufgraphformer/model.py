@@ -10,10 +10,9 @@ takes another form (`private.model`).
 """
 
 from itertools import product
-from typing import Self, final
+from typing import final
 
 import torch
-from pydantic import PrivateAttr
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
@@ -28,7 +27,7 @@ from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
 from ufgraphfr.algorithms.ufgraphformer.private.plan import plan_for
 from ufgraphfr.algorithms.ufgraphformer.sequence.part import Sequence
-from ufgraphfr.core.arrays.low_rank import Matrix
+from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
@@ -39,8 +38,6 @@ from ufgraphfr.data.client_batches import ClientBatch
 class UFGraphFormer(FormerSpec):
     """The model; its hyper-parameters are those of `FormerSpec`."""
 
-    _per_client: bool = PrivateAttr(default=False)
-
     @property
     def item_graph(self) -> ItemGraph | None:
         """The graph, if it is on."""
@@ -49,7 +46,7 @@ class UFGraphFormer(FormerSpec):
     @property
     def sequence(self) -> Sequence | None:
         """The Transformer, if it is on."""
-        return Sequence(self, self.item_graph, self._per_client) if self.transformer else None
+        return Sequence(self, self.item_graph) if self.transformer else None
 
     @property
     def active_parts(self) -> list[Part]:
@@ -105,7 +102,7 @@ class UFGraphFormer(FormerSpec):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        sums = _tensors(report)
+        sums = report.sums
         for part in self.active_parts:
             state = part.collect(state, sums, report.round)
         return state
@@ -136,7 +133,7 @@ class UFGraphFormer(FormerSpec):
 
     def is_feasible(self, report: Report, setting: Setting) -> bool:
         """See `Algorithm.is_feasible`: each part knows what one history can say."""
-        arrays = _tensors(report)
+        arrays = report.sums
         return all(part.is_feasible(arrays, setting, report.round) for part in self.active_parts)
 
     def item_views(
@@ -169,18 +166,7 @@ class UFGraphFormer(FormerSpec):
         """See `Algorithm.asks_for_item_text`."""
         return self.cold_items is not None and self.cold_items.titles
 
-    def apart(self) -> Self:
-        """See `Algorithm.apart`."""
-        alone = self.model_copy()
-        alone._per_client = True
-        return alone
-
     def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
         """See `Algorithm.for_budget`: sums that are worth their noise, the rest on the device."""
         keys = self.private or PrivateSpec()
         return PrivateForm(spec=keys, plan=plan_for(keys, budget, setting))
-
-
-def _tensors(report: Report) -> State:
-    """The arrays that are neither sparse nor coded; a sum has no others."""
-    return {name: value for name, value in report.arrays.items() if isinstance(value, Tensor)}

@@ -82,7 +82,7 @@ class TextClient(Pointwise, ABC):
 
     def init_client(self, setting: Setting, batch: ClientBatch) -> Private:
         """The same initial weights for every client, ``W_0 x`` computed for its own text."""
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=2).generator()
+        generator = Key(setting.seed, purpose=Purpose.INIT_SCORER).generator()
         joint = on(batch.text.device, init_linear("joint", setting.text_width, self.dim, generator))
         network = on(batch.text.device, self.network.init(generator))
         return stack(network | {"joint.bias": joint["joint.bias"]}, len(batch)) | {

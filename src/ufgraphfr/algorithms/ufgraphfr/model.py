@@ -19,16 +19,15 @@ from ufgraphfr.algorithms.ufgraphfr.as_coded import PRESETS, PersonalTables, wri
 from ufgraphfr.algorithms.ufgraphfr.client import TextClient
 from ufgraphfr.algorithms.ufgraphfr.neighbor_tables import NeighborTables
 from ufgraphfr.algorithms.ufgraphfr.user_graph import GraphRule, user_graph
-from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 
 
 class UFGraphFR(TextClient):
     """Hyper-parameters of UFGraphFR."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "per-client"
+    aggregation: ClassVar[Aggregation] = Aggregation.PER_CLIENT
 
     relation: Literal["similarity", "distance"] = "similarity"
     """The published code takes cosine distance for similarity."""
@@ -109,18 +108,14 @@ class UFGraphFR(TextClient):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`; G moves by the mean change, see `average`."""
-        change = report.arrays["items"]
-        assert isinstance(change, Rows)
-        clients = report.clients
+        change, clients = report.rows("items"), report.clients
         new = state | self._tables.collected(state, clients, change)
         new["items"] = state["items"] + (
             touched_mean(change) if self.average == "touched" else mean_change(report)
         )
         new["known"] = state["known"].index_fill(0, clients, True)
         for name in self._factors:
-            uploaded = report.arrays[name]
-            assert isinstance(uploaded, Tensor)
-            new[name] = state[name].index_copy(0, clients, uploaded)
+            new[name] = state[name].index_copy(0, clients, report.arrays[name].dense())
         new["reporters"] = clients
         if (report.round - 1) % self.graph_every == 0:
             new |= self._graph(new)

@@ -7,7 +7,7 @@ released. See `ufgraphfr.audit.bounds`.
 """
 
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -18,13 +18,16 @@ from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.attacks.base import Attack, Finding, View
 from ufgraphfr.audit.bounds import gaussian_estimate, measured_auc, one_run_epsilon
 from ufgraphfr.audit.recording import Recording
-from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Local, Simulation
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
 from ufgraphfr.privacy.base import Mechanism
 
 WIDTH = 32
@@ -34,7 +37,7 @@ WIDTH = 32
 class Canary(Algorithm):
     """Every client uploads its own direction; the server adds up what is released."""
 
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     cells: int = Field(ge=WIDTH)
     """Numbers in the dummy table."""
@@ -51,8 +54,9 @@ class Canary(Algorithm):
 
     def directions(self, clients: Tensor) -> Tensor:
         """Unit vectors, float ``[clients, cells]``."""
+        key = Key(self.seed)
         made = [
-            torch.randn(self.cells, generator=Key(self.seed, part=int(client)).generator())
+            torch.randn(self.cells, generator=key.to(Purpose.CANARIES, int(client)).generator())
             for client in clients
         ]
         return torch.nn.functional.normalize(torch.stack(made), dim=1)
@@ -78,9 +82,7 @@ class Canary(Algorithm):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        total = report.arrays["items"]
-        assert isinstance(total, Tensor)
-        return state | {str(report.round): total.flatten()}
+        return state | {str(report.round): report.sums["items"].flatten()}
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`; it recommends nothing."""
@@ -104,7 +106,7 @@ class Canaries(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        if recording.algorithm.release == "per-client":
+        if recording.algorithm.aggregation is Aggregation.PER_CLIENT:
             return []
         experiment, algorithm = recording.experiment, recording.algorithm
         clients = len(recording.prepared.split.warm)
@@ -140,17 +142,19 @@ class Canaries(Attack):
             ``[canaries]``, who took part.
         """
         everyone = torch.arange(self.canaries)
-        inside = Key(seed, part=7).words(everyone, 0, 1)[:, 0] % 2 == 0
+        inside = Key(seed, purpose=Purpose.CANARY_COINS).words(everyone, 0, 1)[:, 0] % 2 == 0
         cells = -(-self.canaries * self.cells_each // WIDTH) * WIDTH
         algorithm = Canary(cells=cells, seed=seed, full=full_rounds)
         batch = _empty_profiles(everyone)
         setting = Setting(WIDTH, self.canaries, 1, seed)
         private_state = PrivateState(algorithm.init_private(setting, batch))
-        simulation = Simulation(algorithm, mechanism, batch, private_state, federation.chunk)
+        client = Client(algorithm, mechanism)
+        transport = Local(Simulation(client, batch, private_state, federation.chunk))
         spec = federation.model_copy(update={"adversary": None, "defence": None})
-        transport, key, state = Local(simulation), Key(seed), algorithm.init_server(setting)
+        key, state = Key(seed), algorithm.init_server(setting)
+        aggregator = Aggregator(algorithm, setting)
         scores = torch.zeros(self.canaries, dtype=torch.float64)
-        for done in rounds(algorithm, mechanism, transport, spec, everyone[inside], state, key):
+        for done in rounds(aggregator, mechanism, transport, spec, everyone[inside], state, key):
             if done.released is not None:
                 (released,) = algorithm.aggregate({}, done.released).values()
                 weight = _weight(mechanism, done.number)

@@ -16,9 +16,9 @@ from ufgraphfr.audit.attacks._logistic import fit_logistic
 from ufgraphfr.audit.attacks._rows import moved, side
 from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients, precision_recall
 from ufgraphfr.audit.recording import Recording, Upload, dissect
-from ufgraphfr.core.keys import Key
+from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.client import Client, Request
 
 
 class IMIA(Attack):
@@ -62,7 +62,7 @@ class IMIA(Attack):
         algorithm, prepared = recording.algorithm, recording.prepared
         batch, setting = prepared.batch, prepared.setting
         # as many items as a random client has, drawn by popularity; the mean text vector
-        generator = Key(setting.seed, part=1000 + index).generator()
+        generator = Key(setting.seed).to(Purpose.SHADOWS, index).generator()
         position = int(torch.randint(len(batch), (1,), generator=generator))
         counts = torch.bincount(batch.items, minlength=setting.items).double() + 1e-9
         length = max(2, int(batch.counts[position]))
@@ -80,9 +80,9 @@ class IMIA(Attack):
         task = algorithm.broadcast(recording.state, client, recording.round + 1)
         private = algorithm.init_private(setting, shadow)
         key = Key(setting.seed + 1 + index, recording.round + 1)
-        mechanism = recording.mechanism
-        report, _ = respond(algorithm, mechanism, task, shadow, private, key, apart=True)
-        tables, texts = dissect(report.apart(), algorithm, prepared)
+        runs = Client(algorithm, recording.mechanism)
+        report, _ = runs.respond(Request(task, shadow, private, key))
+        tables, texts = dissect(report, algorithm, prepared)
         has = torch.zeros(setting.items, dtype=torch.bool).index_fill(0, items, True)
         return Upload(task.round, -1, tables, texts), has
 

@@ -16,15 +16,19 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.metric_sums import evaluate
-from ufgraphfr.federation.adversarial import Hostile
+from ufgraphfr.federation.adversarial import AdversarialSimulation
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
-from ufgraphfr.federation.transport import Local, Simulation
-from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.validation.checked_transport import CheckedTransport
+from ufgraphfr.federation.validation.expected import Validation
 
 
 class Poisoning(Attack):
@@ -57,21 +61,28 @@ class Poisoning(Attack):
         federation = recording.experiment.federation
         clients = torch.from_numpy(prepared.split.warm)
         aim = adversary.aim(algorithm, prepared.setting, prepared.batch, clients)
-        simulation = Simulation(algorithm, mechanism, prepared.batch, private, federation.chunk)
+        client = Client(algorithm, mechanism)
+        simulation = Simulation(client, prepared.batch, private, federation.chunk)
+        attacked = Local(AdversarialSimulation(simulation, adversary, aim))
+        aggregator = Aggregator(
+            algorithm,
+            prepared.setting,
+            per_client=True,
+            defence=DEFENCES.build(defence, {}, defence),
+        )
         before, hits_before = _exposure_and_hits(
             recording, recording.state, private, recording.round, aim
         )
         last, state = recording.round + recording.rounds, recording.state
         for done in rounds(
-            algorithm,
+            aggregator,
             mechanism,
-            Local(Hostile(simulation, adversary, aim)),
+            CheckedTransport(attacked, Validation(client, prepared.setting)),
             federation.model_copy(update={"rounds": last}),
             clients,
             state,
             Key(recording.experiment.seed),
             recording.round + 1,
-            Border(algorithm, mechanism, prepared.setting, DEFENCES.build(defence, {}, defence)),
         ):
             state = done.state
         after, hits_after = _exposure_and_hits(recording, state, private, last, aim)

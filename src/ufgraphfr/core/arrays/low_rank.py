@@ -6,16 +6,14 @@ in few directions. After Konečný et al., "Federated learning: strategies for i
 communication efficiency", 2016.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.quantised import Quantised
-
-Matrix: TypeAlias = tuple[int, int, int]
-"""Where a flat array holds a matrix: its first number, its rows and its columns."""
+from ufgraphfr.core.arrays.dense import Dense
+from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Fault, Layout, Matrix
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class LowRank:
         size: of one client's array.
     """
 
-    numbers: Tensor | Quantised
+    numbers: Array
     rank: int
     matrices: tuple[Matrix, ...]
     size: int
@@ -45,35 +43,44 @@ class LowRank:
             rank: at most so many directions of each are kept.
         """
         thin = tuple(m for m in matrices if rank * (m[1] + m[2]) < m[1] * m[2])
-        empty = cls(values[:, :0], rank, thin, values.shape[1])
+        empty = cls(Dense(values[:, :0]), rank, thin, values.shape[1])
         parts = list[Tensor]()
         for start, rows, columns in thin:
             matrix = values[:, start : start + rows * columns].unflatten(1, (rows, columns))
             parts += [factor.flatten(1) for factor in _factors(matrix, rank)]
         parts += [values[:, start:stop] for start, stop in empty._others()]
-        return replace(empty, numbers=torch.cat(parts, dim=1))
+        return replace(empty, numbers=Dense(torch.cat(parts, dim=1)))
 
     @classmethod
-    def cat(cls, parts: list["LowRank"]) -> "LowRank":
-        """Several clients' arrays of one layout, one after the other."""
-        coarse = [part.numbers for part in parts if isinstance(part.numbers, Quantised)]
-        dense = [part.numbers for part in parts if isinstance(part.numbers, Tensor)]
-        return replace(parts[0], numbers=Quantised.cat(coarse) if coarse else torch.cat(dense))
+    def cat(cls, parts: list["LowRank"], places: Sequence[Tensor]) -> "LowRank":
+        """See `Array.cat`."""
+        numbers = [part.numbers for part in parts]
+        joined = replace(parts[0], numbers=type(numbers[0]).cat(numbers, places))
+        parts.clear()
+        return joined
 
     @property
-    def layout(self) -> tuple[int, tuple[Matrix, ...], int]:
+    def clients(self) -> int:
+        """See `Array.clients`."""
+        return self.numbers.clients
+
+    @property
+    def spec(self) -> ArraySpec:
+        """See `Array.spec`: the form of the numbers that travel, and what they make up."""
+        return replace(self.numbers.spec, layout=self.layout)
+
+    @property
+    def layout(self) -> Layout:
         """All but the numbers."""
         return self.rank, self.matrices, self.size
 
-    def select(self, places: Tensor) -> "LowRank":
+    def select(self, clients: Tensor) -> "LowRank":
         """Some of the clients, int64 ``[n]``, in that order."""
-        numbers = self.numbers
-        some = numbers[places] if isinstance(numbers, Tensor) else numbers.select(places)
-        return replace(self, numbers=some)
+        return replace(self, numbers=self.numbers.select(clients))
 
     def dense(self) -> Tensor:
         """The numbers, float32 ``[clients, size]``."""
-        factors, rest = self._taken_apart()
+        factors, rest = self._factored()
         values = rest.new_zeros(len(rest), self.size)
         for (start, rows, columns), (left, right) in zip(self.matrices, factors, strict=True):
             values[:, start : start + rows * columns] = (left @ right.mT).flatten(1)
@@ -83,7 +90,7 @@ class LowRank:
 
     def total(self) -> Tensor:
         """The sum over clients, float32 ``[size]``; no client's matrix is written out for it."""
-        factors, rest = self._taken_apart()
+        factors, rest = self._factored()
         total = rest.new_zeros(self.size)
         for (start, rows, columns), (left, right) in zip(self.matrices, factors, strict=True):
             product = torch.einsum("cir,cjr->ij", left, right)
@@ -92,10 +99,26 @@ class LowRank:
             total[start:stop] = part.sum(0)
         return total
 
-    def _taken_apart(self) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+    def plain(self) -> Dense:
+        """See `Array.plain`."""
+        return Dense(self.dense())
+
+    def encoded(self, name: str) -> dict[str, Tensor]:
+        """See `Array.encoded`."""
+        layout = torch.tensor([(self.rank, self.size, 0), *self.matrices])
+        return {f"low/{name}": layout, **self.numbers.encoded(name)}
+
+    def fault(self) -> Fault | None:
+        """See `Array.fault`."""
+        return self.numbers.fault()
+
+    def is_finite(self) -> bool:
+        """See `Array.is_finite`; finite factors may have a product that is not."""
+        return bool(self.dense().isfinite().all())
+
+    def _factored(self) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
         """Each matrix's left and right, and the rest, ``[clients, n]``."""
-        numbers = self.numbers.dense() if isinstance(self.numbers, Quantised) else self.numbers
-        numbers, factors, done = numbers.float(), list[tuple[Tensor, Tensor]](), 0
+        numbers, factors, done = self.numbers.dense().float(), list[tuple[Tensor, Tensor]](), 0
         for _, rows, columns in self.matrices:
             middle, end = done + rows * self.rank, done + (rows + columns) * self.rank
             left, right = numbers[:, done:middle], numbers[:, middle:end]

@@ -5,11 +5,16 @@ NeurIPS 2017: rounding up or down at random, so that the mean is kept.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ufgraphfr.core.arrays import bit_packing
+from ufgraphfr.core.arrays.dense import Dense
+from ufgraphfr.core.arrays.protocol import ArraySpec, Fault
 
 BLOCK = 128
 """Numbers that share a scale."""
@@ -60,10 +65,23 @@ class Quantised:
         return cls(levels.to(torch.int8), scale, bits, tuple(values.shape[1:]), blocks)
 
     @classmethod
-    def cat(cls, parts: list["Quantised"]) -> "Quantised":
-        """Several clients' arrays of one shape, one after the other."""
+    def cat(cls, parts: list["Quantised"], places: Sequence[Tensor]) -> "Quantised":
+        """See `Array.cat`."""
         levels = torch.cat([part.levels for part in parts])
-        return replace(parts[0], levels=levels, scale=torch.cat([part.scale for part in parts]))
+        scale = torch.cat([part.scale for part in parts])
+        joined = replace(parts[0], levels=levels, scale=scale)
+        parts.clear()
+        return joined.select(torch.cat(list(places)).argsort())
+
+    @property
+    def clients(self) -> int:
+        """See `Array.clients`."""
+        return len(self.levels)
+
+    @property
+    def spec(self) -> ArraySpec:
+        """See `Array.spec`."""
+        return ArraySpec(False, True, self.shape, bits=self.bits, blocks=self.blocks)
 
     def dense(self) -> Tensor:
         """The numbers, float32 ``[clients, ...]``."""
@@ -76,13 +94,67 @@ class Quantised:
         values: Tensor = wide.flatten(1)[:, :count].reshape(-1, *self.shape)
         return values
 
-    def select(self, places: Tensor) -> "Quantised":
+    def select(self, clients: Tensor) -> "Quantised":
         """Some of the clients, int64 ``[n]``, in that order."""
-        return replace(self, levels=self.levels[places], scale=self.scale[places])
+        return replace(self, levels=self.levels[clients], scale=self.scale[clients])
 
     def total(self) -> Tensor:
         """The sum over clients, float32."""
         return self.dense().sum(0)
+
+    def plain(self) -> Dense:
+        """See `Array.plain`."""
+        return Dense(self.dense())
+
+    def encoded(self, name: str) -> dict[str, Tensor]:
+        """See `Array.encoded`."""
+        packed = bit_packing.pack(self.levels.flatten() + self._largest, self.bits)
+        parts = {
+            f"coarse/{self.bits}/{name}": packed,
+            f"scale/{name}": self.scale,
+            f"shape/{name}": torch.tensor(self.shape),
+        }
+        return parts if self.blocks is None else parts | {f"blocks/{name}": self.blocks}
+
+    @classmethod
+    def decoded(
+        cls,
+        packed: Tensor,
+        bits: int,
+        scale: Tensor,
+        shape: tuple[int, ...],
+        blocks: Tensor | None,
+    ) -> "Quantised":
+        """What `encoded` packed."""
+        count = math.prod(shape) if blocks is None else len(blocks) * BLOCK
+        levels = bit_packing.unpack(packed, bits, len(scale) * count) - (2 ** (bits - 1) - 1)
+        return cls(levels.to(torch.int8).view(len(scale), count), scale, bits, shape, blocks)
+
+    @property
+    def _largest(self) -> int:
+        """The largest level."""
+        largest: int = 2 ** (self.bits - 1) - 1
+        return largest
+
+    def fault(self) -> Fault | None:
+        """See `Array.fault`."""
+        if self.levels.dtype != torch.int8 or self.scale.dtype != torch.bfloat16:
+            return "dtype"
+        blocks = self.blocks
+        if blocks is not None and (blocks.dtype != torch.int32 or blocks.dim() != 1):
+            return "shape"
+        count = math.prod(self.shape) if blocks is None else BLOCK * len(blocks)
+        sizes = (len(self.levels), count), (len(self.levels), -(-count // BLOCK))
+        if (tuple(self.levels.shape), tuple(self.scale.shape)) != sizes:
+            return "shape"
+        if self.levels.numel() == 0:
+            return None
+        low, high = map(int, self.levels.aminmax())
+        return None if max(-low, high) <= self._largest else "shape"
+
+    def is_finite(self) -> bool:
+        """See `Array.is_finite`: as far as the largest level."""
+        return bool((self.scale.float() * self._largest).isfinite().all())
 
 
 def _blocks(flat: Tensor) -> Tensor:

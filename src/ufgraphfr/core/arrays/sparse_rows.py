@@ -5,10 +5,13 @@ the client's history.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Fault
 
 
 def ranges(starts: Tensor, lengths: Tensor) -> Tensor:
@@ -46,6 +49,8 @@ class Rows:
     values: Tensor
     height: int
 
+    sparse: ClassVar[bool] = True
+
     @property
     def clients(self) -> int:
         """How many clients' tables this holds."""
@@ -55,6 +60,14 @@ class Rows:
     def owner(self) -> Tensor:
         """int64 ``[rows]``: the client each row belongs to."""
         return owners(self.ptr, len(self.index))
+
+    @property
+    def spec(self) -> ArraySpec:
+        """See `Array.spec`."""
+        dtype = self.values.dtype
+        signed = dtype.is_floating_point or dtype == torch.int64
+        shape = (self.height, *self.values.shape[1:])
+        return ArraySpec(True, dtype.is_floating_point, shape, signed, dtype)
 
     def select(self, clients: Tensor) -> "Rows":
         """The rows of some clients (int64 ``[n]``), in that order."""
@@ -88,6 +101,40 @@ class Rows:
         sums = self.values.new_zeros(self.height, self.values.shape[1])
         return sums.index_add_(0, self.index, self.values)
 
+    def plain(self) -> "Rows":
+        """See `Array.plain`."""
+        return self
+
+    def encoded(self, name: str) -> dict[str, Tensor]:
+        """See `Array.encoded`: written out, because which rows a client touched is its history."""
+        return {f"rows/{name}": self.dense()}
+
+    def fault(self) -> Fault | None:
+        """See `Array.fault`."""
+        flat = all(part.dtype == torch.int64 and part.dim() == 1 for part in (self.ptr, self.index))
+        if not flat or self.values.dim() != 2 or len(self.ptr) == 0:
+            return "shape"
+        count = len(self.index)
+        ends = (int(self.ptr[0]), int(self.ptr[-1]), len(self.values))
+        if ends != (0, count, count) or bool((self.ptr.diff() < 0).any()):
+            return "shape"
+        if bool(((self.index < 0) | (self.index >= self.height)).any()):
+            return "shape"
+        cells = self.owner * self.height + self.index
+        return None if len(cells.unique()) == count else "shape"
+
+    def is_finite(self) -> bool:
+        """See `Array.is_finite`."""
+        return bool(self.values.isfinite().all())
+
+    def with_values(self, values: Tensor) -> "Rows":
+        """See `Plain.with_values`."""
+        return replace(self, values=values)
+
+    def by_item(self) -> Tensor:
+        """See `Plain.by_item`."""
+        return self.values
+
     @staticmethod
     def of(tables: Tensor) -> "Rows":
         """The non-zero rows of dense tables ``[clients, height, dim]``."""
@@ -96,17 +143,12 @@ class Rows:
         torch.cumsum(torch.bincount(owner, minlength=len(tables)), 0, out=ptr[1:])
         return Rows(ptr, index, tables[owner, index], tables.shape[1])
 
-    @staticmethod
-    def cat(parts: list["Rows"], place: Sequence[Tensor]) -> "Rows":
-        """The clients of all parts as one; the list is emptied, part after part.
-
-        Args:
-            parts: at least one.
-            place: for each part int64 ``[its clients]``, their places in the whole.
-        """
+    @classmethod
+    def cat(cls, parts: list["Rows"], places: Sequence[Tensor]) -> "Rows":
+        """See `Array.cat`."""
         lead = parts[0].values
-        counts = torch.zeros(sum(map(len, place)), dtype=torch.int64, device=lead.device)
-        for part, where in zip(parts, place, strict=True):
+        counts = torch.zeros(sum(map(len, places)), dtype=torch.int64, device=lead.device)
+        for part, where in zip(parts, places, strict=True):
             counts[where] = part.ptr.diff()
         ptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=lead.device)
         torch.cumsum(counts, 0, out=ptr[1:])
@@ -114,9 +156,14 @@ class Rows:
         values = lead.new_empty(len(index), lead.shape[1])
         height = parts[0].height
         del lead
-        for where in place:
+        for where in places:
             part = parts.pop(0)
             rows = ranges(ptr[where], part.ptr.diff())
             index[rows] = part.index
             values.index_copy_(0, rows, part.values)
-        return Rows(ptr, index, values, height)
+        return cls(ptr, index, values, height)
+
+
+def changed_rows(value: Array) -> Rows:
+    """An array as the rows of item tables that are not zero."""
+    return value if isinstance(value, Rows) else Rows.of(value.dense())

@@ -5,7 +5,7 @@ rows it touches in training and, in evaluation, all of them, a chunk of clients 
 """
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,6 @@ from torch import Tensor
 from ufgraphfr.core.arrays.sparse_rows import Rows, owners, ranges
 
 
-@runtime_checkable
 class Tables(Protocol):
     """Item tables of some clients."""
 
@@ -38,6 +37,9 @@ class Tables(Protocol):
 
     def select(self, places: Tensor) -> "Tables":
         """The tables of some of the clients, int64 ``[n]``, in that order."""
+
+    def common(self) -> Tensor | None:
+        """The table ``[height, dim]`` of all clients alike, if it is one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class SharedTable:
         """See `Tables.select`."""
         return SharedTable(self.table, len(places))
 
+    def common(self) -> Tensor:
+        """See `Tables.common`."""
+        return self.table
+
 
 @dataclass(frozen=True)
 class DenseTables:
@@ -87,6 +93,9 @@ class DenseTables:
     def select(self, places: Tensor) -> "DenseTables":
         """See `Tables.select`."""
         return DenseTables(self.tables[places])
+
+    def common(self) -> None:
+        """See `Tables.common`."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,9 @@ class GraphTables:
         """See `Tables.select`."""
         return replace(self, neighbors=self.neighbors[places], weights=self.weights[places])
 
+    def common(self) -> None:
+        """See `Tables.common`."""
+
 
 @dataclass(frozen=True)
 class ChangedTables:
@@ -189,3 +201,6 @@ class ChangedTables:
     def select(self, places: Tensor) -> "ChangedTables":
         """See `Tables.select`."""
         return ChangedTables(self.base.select(places), self.change.select(places))
+
+    def common(self) -> None:
+        """See `Tables.common`."""

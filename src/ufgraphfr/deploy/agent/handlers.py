@@ -4,12 +4,14 @@ Everything that decides what may leave comes from the agent's own agreement. A r
 arrays, and those must have the names, kinds and shapes that the agreement's algorithm sends.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, Task, combine
+from ufgraphfr.core.messages import Aggregation, Private, Report, Task, combine
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
@@ -27,7 +29,7 @@ from ufgraphfr.deploy.wire.payload import (
 )
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation import codec
-from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 MAX_USERS_AT_ONCE = 16
@@ -104,21 +106,19 @@ class Handlers:
         """One report for all clients of a task; their new weights are kept."""
         experiment, reports = self.agreement.experiment, list[Report]()
         algorithm, upload = self.algorithm, experiment.federation.upload
-        bounds = None if upload is None else upload.bounds
-        trained = algorithm if bounds is None else algorithm.apart()
+        client = Client(algorithm, self.mechanism, None if upload is None else upload.bounds)
+        task = replace(task, aggregation=algorithm.aggregation)
         key = Key(experiment.seed).at(request.round)
         positions = torch.searchsorted(users.clients, task.clients)
         order = users.batch.counts[positions].argsort(descending=True, stable=True)
         for chunk in order.split(min(MAX_USERS_AT_ONCE, experiment.federation.chunk)):
             batch = users.batch.select(positions[chunk])
             private = self._private(request.run, request.round, batch)
-            report, after = respond(
-                trained, self.mechanism, task.select(chunk), batch, private, key, bounds
-            )
-            report = report.total() if algorithm.release == "sum" else report
+            report, after = client.respond(Request(task.select(chunk), batch, private, key))
             self.store.keep_weights(request.run, request.round, batch.clients, after)
             # sums are added as they come, so that no more than two are held
-            reports = [combine([*reports, report])] if report.summed else [*reports, report]
+            summed = report.aggregation is Aggregation.SUM
+            reports = [combine([*reports, report])] if summed else [*reports, report]
         total = combine(reports)
         if self.mechanism.is_private:
             # the ledger pays once the reply is kept, see `pay`
@@ -224,14 +224,9 @@ def _check_like(task: Task, model: Task) -> None:
     for name, value in task.shared.items():
         _check_array(value, model.shared[name].dtype, tuple(model.shared[name].shape))
     for name, personal in task.personal.items():
-        like = model.personal[name]
-        if isinstance(personal, Tensor) and isinstance(like, Tensor):
-            _check_array(personal, like.dtype, (len(task.clients), *like.shape[1:]))
-        elif not isinstance(personal, Tensor) and not isinstance(like, Tensor):
-            # as decoded, tables are dense: this is a view
-            _check_array(personal.dense(), torch.float32, (len(task.clients), *like.shape[1:]))
-        else:
-            raise Refused("an array where item tables were agreed on, or the other way round")
+        # as decoded, tables are dense: this is a view
+        shape = (len(task.clients), *model.personal[name].shape[1:])
+        _check_array(personal.dense(), torch.float32, shape)
 
 
 def _check_array(value: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:

@@ -20,6 +20,7 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.spec import parse
 from ufgraphfr.core.versions import Document, Schema
 from ufgraphfr.data.catalogue import Catalogue, read_catalogue
@@ -28,6 +29,7 @@ from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import item_text
+from ufgraphfr.experiment.settings import flat
 
 NO_FILE = "given-at-import"
 MetricsPolicy = Literal["sums", "none"]
@@ -170,6 +172,7 @@ def make(
     Raises:
         InputError: it needs everybody's data in one place.
     """
+    _shipped_kinds_only(experiment.resolved())
     if not isinstance(experiment.model, Algorithm):
         raise InputError(
             f"[algorithm] kind = '{experiment.model.kind}' needs everybody's rows in one place: "
@@ -181,7 +184,10 @@ def make(
             "[protocol]: a deployment evaluates by leave-one-out, with honest negatives and "
             "without cold users: leave the table out"
         )
-    if experiment.federation.upload is not None and experiment.model.release != "sum":
+    if (
+        experiment.federation.upload is not None
+        and experiment.model.aggregation is Aggregation.PER_CLIENT
+    ):
         raise InputError(
             f"[federation.upload]: '{experiment.model.kind}' uploads each user's own update, which "
             f"a deployment does not compress: leave the table out"
@@ -191,6 +197,16 @@ def make(
     evaluation = experiment.evaluation.model_copy(update={"baselines": ()})
     experiment = replace(experiment, evaluation=evaluation, baselines=())
     return Agreement(experiment, catalogue, nodes, min_users, metrics, table)
+
+
+def _shipped_kinds_only(experiment: dict[str, Any]) -> None:
+    """A kind of somebody's own is code: no node runs it because a document names it."""
+    for key, value in flat(experiment).items():
+        if key.endswith("kind") and "." in str(value):
+            raise InputError(
+                f"{key} = '{value}' is not of this package: an agreement names no code that each "
+                f"node has not installed; run it as a simulation"
+            )
 
 
 def read_agreement(path: Path) -> Agreement:
@@ -211,6 +227,7 @@ def read_agreement(path: Path) -> Agreement:
         with warnings.catch_warnings():
             # nobody can rename a key in what is signed
             warnings.simplefilter("ignore", DeprecationWarning)
+            _shipped_kinds_only(values["experiment"])
             agreement = make(
                 build(values["experiment"]),
                 str(values["catalogue"]),

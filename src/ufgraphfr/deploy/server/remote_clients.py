@@ -8,12 +8,11 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
@@ -21,7 +20,7 @@ from ufgraphfr.algorithms.capabilities import blends, scoring_task
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
@@ -34,6 +33,7 @@ from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
 from ufgraphfr.deploy.wire.message import Envelope, Kind, Malformed, MissingArray, matched
 from ufgraphfr.deploy.wire.payload import (
+    decode_report,
     digest,
     encode_arrays,
     encode_personal,
@@ -46,10 +46,12 @@ from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.population import TestResult
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
-from ufgraphfr.federation import codec
-from ufgraphfr.federation.transport import Response, Transport
-from ufgraphfr.federation.validation.check import RejectedReply, ReplySpec, check, check_bytes
-from ufgraphfr.federation.validation.expected import Border
+from ufgraphfr.federation.aggregation import Aggregator
+from ufgraphfr.federation.client import Client
+from ufgraphfr.federation.transport import Rejected, Response, Transport
+from ufgraphfr.federation.validation.check import RULES, RejectedReply, check_bytes
+from ufgraphfr.federation.validation.checked_transport import CheckedTransport
+from ufgraphfr.federation.validation.expected import Validation
 from ufgraphfr.privacy.accounted.guarantee import central_spent
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
@@ -99,15 +101,20 @@ class RemoteClients:
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
     ) -> Transport:
         """See `Population.begin`."""
-        self._algorithm, self._is_private = algorithm, mechanism.is_private
-        upload = self._agreement.experiment.federation.upload
-        self._border = Border(algorithm, NoMechanism(), self.setting, upload=upload, holders=True)
+        self._algorithm = algorithm
+        self._validation = Validation(
+            Client(algorithm, NoMechanism()),
+            self.setting,
+            sum_upload=self._agreement.experiment.federation.upload,
+            noised=mechanism.is_private,
+        )
         if last is not None:
             self.checkpointed(last.round, last.best_round)
         return self
 
-    def border(self, algorithm: Algorithm, mechanism: Mechanism) -> None:
-        """See `Population.border`: every reply has passed before `exchange` yields it."""
+    def aggregator(self, algorithm: Algorithm, mechanism: Mechanism) -> Aggregator:
+        """See `Population.aggregator`: nodes send sums where the algorithm takes them."""
+        return Aggregator(algorithm, self.setting)
 
     def private(self) -> Private:
         """See `Population.private`."""
@@ -127,29 +134,50 @@ class RemoteClients:
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
-    ) -> Iterator[Response]:
+    ) -> Iterator[Response | Rejected]:
         """See `ufgraphfr.federation.transport.Transport`."""
         if len(cohort) == 0:
             return
+        cohorts, used = self._participants.by_node(cohort), 0
+        node_of = {int(clients[0]): node for node, clients in cohorts.items()}
+        checked = CheckedTransport(_Nodes(self._ask), self._validation)
+        for answer in checked.exchange(task_for, cohort, key):
+            node = node_of[int(answer.asked[0])]
+            if isinstance(answer, Rejected):
+                self._metrics.rejected(node, f"reply rejected: {RULES[answer.reason]}")
+            else:
+                used += 1
+                clients = len(answer.report.clients)
+                down = round(answer.bytes_down * len(answer.asked))
+                self._metrics.answered(node, clients, down, round(answer.bytes_up * clients))
+            yield answer
+        self._require_quorum(used, len(cohorts), key.round)
+
+    def _ask(
+        self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
+    ) -> Iterator[Response | Rejected]:
+        """Replies as they come, as far as they can be read."""
         cohorts = self._participants.by_node(cohort)
-        expected = self._border.expected(task_for(cohort[:1]), cohort)
-        expected = expected.noised() if self._is_private else expected
+        expected = self._validation.expected(task_for(cohort[:1]), cohort)
         requests = {
             node: partial(self._envelope, "train", node, key.round, task_for(clients))
             for node, clients in cohorts.items()
         }
-        used = 0
         for node, request, reply in self._replies(requests, key.round):
+            asked = cohorts[node]
             try:
-                report = _checked_report(reply, replace(expected, clients=cohorts[node]))
-            except (Malformed, RejectedReply) as error:
+                payload = only_part(reply)
+                check_bytes(payload, len(asked), expected)
+                report = decode_report(payload)
+            except RejectedReply as rejected:
+                yield Rejected(asked, rejected.reason)
+                continue
+            except Malformed as error:
                 self._metrics.rejected(node, str(error))
                 continue
-            used += 1
-            down, up = request.size, len(reply.parts[0])
-            self._metrics.answered(node, len(report.clients), down, up)
-            yield Response(report, down / len(cohorts[node]), up / len(report.clients))
-        self._require_quorum(used, len(cohorts), key.round)
+            # nothing in it has been checked, so it may be of nobody
+            up = len(payload) / max(1, report.clients.numel())
+            yield Response(asked, report, request.size / len(asked), up)
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`; every choice of a blend is tried in one message."""
@@ -261,13 +289,8 @@ class RemoteClients:
             )
 
 
-def _checked_report(reply: Envelope, expected: ReplySpec) -> Report:
-    """The report in a reply, if it is as expected."""
-    payload = only_part(reply)
-    check_bytes(payload, len(expected.clients), expected)
-    try:
-        report = codec.decode_report(payload)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
-        raise Malformed("the part is not a report") from None
-    check(report, expected)
-    return report.total() if expected.summed else report
+@dataclass(frozen=True)
+class _Nodes:
+    """The nodes as a transport, before anything is checked."""
+
+    exchange: Callable[[Callable[[Tensor], Task], Tensor, Key], Iterator[Response | Rejected]]

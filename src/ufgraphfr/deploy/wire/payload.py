@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ufgraphfr.core.arrays.tables import SharedTable, Tables
-from ufgraphfr.core.messages import Task
+from ufgraphfr.core.arrays.tables import SharedTable
+from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.federation import codec
 
@@ -22,17 +22,19 @@ SHARED_TABLE = "same."
 """Prefix of the tables that all clients share."""
 MIN_CACHED_BYTES = 2**16
 """Smaller arrays are sent every time."""
+UNREADABLE = (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError)
+"""What reading bytes that are no message may raise."""
 
 
 def shared_arrays(task: Task) -> dict[str, Tensor]:
     """What a task holds for all clients alike."""
-    tables = {name: v for name, v in task.personal.items() if isinstance(v, SharedTable)}
-    return task.shared | {SHARED_TABLE + name: value.table for name, value in tables.items()}
+    common = {name: tables.common() for name, tables in task.personal.items()}
+    return task.shared | {SHARED_TABLE + name: v for name, v in common.items() if v is not None}
 
 
 def encode_personal(task: Task) -> bytes:
     """What a task holds for each of its clients."""
-    personal = {name: v for name, v in task.personal.items() if not isinstance(v, SharedTable)}
+    personal = {name: v for name, v in task.personal.items() if v.common() is None}
     return codec.encode_task(replace(task, shared={}, personal=personal))
 
 
@@ -44,17 +46,29 @@ def decode_task(arrays: dict[str, Tensor], personal: bytes) -> Task:
     """
     try:
         task = codec.decode_task(personal)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError):
+    except UNREADABLE:
         raise Malformed("the part is not that of a task") from None
     if task.clients.dim() != 1 or task.shared:
         raise Malformed("the part is not that of a task")
     shared = {name: v for name, v in arrays.items() if not name.startswith(SHARED_TABLE)}
-    tables: dict[str, Tensor | Tables] = {
+    tables = {
         name.removeprefix(SHARED_TABLE): SharedTable(value, len(task.clients))
         for name, value in arrays.items()
         if name.startswith(SHARED_TABLE)
     }
     return replace(task, shared=shared, personal=task.personal | tables)
+
+
+def decode_report(payload: bytes) -> Report:
+    """The report in a reply.
+
+    Raises:
+        Malformed: the bytes are none.
+    """
+    try:
+        return codec.decode_report(payload)
+    except UNREADABLE:
+        raise Malformed("the part is not a report") from None
 
 
 def is_large(value: Tensor) -> bool:
@@ -81,5 +95,5 @@ def decode_arrays(payload: bytes) -> dict[str, Tensor]:
     """
     try:
         return load(payload)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
+    except UNREADABLE:
         raise Malformed("the part holds no arrays") from None

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.sparse_rows import changed_rows
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import Report, Task, Uploaded
+from ufgraphfr.core.messages import Report, Task, per_client
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 
@@ -48,17 +48,19 @@ class Adversary(Spec, ABC):
     fillers: int = Field(50, ge=1)
     """Popular items in a made-up history."""
 
-    def aim(self, algorithm: Algorithm, setting: Setting, batch: ClientBatch, who: Tensor) -> Aim:
+    def aim(
+        self, algorithm: Algorithm, setting: Setting, batch: ClientBatch, clients: Tensor
+    ) -> Aim:
         """Choose the malicious clients and the target.
 
         Args:
             algorithm: what all clients run.
             setting: the federation.
             batch: everybody's data, which say what is popular.
-            who: int64, the clients that take part.
+            clients: int64, those that take part.
         """
-        words = Key(setting.seed, purpose=Purpose.COHORT, part=1).words(who, 0, 1)[:, 0]
-        drawn = who[words.argsort(stable=True)[: round(self.share * len(who))]]
+        words = Key(setting.seed, purpose=Purpose.MALICIOUS).words(clients, 0, 1)[:, 0]
+        drawn = clients[words.argsort(stable=True)[: round(self.share * len(clients))]]
         counts = torch.bincount(batch.items, minlength=setting.items)
         order = counts.argsort(stable=True)
         target = int(order[0]) if self.target is None else self.target
@@ -96,15 +98,12 @@ def item_views(report: Report, aim: Aim) -> tuple[Report, dict[str, Tensor], dic
     Returns:
         the copy; its arrays with a row for each item, ``[clients, items, ...]``; all others.
     """
-    arrays = {
-        name: value.clone() if isinstance(value, Tensor) else value.dense()
-        for name, value in report.arrays.items()
-    }
+    arrays = {name: value.dense().clone() for name, value in report.arrays.items()}
     views = capabilities.item_views(aim.algorithm, arrays, aim.setting, report.round)
     items = (aim.setting.items,)
     tables = {name: view for name, view in views.items() if view.shape[1:2] == items}
     others = {name: view for name, view in views.items() if view.shape[1:2] != items}
-    return replace(report, arrays={**arrays}), tables, others
+    return replace(report, arrays=per_client(arrays)), tables, others
 
 
 def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
@@ -113,10 +112,7 @@ def uphill(name: str, task: Task, aim: Aim) -> Tensor | None:
     Away from the mean item and towards the popular ones, in the table that was broadcast: users
     have in common what popular items have in common. None if the table was not broadcast.
     """
-    sent = {
-        key: value[:1] if isinstance(value, Tensor) else value.dense()[:1]
-        for key, value in task.personal.items()
-    }
+    sent = {key: tables.dense()[:1] for key, tables in task.personal.items()}
     sent |= {key: value[None] for key, value in task.shared.items()}
     table = capabilities.item_views(aim.algorithm, sent, aim.setting, task.round).get(name)
     if table is None:
@@ -137,8 +133,8 @@ def longest_row(table: Tensor) -> Tensor:
 def put(table: Tensor, rows: dict[int, Tensor]) -> None:
     """Write rows into a table ``[1, items, ...]`` that is zero elsewhere.
 
-    Whole numbers are clipped updates on a grid: they stay as long as they were, or the border
-    would know.
+    Whole numbers are clipped updates on a grid: they stay as long as they were, or validation
+    would refuse them.
     """
     forged = torch.zeros_like(table, dtype=torch.float64)
     for item, row in rows.items():
@@ -150,10 +146,8 @@ def put(table: Tensor, rows: dict[int, Tensor]) -> None:
 
 def with_rows(report: Report, like: Report) -> Report:
     """The same reply with tables as changed rows where ``like`` has changed rows."""
-    arrays: dict[str, Uploaded] = {
-        name: Rows.of(value)
-        if isinstance(like.arrays[name], Rows) and isinstance(value, Tensor)
-        else value
+    arrays = {
+        name: changed_rows(value) if like.arrays[name].spec.rows else value
         for name, value in report.arrays.items()
     }
     return replace(report, arrays=arrays)

@@ -6,8 +6,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import Rows
-from ufgraphfr.core.messages import Report, Task, Uploaded
+from ufgraphfr.core.arrays.dense import Dense
+from ufgraphfr.core.messages import Report, Task
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
 
 
@@ -21,13 +21,9 @@ class Malformed(Adversary):
 
 
 def _every(report: Report, change: Callable[[Tensor], Tensor]) -> Report:
-    arrays: dict[str, Uploaded] = {
-        name: replace(value, values=change(value.values))
-        if isinstance(value, Rows)
-        else change(value if isinstance(value, Tensor) else value.dense())
-        for name, value in report.arrays.items()
-    }
-    return replace(report, arrays=arrays)
+    plain = {name: value.plain() for name, value in report.arrays.items()}
+    forged = {name: value.with_values(change(value.values)) for name, value in plain.items()}
+    return replace(report, arrays=forged)
 
 
 BREAKS: tuple[Callable[[Report], Report], ...] = (
@@ -37,7 +33,7 @@ BREAKS: tuple[Callable[[Report], Report], ...] = (
     lambda report: _every(report, lambda value: value[..., :-1]),
     lambda report: _every(report, lambda value: value[..., None].expand(*value.shape, 2)),
     lambda report: replace(report, arrays={}),
-    lambda report: replace(report, arrays=report.arrays | {"extra": torch.zeros(1)}),
+    lambda report: replace(report, arrays={**report.arrays, "extra": Dense(torch.zeros(1))}),
     lambda report: replace(report, round=report.round + 1),
     lambda report: replace(report, clients=report.clients + 10**9),
     lambda report: replace(report, clients=report.clients.repeat(2)),

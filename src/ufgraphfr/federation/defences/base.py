@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report
 from ufgraphfr.core.spec import Spec
 
 
@@ -33,12 +33,9 @@ def dense_for_sum(report: Report, algorithm: Algorithm, kind: str) -> dict[str, 
     Raises:
         InputError: the algorithm needs each client's own reply.
     """
-    if algorithm.release == "per-client":
+    if algorithm.aggregation is Aggregation.PER_CLIENT:
         raise InputError(
             f"[federation.defence] kind = '{kind}' yields one sum, but {algorithm.kind} needs each "
             f"client's own reply: use row-cap or none"
         )
-    return {
-        name: (value if isinstance(value, Tensor) else value.dense()).float()
-        for name, value in report.arrays.items()
-    }
+    return {name: value.dense().float() for name, value in report.arrays.items()}

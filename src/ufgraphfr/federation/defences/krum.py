@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.federation.defences.base import Defence, dense_for_sum
 
 
@@ -30,4 +30,4 @@ class Krum(Defence):
         nearest = squares.sort(1).values[:, 1 : max(1, clients - bad - 2) + 1].sum(1)
         kept = nearest.argsort(stable=True)[: clients - bad]
         sums = {name: value[kept].mean(0) * clients for name, value in dense.items()}
-        return replace(report, arrays={**sums}, summed=True)
+        return replace(report, arrays=one_row(sums), aggregation=Aggregation.SUM)

@@ -1,4 +1,4 @@
-"""No defence: every reply that passes the border counts as it is."""
+"""No defence: every reply that passes validation counts as it is."""
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.messages import Report

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import item_views
-from ufgraphfr.core.arrays.sparse_rows import Rows
-from ufgraphfr.core.messages import Report, Uploaded
+from ufgraphfr.core.arrays.protocol import Array, Plain
+from ufgraphfr.core.messages import Report
 from ufgraphfr.federation.defences.base import Defence
 
 
@@ -28,22 +28,23 @@ class RowCap(Defence):
 
     def combine(self, report: Report, algorithm: Algorithm, setting: Setting) -> Report:
         """See `Defence.combine`."""
-        arrays: dict[str, Uploaded] = {}
+        arrays = dict[str, Array]()
         for name, value in report.arrays.items():
-            if isinstance(value, Rows):
-                arrays[name] = self._capped_rows(value)
+            plain = value.plain()
+            if plain.sparse:
+                arrays[name] = self._capped_rows(plain)
                 continue
             # counts become weights: a scaled history counts for less
-            copy = (value if isinstance(value, Tensor) else value.dense()).float().clone()
+            copy = plain.values.float().clone()
             for view in item_views(algorithm, {name: copy}, setting, report.round).values():
                 self._cap(view, setting.items)
-            arrays[name] = copy
+            arrays[name] = plain.with_values(copy)
         return replace(report, arrays=arrays)
 
-    def _capped_rows(self, rows: Rows) -> Rows:
+    def _capped_rows(self, rows: Plain) -> Plain:
         norms = _norms(rows.values, 1)
         longest = norms.new_zeros(rows.clients).scatter_reduce_(0, rows.owner, norms, "amax")
-        return replace(rows, values=rows.values * self._scale(norms, longest)[:, None])
+        return rows.with_values(rows.values * self._scale(norms, longest)[:, None])
 
     def _cap(self, view: Tensor, items: int) -> None:
         """Scale in place what is too long, float ``[clients, ...]``."""

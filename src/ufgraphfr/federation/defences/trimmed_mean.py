@@ -9,7 +9,7 @@ from dataclasses import replace
 from pydantic import Field
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.federation.defences.base import Defence, dense_for_sum
 
 
@@ -28,4 +28,4 @@ class TrimmedMean(Defence):
             name: value.sort(0).values[out : clients - out].mean(0) * clients
             for name, value in dense.items()
         }
-        return replace(report, arrays={**sums}, summed=True)
+        return replace(report, arrays=one_row(sums), aggregation=Aggregation.SUM)

@@ -4,15 +4,14 @@ Values are divided by the grid's step and cut towards zero, which lengthens noth
 holds exactly for the whole numbers that are summed.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.protocol import Plain
 
-Arrays = Mapping[str, Tensor | Rows]
+Arrays = Mapping[str, Plain]
 
 BELOW = 1 - 1e-5
 """Share of the bound that is used: float32 may round lengths and products by less than the rest."""
@@ -26,7 +25,7 @@ LARGEST = 1e15
 
 def clip(
     arrays: Arrays, bound: float, step: float, row_cap: float | None = None
-) -> dict[str, Tensor | Rows]:
+) -> dict[str, Plain]:
     """Each client's arrays as whole multiples of ``step``, of L2 length at most ``bound`` together.
 
     Args:
@@ -38,15 +37,15 @@ def clip(
     Returns:
         int64 arrays of the same names and shapes.
     """
-    found = dict(arrays)
+    capped = dict(arrays)
     if row_cap is not None:
-        found = {name: _capped(_finite(value), row_cap) for name, value in found.items()}
-    long = lengths(found)
+        capped = {name: _capped(_finite(value), row_cap) for name, value in capped.items()}
+    long = lengths(capped)
     if not bool(long.isfinite().all()):
-        found = {name: _finite(value) for name, value in found.items()}
-        long = lengths(found)
+        capped = {name: _finite(value) for name, value in capped.items()}
+        long = lengths(capped)
     factor = (bound * BELOW / long.clamp(min=1e-300)).clamp(max=1) / step
-    return {name: _scaled(value, factor) for name, value in found.items()}
+    return {name: _scaled(value, factor) for name, value in capped.items()}
 
 
 def lengths(arrays: Arrays) -> Tensor:
@@ -55,11 +54,9 @@ def lengths(arrays: Arrays) -> Tensor:
     return torch.stack(squares).sum(0).sqrt()
 
 
-def _squares(value: Tensor | Rows) -> Tensor:
-    if isinstance(value, Tensor):
-        return _norm(value.flatten(1)).square()
-    rows = _norm(value.values).square()
-    return rows.new_zeros(value.clients).index_add_(0, value.owner, rows)
+def _squares(value: Plain) -> Tensor:
+    own = _norm(value.values.flatten(1)).square()
+    return own.new_zeros(value.clients).index_add_(0, value.owner, own)
 
 
 def _norm(rows: Tensor) -> Tensor:
@@ -73,37 +70,25 @@ def _norm(rows: Tensor) -> Tensor:
     return length
 
 
-def _finite(value: Tensor | Rows) -> Tensor | Rows:
-    return _map(value, lambda each: torch.where(each.abs() <= LARGEST, each, 0.0))
+def _finite(value: Plain) -> Plain:
+    return value.with_values(torch.where(value.values.abs() <= LARGEST, value.values, 0.0))
 
 
-def _capped(value: Tensor | Rows, cap: float) -> Tensor | Rows:
-    if isinstance(value, Tensor) and value.dim() != 3:
+def _capped(value: Plain, cap: float) -> Plain:
+    if not value.sparse and value.values.dim() != 3:
         return value
-
-    def capped(rows: Tensor) -> Tensor:
-        factor = (cap * BELOW / _norm(rows).clamp(min=1e-300)).clamp(max=1)
-        return rows * factor[..., None].to(rows.dtype)
-
-    return _map(value, capped)
+    # item rows are the last axis of either kind
+    factor = (cap * BELOW / _norm(value.values).clamp(min=1e-300)).clamp(max=1)
+    return value.with_values(value.values * factor[..., None].to(value.values.dtype))
 
 
-def _scaled(value: Tensor | Rows, factor: Tensor) -> Tensor | Rows:
-    # a conversion to whole numbers cuts towards zero
-    if isinstance(value, Tensor):
-        each = factor.view(-1, *[1] * (value.dim() - 1)).to(_floating(value))
-        scaled = torch.empty_like(value, dtype=torch.int64)
-        some = max(1, AT_ONCE // max(1, value[:1].numel()))
-        for out, part, own in zip(*(x.split(some) for x in (scaled, value, each)), strict=True):
-            out.copy_(part * own)
-        return scaled
-    each = factor.to(_floating(value.values))[value.owner, None]
-    return replace(value, values=(value.values * each).long())
-
-
-def _floating(value: Tensor) -> torch.dtype:
-    return value.dtype if value.is_floating_point() else torch.float64
-
-
-def _map(value: Tensor | Rows, change: Callable[[Tensor], Tensor]) -> Tensor | Rows:
-    return replace(value, values=change(value.values)) if isinstance(value, Rows) else change(value)
+def _scaled(value: Plain, factor: Tensor) -> Plain:
+    values = value.values
+    dtype = values.dtype if values.is_floating_point() else torch.float64
+    each = factor.to(dtype)[value.owner].view(-1, *[1] * (values.dim() - 1))
+    scaled = torch.empty_like(values, dtype=torch.int64)
+    some = max(1, AT_ONCE // max(1, values[:1].numel()))
+    for out, part, own in zip(*(x.split(some) for x in (scaled, values, each)), strict=True):
+        # a conversion to whole numbers cuts towards zero
+        out.copy_(part * own)
+    return value.with_values(scaled)

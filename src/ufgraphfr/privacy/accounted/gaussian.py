@@ -11,16 +11,17 @@ moves towards their median. It is part of the same Gaussian release, whose noise
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.dense import Dense
+from ufgraphfr.core.arrays.protocol import sized
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, Uploaded
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 from ufgraphfr.privacy.accounted.noise import grid_step
@@ -31,8 +32,8 @@ WITHIN = "within the clip"
 QUANTILE, RATE = 0.5, 0.2
 FIRST_CLIP = 0.1
 
-Normal = Callable[[int, Key, int], Tensor]
-"""Standard normal numbers: how many, for which round, and for which array."""
+Normal = Callable[[int, Key], Tensor]
+"""Standard normal numbers: how many, and of which stream."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class NoisedSums(Mechanism):
         clipped = clip(arrays, bound, grid_step(bound), part.row_cap)
         if part.clip is None:
             within = (lengths(arrays) <= bound).long() * 2 - 1
-            clipped[WITHIN] = within[:, None]
+            clipped[WITHIN] = Dense(within[:, None])
         return clipped
 
     def finalize(self, report: Report, key: Key) -> Report:
@@ -146,7 +147,7 @@ class NoisedSums(Mechanism):
         """Sums with noise, which nobody may see before they are paid for."""
         part = self.part(key.round)
         bound = self.clip_of(part)
-        sums = {name: _summed(value, name) for name, value in report.arrays.items()}
+        sums = _whole_sums(report)
         within = sums.pop(WITHIN, None)
         step = grid_step(bound)
         std = part.value_noise * bound / step * math.sqrt(self.holders)
@@ -158,15 +159,15 @@ class NoisedSums(Mechanism):
         }
         if within is not None:
             self._adapt(part, bound, within, key)
-        return replace(report, arrays={**noised})
+        return replace(report, arrays=one_row(noised))
 
     def _noise(self, like: Tensor, std: float, key: Key, place: int) -> Tensor:
-        drawn = self._normal(like.numel(), key, place)
+        drawn = self._normal(like.numel(), key.to(Purpose.NOISE, place))
         return (drawn * std).round().long().view(like.shape).to(like.device)
 
     def _adapt(self, part: GaussianRelease, bound: float, within: Tensor, key: Key) -> None:
         std = part.count_noise * math.sqrt(self.holders)
-        noise = float(self._normal(1, key, 2**10)[0]) * std
+        noise = float(self._normal(1, key.to(Purpose.CLIP_COUNT))[0]) * std
         expected = part.exposure.expected
         share = (float(within.sum()) / 2 + noise) / expected + 0.5
         self._clips[part.name] = bound * math.exp(RATE * (QUANTILE - min(1.0, max(0.0, share))) * 2)
@@ -193,7 +194,7 @@ class NoisedClients(NoisedSums):
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`: pay, clip, then noise on the device."""
-        numbers = sum(_width(value) for value in arrays.values())
+        numbers = sum(sized(value.spec) for value in arrays.values())
         if numbers > self.most:
             raise InputError(
                 f"a client would release {numbers:,} numbers under local differential privacy, "
@@ -205,32 +206,24 @@ class NoisedClients(NoisedSums):
             self.ledger.spend(part.name, key.round, clip=bound, noise=part.noise)
         step = grid_step(bound)
         clipped = clip(arrays, bound, step, part.row_cap)
+        std = part.noise * bound / step
+        dense = {name: value.dense() for name, value in clipped.items()}
         return {
-            name: value + self._noise(value, part.noise * bound / step, key, place)
-            for place, (name, value) in enumerate(_dense(clipped).items())
+            name: Dense(value + self._noise(value, std, key, place))
+            for place, (name, value) in enumerate(dense.items())
         }
 
     def finalize(self, report: Report, key: Key) -> Report:
         """See `Mechanism.finalize`: what arrives is private already."""
         step = grid_step(self.clip_of(self.part(key.round)))
-        sums = {name: _summed(value, name) for name, value in report.arrays.items()}
-        return replace(report, arrays={name: (v * step).float() for name, v in sums.items()})
+        sums = {name: (value * step).float() for name, value in _whole_sums(report).items()}
+        return replace(report, arrays=one_row(sums))
 
 
-def _summed(value: Uploaded, name: str) -> Tensor:
-    if not isinstance(value, Tensor) or value.is_floating_point():
-        raise TypeError(f"'{name}' is not a sum of clipped whole numbers")
-    return value
-
-
-def _width(value: Tensor | Rows) -> int:
-    """Numbers that one client's array has."""
-    if isinstance(value, Rows):
-        return value.height * value.values.shape[1]
-    return value[0].numel() if len(value) else 0
-
-
-def _dense(arrays: Mapping[str, Tensor | Rows]) -> dict[str, Tensor]:
-    return {
-        name: value.dense() if isinstance(value, Rows) else value for name, value in arrays.items()
-    }
+def _whole_sums(report: Report) -> dict[str, Tensor]:
+    """The sums of clipped updates, in steps of the grid."""
+    sums = report.sums
+    for name, value in sums.items():
+        if report.aggregation is not Aggregation.SUM or value.is_floating_point():
+            raise TypeError(f"'{name}' is not a sum of clipped whole numbers")
+    return sums

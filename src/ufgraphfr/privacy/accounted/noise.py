@@ -11,7 +11,7 @@ import os
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.keys import Key
 
 _BITS = 53
 
@@ -35,10 +35,10 @@ def secure_normal(count: int, *_: object) -> Tensor:
     return _box_muller(*uniform.view(2, -1))[:count]
 
 
-def seeded_normal(count: int, key: Key, part: int) -> Tensor:
+def seeded_normal(count: int, key: Key) -> Tensor:
     """The same from a seed, for tests alone: whoever knows the seed can take it off again."""
     nobody = torch.zeros(1, dtype=torch.int64)
-    uniform = key.to(Purpose.NOISE, part).uniform(nobody, 2 * -(-count // 2))[0]
+    uniform = key.uniform(nobody, 2 * -(-count // 2))[0]
     return _box_muller(*uniform.view(2, -1))[:count]
 
 

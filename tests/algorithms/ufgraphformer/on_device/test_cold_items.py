@@ -1,5 +1,7 @@
 """New items of the flagship: scored like known ones that are like them, in features or title."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from sklearn.linear_model import Ridge
@@ -11,7 +13,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.spec import parse
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.federation.client import respond
+from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.privacy.none import NoMechanism
 
 SMALL = {"dim": 8, "hidden": 8, "history": 5, "graph": {"rounds": 1}, "head": False}
@@ -67,7 +69,9 @@ def test_users_prefer_new_items_of_their_colour(checkerboard: ClientBatch, of: s
     assert model.asks_for_item_text
     state = model.init_server(setting)
     task = model.broadcast(state, batch.clients, 1)
-    report = respond(model, NoMechanism(), task, batch, {}, Key(0, round=1))[0]
+    task = replace(task, aggregation=model.aggregation)
+    request = Request(task, batch, {}, Key(0, round=1))
+    report, _ = Client(model, NoMechanism()).respond(request)
     state = model.aggregate(state, report)
     score = model.score(model.evaluated(state, batch.clients, 2), batch, {})
     odd = score[:, NEW[0]] > score[:, NEW[1]]

@@ -11,7 +11,7 @@ from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import SUM, ColdUsers, ColdUsersSpec
 from ufgraphfr.baselines.position_popularity import PositionPopularity
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Report, State, Task, one_row
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.blend import standardised
 
@@ -26,7 +26,8 @@ SETTING = Setting(ITEMS, len(BATCH), BATCH.text.shape[1], 0)
 def collected(model: UFGraphFormer) -> State:
     state = model.init_server(SETTING)
     update, _ = model.local(model.broadcast(state, BATCH.clients, 1), BATCH, {}, Key(0, 1))
-    return model.aggregate(state, Report(1, BATCH.clients, update.arrays, True, update.loss))
+    sums = one_row(update.arrays)
+    return model.aggregate(state, Report(1, BATCH.clients, sums, Aggregation.SUM, update.loss))
 
 
 def test_without_any_history_the_ranking_is_position_popularity() -> None:
@@ -84,16 +85,16 @@ def test_a_contribution_is_one_history() -> None:
     twice[1, (int(honest[1].argmax()) + 1) % ITEMS] = 1
     for forged in (late, twice, 2 * honest):
         assert not feasible(forged.flatten())
-    report = Report(1, BATCH.clients[:1], {}, True, torch.zeros(1))
+    report = Report(1, BATCH.clients[:1], {}, Aggregation.SUM, torch.zeros(1))
     update, _ = MODEL.local(
         MODEL.broadcast(MODEL.init_server(SETTING), BATCH.clients[:1], 1),
         BATCH.select(torch.tensor([0])),
         {},
         Key(0, 1),
     )
-    assert MODEL.is_feasible(replace(report, arrays=dict(update.arrays)), SETTING)
+    assert MODEL.is_feasible(replace(report, arrays=one_row(update.arrays)), SETTING)
     forged = dict(update.arrays) | {SUM: late.flatten()}
-    assert not MODEL.is_feasible(replace(report, arrays=forged), SETTING)
+    assert not MODEL.is_feasible(replace(report, arrays=one_row(forged)), SETTING)
 
 
 def test_rows_of_a_contribution_are_told_by_item() -> None:

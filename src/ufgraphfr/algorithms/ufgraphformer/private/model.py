@@ -12,7 +12,7 @@ where it is asked for, further rounds train a Transformer (`private.transformer`
 has been released.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ from ufgraphfr.algorithms.ufgraphformer.private.public_items import (
 from ufgraphfr.algorithms.ufgraphformer.private.transitions import transitions_of
 from ufgraphfr.core.arrays.sparse_rows import Rows, owners
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Release
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.blend import standardised
@@ -65,7 +65,7 @@ class PrivateForm(Algorithm):
     """The model: hyper-parameters, and what the budget made of them."""
 
     kind: ClassVar[str] = "ufgraphformer"
-    release: ClassVar[Literal["sum", "per-client"]] = "sum"
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
 
     spec: PrivateSpec = PrivateSpec()
     """What a person has set of it."""
@@ -143,7 +143,7 @@ class PrivateForm(Algorithm):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        sums = {name: value for name, value in report.arrays.items() if isinstance(value, Tensor)}
+        sums = report.sums
         transformer = self.plan.transformer
         if transformer and TRANSFORMER in sums:
             mean = sums[TRANSFORMER] / max(1, len(report.clients))

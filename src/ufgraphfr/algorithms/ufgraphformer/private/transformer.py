@@ -20,8 +20,9 @@ from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import (
     SharedModel,
 )
 from ufgraphfr.algorithms.ufgraphformer.sequence.server_adam import ServerAdam
+from ufgraphfr.core.arrays.dense import as_array
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import State
+from ufgraphfr.core.messages import Aggregation, State
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import INIT_STD, Params, Transformer
@@ -98,7 +99,7 @@ class PrivateTransformer(Spec):
     def initial(self, setting: Setting) -> State:
         """The server's memory before anything is released."""
         network = self.network(setting.items, setting.text_width)
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
+        generator = Key(setting.seed, purpose=Purpose.INIT_TRANSFORMER).generator()
         fixed, net = network.parted(network.init(generator), self.fixed)
         named = {FIXED + name: value for name, value in fixed.items()}
         return {**named, **self.adam.begun(net), "seed": torch.tensor([setting.seed])}
@@ -110,7 +111,7 @@ class PrivateTransformer(Spec):
             state: with the public ``columns``, and the graph's ``kept`` items and links ``next``.
             offset: float ``[items]``, log popularity.
         """
-        generator = Key(int(state["seed"]), purpose=Purpose.INIT, part=4).generator()
+        generator = Key(int(state["seed"]), purpose=Purpose.INIT_FROM_GRAPH).generator()
         columns, kept, links = state["columns"], state["kept"], state["next"]
         items, width = columns.shape
         vectors = torch.randn(items, self.dim, generator=generator).to(columns)
@@ -132,10 +133,8 @@ class PrivateTransformer(Spec):
     def gradients(self, shared: State, batch: ClientBatch, key: Key) -> Tensor:
         """Each client's own update, float ``[clients, size]``."""
         model = self._model(shared, batch)
-        update = TRAINING.update(model, batch, key, self.history, per_client=True)
-        gradient = update.arrays["gradient"]
-        assert isinstance(gradient, Tensor)
-        return gradient
+        update = TRAINING.update(model, batch, key, self.history, Aggregation.PER_CLIENT)
+        return as_array(update.arrays["gradient"]).dense()
 
     def _model(self, shared: State, batch: ClientBatch) -> SharedModel:
         fixed: Params = {

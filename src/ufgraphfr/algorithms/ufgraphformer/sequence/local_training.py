@@ -17,6 +17,7 @@ from torch.func import vmap
 
 from ufgraphfr.algorithms.base import Update
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.dropout import dropout_masks
@@ -97,7 +98,7 @@ class SequenceTraining(Spec):
         batch: ClientBatch,
         key: Key,
         history: int,
-        per_client: bool = False,
+        aggregation: Aggregation,
     ) -> Update:
         """The clients' ``gradient`` and how much each ``count``s.
 
@@ -106,10 +107,10 @@ class SequenceTraining(Spec):
             batch: the clients' data, most interactions first.
             key: seed and round.
             history: L, items the Transformer sees.
-            per_client: form each client's update, as a clip, a codec or a budget needs, and not
-                the sum alone.
+            aggregation: if a sum will do, no single client's update is formed where that is
+                cheaper.
         """
-        per_client = per_client or self.local_steps > 1
+        per_client = aggregation is Aggregation.PER_CLIENT or self.local_steps > 1
         groups = [
             self._group(model, batch.select(positions), key, history, per_client)
             for positions in torch.arange(len(batch), device=batch.items.device).split(GROUP)

@@ -16,7 +16,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import SharedModel
-from ufgraphfr.core.arrays.low_rank import Matrix
+from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -35,12 +35,10 @@ class Sequence(Part):
     Attributes:
         spec: hyper-parameters of the model.
         graph: where the first item vectors come from, and which items nobody has; None if off.
-        per_client: see `SequenceTraining.update`.
     """
 
     spec: FormerSpec
     graph: ItemGraph | None
-    per_client: bool = False
 
     @property
     def shares(self) -> tuple[tuple[float, ...], ...]:
@@ -68,7 +66,7 @@ class Sequence(Part):
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
-        generator = Key(setting.seed, purpose=Purpose.INIT, part=3).generator()
+        generator = Key(setting.seed, purpose=Purpose.INIT_TRANSFORMER).generator()
         return {
             "projection": _projection(setting),
             **self.spec.adam.begun(self._network_for(setting).init(generator)),
@@ -93,7 +91,7 @@ class Sequence(Part):
         training = self.spec.training
         model = self._model(task.shared, training.sample(batch.n_items, key))
         batch = replace(batch, text=batch.text @ task.shared["projection"])
-        return training.update(model, batch, key, self.spec.history, self.per_client)
+        return training.update(model, batch, key, self.spec.history, task.aggregation)
 
     def _model(self, shared: State, sample: Tensor | None = None) -> SharedModel:
         """What a device trains or ranks with."""
@@ -119,7 +117,7 @@ class Sequence(Part):
             return self.spec.adam.stepped(state, mean)
         if self.graph is None or not self.spec.spectral or round_number != self.graph.spec.rounds:
             return state
-        generator = Key(int(state["seed"]), purpose=Purpose.INIT, part=4).generator()
+        generator = Key(int(state["seed"]), purpose=Purpose.INIT_FROM_GRAPH).generator()
         vectors = self.graph.item_vectors(state, self.spec.dim, generator)
         return state | self.spec.adam.begun(with_item_vectors(state["net"], vectors))
 
@@ -156,5 +154,5 @@ def _projection(setting: Setting) -> Tensor:
     """Of profile vectors, float ``[text_width, at most TEXT_DIM]``."""
     if setting.text_width <= TEXT_DIM:
         return torch.eye(setting.text_width)
-    generator = Key(setting.seed, purpose=Purpose.INIT, part=5).generator()
+    generator = Key(setting.seed, purpose=Purpose.PROJECTION).generator()
     return torch.randn(setting.text_width, TEXT_DIM, generator=generator).div(TEXT_DIM**0.5)

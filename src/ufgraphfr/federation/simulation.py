@@ -1,0 +1,82 @@
+"""All clients, in this process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import integer_bounds
+from ufgraphfr.core.keys import Key
+from ufgraphfr.core.messages import Private, Report, Task
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.federation import codec
+from ufgraphfr.federation.client import Client, Request, TaskKind, task_kind
+from ufgraphfr.federation.private_state import PrivateState
+
+
+class Clients(Protocol):
+    """Simulated clients: who is asked together, and what they reply."""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What every client runs."""
+
+    def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
+        """The cohort, int64 ``[clients]``, in groups."""
+
+    def answer(self, task: Task, key: Key) -> Report:
+        """Let the clients of a task train."""
+
+    def bytes_up(self, task: Task, key: Key) -> float:
+        """The encoded size of what the first client of a task would reply alone."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Honest clients.
+
+    Attributes:
+        client: what every one runs.
+        batch: everybody's data; client u is at place u.
+        private_state: everybody's private weights.
+        chunk: clients stacked at once.
+    """
+
+    client: Client
+    batch: ClientBatch
+    private_state: PrivateState
+    chunk: int
+    _bytes_up: dict[TaskKind, float] = field(default_factory=dict, init=False, compare=False)
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """See `Clients.algorithm`."""
+        return self.client.algorithm
+
+    def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
+        """Clients with like amounts of data together, so that little is padding."""
+        order = self.batch.counts[cohort].argsort(descending=True, stable=True)
+        # split() would make one empty chunk of nobody
+        yield from cohort[order].split(self.chunk) if len(cohort) else ()
+
+    def answer(self, task: Task, key: Key) -> Report:
+        """Let the clients of a task train; their new weights are stored."""
+        report, after = self._respond(task, key)
+        self.private_state.scatter(task.clients, after)
+        return report
+
+    def bytes_up(self, task: Task, key: Key) -> float:
+        """See `Clients.bytes_up`; measured once for each kind of task, see `task_kind`."""
+        kind = task_kind(task, self.algorithm)
+        if kind not in self._bytes_up:
+            report, _ = self._respond(task.select(task.clients.new_zeros(1)), key)
+            payload = codec.encode_report(report, integer_bounds(self.algorithm))
+            self._bytes_up[kind] = float(len(payload))
+        return self._bytes_up[kind]
+
+    def _respond(self, task: Task, key: Key) -> tuple[Report, Private]:
+        mine = self.private_state.gather(task.clients)
+        batch = self.batch.select(task.clients)
+        return self.client.respond(Request(task, batch, mine, key))

@@ -1,0 +1,151 @@
+"""A part that breaks a contract is told which; one that keeps them all passes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ufgraphfr.algorithms.base import Update
+from ufgraphfr.algorithms.fedmf import FedMF
+from ufgraphfr.baselines.markov import Markov
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.sources.synthetic import Synthetic
+from ufgraphfr.privacy.central_jdp import CentralJDP
+from ufgraphfr.privacy.laplace_as_published import LaplaceAsPublished
+from ufgraphfr.privacy.none import NoMechanism
+from ufgraphfr.testing import (
+    check_algorithm,
+    check_baseline,
+    check_encoder,
+    check_mechanism,
+    check_source,
+)
+from ufgraphfr.text.hashing import Hashing
+
+SMALL = [{"dim": 4}]
+
+
+class Forgetful(FedMF):
+    def init_private(self, setting, batch):
+        return {"user": torch.randn(len(batch), self.dim)}
+
+
+class Greedy(FedMF):
+    """The mean over those who are asked at once."""
+
+    def local(self, task, batch, private, key):
+        update, after = super().local(task, batch, private, key)
+        change = update.arrays["items"]
+        return replace(update, arrays={"items": change.dense() / len(batch)}), after
+
+
+class Careless(FedMF):
+    def aggregate(self, state, report):
+        state["items"] += report.sums["items"] / 24
+        return state
+
+
+class Idle(FedMF):
+    def local(self, task, batch, private, key):
+        zeros = torch.zeros(len(batch), batch.n_items, self.dim)
+        return Update({"items": zeros}, torch.zeros(len(batch))), private
+
+
+class Half(FedMF):
+    def parts(self, task, inputs, private):
+        return self.score(task, inputs, private)[None]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "sentence"),
+    [
+        (
+            Forgetful,
+            r"Forgetful with {'dim': 4} \(repeats_to_the_bit\): the same run twice differs",
+        ),
+        (Greedy, "scores depend on the chunk: 1 clients at a time: they differ by up to"),
+        (Careless, "aggregate writes into the memory it is handed"),
+        (Idle, "it does not learn"),
+        (Half, "it defines parts but not all of Blended: blends, parts"),
+    ],
+)
+def test_a_broken_algorithm_is_told_what_it_breaks(algorithm, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_algorithm(algorithm, SMALL)
+
+
+def test_who_shares_something_is_not_taken_for_one_who_does_not():
+    with pytest.raises(AssertionError, match="100% of users know what nobody told them"):
+        check_algorithm(FedMF, learns=False)
+
+
+def test_a_wrong_configuration_is_no_broken_contract():
+    with pytest.raises(InputError, match=r"FedMF with {'dimension': 4} has no key 'dimension'"):
+        check_algorithm(FedMF, [{"dimension": 4}])
+
+
+class Relative(Markov):
+    def score(self, fitted, inputs):
+        scores = super().score(fitted, inputs)
+        return scores - scores.mean(0)
+
+
+class Silent(CentralJDP):
+    """Promises and pays, and draws no noise."""
+
+    def calibrate(self, plan, ledger):
+        made = super().calibrate(plan, ledger)
+        made._normal = lambda count, *_: torch.zeros(count, dtype=torch.float64)
+        return made
+
+
+class Loose(CentralJDP):
+    def calibrate(self, plan, ledger):
+        made = super().calibrate(plan, ledger)
+        made.privatize = lambda arrays, *_: {
+            name: value.with_values((value.values * 2**20).long()) for name, value in arrays.items()
+        }
+        return made
+
+
+class Boastful(LaplaceAsPublished):
+    guarantee = "differential privacy"
+
+
+class Sociable(Hashing):
+    def encode(self, texts):
+        vectors = super().encode(texts)
+        return (vectors + np.float32(1e-3) * vectors.mean(0)).astype(np.float32)
+
+
+class Telling(Synthetic):
+    def load(self, data_dir=None):
+        data = super().load(data_dir)
+        texts = (f"The user is {data.users.names[0]}.", *data.users.texts[1:])
+        return replace(data, users=replace(data.users, texts=texts))
+
+
+@pytest.mark.parametrize(
+    ("check", "sentence"),
+    [
+        (lambda: check_baseline(Relative), "scores depend on who else is scored"),
+        (lambda: check_mechanism(Silent, [{"epsilon": 2}]), "noise of 0 where .* is paid for"),
+        (lambda: check_mechanism(Loose, [{"epsilon": 2}]), "an update of length .* leaves with"),
+        (lambda: check_mechanism(Boastful), "it has no guarantee, but claims 'differential"),
+        (lambda: check_encoder(Sociable), r"vectors have lengths|depends on which sentences"),
+        (lambda: check_source(Telling()), "Telling .*: a text holds .*, an id"),
+        (lambda: check_source(Synthetic(), counts=(3, 3, 3)), "200 users instead of 3"),
+    ],
+)
+def test_a_broken_part_is_told_what_it_breaks(check, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check()
+
+
+def test_whole_parts_pass():
+    check_algorithm(FedMF, [{}, *SMALL])
+    check_baseline(Markov)
+    check_mechanism(NoMechanism)
+    check_encoder(Hashing, [{}, {"width": 32}])
+    check_source(Synthetic())
