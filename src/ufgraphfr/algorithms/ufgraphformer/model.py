@@ -10,33 +10,75 @@ takes another form (`private.model`).
 """
 
 from itertools import product
-from typing import final
+from typing import ClassVar, Literal, Self, final
 
 import torch
+from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.config import FormerSpec
-from ufgraphfr.algorithms.ufgraphformer.graph.config import OPERATORS
+from ufgraphfr.algorithms.ufgraphformer.graph.config import OPERATORS, GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
-from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems
-from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems, ColdItemsSpec
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers, ColdUsersSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
 from ufgraphfr.algorithms.ufgraphformer.private.plan import plan_for
+from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.part import Sequence
 from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.models.transformer import check_heads
 
 
 @final
-class UFGraphFormer(FormerSpec):
-    """The model; its hyper-parameters are those of `FormerSpec`."""
+class UFGraphFormer(Algorithm, SequenceSpec):
+    """The model; each part has a switch, and the Transformer's keys are those of `SequenceSpec`."""
+
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
+    renamed: ClassVar[dict[str, str]] = {
+        **{key: f"adam.{key}" for key in ("lr", "warmup", "betas", "average")},
+        "newcomers": "cold_users",
+        "new_items": "cold_items",
+    }
+
+    graph: GraphSpec | Literal[False] = GraphSpec()
+    """The item graph."""
+    transformer: bool = True
+    """The sequence Transformer."""
+    head: bool = True
+    """The device's own preference for public item features; it needs the graph's item counts, and
+    a data set with item features."""
+    cold_users: ColdUsersSpec | Literal[False] = ColdUsersSpec()
+    """Whether users of whom little is known are served from what others began with; it needs the
+    graph's rounds."""
+    cold_items: ColdItemsSpec | None = None
+    """How items that nobody has are scored from what is public of them; without it they are last,
+    or ranked by what little the head and the features' part of the item vectors say."""
+    shares: tuple[NonNegativeFloat, ...] = Field((0.0, 0.5, 1.0), min_length=1)
+    """Weights of a graph's operator that validation chooses from, beside the Transformer's 1; where
+    the Transformer learns much by itself, smaller ones suit."""
+    private: PrivateSpec | None = None
+    """What this model becomes under a privacy budget, where its defaults do not fit."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_heads(self.heads, self.dim)
+        if not self.transformer and self.graph is False:
+            raise ValueError("graph = false and transformer = false leave nothing: keep one part")
+        if not self.transformer and not any(self.shares):
+            raise ValueError(
+                f"shares = {list(self.shares)} leave nothing without the Transformer: "
+                f"offer a weight above 0"
+            )
+        if self.cold_items is not None and self.graph is False:
+            raise ValueError("cold_items needs the graph's item counts to know which are new")
+        return self
 
     @property
     def item_graph(self) -> ItemGraph | None:
