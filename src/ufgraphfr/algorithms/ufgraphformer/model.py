@@ -123,8 +123,8 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         sent, constant = self.sequence.message(state)
         return Task(round_number, clients, sent, {}, constant)
 
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`: all that a device needs to rank."""
+    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `capabilities.ScoringTask`: all that a device needs to rank."""
         shared = {"blend": state["blend"], "features": state["features"]}
         for part in self.active_parts:
             shared |= part.shared(state)
@@ -150,7 +150,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         return state
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
-        """See `Algorithm.parts`: each part's scores, standardised for each user."""
+        """See `capabilities.Blended`: each part's scores, standardised for each user."""
         scores = list[Tensor]()
         for part in self.active_parts:
             scores = part.beside(scores, task.shared, inputs)
@@ -166,7 +166,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         return torch.einsum("p,pci->ci", task.shared["blend"], parts)
 
     def blends(self) -> Tensor:
-        """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
+        """See `capabilities.Blended`: every mix of the parts that are on; the last is the even one."""
         mixes = torch.tensor(
             list(product(*(share for part in self.active_parts for share in part.shares)))
         )
@@ -174,41 +174,41 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         return mixes if self.transformer else mixes[mixes[:, : len(OPERATORS)].any(1)]
 
     def is_feasible(self, report: Report, setting: Setting) -> bool:
-        """See `Algorithm.is_feasible`: each part knows what one history can say."""
+        """See `capabilities.Judging`: each part knows what one history can say."""
         arrays = report.sums
         return all(part.is_feasible(arrays, setting, report.round) for part in self.active_parts)
 
     def item_views(
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int
     ) -> dict[str, Tensor]:
-        """See `Algorithm.item_views`."""
+        """See `capabilities.ItemViews`."""
         for part in self.active_parts:
             arrays = part.item_views(arrays, setting, round_number)
         return arrays
 
     def matrices(self, task: Task) -> dict[str, tuple[Matrix, ...]]:
-        """See `Algorithm.matrices`: those of the Transformer."""
+        """See `capabilities.MatrixUploads`: those of the Transformer."""
         if self.sequence is None or "net" not in task.shared:
             return {}
         return {"gradient": self.sequence.matrices(task.shared)}
 
     @property
     def integer_bounds(self) -> dict[str, int]:
-        """See `Algorithm.integer_bounds`."""
+        """See `capabilities.IntegerUploads`."""
         return {
             name: bound for part in self.active_parts for name, bound in part.integer_bounds.items()
         }
 
     def asks_all_clients(self, round_number: int) -> bool:
-        """See `Algorithm.asks_all_clients`: all contribute to the item graph, once."""
+        """See `capabilities.AsksAllClients`: all contribute to the item graph, once."""
         return self.graph is not False and round_number <= self.graph.rounds
 
     @property
     def asks_for_item_text(self) -> bool:
-        """See `Algorithm.asks_for_item_text`."""
+        """See `capabilities.ReadsItemText`."""
         return self.cold_items is not None and self.cold_items.titles
 
     def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
-        """See `Algorithm.for_budget`: sums that are worth their noise, the rest on the device."""
+        """See `capabilities.Budgeted`: sums that are worth their noise, the rest on the device."""
         keys = self.private or PrivateSpec()
         return PrivateForm(spec=keys, plan=plan_for(keys, budget, setting))

@@ -178,15 +178,15 @@ class PrivateForm(Algorithm):
         return scores
 
     def asks_all_clients(self, round_number: int) -> bool:
-        """See `Algorithm.asks_all_clients`: everybody is asked for each part, once."""
+        """See `capabilities.AsksAllClients`: everybody is asked for each part, once."""
         return round_number <= len(self.plan.once)
 
     def releases(self, rounds: int) -> tuple[Release, ...]:
-        """See `Algorithm.releases`."""
+        """See `capabilities.PlansReleases`."""
         return self.plan.releases()
 
     def rationale(self) -> tuple[str, ...]:
-        """See `Algorithm.rationale`."""
+        """See `capabilities.PlansReleases`."""
         return self.plan.rationale()
 
 
