@@ -166,7 +166,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         return torch.einsum("p,pci->ci", task.shared["blend"], parts)
 
     def blends(self) -> Tensor:
-        """See `capabilities.Blended`: every mix of the parts that are on; the last is the even one."""
+        """See `capabilities.Blended`: every mix of the parts that are on; the last is even."""
         mixes = torch.tensor(
             list(product(*(share for part in self.active_parts for share in part.shares)))
         )

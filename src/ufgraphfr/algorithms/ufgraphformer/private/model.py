@@ -93,8 +93,8 @@ class PrivateForm(Algorithm):
             shared = {"kept": state["kept"]}
         return Task(round_number, clients, shared, {}, frozenset(shared))
 
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`: all that a device needs to rank."""
+    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `capabilities.ScoringTask`: all that a device needs to rank."""
         shared = {name: state[name] for name in ("counts", "columns", "titles", "kept", "next")}
         return Task(round_number, clients, shared, {})
 
