@@ -16,6 +16,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 AUTHORITY_DAYS, SERVER_DAYS = 3650, 825
 
 _Names = list[x509.GeneralName]
+_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 
 
 def write_authority(folder: Path, host: str) -> None:
@@ -28,7 +32,7 @@ def write_authority(folder: Path, host: str) -> None:
     ca_key, server_key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ufgraphfr authority")])
     server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    signs = _usage(key_cert_sign=True, crl_sign=True)
+    signs = _usage("key_cert_sign", "crl_sign")
     ca = (
         _certificate(ca_name, ca_name, ca_key.public_key(), AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -40,7 +44,7 @@ def write_authority(folder: Path, host: str) -> None:
     server = (
         _certificate(server_name, ca_name, server_key.public_key(), SERVER_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(digital_signature=True), critical=True)
+        .add_extension(_usage("digital_signature"), critical=True)
         .add_extension(purpose, critical=False)
         .add_extension(known, critical=False)
         .sign(ca_key, hashes.SHA384())
@@ -98,17 +102,5 @@ def _certificate(
     )
 
 
-def _usage(
-    digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False
-) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        key_cert_sign=key_cert_sign,
-        crl_sign=crl_sign,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+def _usage(*granted: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{use: use in granted for use in _USES})
