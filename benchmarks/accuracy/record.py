@@ -19,8 +19,9 @@ import numpy as np
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.experiment.compare import ComparedRun, grouped, read_run
-from ufgraphfr.experiment.config import Experiment, read
+from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.reading import read
 from ufgraphfr.experiment.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -83,6 +83,6 @@ def test_train(benchmark, batch: ClientBatch, state: State) -> None:
 @measured
 def test_score(benchmark, batch: ClientBatch, state: State) -> None:
     some = batch.select(torch.arange(COHORT))
-    task = MODEL.evaluated(state, some.clients, 9)
+    task = MODEL.scoring_task(state, some.clients, 9)
     scores = benchmark.pedantic(MODEL.score, args=(task, some, {}), rounds=2)
     assert scores.isfinite().all()

@@ -38,7 +38,7 @@ class Everything(Popular):
     def parts(self, task, inputs, private):
         return torch.zeros(2, 2, 3)
 
-    def evaluated(self, state, clients, round_number):
+    def scoring_task(self, state, clients, round_number):
         return Task(round_number, clients, {"best": state["counts"]}, {})
 
     def for_budget(self, budget, setting):

@@ -107,7 +107,7 @@ def test_the_chosen_table_ranks(table: str) -> None:
     asked = torch.tensor([3, 5, 0])
     some = BATCH.select(asked)
     private = algorithm.init_private(SETTING, some)
-    scores = algorithm.score(algorithm.evaluated(new, some.clients, 2), some, private)
+    scores = algorithm.score(algorithm.scoring_task(new, some.clients, 2), some, private)
     local = dict(zip(who.tolist(), tables, strict=True))
     for place, client in enumerate(some.clients.tolist()):
         items = local.get(client, new["items"]) if table == "local" else new["items"]

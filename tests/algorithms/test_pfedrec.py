@@ -101,7 +101,7 @@ def test_the_chosen_table_ranks(table: str) -> None:
     # the last client has a higher number than all who took part
     asked = torch.tensor([3, 5, 1, 0])
     private = algorithm.init_private(SETTING, BATCH.select(asked))
-    task = algorithm.evaluated(new, BATCH.clients[asked], 3)
+    task = algorithm.scoring_task(new, BATCH.clients[asked], 3)
     scores = algorithm.score(task, BATCH.select(asked), private)
     changes = report.arrays["items"]
     assert isinstance(changes, Rows)

@@ -103,20 +103,29 @@ PARTS = 5000
 
 def test_no_two_purposes_share_a_stream() -> None:
     assert len({int(purpose) for purpose in Purpose}) == len(Purpose.__members__)
-    streams: dict[int, str] = {}
+    streams: dict[tuple[int, int], str] = {}
     for purpose in Purpose:
+        rounds = {"MALICIOUS": [0], "DROPOUTS": [1, 2]}.get(purpose.name, [0, 1, 2])
         for part in range(PARTS if purpose.name in PARTED else 1):
             if (purpose, part) == (Purpose.NOISE, 2**10):
                 continue
-            stream = Key(0).to(purpose, part).stream
-            assert stream not in streams, (purpose.name, part, streams[stream])
-            streams[stream] = purpose.name
+            for number in rounds:
+                place = number, Key(0, number).to(purpose, part).stream
+                assert place not in streams, (purpose.name, part, streams[place])
+                streams[place] = purpose.name
+
+
+def test_who_is_malicious_is_drawn_in_round_0_and_who_drops_out_is_not() -> None:
+    with pytest.raises(ValueError, match="MALICIOUS is drawn once, in round 0"):
+        Key(0, 1).to(Purpose.MALICIOUS).words(torch.arange(2), 0, 4)
+    with pytest.raises(ValueError, match="round 0 of DROPOUTS is MALICIOUS"):
+        Key(0).to(Purpose.DROPOUTS).words(torch.arange(2), 0, 4)
 
 
 @given(st.sampled_from(Purpose), st.sampled_from(Purpose))
 def test_no_part_reaches_into_another_purpose(one: Purpose, other: Purpose) -> None:
     gap, rest = divmod(int(other) - int(one), 2**8)
-    if gap > 0 and rest == 0:
+    if 0 < gap < 2**20 and rest == 0:
         with pytest.raises(ValueError, match=f"part {gap} of {one.name} is {other.name}"):
             Key(0).to(one, gap).words(torch.arange(2), 0, 4)
 

@@ -6,6 +6,11 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import TimeoutError as PoolTimeout
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from small_federation import NODES, Federation, federate, toy_values
@@ -16,8 +21,9 @@ from ufgraphfr.deploy.operations.processes import Process
 from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
-from ufgraphfr.deploy.wire.engine import SocketEngine
-from ufgraphfr.deploy.wire.unix_socket import address, listens
+from ufgraphfr.deploy.wire.engine import Requests
+from ufgraphfr.deploy.wire.message import pack
+from ufgraphfr.deploy.wire.unix_socket import BrokenFrame, address, call, listens
 from ufgraphfr.experiment import build, execute
 
 pytestmark = pytest.mark.slow
@@ -26,6 +32,37 @@ SECONDS = 120.0
 """More than a process takes to start or to answer, however busy the machine is."""
 PATIENT = ServerSettings(round_timeout=SECONDS, startup_timeout=SECONDS)
 HASTY = ServerSettings(round_timeout=3.0, quorum=0.5, startup_timeout=SECONDS)
+
+
+@dataclass(frozen=True)
+class SocketEngine:
+    """Agents on this machine, reached through their sockets without any other process.
+
+    Attributes:
+        sockets: node to path.
+    """
+
+    sockets: dict[str, Path]
+
+    def reachable(self) -> set[str]:
+        return {node for node, path in self.sockets.items() if path.exists()}
+
+    def ask(
+        self, nodes: Collection[str], requests: Requests, round_number: int, seconds: float
+    ) -> Iterator[tuple[str, list[bytes]]]:
+        pool = ThreadPoolExecutor(max(1, len(nodes)))
+        waiting = {
+            pool.submit(call, self.sockets[node], pack(requests(node)), seconds): node
+            for node in nodes
+        }
+        try:
+            for done in as_completed(waiting, timeout=seconds):
+                if not isinstance(done.exception(), OSError | BrokenFrame):
+                    yield waiting[done], done.result()
+        except PoolTimeout:
+            pass
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Agents:

@@ -3,10 +3,8 @@
 import hashlib
 import json
 import sqlite3
-import sys
 import tomllib
 from dataclasses import replace
-from types import ModuleType
 
 import pytest
 import tomli_w
@@ -90,31 +88,18 @@ class LaterTable(TableSource):
     a_later_key: str = "x"
 
 
-class Before(FedMF):
-    """An algorithm of somebody's own, as it was when the agreement was signed."""
-
-
-class After(FedMF):
-    """The same in a later release."""
-
+class LaterFedMF(FedMF):
     a_later_key: float = 0.5
 
 
 @pytest.fixture
-def own_kind(monkeypatch):
-    """A dotted kind, defined as long ago."""
-    module = ModuleType("own_algorithm")
-    module.Model = Before
-    monkeypatch.setitem(sys.modules, "own_algorithm", module)
-    return module
-
-
-@pytest.fixture
-def upgrade(own_kind, monkeypatch):
+def upgrade(monkeypatch):
     """Installs a release in which three tables have a further key with a default."""
 
     def upgraded():
-        own_kind.Model = After
+        # a kind is the one class that its module defines
+        monkeypatch.setattr(LaterFedMF, "__module__", FedMF.__module__)
+        monkeypatch.setattr("ufgraphfr.algorithms.fedmf.FedMF", LaterFedMF)
         monkeypatch.setattr("ufgraphfr.experiment.config.FederationSpec", Later)
         monkeypatch.setattr("ufgraphfr.deploy.agreement.document.TableSource", LaterTable)
 
@@ -125,8 +110,7 @@ def upgrade(own_kind, monkeypatch):
 @pytest.mark.parametrize("writer", ["this release", "the last release"])
 @pytest.mark.parametrize("agents", ["upgraded too", "not upgraded yet"])
 def test_a_later_key_with_a_default_changes_no_agreement(writer, agents, upgrade, tmp_path):
-    own = {"kind": "own_algorithm.Model", "dim": 4, "lr": 0.05}
-    federation = federate(tmp_path / "d", toy_values(algorithm=own))
+    federation = federate(tmp_path / "d", toy_values(algorithm=FEDMF))
     if writer == "the last release":
         write_as_last_release(federation)
     expected = run_all(federate(tmp_path / "e", toy_values(algorithm=FEDMF)))

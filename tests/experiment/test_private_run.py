@@ -66,26 +66,23 @@ def test_the_flagship_takes_the_form_that_its_budget_affords(toy, run) -> None:
     folder = run(toy(algorithm=FLAGSHIP, privacy=PRIVATE, federation={"rounds": 2}))
     found = result(folder)
     assert list(found["privacy"]["parts"]) == ["graph", "popularity"]
-    assert any("Transformer: left out" in line for line in found["privacy"]["why"])
+    assert any("graph: transitions among" in line for line in found["privacy"]["why"])
     assert found["privacy"]["epsilon"] == pytest.approx(4)
 
 
 @pytest.mark.parametrize("sampling", ["rotation", "poisson"])
-def test_the_transformer_under_a_budget_from_end_to_end(toy, run, sampling) -> None:
-    trained = {"rounds": 3, "share": 0.5, "dim": 8, "hidden": 8}
-    algorithm = {**FLAGSHIP, "private": {**FLAGSHIP["private"], "transformer": trained}}
-    federation = {"rounds": 5, "cohort": 0.5, "sampling": sampling}
-    folder = run(toy(algorithm=algorithm, privacy=PRIVATE, federation=federation))
+def test_training_under_a_budget_from_end_to_end(toy, run, sampling) -> None:
+    algorithm = {"kind": "fedmf", "dim": 4}
+    federation = {"rounds": 3, "cohort": 0.5, "sampling": sampling}
+    folder = run(toy(algorithm=algorithm, privacy=PRIVATE | {"clip": 1.0}, federation=federation))
     found = result(folder)["privacy"]
     assert found["epsilon"] == pytest.approx(4, rel=1e-3)
-    part = found["parts"]["transformer"]
-    assert (part["first_round"], part["releases"]) == (3, 3)
+    part = found["parts"]["update"]
+    assert (part["first_round"], part["releases"]) == (1, 3)
     # in rotation half of the clients are asked in two of the three rounds, never in all
     assert part["participations"] == (2 if sampling == "rotation" else 3)
     assert part["rate"] == (None if sampling == "rotation" else 0.5)
-    spends = Ledger(folder / "ledger.jsonl").spends
-    assert [spend["part"] for spend in spends] == ["popularity", "graph", *["transformer"] * 3]
-    assert "Transformer: asked for" in (folder / "privacy.md").read_text()
+    assert [spend["round"] for spend in Ledger(folder / "ledger.jsonl").spends] == [1, 2, 3]
 
 
 def test_local_privacy_from_end_to_end(toy, run) -> None:

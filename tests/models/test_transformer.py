@@ -86,14 +86,6 @@ def test_one_vector_holds_all_weights() -> None:
     assert torch.equal(torch.cat([part.flatten() for part in parts.values()]), vector)
 
 
-def test_weights_that_are_not_trained_lie_apart() -> None:
-    vector = torch.arange(NET.size, dtype=torch.float32)
-    fixed, rest = NET.parted(vector, ("item.bias", "joint.weight"))
-    assert len(rest) == NET.size - NET.items - NET.text_width * NET.dim
-    for name, value in NET.unpack(rest, fixed=fixed).items():
-        assert torch.equal(value, NET.unpack(vector)[name])
-
-
 def test_dropout_reaches_every_site(params: Params) -> None:
     items, text = torch.tensor([[3, 1, 4]]), torch.randn(1, NET.text_width)
     masks = dropout_masks(

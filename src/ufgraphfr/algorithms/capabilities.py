@@ -41,7 +41,7 @@ class Blended(Protocol):
 class ScoringTask(Protocol):
     """Is evaluated with other arrays than those that the next round would train from."""
 
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
         """The task that clients are evaluated with, and recommend with."""
 
 
@@ -138,7 +138,7 @@ def parts(algorithm: Algorithm, task: Task, inputs: ClientBatch, private: Privat
 def scoring_task(algorithm: Algorithm, state: State, clients: Tensor, round_number: int) -> Task:
     """See `ScoringTask`; by default what the server would send in that round."""
     if isinstance(algorithm, ScoringTask):
-        return algorithm.evaluated(state, clients, round_number)
+        return algorithm.scoring_task(state, clients, round_number)
     return algorithm.broadcast(state, clients, round_number)
 
 

@@ -92,7 +92,7 @@ class GPFedRec(NeuralClient):
             "graph": graph,
         }
 
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; the global one stands for

@@ -95,7 +95,7 @@ class PFedRec(Pointwise):
             }
         return new
 
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; what it would have started

@@ -58,15 +58,18 @@ class Purpose(IntEnum):
     BOOTSTRAP = 10
     ROUNDING = 11
     BLOCKS = 12
+    MALICIOUS = 2 | 1 << 8 | 1 << 32
+    """Who is malicious in a simulation. It is drawn once, in round 0; its word is that of
+    `DROPOUTS`, which are drawn in rounds from 1."""
     VICTIMS = 13
     """Whose uploads an audit looks at."""
-    MALICIOUS = 14
-    """Who is malicious in a simulation."""
-    CANARIES = 15
+    CANARIES = 14
     """Directions; a part for each canary."""
 
 
 _STREAMS = frozenset(map(int, Purpose))
+_ONCE = 1 << 32
+"""Set in a purpose that is drawn in round 0 alone; it is above the word in the counter."""
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> Tensor:
@@ -108,10 +111,15 @@ class Key:
         Raises:
             ValueError: it is the stream of another purpose.
         """
-        word = int(self.purpose) + (self.part << 8)
-        if self.part and word in _STREAMS:
-            raise ValueError(f"part {self.part} of {self.purpose.name} is {Purpose(word).name}")
-        return word
+        stream = int(self.purpose) + (self.part << 8)
+        if self.part and stream in _STREAMS:
+            raise ValueError(f"part {self.part} of {self.purpose.name} is {Purpose(stream).name}")
+        if self.round and stream & _ONCE:
+            raise ValueError(f"{self.purpose.name} is drawn once, in round 0")
+        if not self.round and not stream & _ONCE and stream | _ONCE in _STREAMS:
+            taken = Purpose(stream | _ONCE).name
+            raise ValueError(f"round 0 of {self.purpose.name} is {taken}")
+        return stream & _MASK
 
     def at(self, round_number: int) -> "Key":
         """The same stream in another round."""

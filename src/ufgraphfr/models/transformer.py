@@ -10,7 +10,6 @@ All functions take any leading batch axes; `torch.func.vmap` over weights gives 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -122,48 +121,30 @@ class Transformer:
                 parts.append(torch.full(shape, float(kind == "gain")))
         return torch.cat([part.flatten() for part in parts])
 
-    def named(self, vectors: Tensor, fixed: Params | None = None) -> Params:
-        """Views of ``[..., size]`` by the weights' names, ``[..., *shape]``.
-
-        Args:
-            vectors: the weights, without those that are
-            fixed: by name; they are in what is returned.
-        """
-        fixed = fixed or {}
-        shapes = {name: shape for name, shape in self.shapes.items() if name not in fixed}
-        sizes = [math.prod(shape) for shape in shapes.values()]
+    def named(self, vectors: Tensor) -> Params:
+        """Views of ``[..., size]`` by the weights' names, ``[..., *shape]``."""
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
         parts = vectors.split(sizes, dim=-1)
-        return fixed | {
+        return {
             name: part.unflatten(-1, shape)
-            for (name, shape), part in zip(shapes.items(), parts, strict=True)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
-    def parted(self, vector: Tensor, names: Sequence[str]) -> tuple[Params, Tensor]:
-        """One vector ``[size]`` as some named weights and a vector of the others."""
-        params = self.named(vector)
-        fixed = {name: params.pop(name) for name in names}
-        return fixed, torch.cat([part.flatten() for part in params.values()])
-
     def unpack(
-        self,
-        vector: Tensor,
-        features: Tensor | None = None,
-        fixed: Params | None = None,
-        rows: Tensor | None = None,
+        self, vector: Tensor, features: Tensor | None = None, rows: Tensor | None = None
     ) -> Params:
         """One vector as named weights.
 
         Args:
-            vector: the weights, ``[size]`` without those that are fixed.
+            vector: the weights, ``[size]``.
             features: float ``[items, columns]``, public; needed if there are columns.
-            fixed: see `named`.
             rows: int64 ``[n]``, the items whose vectors and biases are wanted, in this order and
                 maybe twice; None for the catalogue.
 
         Returns:
             by name, views but for those of items; ``item.weight`` has the features' part in it.
         """
-        params = self.named(vector, fixed)
+        params = self.named(vector)
         if rows is not None:
             params["item.weight"] = params["item.weight"][rows]
             params["item.bias"] = params["item.bias"][rows]

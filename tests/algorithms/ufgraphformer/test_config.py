@@ -5,7 +5,6 @@ from typing import Any, get_args
 
 import pytest
 
-from ufgraphfr.algorithms.ufgraphformer.config import FormerSpec
 from ufgraphfr.algorithms.ufgraphformer.model import UFGraphFormer
 from ufgraphfr.core.spec import Spec, parse
 
@@ -31,8 +30,8 @@ def keys(spec: type[Spec], where: str = "") -> Iterator[str]:
 
 
 def test_its_keys_can_be_known() -> None:
-    found = list(keys(FormerSpec))
-    assert {"dim", "adam.lr", "private.transformer.clip", "graph.rounds"} <= set(found)
+    found = list(keys(UFGraphFormer))
+    assert {"dim", "adam.lr", "private.graph_items", "graph.rounds"} <= set(found)
     assert len(found) <= MOST, found
 
 

@@ -156,7 +156,7 @@ def test_scores_are_the_blend_of_standardised_parts(
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     federation = federation_of(model, checkerboard).run(2)
     federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 1.0])
-    task = model.evaluated(federation.state, checkerboard.clients, 3)
+    task = model.scoring_task(federation.state, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
     assert parts.shape == (6, len(checkerboard), checkerboard.n_items)
     graph = standardised(model.item_graph.scores(federation.state, checkerboard))
@@ -293,7 +293,7 @@ def test_a_training_message_carries_no_operators(checkerboard: ClientBatch) -> N
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     state = with_graph(model, checkerboard)
     trained = model.broadcast(state, checkerboard.clients, 2).shared
-    served = model.evaluated(state, checkerboard.clients, 2).shared
+    served = model.scoring_task(state, checkerboard.clients, 2).shared
     operators = {"graph.cooccurrence", "graph.inverse", "graph.low_pass"}
     assert operators <= set(served)
     assert not operators & set(trained)

@@ -39,7 +39,7 @@ def made(**values: object) -> UFGraphFR:
 
 def first_joint_weight() -> torch.Tensor:
     """W_0, ``[dim, width]``, which the stacked client never holds."""
-    generator = Key(SEED, purpose=Purpose.INIT, part=2).generator()
+    generator = Key(SEED, purpose=Purpose.INIT_SCORER).generator()
     return init_linear("joint", WIDTH, DIM, generator)["joint.weight"].T
 
 

@@ -28,7 +28,9 @@ def test_no_client_and_no_row_exceeds_its_bound(
     step = grid_step(bound)
     clipped = clip(arrays, bound, step, cap)
     assert all(value.dense().dtype == torch.int64 for value in clipped.values())
-    assert bool((lengths(clipped) * step <= bound).all())
+    # all arrays of a client together, measured by another rule than the one that cut them
+    whole = torch.cat([value.dense().double().flatten(1) for value in clipped.values()], dim=1)
+    assert bool((whole.norm(dim=1) * step <= bound * (1 + 1e-12)).all())
     if cap is not None:
         rows = clipped["items"].dense().double().norm(dim=2) * step
         assert bool((rows <= cap * (1 + 1e-12)).all())
@@ -60,6 +62,17 @@ def test_what_is_long_keeps_its_direction_at_the_bound() -> None:
     torch.testing.assert_close(clipped.norm(dim=1), torch.ones(4).double(), atol=2e-5, rtol=0)
     cosine = torch.nn.functional.cosine_similarity(clipped, values.double())
     torch.testing.assert_close(cosine, torch.ones(4).double())
+
+
+def test_the_bound_is_on_all_arrays_of_a_client_together() -> None:
+    arrays = per_client(
+        {"items": torch.tensor([[30.0, 0.0]]), "other": torch.tensor([[0.0, 40.0]])}
+    )
+    assert float(lengths(arrays)) == 50
+    clipped = clip(arrays, 1.0, grid_step(1.0))
+    found = [value.dense().double() * grid_step(1.0) for value in clipped.values()]
+    expected = torch.tensor([[0.6, 0.0, 0.0, 0.8]], dtype=torch.float64)
+    torch.testing.assert_close(torch.cat(found, dim=1), expected, atol=1e-5, rtol=0)
 
 
 def test_nothing_comes_of_nobody_and_of_what_is_not_finite() -> None:

@@ -10,33 +10,75 @@ takes another form (`private.model`).
 """
 
 from itertools import product
-from typing import final
+from typing import ClassVar, Literal, Self, final
 
 import torch
+from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.config import FormerSpec
-from ufgraphfr.algorithms.ufgraphformer.graph.config import OPERATORS
+from ufgraphfr.algorithms.ufgraphformer.graph.config import OPERATORS, GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
-from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems
-from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems, ColdItemsSpec
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers, ColdUsersSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
 from ufgraphfr.algorithms.ufgraphformer.private.plan import plan_for
+from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.part import Sequence
 from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, State, Task
+from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.models.transformer import check_heads
 
 
 @final
-class UFGraphFormer(FormerSpec):
-    """The model; its hyper-parameters are those of `FormerSpec`."""
+class UFGraphFormer(Algorithm, SequenceSpec):
+    """The model; each part has a switch, and the Transformer's keys are those of `SequenceSpec`."""
+
+    aggregation: ClassVar[Aggregation] = Aggregation.SUM
+    renamed: ClassVar[dict[str, str]] = {
+        **{key: f"adam.{key}" for key in ("lr", "warmup", "betas", "average")},
+        "newcomers": "cold_users",
+        "new_items": "cold_items",
+    }
+
+    graph: GraphSpec | Literal[False] = GraphSpec()
+    """The item graph."""
+    transformer: bool = True
+    """The sequence Transformer."""
+    head: bool = True
+    """The device's own preference for public item features; it needs the graph's item counts, and
+    a data set with item features."""
+    cold_users: ColdUsersSpec | Literal[False] = ColdUsersSpec()
+    """Whether users of whom little is known are served from what others began with; it needs the
+    graph's rounds."""
+    cold_items: ColdItemsSpec | None = None
+    """How items that nobody has are scored from what is public of them; without it they are last,
+    or ranked by what little the head and the features' part of the item vectors say."""
+    shares: tuple[NonNegativeFloat, ...] = Field((0.0, 0.5, 1.0), min_length=1)
+    """Weights of a graph's operator that validation chooses from, beside the Transformer's 1; where
+    the Transformer learns much by itself, smaller ones suit."""
+    private: PrivateSpec | None = None
+    """What this model becomes under a privacy budget, where its defaults do not fit."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_heads(self.heads, self.dim)
+        if not self.transformer and self.graph is False:
+            raise ValueError("graph = false and transformer = false leave nothing: keep one part")
+        if not self.transformer and not any(self.shares):
+            raise ValueError(
+                f"shares = {list(self.shares)} leave nothing without the Transformer: "
+                f"offer a weight above 0"
+            )
+        if self.cold_items is not None and self.graph is False:
+            raise ValueError("cold_items needs the graph's item counts to know which are new")
+        return self
 
     @property
     def item_graph(self) -> ItemGraph | None:
@@ -81,8 +123,8 @@ class UFGraphFormer(FormerSpec):
         sent, constant = self.sequence.message(state)
         return Task(round_number, clients, sent, {}, constant)
 
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`: all that a device needs to rank."""
+    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `capabilities.ScoringTask`: all that a device needs to rank."""
         shared = {"blend": state["blend"], "features": state["features"]}
         for part in self.active_parts:
             shared |= part.shared(state)
@@ -108,7 +150,7 @@ class UFGraphFormer(FormerSpec):
         return state
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
-        """See `Algorithm.parts`: each part's scores, standardised for each user."""
+        """See `capabilities.Blended`: each part's scores, standardised for each user."""
         scores = list[Tensor]()
         for part in self.active_parts:
             scores = part.beside(scores, task.shared, inputs)
@@ -124,7 +166,7 @@ class UFGraphFormer(FormerSpec):
         return torch.einsum("p,pci->ci", task.shared["blend"], parts)
 
     def blends(self) -> Tensor:
-        """See `Algorithm.blends`: every mix of the parts that are on; the last is the even one."""
+        """See `capabilities.Blended`: every mix of the parts that are on; the last is even."""
         mixes = torch.tensor(
             list(product(*(share for part in self.active_parts for share in part.shares)))
         )
@@ -132,41 +174,41 @@ class UFGraphFormer(FormerSpec):
         return mixes if self.transformer else mixes[mixes[:, : len(OPERATORS)].any(1)]
 
     def is_feasible(self, report: Report, setting: Setting) -> bool:
-        """See `Algorithm.is_feasible`: each part knows what one history can say."""
+        """See `capabilities.Judging`: each part knows what one history can say."""
         arrays = report.sums
         return all(part.is_feasible(arrays, setting, report.round) for part in self.active_parts)
 
     def item_views(
         self, arrays: dict[str, Tensor], setting: Setting, round_number: int
     ) -> dict[str, Tensor]:
-        """See `Algorithm.item_views`."""
+        """See `capabilities.ItemViews`."""
         for part in self.active_parts:
             arrays = part.item_views(arrays, setting, round_number)
         return arrays
 
     def matrices(self, task: Task) -> dict[str, tuple[Matrix, ...]]:
-        """See `Algorithm.matrices`: those of the Transformer."""
+        """See `capabilities.MatrixUploads`: those of the Transformer."""
         if self.sequence is None or "net" not in task.shared:
             return {}
         return {"gradient": self.sequence.matrices(task.shared)}
 
     @property
     def integer_bounds(self) -> dict[str, int]:
-        """See `Algorithm.integer_bounds`."""
+        """See `capabilities.IntegerUploads`."""
         return {
             name: bound for part in self.active_parts for name, bound in part.integer_bounds.items()
         }
 
     def asks_all_clients(self, round_number: int) -> bool:
-        """See `Algorithm.asks_all_clients`: all contribute to the item graph, once."""
+        """See `capabilities.AsksAllClients`: all contribute to the item graph, once."""
         return self.graph is not False and round_number <= self.graph.rounds
 
     @property
     def asks_for_item_text(self) -> bool:
-        """See `Algorithm.asks_for_item_text`."""
+        """See `capabilities.ReadsItemText`."""
         return self.cold_items is not None and self.cold_items.titles
 
     def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
-        """See `Algorithm.for_budget`: sums that are worth their noise, the rest on the device."""
+        """See `capabilities.Budgeted`: sums that are worth their noise, the rest on the device."""
         keys = self.private or PrivateSpec()
         return PrivateForm(spec=keys, plan=plan_for(keys, budget, setting))

@@ -60,9 +60,9 @@ class Part:
         return scores
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
-        """Whether one honest client could have sent its arrays; see `Algorithm.is_feasible`."""
+        """Whether one honest client could have sent its arrays; see `capabilities.Judging`."""
         return True
 
     def item_views(self, arrays: State, setting: Setting, round_number: int) -> State:
-        """All arrays, the part's own by item; see `Algorithm.item_views`."""
+        """All arrays, the part's own by item; see `capabilities.ItemViews`."""
         return arrays

@@ -129,7 +129,7 @@ class UFGraphFR(TextClient):
         graph = user_graph(rule, factors, state["known"], state["reporters"])
         return {"graph.index": graph.index, "graph.weight": graph.weight}
 
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
+    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `capabilities.ScoringTask`.
 
         A client that sat out the last round has no fresh local table; what it would have

@@ -73,7 +73,7 @@ def test_users_prefer_new_items_of_their_colour(checkerboard: ClientBatch, of: s
     request = Request(task, batch, {}, Key(0, round=1))
     report, _ = Client(model, NoMechanism()).respond(request)
     state = model.aggregate(state, report)
-    score = model.score(model.evaluated(state, batch.clients, 2), batch, {})
+    score = model.score(model.scoring_task(state, batch.clients, 2), batch, {})
     odd = score[:, NEW[0]] > score[:, NEW[1]]
     assert torch.equal(odd, torch.arange(24) % 2 == 1)
 

@@ -34,7 +34,7 @@ def test_without_any_history_the_ranking_is_position_popularity() -> None:
     state, nobody = collected(MODEL), BATCH.until(torch.zeros(len(BATCH), dtype=torch.int64))
     baseline = PositionPopularity(window=2, latest=3)
     expected = baseline.score(baseline.fit(BATCH), nobody)
-    found = MODEL.score(MODEL.evaluated(state, BATCH.clients, 2), nobody, {})
+    found = MODEL.score(MODEL.scoring_task(state, BATCH.clients, 2), nobody, {})
     assert int(expected[0].max()) > 1
     for own, counts in zip(found, expected, strict=True):
         # the order is that of the counts, and alike where they are
@@ -45,7 +45,7 @@ def test_without_any_history_the_ranking_is_position_popularity() -> None:
 def test_the_own_items_weigh_the_more_the_more_there_are(known: int) -> None:
     state, some = collected(MODEL), BATCH.until(torch.full((len(BATCH),), known))
     some = some.select((some.counts == known).nonzero()[:, 0])
-    task = MODEL.evaluated(state, some.clients, 2)
+    task = MODEL.scoring_task(state, some.clients, 2)
     alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
     parts = MODEL.parts(task, some, {})
     torch.testing.assert_close(parts[:-1], alone.parts(task, some, {}) * known / (known + 4))
@@ -56,7 +56,7 @@ def test_the_own_items_weigh_the_more_the_more_there_are(known: int) -> None:
 def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
     state, many = collected(MODEL), BATCH.until(torch.full((len(BATCH),), 4))
     many = many.select((many.counts == 4).nonzero()[:, 0])
-    task = MODEL.evaluated(state, many.clients, 2)
+    task = MODEL.scoring_task(state, many.clients, 2)
     alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
     short = replace(task, shared=task.shared | {"blend": task.shared["blend"][:-1]})
     assert torch.equal(MODEL.score(task, many, {}), alone.score(short, many, {}))

@@ -12,7 +12,6 @@ from ufgraphfr.algorithms.ufgraphformer.private import model
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
 from ufgraphfr.algorithms.ufgraphformer.private.plan import Plan
-from ufgraphfr.algorithms.ufgraphformer.private.transformer import PrivateTransformer
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Task
@@ -118,43 +117,16 @@ def test_the_budget_decides(clients: int, noise: float, items: int, parts: list[
     assert [(release.first, release.last) for release in releases] == [(1, 1), (2, 2)][: len(parts)]
     assert sum(release.share for release in releases) == pytest.approx(1)
     assert f"{clients / noise:,.0f} clients for each unit of noise" in " ".join(form.rationale())
-    assert "Transformer: left out: 40 rounds on" in " ".join(form.rationale())
 
 
-def test_a_million_users_carry_a_transformer() -> None:
+def test_a_million_users_carry_a_graph_of_all_items() -> None:
     form = UFGraphFormer().for_budget(Budget(10**6, 0.6), Setting(3706, 10**6, 8, 0))
     assert isinstance(form, PrivateForm)
     assert form.plan.graph_items == 3706
-    releases = form.releases(9)
-    assert [(each.part, each.first, each.last) for each in releases] == [
-        ("popularity", 1, 1),
-        ("graph", 2, 2),
-        ("transformer", 3, 42),
-    ]
-    assert sum(each.share for each in releases) == pytest.approx(1)
     assert [form.asks_all_clients(number) for number in (1, 2, 3)] == [True, True, False]
-    assert "Transformer: affordable" in " ".join(form.rationale())
 
 
-@pytest.mark.parametrize(
-    ("transformer", "why"),
-    [(True, "asked for"), (PrivateTransformer(rounds=3), "asked for"), (False, "as was asked")],
-)
-def test_a_transformer_that_is_asked_for_is_there(
-    transformer: PrivateTransformer | bool, why: str
-) -> None:
-    asked = UFGraphFormer(private=PrivateSpec(transformer=transformer))
-    shares = {"transformer": 0.5, "graph": 0.2} if transformer else {}
-    form = asked.for_budget(Budget(943, 0.6, shares=shares), SETTING)
-    assert isinstance(form, PrivateForm)
-    assert why in " ".join(form.rationale())
-    found = {each.part: each.share for each in form.releases(9)}
-    assert found.get("transformer") == (0.5 if transformer else None)
-    if transformer:
-        assert found == pytest.approx({"popularity": 0.3, "graph": 0.2, "transformer": 0.5})
-
-
-def test_a_million_users_who_send_a_few_numbers_carry_none() -> None:
+def test_a_million_users_who_send_a_few_numbers_carry_no_graph() -> None:
     form = UFGraphFormer().for_budget(Budget(10**6, 0.6, most=16), SETTING)
     assert isinstance(form, PrivateForm)
     assert [release.part for release in form.releases(1)] == ["preference"]
@@ -194,8 +166,5 @@ def test_an_unnoised_transition_is_kept_and_noise_is_lowered(checkerboard, feder
 
 
 def test_what_lasts_is_the_same_in_every_later_message(checkerboard, federation_of) -> None:
-    form = PrivateForm(
-        plan=Plan(graph_items=5, graph_share=0.2, transformer=PrivateTransformer(rounds=3))
-    )
-    kept = federation_of(form, checkerboard).cacheable(5)
-    assert {"kept", "fixed.joint.weight"} <= kept.keys()
+    form = PrivateForm(plan=Plan(graph_items=5, graph_share=0.2))
+    assert federation_of(form, checkerboard).cacheable(2).keys() == {"kept"}

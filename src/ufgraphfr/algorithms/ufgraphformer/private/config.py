@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ufgraphfr.algorithms.ufgraphformer.private.transformer import PrivateTransformer
 from ufgraphfr.core.spec import Spec
 
 
@@ -21,18 +20,9 @@ class PrivateSpec(Spec):
     graph_items: int | None = Field(None, ge=0)
     """The most popular items that the graph links, 0 for no graph."""
     graph_share: float | None = Field(None, gt=0, lt=1)
-    """Of what the Transformer leaves of the budget."""
+    """Of the budget."""
     graph_weight: float | None = Field(None, ge=0)
     """Of the graph's scores relative to the head's."""
-    transformer: PrivateTransformer | bool | None = None
-    """Whether there is a Transformer, with which settings."""
     head: bool = True
     """Whether devices fit their user's preference; without it and the graph, DP popularity is
     left."""
-
-    @property
-    def asked_transformer(self) -> PrivateTransformer | None:
-        """The Transformer that was asked for, if one was."""
-        if self.transformer is True:
-            return PrivateTransformer()
-        return self.transformer or None

@@ -7,9 +7,7 @@ Where a client may release a few numbers only (local privacy), it sends the mean
 features of its last items instead, and popularity is what a softmax on those features makes of it.
 Everything personal stays on the device and is free: the head, a softmax regression of the own
 history on public item features (and on popularity), and the propagation of that history over the
-noised graph and over a public one, of items whose texts are alike. Where clients are very many, or
-where it is asked for, further rounds train a Transformer (`private.transformer`) on top of what
-has been released.
+noised graph and over a public one, of items whose texts are alike.
 """
 
 from typing import ClassVar
@@ -24,7 +22,6 @@ from ufgraphfr.algorithms.ufgraphformer.private.plan import (
     GRAPH,
     POPULARITY,
     PREFERENCE,
-    TRANSFORMER,
     TYPICAL,
     Plan,
 )
@@ -75,51 +72,42 @@ class PrivateForm(Algorithm):
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
         size = self.plan.graph_items
-        state = {
+        return {
             "counts": torch.zeros(setting.items),
             "columns": item_columns(setting.items, setting.features, setting.item_text),
             "titles": titles(setting.items, setting.item_text),
             "kept": torch.arange(size),
             "next": torch.zeros(size, size),
         }
-        return state | (self.plan.transformer.initial(setting) if self.plan.transformer else {})
 
     def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; nothing is kept between rounds."""
         return {}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`: which items the graph links, or the Transformer's weights."""
+        """See `Algorithm.broadcast`: which items the graph links."""
         shared = {}
-        if self.plan.transformer and not self.asks_all_clients(round_number):
-            shared = self.plan.transformer.shared(state, "net")
-        elif self.plan.numbers:
+        if self.plan.numbers:
             shared = {"basis": narrowed(state["columns"], self.plan.numbers)}
         elif round_number > 1:
             shared = {"kept": state["kept"]}
-        return Task(round_number, clients, shared, {}, frozenset(shared) - {"net"})
+        return Task(round_number, clients, shared, {}, frozenset(shared))
 
-    def evaluated(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.evaluated`: all that a device needs to rank."""
+    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
+        """See `capabilities.ScoringTask`: all that a device needs to rank."""
         shared = {name: state[name] for name in ("counts", "columns", "titles", "kept", "next")}
-        if self.plan.transformer:
-            shared |= self.plan.transformer.shared(state, "net.mean")
         return Task(round_number, clients, shared, {})
 
     def local(
         self, task: Task, batch: ClientBatch, private: Private, key: Key
     ) -> tuple[Update, Private]:
         """See `Algorithm.local`."""
-        name, value = self._contribution(task.shared, batch, key)
+        name, value = self._contribution(task.shared, batch)
         no_loss = torch.zeros(len(batch), device=batch.items.device)
         return Update({name: value}, no_loss), private
 
-    def _contribution(
-        self, shared: State, batch: ClientBatch, key: Key
-    ) -> tuple[str, Tensor | Rows]:
+    def _contribution(self, shared: State, batch: ClientBatch) -> tuple[str, Tensor | Rows]:
         """The part that a task asks for, and each client's own share of it."""
-        if self.plan.transformer and "net" in shared:
-            return TRANSFORMER, self.plan.transformer.gradients(shared, batch, key)
         if "basis" in shared:
             return PREFERENCE, self._mean_features(batch, shared["basis"])
         if "kept" in shared:
@@ -144,17 +132,6 @@ class PrivateForm(Algorithm):
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
         sums = report.sums
-        transformer = self.plan.transformer
-        if transformer and TRANSFORMER in sums:
-            mean = sums[TRANSFORMER] / max(1, len(report.clients))
-            return transformer.adam.stepped(state, mean)
-        state = self._counted(state, sums, report)
-        if transformer and report.round == len(self.plan.once):
-            state = transformer.informed(state, self._offset(state["counts"]))
-        return state
-
-    def _counted(self, state: State, sums: State, report: Report) -> State:
-        """The memory after a part that everybody sends once."""
         if POPULARITY in sums:
             counts = sums[POPULARITY][:, 0]
             kept = counts.topk(self.plan.graph_items).indices.sort().values
@@ -198,21 +175,18 @@ class PrivateForm(Algorithm):
             linked = torch.zeros_like(scores)
             linked[:, shared["kept"]] = history @ shared["next"]
             scores = scores + plan.graph_weight * standardised(linked)
-        if plan.transformer:
-            following = standardised(plan.transformer.scores(shared, inputs))
-            scores = scores + plan.transformer.weight * following
         return scores
 
     def asks_all_clients(self, round_number: int) -> bool:
-        """See `Algorithm.asks_all_clients`: what is sent once is asked of everybody."""
+        """See `capabilities.AsksAllClients`: everybody is asked for each part, once."""
         return round_number <= len(self.plan.once)
 
     def releases(self, rounds: int) -> tuple[Release, ...]:
-        """See `Algorithm.releases`: some parts once, then the Transformer's rounds."""
+        """See `capabilities.PlansReleases`."""
         return self.plan.releases()
 
     def rationale(self) -> tuple[str, ...]:
-        """See `Algorithm.rationale`."""
+        """See `capabilities.PlansReleases`."""
         return self.plan.rationale()
 
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
-from ufgraphfr.algorithms.ufgraphformer.private.transformer import PrivateTransformer
 from ufgraphfr.core.releases import Budget, Release
 
-POPULARITY, GRAPH, PREFERENCE, TRANSFORMER = "popularity", "graph", "preference", "transformer"
+POPULARITY, GRAPH, PREFERENCE = "popularity", "graph", "preference"
 TYPICAL = 40
 """Items: a client's part of popularity is as long as if it counted so many once, however many it
 has. So clients with more items say less of each, and none leaves noise's room unused."""
@@ -28,25 +27,21 @@ class Plan:
 
     Attributes:
         graph_items: the most popular items that the graph links, 0 for no graph.
-        graph_share: of what the Transformer leaves of the budget.
+        graph_share: of the budget.
         graph_weight: of the graph's scores relative to the head's.
-        transformer: the Transformer, if there is one.
         numbers: that a client may release at most, or None.
         signal: clients over the noise of a whole budget.
         noise: standard deviation of a release of length 1 that spends everything.
         history: last items of a client that count, for the rationale.
-        why_transformer: why there is a Transformer or none.
     """
 
     graph_items: int = 0
     graph_share: float = 0.0
     graph_weight: float = 0.0
-    transformer: PrivateTransformer | None = None
     numbers: int | None = None
     signal: float = 0.0
     noise: float = 0.0
     history: int = 200
-    why_transformer: str = ""
 
     @property
     def once(self) -> tuple[str, ...]:
@@ -58,28 +53,21 @@ class Plan:
     @property
     def shares(self) -> dict[str, float]:
         """Of the budget, by part."""
-        trained = self.transformer.share if self.transformer else 0.0
-        graph = (1 - trained) * self.graph_share if GRAPH in self.once else 0.0
-        once = {part: graph if part == GRAPH else 1 - trained - graph for part in self.once}
-        return once | ({TRANSFORMER: trained} if self.transformer else {})
+        graph = self.graph_share if GRAPH in self.once else 0.0
+        return {part: graph if part == GRAPH else 1 - graph for part in self.once}
 
     def std(self, part: str) -> float:
-        """Standard deviation of the noise on one number of the sum of a part that is sent once."""
+        """Standard deviation of the noise on one number of the sum of a part."""
         if part not in self.once:
             return 0.0
         return self.noise * _norm(part) / math.sqrt(self.shares[part])
 
     def releases(self) -> tuple[Release, ...]:
-        """Some parts once, then the Transformer's rounds."""
-        releases = [
+        """Each part once, in a round of its own."""
+        return tuple(
             Release(part, number, number, _norm(part), self.shares[part])
             for number, part in enumerate(self.once, start=1)
-        ]
-        if trained := self.transformer:
-            first = len(self.once) + 1
-            last = len(self.once) + trained.rounds
-            releases.append(Release(TRANSFORMER, first, last, trained.clip, trained.share))
-        return tuple(releases)
+        )
 
     def rationale(self) -> tuple[str, ...]:
         """Why this form was chosen for its budget, a line for each part."""
@@ -106,19 +94,15 @@ class Plan:
             popularity,
             graph,
             "head and propagation of the own history: on the device, free",
-            f"Transformer: {self.why_transformer}",
         )
 
 
 def plan_for(spec: PrivateSpec, budget: Budget, setting: Setting) -> Plan:
     """The parts that a budget affords, for so many clients and items."""
-    whole = budget.clients / budget.noise
-    transformer, why = _transformer(spec, whole, budget, setting)
-    left = 1 - (transformer.share if transformer else 0.0)
-    signal = whole * math.sqrt(left)
+    signal = budget.clients / budget.noise
     items, share = spec.graph_items, spec.graph_share
     if GRAPH in budget.shares:
-        share = min(1 - _LEAST_SHARE, budget.shares[GRAPH] / left)
+        share = min(1 - _LEAST_SHARE, budget.shares[GRAPH])
     if items is None:
         affordable = max(LEAST_ITEMS, round(signal / SIGNAL_PER_ITEM))
         items = affordable if signal >= LEAST_SIGNAL and budget.most is None else 0
@@ -129,39 +113,13 @@ def plan_for(spec: PrivateSpec, budget: Budget, setting: Setting) -> Plan:
         graph_items=min(setting.items, items),
         graph_share=share,
         graph_weight=weight if spec.graph_weight is None else spec.graph_weight,
-        transformer=transformer,
         numbers=budget.most,
-        signal=whole,
+        signal=signal,
         noise=budget.noise,
         history=spec.history,
-        why_transformer=why,
     )
-
-
-def _transformer(
-    spec: PrivateSpec, signal: float, budget: Budget, setting: Setting
-) -> tuple[PrivateTransformer | None, str]:
-    """The Transformer, if it was asked for or is affordable, and why."""
-    if budget.most is not None:
-        return None, "left out, it has too many numbers"
-    asked = spec.asked_transformer
-    wanted = asked or PrivateTransformer()
-    if TRANSFORMER in budget.shares:
-        wanted = wanted.model_copy(update={"share": budget.shares[TRANSFORMER]})
-    least = wanted.least_signal(setting)
-    cost = (
-        f"{wanted.rounds} rounds on {wanted.trained(setting):,} weights with "
-        f"{wanted.share:.0%} of the budget want {least:,.0f} clients for each unit of noise"
-    )
-    if asked is not None:
-        return wanted, f"asked for; {cost}, here are {signal:,.0f}"
-    if spec.transformer is False:
-        return None, "left out, as was asked"
-    if signal < least:
-        return None, f"left out: {cost}, here are {signal:,.0f}"
-    return wanted, f"affordable: {cost}, here are {signal:,.0f}"
 
 
 def _norm(part: str) -> float:
-    """L2 length of a client's contribution to a part that is sent once."""
+    """L2 length of a client's contribution to a part."""
     return math.sqrt(TYPICAL) if part == POPULARITY else 1.0

@@ -44,7 +44,6 @@ class SharedModel:
         absent: bool ``[items]``, items that nobody has.
         scale: float ``[size]``, of each weight's local steps.
         sample: int64 ``[sample]``, the items of this round's denominators, or None for all.
-        fixed: the weights that are not trained, by name.
     """
 
     network: Transformer
@@ -53,11 +52,10 @@ class SharedModel:
     absent: Tensor
     scale: Tensor | None = None
     sample: Tensor | None = None
-    fixed: Params | None = None
 
     def params(self, weights: Tensor, rows: Tensor | None = None) -> Params:
         """The network's weights by name, where these are trained; see `Transformer.unpack`."""
-        return self.network.unpack(weights, self.features, self.fixed, rows)
+        return self.network.unpack(weights, self.features, rows)
 
     def next_scores(self, inputs: ClientBatch) -> Tensor:
         """Of what follows each history, float ``[clients, items]``."""

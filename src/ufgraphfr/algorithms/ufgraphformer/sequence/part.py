@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.config import FormerSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import SharedModel
 from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.keys import Key, Purpose
@@ -33,11 +33,11 @@ class Sequence(Part):
     """The Transformer.
 
     Attributes:
-        spec: hyper-parameters of the model.
+        spec: hyper-parameters.
         graph: where the first item vectors come from, and which items nobody has; None if off.
     """
 
-    spec: FormerSpec
+    spec: SequenceSpec
     graph: ItemGraph | None
 
     @property
