@@ -32,7 +32,7 @@ def write_authority(folder: Path, host: str) -> None:
     ca_key, server_key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ufgraphfr authority")])
     server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    signs = _usage("key_cert_sign", "crl_sign")
+    signs = _usage(key_cert_sign=True, crl_sign=True)
     ca = (
         _certificate(ca_name, ca_name, ca_key.public_key(), AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -44,7 +44,7 @@ def write_authority(folder: Path, host: str) -> None:
     server = (
         _certificate(server_name, ca_name, server_key.public_key(), SERVER_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage("digital_signature"), critical=True)
+        .add_extension(_usage(digital_signature=True), critical=True)
         .add_extension(purpose, critical=False)
         .add_extension(known, critical=False)
         .sign(ca_key, hashes.SHA384())
@@ -102,5 +102,5 @@ def _certificate(
     )
 
 
-def _usage(*granted: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{use: use in granted for use in _USES})
+def _usage(**granted: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(**(dict.fromkeys(_USES, False) | granted))
