@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ufgraphfr.audit.recording import Recording
-from ufgraphfr.audit.replay import FinishedRun, record
+from ufgraphfr.audit.recording import FinishedRun, Recording
+from ufgraphfr.audit.replay import record
 from ufgraphfr.experiment import build, execute
 
 TOY: dict[str, Any] = {

@@ -102,18 +102,18 @@ def test_status_before_anything_ran(cli, made):
 
 def test_status_of_a_run(cli, made):
     metrics = RunMetrics(made / "server" / "metrics.json", 4)
-    metrics.began(2, 30)
+    metrics.update(nodes=2, users=30, state="running")
     metrics.lost("node-1")
     shown = cli("deploy", "status", made).out
     assert "running: round 0/4, 2 nodes, 30 users" in shown
     assert "1 lost" in shown
     assert "epsilon" not in shown
-    metrics.spent(1.5, 8.0)
+    metrics.update(epsilon_spent=1.5, epsilon_budget=8.0)
     assert "epsilon 1.50 of 8.00" in cli("deploy", "status", made).out
 
 
 def test_watch_tells_why_a_run_stopped(cli, made):
-    RunMetrics(made / "server" / "metrics.json", 4).end("round 2: no quorum")
+    RunMetrics(made / "server" / "metrics.json", 4).update(state="round 2: no quorum")
     ended = cli("deploy", "watch", made)
     assert ended.code == 3
     assert "stopped: round 2: no quorum" in ended.out

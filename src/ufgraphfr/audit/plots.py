@@ -30,7 +30,8 @@ def draw(audit: Audit, folder: Path) -> list[Path]:
         places = range(len(bars))[::-1]
         for place, line in zip(places, bars, strict=True):
             _bar(axes, place, line)
-        axes.set_yticks(list(places), [_label(line) for line in bars], fontsize=7)
+        labels = [f"{x.attack} ({x.finding.view}): {x.finding.measure}" for x in bars]
+        axes.set_yticks(list(places), labels, fontsize=7)
         axes.set_xlim(0, 1.02)
         # of the figure, not of the axes, whose width long names of figures take away
         figure.suptitle(textwrap.fill(f"{audit.name}: {audit.statement}", LINE), fontsize=8)
@@ -58,12 +59,6 @@ def _bar(axes: object, place: int, line: Line) -> None:
     bad = line.verdict in ("FAIL", "recovered")
     value = 0.0 if math.isnan(finding.value) else finding.value
     axes.barh(place, value, color=RED if bad else INK, height=0.6)  # type: ignore[attr-defined]
-    marks = [(finding.chance, "#888888")]
-    marks += [(line.ceiling, RED)] if line.ceiling is not None else []
-    for where, colour in marks:
+    for where, colour in ((finding.chance, "#888888"), (line.ceiling, RED)):
         if where is not None:
             axes.plot([where] * 2, [place - 0.4, place + 0.4], color=colour)  # type: ignore[attr-defined]
-
-
-def _label(line: Line) -> str:
-    return f"{line.attack} ({line.finding.view}): {line.finding.measure}"

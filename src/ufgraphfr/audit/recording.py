@@ -1,17 +1,21 @@
 """What some clients uploaded and what was released in the rounds after a finished run."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import item_views
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Report, State
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
-from ufgraphfr.experiment.privacy_plan import calibrate
-from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
+from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
@@ -52,44 +56,75 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Recording:
+class FinishedRun:
+    """A finished run, read again.
+
+    Attributes:
+        experiment, algorithm, prepared: what was run.
+        checkpoint: the weights from which it goes on.
+    """
+
+    experiment: Experiment
+    algorithm: Algorithm
+    prepared: PreparedExperiment
+    checkpoint: Checkpoint
+
+    @classmethod
+    def open(cls, folder: Path, data_dir: Path | None = None) -> "FinishedRun":
+        """Read a run folder.
+
+        Raises:
+            InputError: not a finished federated run, or its data cannot be found or have changed.
+        """
+        run = Run(folder)
+        experiment = run.experiment
+        if not isinstance(experiment.model, Algorithm):
+            raise InputError(
+                f"{folder} is a run of {experiment.model.kind}, a centralised baseline: nothing "
+                f"leaves a client that could be attacked; audit a federated algorithm"
+            )
+        prepared = run.prepared(data_dir)
+        algorithm = model_in_use(experiment, prepared.setting)
+        return FinishedRun(experiment, algorithm, prepared, run.checkpoint)
+
+    @property
+    def trust(self) -> str:
+        """``server`` reads single clients' uploads, ``shard`` only their holders' sums."""
+        return str(getattr(self.experiment.mechanism, "trust", "server"))
+
+    def fresh_mechanism(self) -> Mechanism:
+        """The run's mechanism before its first release."""
+        clients = len(self.prepared.split.warm)
+        return calibrate(self.experiment, self.algorithm, clients, Ledger(None))
+
+
+@dataclass(frozen=True)
+class Recording(FinishedRun):
     """What attacks may read, and the truth to compare with.
 
     Attributes:
-        experiment, algorithm, mechanism, prepared: of the run.
-        trust: ``server`` reads single clients' uploads, ``shard`` only their holders' sums.
-        state: the server's memory at the checkpoint, which was broadcast.
-        private_state: the clients' weights there.
-        round: of the checkpoint.
-        rounds: how many were replayed after it.
+        mechanism: of the run.
+        rounds: how many were replayed after the checkpoint.
         victims: int64, whose uploads were recorded.
         uploads: in the order of rounds.
         published: likewise.
     """
 
-    experiment: Experiment
-    algorithm: Algorithm
     mechanism: Mechanism
-    trust: str
-    prepared: PreparedExperiment
-    state: State
-    private_state: PrivateState
-    round: int
     rounds: int
     victims: Tensor
     uploads: tuple[Upload, ...]
     published: tuple[Published, ...]
 
-    def fresh_mechanism(self, of_one_holder: bool = False) -> Mechanism:
-        """The run's mechanism before its first release.
+    @property
+    def state(self) -> State:
+        """The server's memory at the checkpoint, which was broadcast."""
+        return self.checkpoint.server
 
-        Args:
-            of_one_holder: with the noise that one of several data holders adds.
-        """
-        spec = self.experiment.mechanism
-        changed = spec.model_copy(update={"shards": 1}) if of_one_holder else spec
-        experiment = replace(self.experiment, mechanism=changed)
-        return calibrate(experiment, self.algorithm, len(self.prepared.split.warm), Ledger(None))
+    @property
+    def round(self) -> int:
+        """Of the checkpoint."""
+        return self.checkpoint.round
 
     def history(self, client: int) -> Tensor:
         """Which items a client trains on, bool ``[items]``."""
@@ -104,12 +139,26 @@ class Recording:
         items = items[items >= 0]
         return torch.zeros(split.n_items, dtype=torch.bool).index_fill(0, items, True)
 
+    @property
+    def tables(self) -> list[str]:
+        """The names of all item tables that victims uploaded."""
+        return sorted({name for upload in self.uploads for name in upload.tables})
+
     def by_client(self) -> dict[int, list[Upload]]:
         """The uploads of each victim."""
         grouped: dict[int, list[Upload]] = {}
         for upload in self.uploads:
             grouped.setdefault(upload.client, []).append(upload)
         return grouped
+
+    def repeated(self) -> Iterator[tuple[str, int, list[Tensor]]]:
+        """Item tables that a client uploaded more than once: their name, the client, and they."""
+        grouped = self.by_client()
+        for name in self.tables:
+            for client, uploads in grouped.items():
+                tables = [upload.tables[name] for upload in uploads if name in upload.tables]
+                if len(tables) > 1:
+                    yield name, client, tables
 
     def last(self, table: str) -> list[Upload]:
         """Each victim's last upload that holds an item table of that name."""
@@ -146,8 +195,3 @@ def projection(algorithm: Algorithm, setting: Setting) -> Tensor:
     """From profile vectors to what a text layer reads, public, float ``[text_width, width]``."""
     state = algorithm.init_server(setting)
     return state.get("projection", torch.eye(setting.text_width))
-
-
-def nbytes(*parts: Arrays) -> int:
-    """The memory of some arrays."""
-    return sum(value.numel() * value.element_size() for part in parts for value in part.values())

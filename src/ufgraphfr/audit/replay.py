@@ -9,30 +9,22 @@ to the run's checkpoint or ledger, and nothing is released: figures about a simu
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.algorithms.capabilities import asks_all_clients
-from ufgraphfr.audit.recording import Published, Recording, Upload, dissect, nbytes
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.audit.recording import FinishedRun, Published, Recording, Upload, dissect
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Report, Task
-from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import honest
-from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
-from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
 from ufgraphfr.federation.transport import Local, Response
-from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Mechanism
 
 logger = logging.getLogger(__name__)
 
@@ -73,53 +65,8 @@ class Recorder:
         if self.bytes > LARGEST_BYTES:
             return
         tables, texts = dissect(report, self.simulation.algorithm, self.prepared)
-        self.bytes += nbytes(tables, texts)
+        self.bytes += sum(value.nbytes for value in (*tables.values(), *texts.values()))
         self.uploads.append(Upload(report.round, int(report.clients), tables, texts))
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A finished run, read again."""
-
-    experiment: Experiment
-    algorithm: Algorithm
-    prepared: PreparedExperiment
-    checkpoint: Checkpoint
-
-    @property
-    def trust(self) -> str:
-        """Who sees single clients' uploads: under ``shard`` nobody but their own data holder."""
-        return str(getattr(self.experiment.mechanism, "trust", "server"))
-
-    def mechanism(self) -> Mechanism:
-        """The run's mechanism, as before its first release."""
-        return calibrate(
-            self.experiment, self.algorithm, len(self.prepared.split.warm), Ledger(None)
-        )
-
-    def initial(self) -> Checkpoint:
-        """The weights before the first round."""
-        setting, algorithm = self.prepared.setting, self.algorithm
-        private = algorithm.init_private(setting, self.prepared.batch)
-        return Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
-
-    @classmethod
-    def open(cls, folder: Path, data_dir: Path | None = None) -> "FinishedRun":
-        """Read a run folder.
-
-        Raises:
-            InputError: not a finished federated run, or its data cannot be found or have changed.
-        """
-        run = Run(folder)
-        experiment = run.experiment
-        if not isinstance(experiment.model, Algorithm):
-            raise InputError(
-                f"{folder} is a run of {experiment.model.kind}, a centralised baseline: nothing "
-                f"leaves a client that could be attacked; audit a federated algorithm"
-            )
-        prepared = run.prepared(data_dir)
-        algorithm = model_in_use(experiment, prepared.setting)
-        return cls(experiment, algorithm, prepared, run.checkpoint)
 
 
 def record(run: FinishedRun, count: int, victims: int) -> Recording:
@@ -130,35 +77,37 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
         count: rounds after the checkpoint.
         victims: clients whose uploads are kept, drawn by the run's seed.
     """
-    algorithm, seed = run.algorithm, run.prepared.setting.seed
-    watched = _draw(torch.from_numpy(run.prepared.split.warm), victims, seed)
-    uploads: list[Upload] = []
-    published: list[Published] = []
-    is_private = run.mechanism().is_private
-    start = run.initial() if is_private else run.checkpoint
-    count = run.experiment.federation.rounds if is_private else count
-    first = sum(
-        asks_all_clients(algorithm, n) for n in range(1, run.experiment.federation.rounds + 1)
-    )
-    if not is_private and asks_all_clients(algorithm, 1):
-        _replay(run, run.initial(), first, watched, uploads, published)
-    _replay(run, start, count, watched, uploads, published)
-    if run.trust == "shard":
-        uploads.clear()  # a single client's upload never leaves its data holder
+    algorithm, prepared, planned = run.algorithm, run.prepared, run.experiment.federation.rounds
+    watched = _draw(torch.from_numpy(prepared.split.warm), victims, prepared.setting.seed)
+    mechanism, played = run.fresh_mechanism(), []
+    if mechanism.is_private:
+        start, count = _initial(run), planned
+    else:
+        start = run.checkpoint
+        if asks_all_clients(algorithm, 1):
+            asked = sum(asks_all_clients(algorithm, number + 1) for number in range(planned))
+            played.append(_replay(run, _initial(run), asked, watched))
+    played.append(_replay(run, start, count, watched))
+    # under `shard` a single client's upload never leaves its data holder
+    uploads = () if run.trust == "shard" else (upload for own, _ in played for upload in own)
     return Recording(
         experiment=run.experiment,
         algorithm=algorithm,
-        mechanism=run.mechanism(),
-        trust=run.trust,
-        prepared=run.prepared,
-        state=start.server,
-        private_state=PrivateState(start.private),
-        round=start.round,
+        prepared=prepared,
+        checkpoint=start,
+        mechanism=mechanism,
         rounds=count,
         victims=watched,
         uploads=tuple(uploads),
-        published=tuple(published),
+        published=tuple(public for _, own in played for public in own),
     )
+
+
+def _initial(run: FinishedRun) -> Checkpoint:
+    """The weights before the first round."""
+    setting, algorithm = run.prepared.setting, run.algorithm
+    private = algorithm.init_private(setting, run.prepared.batch)
+    return Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
 
 
 def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
@@ -167,28 +116,22 @@ def _draw(clients: Tensor, count: int, seed: int) -> Tensor:
 
 
 def _replay(
-    run: FinishedRun,
-    start: Checkpoint,
-    count: int,
-    victims: Tensor,
-    uploads: list[Upload],
-    published: list[Published],
-) -> None:
-    """Run ``count`` rounds after a checkpoint; add uploads and sums to the lists."""
-    experiment, algorithm = run.experiment, run.algorithm
+    run: FinishedRun, start: Checkpoint, count: int, victims: Tensor
+) -> tuple[list[Upload], list[Published]]:
+    """Run ``count`` rounds after a checkpoint."""
+    experiment, algorithm, prepared = run.experiment, run.algorithm, run.prepared
     # copies: rounds change the clients' weights in place
     private_state = PrivateState({name: value.clone() for name, value in start.private.items()})
-    mechanism = run.mechanism()
-    device = run.prepared.batch.items.device
-    simulation = honest(experiment, algorithm, mechanism, run.prepared, private_state, device)
-    recorder = Recorder(simulation, run.prepared, victims)
+    mechanism, device = run.fresh_mechanism(), prepared.batch.items.device
+    simulation = honest(experiment, algorithm, mechanism, prepared, private_state, device)
+    recorder, published = Recorder(simulation, prepared, victims), list[Published]()
     compressed = experiment.federation.upload is not None
     for done in rounds(
-        Aggregator(algorithm, run.prepared.setting, per_client=compressed),
+        Aggregator(algorithm, prepared.setting, per_client=compressed),
         mechanism,
         recorder,
         experiment.federation.model_copy(update={"rounds": start.round + count}),
-        torch.from_numpy(run.prepared.split.warm),
+        torch.from_numpy(prepared.split.warm),
         start.server,
         Key(experiment.seed),
         first=start.round + 1,
@@ -197,6 +140,6 @@ def _replay(
         if done.released is None:
             continue
         summed = done.released.aggregation is Aggregation.SUM
-        parts = dissect(done.released, algorithm, run.prepared) if summed else ({}, {})
+        parts = dissect(done.released, algorithm, prepared) if summed else ({}, {})
         published.append(Published(done.number, done.released.clients, *parts))
-    uploads += recorder.uploads
+    return recorder.uploads, published

@@ -171,9 +171,10 @@ class Audit:
         rows = ["| attack | reads | measure | value | at least | chance | ceiling | verdict |"]
         rows.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
         rows += [f"| {line.attack} | {line.finding.view} | " + _row(line) for line in self.lines]
+        first = {line.attack: line for line in reversed(self.lines)}
         notes = [
             f"- **{line.attack}**: {line.question} ({line.finding.note})"
-            for line in _first_lines(self)
+            for line in reversed(first.values())
         ]
         skipped = [f"- {sentence}" for sentence in self.skipped]
         return "\n".join([head, *rows, "", *notes, *skipped, ""])
@@ -227,11 +228,6 @@ def _row(line: Line) -> str:
     finding = line.finding
     figures = map(number, (finding.value, finding.low, finding.chance, line.ceiling))
     return " | ".join((finding.measure, *figures, line.verdict)) + " |"
-
-
-def _first_lines(audit: Audit) -> list[Line]:
-    """The first line of each attack."""
-    return list({line.attack: line for line in reversed(audit.lines)}.values())[::-1]
 
 
 def _figure(line: Line) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ufgraphfr.audit.attacks import ATTACKS
 from ufgraphfr.audit.plots import draw
-from ufgraphfr.audit.replay import FinishedRun, record
+from ufgraphfr.audit.recording import FinishedRun
+from ufgraphfr.audit.replay import record
 from ufgraphfr.audit.report import Audit, Guarantee, Line, judge
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.core.folders import write_atomically

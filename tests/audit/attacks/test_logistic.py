@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from ufgraphfr.audit.attacks._logistic import fit_logistic
+from ufgraphfr.audit.attacks.imia import fit_logistic
 
 
 @pytest.mark.parametrize("spread", [0.5, 8.0])

@@ -16,7 +16,7 @@ from ufgraphfr.deploy.server.run import run
 def test_counters_go_on_after_a_restart_and_gauges_begin_anew(tmp_path):
     path = tmp_path / "metrics.json"
     metrics = RunMetrics(path, rounds=7)
-    metrics.began(2, 30)
+    metrics.update(nodes=2, users=30, state="running")
     metrics.answered("node-1", 5, 100, 10)
     metrics.lost("node-2")
     metrics.rejected("node-2", "why")
@@ -28,7 +28,7 @@ def test_counters_go_on_after_a_restart_and_gauges_begin_anew(tmp_path):
 
 def test_metrics_are_served_and_nothing_else(tmp_path):
     path = tmp_path / "metrics.json"
-    RunMetrics(path, rounds=7).began(2, 30)
+    RunMetrics(path, rounds=7).update(nodes=2, users=30, state="running")
     with closing(Exporter(path, 0)) as exporter:
         base = f"http://127.0.0.1:{exporter.port}"
         with urllib.request.urlopen(f"{base}/metrics", timeout=5) as answer:

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.audit.attacks.base import Finding, over_clients, precision_recall
-from ufgraphfr.audit.bounds import auc
-from ufgraphfr.audit.recording import Recording
+from ufgraphfr.audit.bounds import BoundedEstimate, auc
 
+Case = tuple[Tensor, Tensor, Tensor]
+"""Of one client: scores, guesses and truth, ``[n]`` each."""
 MOVED = 1e-9
 """Relative to the largest row: anything above rounding."""
 
@@ -25,51 +26,42 @@ def side(table: Tensor) -> Tensor:
     fewer items are liked than drawn as negatives.
     """
     values = table.double()
+    if values.shape[1] > 4096:
+        return torch.zeros(len(values), dtype=torch.float64)
     if values.shape[1] == 1:
         along = values[:, 0]
     else:
         # the first right singular vector, from the small Gram matrix
-        gram = values.T @ values if values.shape[1] <= 4096 else None
-        if gram is None:
-            return torch.zeros(len(values), dtype=torch.float64)
-        along = values @ torch.linalg.eigh(gram).eigenvectors[:, -1]
+        along = values @ torch.linalg.eigh(values.T @ values).eigenvectors[:, -1]
     up = int((along > 0).sum()) <= int((along < 0).sum())
     return along if up else -along
 
 
-def by_table(recording: Recording) -> list[str]:
-    """The names of all item tables that victims uploaded."""
-    return sorted({name for upload in recording.uploads for name in upload.tables})
-
-
-def upload_findings(
-    measured: dict[str, list[tuple[Tensor, Tensor, Tensor]]], what: str
-) -> list[Finding]:
+def upload_findings(measured: dict[str, list[Case]], what: str) -> list[Finding]:
     """AUC, precision and recall, for the table from which most was learnt.
 
     Args:
-        measured: for each table and client: scores, guesses and truth, ``[n]`` each.
+        measured: the clients' cases, by table.
         what: what was guessed, for the reader.
     """
     if not measured:
         return []
-
-    def learnt(name: str) -> tuple[float, float]:
-        """AUC, and between equal ones precision."""
-        cases = measured[name]
-        precise = over_clients([precision_recall(guess, truth)[0] for _, guess, truth in cases])
-        exact = over_clients([auc(scores, truth) for scores, _, truth in cases])
-        return round(exact.value, 3), precise.value
-
-    best = max(sorted(measured), key=learnt)
-    cases = measured[best]
-    aucs = over_clients([auc(scores, truth) for scores, _, truth in cases])
-    pairs = [precision_recall(guessed, truth) for _, guessed, truth in cases]
+    figures = {name: _means(measured[name]) for name in sorted(measured)}
+    # between equal AUCs the better precision
+    best = max(figures, key=lambda name: (round(figures[name][0].value, 3), figures[name][1].value))
+    cases, (exact, precision, recall) = measured[best], figures[best]
     base = over_clients([float(truth.double().mean()) for _, _, truth in cases]).value
     note = f"table '{best}', {len(cases)} clients"
-    precision, recall = (over_clients([pair[k] for pair in pairs]) for k in (0, 1))
     return [
-        Finding("upload", f"{what}: AUC", aucs.value, aucs.low, 0.5, note=note),
+        Finding("upload", f"{what}: AUC", exact.value, exact.low, 0.5, note=note),
         Finding("upload", f"{what}: precision", precision.value, precision.low, base, note=note),
         Finding("upload", f"{what}: recall", recall.value, recall.low, None, note=note),
     ]
+
+
+def _means(cases: list[Case]) -> tuple[BoundedEstimate, BoundedEstimate, BoundedEstimate]:
+    """AUC, precision and recall over clients."""
+    exact = over_clients([auc(scores, truth) for scores, _, truth in cases])
+    pairs = [precision_recall(guessed, truth) for _, guessed, truth in cases]
+    precision, recall = (over_clients(list(own)) for own in zip(*pairs, strict=True))
+    return exact, precision, recall

@@ -27,23 +27,22 @@ class Attributes(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        read = {
-            client: [layer for upload in uploads for layer in upload.texts.values()]
-            for client, uploads in recording.by_client().items()
-        }
-        vectors = {client: direction(layers) for client, layers in read.items() if layers}
+        vectors: dict[int, Tensor] = {}
+        for client, uploads in recording.by_client().items():
+            layers = [layer for upload in uploads for layer in upload.texts.values()]
+            if layers:
+                vectors[client] = direction(layers)
         if not vectors:
             return []
+        clients = list(vectors)
         dataset = recording.prepared.dataset
         profiles, texts = dictionary(dataset)
         table = torch.from_numpy(embed(recording.experiment.encoder, texts))
         table = table @ projection(recording.algorithm, recording.prepared.setting)
-        cosines = (
-            F.normalize(torch.stack(list(vectors.values())), dim=1) @ F.normalize(table, dim=1).T
-        )
+        found = F.normalize(torch.stack(list(vectors.values())), dim=1)
+        cosines = found @ F.normalize(table, dim=1).T
         # embedded profiles lie on one side of the origin
         cosines = torch.where(cosines.mean(1, keepdim=True) < 0, -cosines, cosines)
-        clients = list(vectors)
         right = [
             float(texts[int(best)] == dataset.users.texts[client])
             for client, best in zip(clients, cosines.argmax(1), strict=True)
@@ -61,9 +60,8 @@ def direction(layers: list[Tensor]) -> Tensor:
     Its sign is arbitrary.
     """
     rows = torch.cat([layer.double() for layer in layers])
-    gram = rows @ rows.T if len(rows) <= rows.shape[1] else None
-    if gram is not None:
-        vector = rows.T @ torch.linalg.eigh(gram).eigenvectors[:, -1]
+    if len(rows) <= rows.shape[1]:
+        vector = rows.T @ torch.linalg.eigh(rows @ rows.T).eigenvectors[:, -1]
     else:
         vector = torch.linalg.eigh(rows.T @ rows).eigenvectors[:, -1]
     return F.normalize(vector, dim=0).float()

@@ -68,7 +68,5 @@ def precision_recall(guessed: Tensor, truth: Tensor) -> tuple[float, float]:
     """Of a set of guesses, bool ``[n]``; precision is NaN if nothing was guessed."""
     hits = float((guessed & truth).sum())
     guesses, positives = int(guessed.sum()), int(truth.sum())
-    return (
-        hits / guesses if guesses else float("nan"),
-        hits / positives if positives else float("nan"),
-    )
+    nan = float("nan")
+    return hits / guesses if guesses else nan, hits / positives if positives else nan

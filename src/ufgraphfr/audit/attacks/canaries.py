@@ -28,6 +28,7 @@ from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
 from ufgraphfr.federation.transport import Local
+from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.base import Mechanism
 
 WIDTH = 32
@@ -118,8 +119,9 @@ class Canaries(Attack):
         full_rounds = tuple(n for n in range(1, rounds + 1) if asks_all_clients(algorithm, n))
         play = partial(self.play, federation=spec, seed=experiment.seed, full_rounds=full_rounds)
         results = self.findings("broadcast", *play(recording.fresh_mechanism()))
-        if recording.trust == "shard":
-            results += self.findings("upload", *play(recording.fresh_mechanism(of_one_holder=True)))
+        own = recording.fresh_mechanism()
+        if recording.trust == "shard" and isinstance(own, NoisedSums):
+            results += self.findings("upload", *play(own.of_one_holder()))
         return results
 
     def play(
@@ -167,22 +169,14 @@ class Canaries(Attack):
         mu, epsilon = gaussian_estimate(scores, inside, self.delta)
         bound = one_run_epsilon(scores, inside, self.delta)
         note = f"{self.canaries:,} canaries in a dummy table, delta {self.delta:g}"
-        shown = {
-            "took part": tuple(scores[inside].tolist()),
-            "did not": tuple(scores[~inside].tolist()),
-        }
-        what = "canaries told apart: AUC"
+        told = {"took part": scores[inside], "did not": scores[~inside]}
+        shown = {name: tuple(own.tolist()) for name, own in told.items()}
+        what, gaussian = "canaries told apart: AUC", "epsilon, Gaussian estimate"
+        distance = f"mu {mu.value:.3g}, at least {mu.low:.3g}; {note}"
         return [
             Finding(view, what, value.value, value.low, 0.5, True, note, shown),
             Finding(view, "epsilon, one-run lower bound", bound, bound, None, note=note),
-            Finding(
-                view,
-                "epsilon, Gaussian estimate",
-                epsilon.value,
-                epsilon.low,
-                None,
-                note=f"mu {mu.value:.3g}, at least {mu.low:.3g}; {note}",
-            ),
+            Finding(view, gaussian, epsilon.value, epsilon.low, None, note=distance),
         ]
 
 

@@ -7,9 +7,8 @@ held-out items never move. With honest negatives they move like any other.
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from ufgraphfr.audit.attacks._rows import by_table, moved, upload_findings
+from ufgraphfr.audit.attacks._rows import Case, moved, upload_findings
 from ufgraphfr.audit.attacks.base import Attack, Finding
 from ufgraphfr.audit.recording import Recording
 
@@ -22,16 +21,11 @@ class HeldOut(Attack):
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
         items = recording.prepared.setting.items
-        measured: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
-        for name in by_table(recording):
-            for client, uploads in recording.by_client().items():
-                tables = [u.tables[name] for u in uploads if name in u.tables]
-                if len(tables) < 2 or tables[0].shape[1] == items:
-                    continue
-                often = torch.stack([moved(table)[1] for table in tables]).double().mean(0)
-                others = ~recording.history(client)
-                truth = recording.held_out(client)[others]
-                if bool(truth.any()):
-                    case = (-often[others], often[others] == 0, truth)
-                    measured.setdefault(name, []).append(case)
+        measured: dict[str, list[Case]] = {}
+        for name, client, tables in recording.repeated():
+            others = ~recording.history(client)
+            truth = recording.held_out(client)[others]
+            if tables[0].shape[1] != items and bool(truth.any()):
+                often = torch.stack([moved(table)[1] for table in tables]).double().mean(0)[others]
+                measured.setdefault(name, []).append((-often, often == 0, truth))
         return upload_findings(measured, "held-out items from rows that never move")

@@ -12,7 +12,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.audit.attacks._logistic import fit_logistic
 from ufgraphfr.audit.attacks._rows import moved, side
 from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients, precision_recall
 from ufgraphfr.audit.recording import Recording, Upload, dissect
@@ -91,7 +90,7 @@ def features(upload: Upload) -> tuple[Tensor, Tensor]:
     """What a row shows, float64 ``[rows, features]``, and which rows moved, bool ``[items]``.
 
     For each table the length and the side of a row, standardised within the upload, so that
-    clients compare; the side also cubed, for a soft threshold.
+    clients compare; the side also by its tanh, a soft threshold, and by its sign.
     """
     moved_rows = torch.stack([moved(table)[1] for table in upload.tables.values()]).any(0)
     columns = []
@@ -107,3 +106,33 @@ def f1(guessed: Tensor, truth: Tensor) -> float:
     precision, recall = precision_recall(guessed, truth)
     both = precision + recall
     return 2 * precision * recall / both if both > 0 else 0.0
+
+
+def fit_logistic(x: Tensor, labels: Tensor, ridge: float = 1e-3, steps: int = 30) -> Tensor:
+    """Newton's method for the mean log loss plus ``ridge / 2 |w|^2``; the intercept is free.
+
+    Not the flagship's softmax regression: there users with weights of their own share candidates,
+    here each row has its own features and one vector of weights fits them all.
+
+    Args:
+        x: float64 ``[rows, features]``.
+        labels: float64 ``[rows]``, 0 or 1.
+        ridge: keeps separable classes finite.
+        steps: of Newton's method.
+
+    Returns:
+        float64 ``[features + 1]``, the intercept last.
+    """
+    wide = torch.cat((x, x.new_ones(len(x), 1)), dim=1)
+    weights = wide.new_zeros(wide.shape[1])
+    penalty = torch.full_like(weights, ridge)
+    penalty[-1] = 0
+    for _ in range(steps):
+        chance = torch.sigmoid(wide @ weights)
+        gradient = wide.T @ (chance - labels) / len(x) + penalty * weights
+        curvature = (wide.T * (chance * (1 - chance))) @ wide / len(x)
+        curvature += torch.diag(penalty + 1e-9)
+        step = torch.linalg.solve(curvature, gradient)
+        # a long step may overshoot where classes are nearly separable
+        weights = weights - step * min(1.0, 5.0 / float(step.norm().clamp(min=1e-12)))
+    return weights

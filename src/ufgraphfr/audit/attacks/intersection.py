@@ -6,9 +6,8 @@ On the broadcast the same idea compares rounds with a client to rounds without i
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from ufgraphfr.audit.attacks._rows import by_table, moved, upload_findings
+from ufgraphfr.audit.attacks._rows import Case, moved, upload_findings
 from ufgraphfr.audit.attacks.base import Attack, Finding
 from ufgraphfr.audit.bounds import measured_auc
 from ufgraphfr.audit.recording import Recording
@@ -21,18 +20,14 @@ class Intersection(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        measured: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
-        for name in by_table(recording):
-            for client, uploads in recording.by_client().items():
-                seen = [moved(u.tables[name]) for u in uploads if name in u.tables]
-                if len(seen) < 2:
-                    continue
-                share = torch.stack([rows for _, rows in seen]).double().mean(0)
-                # ties are broken by how far rows moved
-                lengths = torch.stack([norms / norms.max().clamp(min=1e-300) for norms, _ in seen])
-                scores = share + 1e-3 * lengths.mean(0)
-                case = (scores, share == 1, recording.history(client))
-                measured.setdefault(name, []).append(case)
+        measured: dict[str, list[Case]] = {}
+        for name, client, tables in recording.repeated():
+            seen = [moved(table) for table in tables]
+            share = torch.stack([rows for _, rows in seen]).double().mean(0)
+            # ties are broken by how far rows moved
+            lengths = torch.stack([norms / norms.max().clamp(min=1e-300) for norms, _ in seen])
+            case = (share + 1e-3 * lengths.mean(0), share == 1, recording.history(client))
+            measured.setdefault(name, []).append(case)
         findings = upload_findings(measured, "own items from rows moved each time")
         return [*findings, *self._from_broadcast(recording)]
 

@@ -42,9 +42,9 @@ class Poisoning(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        findings: list[Finding] = []
         if recording.mechanism.is_private:
-            return findings
+            return []
+        findings: list[Finding] = []
         for kind in ADVERSARIES.kinds:
             if kind == "malformed":
                 continue  # the checks refuse those, whatever the run
@@ -56,7 +56,7 @@ class Poisoning(Attack):
     def _played(self, recording: Recording, adversary: Adversary, defence: str) -> list[Finding]:
         """Exposure of the target and accuracy, before and after."""
         algorithm, prepared = recording.algorithm, recording.prepared
-        mechanism, weights = recording.mechanism, recording.private_state.weights
+        mechanism, weights = recording.mechanism, recording.checkpoint.private
         private = PrivateState({name: value.clone() for name, value in weights.items()})
         federation = recording.experiment.federation
         clients = torch.from_numpy(prepared.split.warm)
@@ -64,16 +64,11 @@ class Poisoning(Attack):
         client = Client(algorithm, mechanism)
         simulation = Simulation(client, prepared.batch, private, federation.chunk)
         attacked = Local(AdversarialSimulation(simulation, adversary, aim))
-        aggregator = Aggregator(
-            algorithm,
-            prepared.setting,
-            per_client=True,
-            defence=DEFENCES.build(defence, {}, defence),
-        )
-        before, hits_before = _exposure_and_hits(
-            recording, recording.state, private, recording.round, aim
-        )
-        last, state = recording.round + recording.rounds, recording.state
+        chosen = DEFENCES.build(defence, {}, defence)
+        aggregator = Aggregator(algorithm, prepared.setting, per_client=True, defence=chosen)
+        start, state = recording.round, recording.state
+        last = start + recording.rounds
+        before, hits_before = _exposure_and_hits(recording, state, private, start, aim)
         for done in rounds(
             aggregator,
             mechanism,
@@ -82,7 +77,7 @@ class Poisoning(Attack):
             clients,
             state,
             Key(recording.experiment.seed),
-            recording.round + 1,
+            start + 1,
         ):
             state = done.state
         after, hits_after = _exposure_and_hits(recording, state, private, last, aim)

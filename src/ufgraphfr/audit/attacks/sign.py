@@ -5,9 +5,7 @@ See `_rows.side`: one singular vector separates a client's items from its drawn 
 
 from typing import ClassVar
 
-from torch import Tensor
-
-from ufgraphfr.audit.attacks._rows import by_table, moved, side, upload_findings
+from ufgraphfr.audit.attacks._rows import Case, moved, side, upload_findings
 from ufgraphfr.audit.attacks.base import Attack, Finding
 from ufgraphfr.audit.recording import Recording, Upload
 
@@ -19,19 +17,16 @@ class Sign(Attack):
 
     def run(self, recording: Recording) -> list[Finding]:
         """See `Attack.run`."""
-        measured = {
-            name: [self._separated(upload, name, recording) for upload in recording.last(name)]
-            for name in by_table(recording)
+        measured: dict[str, list[Case]] = {}
+        for name in recording.tables:
+            uploads = recording.last(name)
             # counts have no sides
-            if any(bool((upload.tables[name] < 0).any()) for upload in recording.last(name))
-        }
+            if any(bool((upload.tables[name] < 0).any()) for upload in uploads):
+                measured[name] = [_separated(upload, name, recording) for upload in uploads]
         return upload_findings(measured, "liked among moved rows")
 
-    @staticmethod
-    def _separated(
-        upload: Upload, name: str, recording: Recording
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        table, truth = upload.tables[name], recording.history(upload.client)
-        rows = moved(table)[1]
-        along = side(table[rows])
-        return along, along > 0, truth[rows]
+
+def _separated(upload: Upload, name: str, recording: Recording) -> Case:
+    rows = moved(upload.tables[name])[1]
+    along = side(upload.tables[name][rows])
+    return along, along > 0, recording.history(upload.client)[rows]

@@ -6,7 +6,7 @@ the negatives it drew.
 
 from typing import ClassVar
 
-from ufgraphfr.audit.attacks._rows import by_table, moved, upload_findings
+from ufgraphfr.audit.attacks._rows import moved, upload_findings
 from ufgraphfr.audit.attacks.base import Attack, Finding
 from ufgraphfr.audit.recording import Recording
 
@@ -23,6 +23,6 @@ class Support(Attack):
                 (*moved(upload.tables[name]), recording.history(upload.client))
                 for upload in recording.last(name)
             ]
-            for name in by_table(recording)
+            for name in recording.tables
         }
         return upload_findings(measured, "own items from moved rows")

@@ -4,7 +4,6 @@ import json
 import logging
 import sqlite3
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
@@ -13,57 +12,34 @@ from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.handlers import Handlers, Refused
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agreement.document import Agreement, read_documents
-from ufgraphfr.deploy.wire.message import Code, Envelope, Malformed, MissingArray, pack, unpack
+from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 
 logger = logging.getLogger(__name__)
+UNREAD = Envelope("hello", "", "", 0, "", "")
+"""Stands for a request that could not be read."""
 
 
-@dataclass(frozen=True)
 class ShardFolder:
     """The files of one shard."""
 
-    path: Path
-
-    @property
-    def agreement(self) -> Path:
-        """What the operator signed off."""
-        return self.path / "agreement.toml"
-
-    @property
-    def catalogue(self) -> Path:
-        """The public items."""
-        return self.path / "catalogue.json"
-
-    @property
-    def node(self) -> Path:
-        """The name of this node."""
-        return self.path / "node"
-
-    @property
-    def database(self) -> Path:
-        """The users' data and private state."""
-        return self.path / "shard.sqlite"
-
-    @property
-    def public(self) -> Path:
-        """Arrays that the server sent and need not send again."""
-        return self.path / "public"
-
-    @property
-    def ledger(self) -> Path:
-        """What has been spent of this shard's budget; nothing is ever removed."""
-        return self.path / "ledger.jsonl"
-
-    @property
-    def socket(self) -> Path:
-        """Where the agent listens."""
-        return self.path / "agent.sock"
-
-    @property
-    def audit(self) -> Path:
-        """One JSON object for each request: what was asked, and how it ended."""
-        return self.path / "audit.jsonl"
+    def __init__(self, path: Path) -> None:
+        """Names the folder."""
+        self.path = path
+        # what the operator signed off, and the public items
+        self.agreement, self.catalogue = path / "agreement.toml", path / "catalogue.json"
+        # the name of this node
+        self.node = path / "node"
+        # the users' data and private state
+        self.database = path / "shard.sqlite"
+        # arrays that the server sent and need not send again
+        self.public = path / "public"
+        # what has been spent of this shard's budget; nothing is ever removed
+        self.ledger = path / "ledger.jsonl"
+        # where the agent listens
+        self.socket = path / "agent.sock"
+        # one JSON object for each request: what was asked, and how it ended
+        self.audit = path / "audit.jsonl"
 
     def signed(self) -> tuple[str, Agreement, Catalogue]:
         """The name of this node, the agreement, and the catalogue it names.
@@ -96,19 +72,19 @@ class Agent:
 
     def answer(self, chunks: list[bytes]) -> list[bytes]:
         """Answer one request; the audit log alone says why one was refused."""
-        started, request, reason = time.perf_counter(), None, ""
+        started, request, reason = time.perf_counter(), UNREAD, ""
         try:
             request = unpack(chunks)
             reply = self._checked(request)
         except MissingArray as error:
-            reply, reason = _blank(request, "missing"), str(error)
+            reply, reason = request.reply(code="missing"), str(error)
         except (Refused, Malformed, BudgetSpent) as error:
-            reply, reason = _blank(request, "refused"), str(error)
+            reply, reason = request.reply(code="refused"), str(error)
         except (OSError, sqlite3.Error, MemoryError) as error:
-            reply, reason = _blank(request, "failed"), f"{type(error).__name__}: {error}"
+            reply, reason = request.reply(code="failed"), f"{type(error).__name__}: {error}"
         except Exception as error:
             logger.exception("a request failed")
-            reply, reason = _blank(request, "failed"), type(error).__name__
+            reply, reason = request.reply(code="failed"), type(error).__name__
         self._log(request, reply, reason, time.perf_counter() - started)
         return pack(reply)
 
@@ -151,16 +127,16 @@ class Agent:
         if settled:
             self._store.settle(request.run, settled, best)
 
-    def _log(self, request: Envelope | None, reply: Envelope, reason: str, seconds: float) -> None:
+    def _log(self, request: Envelope, reply: Envelope, reason: str, seconds: float) -> None:
         line = {
             "time": round(time.time(), 3),
-            "kind": request.kind if request else "",
-            "run": request.run if request else "",
-            "round": request.round if request else 0,
+            "kind": "" if request is UNREAD else request.kind,
+            "run": request.run,
+            "round": request.round,
             "code": reply.code,
             "reason": reason,
             "seconds": round(seconds, 3),
-            "bytes_down": sum(map(len, request.parts)) if request else 0,
+            "bytes_down": sum(map(len, request.parts)),
             "bytes_up": sum(map(len, reply.parts)),
         }
         try:
@@ -168,9 +144,3 @@ class Agent:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             logger.error("the audit log cannot be written: %s", error.strerror)
-
-
-def _blank(request: Envelope | None, code: Code) -> Envelope:
-    """A reply without content."""
-    asked = request or Envelope("hello", "", "", 0, "", "")
-    return asked.reply(code=code)

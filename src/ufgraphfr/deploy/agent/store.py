@@ -162,16 +162,12 @@ class ShardStore:
         return len(new), added
 
     def _add_interactions(self, rows: Rows, clients: Sequence[int]) -> int:
-        times = [None] * len(rows.user) if rows.time is None else rows.time.tolist()
+        users = [clients[user] for user in rows.user.tolist()]
+        times = [None] * len(users) if rows.time is None else rows.time.tolist()
         before = self._db.total_changes
         self._db.executemany(
             "INSERT OR IGNORE INTO interactions (user, item, time) VALUES (?, ?, ?)",
-            [
-                (clients[user], item, time)
-                for user, item, time in zip(
-                    rows.user.tolist(), rows.item.tolist(), times, strict=True
-                )
-            ],
+            zip(users, rows.item.tolist(), times, strict=True),
         )
         return self._db.total_changes - before
 
@@ -229,20 +225,10 @@ class ShardStore:
 
     def keep_weights(self, run: str, round_number: int, clients: Tensor, weights: Private) -> None:
         """Keep private weights, each ``[clients, ...]``, as of a round."""
-        if not weights:
-            return
-        self._db.executemany(
-            "INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)",
-            [
-                (
-                    run,
-                    client,
-                    round_number,
-                    save({k: v[i].contiguous() for k, v in weights.items()}),
-                )
-                for i, client in enumerate(clients.tolist())
-            ],
-        )
+        for position, client in enumerate(clients.tolist() if weights else ()):
+            own = save({name: value[position].contiguous() for name, value in weights.items()})
+            record = (run, client, round_number, own)
+            self._db.execute("INSERT OR REPLACE INTO private VALUES (?, ?, ?, ?)", record)
 
     def answered(self, run: str, round_number: int, kind: str) -> tuple[str, bytes] | None:
         """Digest of a request and the reply that was given, if there is one."""

@@ -81,19 +81,6 @@ class Commands:
         shard = self.deployment.node(name).shard
         return [str(BIN / "ufgraphfr"), "agent", "--shard", str(shard)]
 
-    def register(self, name: str) -> list[str]:
-        """Makes a node's key known to the server."""
-        key = str(self.deployment.node(name).public_key)
-        return [str(BIN / "flwr"), "supernode", "register", key, "--name", name, "--format", "json"]
-
-    def registered(self) -> list[str]:
-        """Lists the nodes whose keys the server knows."""
-        return [str(BIN / "flwr"), "supernode", "list", "--format", "json"]
-
-    def submit(self) -> list[str]:
-        """Starts the run."""
-        return [str(BIN / "flwr"), "run", str(self.deployment.server.app), "--format", "json"]
-
     def server_environment(self) -> dict[str, str]:
         """Of the SuperLink and of what operates it."""
         return self._environment(self.deployment.server.home)

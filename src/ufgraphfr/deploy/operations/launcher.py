@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ufgraphfr.core.errors import InputError
@@ -16,7 +15,7 @@ from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agent.users import import_table
 from ufgraphfr.deploy.agreement.document import read_agreement
 from ufgraphfr.deploy.operations import processes
-from ufgraphfr.deploy.operations.commands import Commands
+from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
 from ufgraphfr.deploy.wire import unix_socket
@@ -85,14 +84,14 @@ def register(folder: Deployment) -> None:
     Raises:
         InputError: the server does not answer.
     """
-    server, commands = folder.server, Commands(folder, folder.server.read_settings())
-    nodes = server.read_nodes()
+    server, nodes = folder.server, folder.server.read_nodes()
     if nodes:
-        listed = {int(node["node-id"]) for node in _flwr(folder, commands.registered())["nodes"]}
+        listed = {int(node["node-id"]) for node in _flwr(folder, "supernode", "list")["nodes"]}
         nodes = {name: node_id for name, node_id in nodes.items() if node_id in listed}
     for node in read_agreement(server.agreement).nodes:
         if node.name not in nodes:
-            answer = _flwr(folder, commands.register(node.name))
+            key = str(folder.node(node.name).public_key)
+            answer = _flwr(folder, "supernode", "register", key, "--name", node.name)
             nodes[node.name] = int(answer["node-id"])
             server.write_nodes(nodes)
             logger.info("registered the key of %s", node.name)
@@ -106,7 +105,7 @@ def submit(folder: Deployment) -> None:
     """
     if (folder.server.run / "result.json").exists():
         raise InputError(f"the run in {folder.server.run} is finished: make another folder")
-    answer = _flwr(folder, Commands(folder, folder.server.read_settings()).submit())
+    answer = _flwr(folder, "run", str(folder.server.app))
     logger.info("the run has begun, the engine's id is %s", answer["run-id"])
 
 
@@ -122,13 +121,13 @@ def import_samples(folder: Deployment, name: str) -> None:
     import_table(ShardStore(shard.database), agreement, catalogue, name, interactions, users)
 
 
-def _flwr(folder: Deployment, command: list[str]) -> dict[str, Any]:
-    settings, words = folder.server.read_settings(), " ".join(command[1:3])
-    environment = Commands(folder, settings).server_environment()
+def _flwr(folder: Deployment, *command: str) -> dict[str, Any]:
+    """What the engine's own command line answers."""
+    settings, words = folder.server.read_settings(), " ".join(command[:2])
     try:
         done = subprocess.run(
-            command,
-            env=environment,
+            [str(BIN / "flwr"), *command, "--format", "json"],
+            env=Commands(folder, settings).server_environment(),
             capture_output=True,
             text=True,
             timeout=settings.startup_timeout,
@@ -152,12 +151,8 @@ def _wait(
     until = time.monotonic() + folder.server.read_settings().startup_timeout
     while not ready():
         if not running[name].alive or time.monotonic() > until:
-            raise InputError(f"{name} did not start: see {_log(folder, name)}")
+            raise InputError(f"{name} did not start: see {folder.logs / name}.log")
         time.sleep(0.1)
-
-
-def _log(folder: Deployment, name: str) -> Path:
-    return folder.logs / f"{name}.log"
 
 
 def _listens(port: int) -> bool:

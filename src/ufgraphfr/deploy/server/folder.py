@@ -2,7 +2,6 @@
 
 import json
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
@@ -14,36 +13,24 @@ from ufgraphfr.deploy.server.settings import ServerSettings
 NODES = Schema("nodes", (lambda old: {"nodes": old},))
 
 
-@dataclass(frozen=True)
 class ServerFolder:
     """What the server's host holds."""
 
-    path: Path
-
-    @property
-    def agreement(self) -> Path:
-        """What everybody agreed to."""
-        return self.path / "agreement.toml"
-
-    @property
-    def catalogue(self) -> Path:
-        """The public items."""
-        return self.path / "catalogue.json"
-
-    @property
-    def settings(self) -> Path:
-        """Timeouts, quorum and ports; see `ServerSettings`."""
-        return self.path / "server.toml"
-
-    @property
-    def registered(self) -> Path:
-        """The engine's ids of the nodes, by name."""
-        return self.path / "nodes.json"
-
-    @property
-    def run(self) -> Path:
-        """The run folder."""
-        return self.path / "run"
+    def __init__(self, path: Path) -> None:
+        """Names the folder."""
+        self.path = path
+        # what everybody agreed to, and the public items
+        self.agreement, self.catalogue = path / "agreement.toml", path / "catalogue.json"
+        # timeouts, quorum and ports, see `ServerSettings`
+        self.settings = path / "server.toml"
+        # the engine's ids of the nodes, by name
+        self.registered = path / "nodes.json"
+        # the run folder
+        self.run = path / "run"
+        # Flower's own folder, and the app it is given: names of our modules, no code
+        self.home, self.app = path / "flwr", path / "app"
+        # certificates
+        self.tls = path / "tls"
 
     @property
     def participants(self) -> Path:
@@ -54,21 +41,6 @@ class ServerFolder:
     def metrics(self) -> Path:
         """The counters of the run."""
         return self._now_or_before("metrics.json", "tally.json")
-
-    @property
-    def home(self) -> Path:
-        """Flower's own folder."""
-        return self.path / "flwr"
-
-    @property
-    def app(self) -> Path:
-        """The app that Flower is given: names of our modules, no code."""
-        return self.path / "app"
-
-    @property
-    def tls(self) -> Path:
-        """Certificates."""
-        return self.path / "tls"
 
     def read_settings(self) -> ServerSettings:
         """The server's settings.

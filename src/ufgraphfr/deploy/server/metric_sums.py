@@ -15,7 +15,7 @@ from ufgraphfr.experiment.assess import Metrics
 
 @dataclass(frozen=True)
 class Sums:
-    """Metrics of all nodes that answered: see `agent.sums`."""
+    """Metrics of all nodes that answered: see `agent.metric_sums`."""
 
     sums: Tensor
     asked: int

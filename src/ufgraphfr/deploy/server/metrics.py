@@ -42,14 +42,14 @@ class RunMetrics:
         self._path = path
         before = read_metrics(path)
         self.values: dict[str, Any] = {name: before.get(name, 0) for name in COUNTERS}
-        self.values |= {"nodes": 0, "users": 0, "rounds": 0, "rounds_planned": rounds}
-        self.values |= {"state": "waiting for nodes", "missed_by_node": {}}
-        self.save()
+        self.update(nodes=0, users=0, rounds=0, rounds_planned=rounds)
+        self.update(state="waiting for nodes", missed_by_node={})
 
-    def began(self, nodes: int, users: int) -> None:
-        """It is known who takes part."""
-        self.values |= {"nodes": nodes, "users": users, "state": "running"}
-        self.save()
+    def update(self, **values: Any) -> None:
+        """Set some of the values, by their names, and replace the file."""
+        self.values |= values
+        self.values["time"] = time.time()
+        write_atomically(self._path, json.dumps(SCHEMA.write(self.values)).encode())
 
     def answered(self, node: str, users: int, bytes_down: int, bytes_up: int) -> None:
         """A node's report arrived."""
@@ -76,36 +76,16 @@ class RunMetrics:
         self.values[counter] += 1
         by_node = self.values["missed_by_node"]
         by_node[node] = by_node.get(node, 0) + 1
-        self.save()
-
-    def settled(self, round_number: int) -> None:
-        """A checkpoint was written."""
-        self.values["rounds"] = round_number
-        self.save()
-
-    def spent(self, epsilon: float, budget: float) -> None:
-        """What the releases up to now have cost, and what all of them will."""
-        self.values |= {"epsilon_spent": epsilon, "epsilon_budget": budget}
-        self.save()
+        self.update()
 
     def progress(self, step: Progress) -> None:
         """A round is done."""
-        self.values |= {"rounds": step.round, "seconds": step.seconds}
+        values = {"rounds": step.round, "seconds": step.seconds}
         if step.loss == step.loss:
-            self.values["loss"] = step.loss
+            values["loss"] = step.loss
         if step.validation is not None:
-            self.values["ndcg10"] = step.validation["full"]["ndcg@10"]
-        self.save()
-
-    def end(self, state: str) -> None:
-        """The run is finished, or why it stopped."""
-        self.values["state"] = state
-        self.save()
-
-    def save(self) -> None:
-        """Replace the file."""
-        self.values["time"] = time.time()
-        write_atomically(self._path, json.dumps(SCHEMA.write(self.values)).encode())
+            values["ndcg10"] = step.validation["full"]["ndcg@10"]
+        self.update(**values)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:

@@ -123,10 +123,11 @@ class RemoteClients:
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: agents are told with the next request."""
         self._settled, self._best = round_number, best_round
-        self._metrics.settled(round_number)
+        self._metrics.update(rounds=round_number)
         spent = central_spent(self._ledger)
         if spent is not None and self._ledger.claim is not None:
-            self._metrics.spent(spent, self._ledger.claim["epsilon"])
+            budget = self._ledger.claim["epsilon"]
+            self._metrics.update(epsilon_spent=spent, epsilon_budget=budget)
 
     def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
@@ -195,27 +196,22 @@ class RemoteClients:
         if self._agreement.metrics == "none":
             return TestResult(None)
         algorithm = model_in_use(self._agreement.experiment, self.setting)
-        return TestResult(
-            self._evaluate(algorithm, best.server, best.round, "test", False).metrics(0)
-        )
+        sums = self._evaluate(algorithm, best.server, best.round, "test", pick=False)
+        return TestResult(sums.metrics(0))
 
     def _evaluate(
         self, algorithm: Algorithm, state: State, number: int, part: HeldOut, pick: bool
     ) -> Sums:
         choices = blends(algorithm)
         width = len(choices) if choices is not None and pick else 1
-        tasks = {
-            node: scoring_task(algorithm, state, clients, number + 1)
-            for node, clients in self._participants.clients.items()
-        }
-        requests = {
-            node: partial(self._envelope, "evaluate", node, number, task, part)
-            for node, task in tasks.items()
-        }
-        parts, items = [], self.setting.items
+        parts, items, holders = [], self.setting.items, self._participants.clients
+        requests = {}
+        for node, clients in holders.items():
+            task = scoring_task(algorithm, state, clients, number + 1)
+            requests[node] = partial(self._envelope, "evaluate", node, number, task, part)
         for node, request, reply in self._replies(requests, number):
             try:
-                parts.append(read_sums(reply, width, len(self._participants.clients[node]), items))
+                parts.append(read_sums(reply, width, len(holders[node]), items))
             except Malformed as error:
                 self._metrics.rejected(node, str(error))
                 continue

@@ -31,16 +31,17 @@ def run(folder: ServerFolder, engine: Engine) -> None:
             participants = Participants.read(folder.participants)
             if not (folder.run / "result.json").exists():
                 wait_for_nodes(set(participants.clients), engine, settings)
-            metrics.began(len(participants.clients), sum(map(len, participants.clients.values())))
+            users = sum(map(len, participants.clients.values()))
+            metrics.update(nodes=len(participants.clients), users=users, state="running")
             remote = RemoteClients(agreement, catalogue, engine, settings, participants, metrics)
             for step in execute(
                 experiment, folder.run, resume=True, device="cpu", population=remote
             ):
                 metrics.progress(step)
         except InputError as error:
-            metrics.end(str(error))
+            metrics.update(state=str(error))
             raise
         except Exception as error:
-            metrics.end(f"{type(error).__name__}: see the server's log")
+            metrics.update(state=f"{type(error).__name__}: see the server's log")
             raise
-        metrics.end("finished")
+        metrics.update(state="finished")
