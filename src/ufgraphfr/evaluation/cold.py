@@ -72,15 +72,12 @@ def _after(
     ptr = torch.arange(len(cold) + 1) * known
     first = torch.from_numpy(split.first_items[:, :known]).flatten()
     clients = batch.select(cold).with_history(ptr, first)
-    targets = torch.from_numpy(split.first_items[:, known : known + COLD_TARGETS])
-    ranks = torch.zeros(len(cold), COLD_TARGETS, dtype=torch.float64)
-    done = 0
-    for _, scores in scored(score, clients, chunk):
-        places = torch.arange(done, done + len(scores))
-        part = clients.select(places).to(scores.device)
-        for column, wanted in enumerate(targets[places].to(scores.device).unbind(1)):
-            ranks[places, column] = full_ranks(scores, wanted, part.ptr, part.items).cpu()
-        done += len(scores)
+    targets = torch.from_numpy(split.first_items[:, known : known + COLD_TARGETS]).split(chunk)
+    ranks = []
+    for (own, scores), wanted in zip(scored(score, clients, chunk), targets, strict=True):
+        columns = wanted.to(scores.device).unbind(1)
+        each = [full_ranks(scores, column, own.ptr, own.items).cpu() for column in columns]
+        ranks.append(torch.stack(each, 1))
     ideal = values(f"ndcg@{CUTOFF}", np.arange(1.0, COLD_TARGETS + 1)).sum()
-    reached: NDArray[np.float64] = values(f"ndcg@{CUTOFF}", ranks.numpy()).sum(1) / ideal
+    reached: NDArray[np.float64] = values(f"ndcg@{CUTOFF}", torch.cat(ranks).numpy()).sum(1) / ideal
     return reached

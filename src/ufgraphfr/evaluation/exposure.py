@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.evaluation.protocol import Score, scored
 from ufgraphfr.ops.ranking import top
 
 
@@ -27,12 +27,9 @@ def exposure(score: Score, clients: ClientBatch, item: int, k: int = 10, chunk: 
         a share; NaN if every user has the item.
     """
     shown, asked = 0, 0
-    for places in torch.arange(len(clients)).split(chunk):
-        part = clients.select(places)
-        scores = score(part)
-        own = part.to(scores.device)
+    for own, scores in scored(score, clients, chunk):
         free = ~has(own, item)
-        best = top(scores.detach(), k, own.ptr, own.items)
+        best = top(scores, k, own.ptr, own.items)
         shown += int(((best == item).any(1) & free).sum())
         asked += int(free.sum())
     return shown / asked if asked else float("nan")

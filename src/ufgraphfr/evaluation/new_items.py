@@ -90,7 +90,7 @@ def _ndcg(
     new, found = torch.from_numpy(items), []
     ideal = values(f"ndcg@{CUTOFF}", np.arange(1.0, CUTOFF + 1)).cumsum()
     for clients, scores in scored(score, asked, chunk):
-        own = targets.select(clients.cpu())
+        own = targets.select(clients.clients.cpu())
         owner = owners(own.ptr, len(own.items))
         place = torch.searchsorted(new, own.items)
         nothing = torch.zeros(len(owner) + 1, dtype=torch.int64), new[:0]
