@@ -1,6 +1,7 @@
 """The test of users and items that are kept out, and of baselines beside a model."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from ufgraphfr.baselines.base import Baseline
@@ -24,12 +25,6 @@ def assess_kept_out(
     }
 
 
-def fitted_score(baseline: Baseline, prepared: PreparedExperiment) -> Score:
-    """A baseline, fitted to everybody's training rows."""
-    fitted = baseline.fit(prepared.batch)
-    return lambda clients: baseline.score(fitted, clients)
-
-
 def assess_baselines(
     baselines: Iterable[Baseline], prepared: PreparedExperiment, chunk: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, RankingResult]]:
@@ -42,7 +37,7 @@ def assess_baselines(
     metrics: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, RankingResult] = {}
     for baseline in baselines:
-        score = fitted_score(baseline, prepared)
+        score = partial(baseline.score, baseline.fit(prepared.batch))
         outcomes[baseline.kind] = evaluate(score, prepared.test, chunk)
         metrics[baseline.kind] = {
             "validation": evaluate(score, prepared.validation, chunk).metrics,

@@ -185,11 +185,9 @@ def read(path: Path, overrides: tuple[str, ...] = (), seed: int | None = None) -
         InputError: the file cannot be read, or a key or value is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror}): name a TOML file") from None
-    try:
-        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
     for override in overrides:

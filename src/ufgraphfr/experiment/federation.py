@@ -5,29 +5,12 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.prepare import PreparedExperiment
-from ufgraphfr.federation.adversarial import Hostile
 from ufgraphfr.federation.adversaries.base import Aim
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.transport import Clients, Simulation
+from ufgraphfr.federation.transport import Simulation
 from ufgraphfr.federation.validation.expected import Border
 from ufgraphfr.privacy.base import Mechanism
-
-
-def simulated(
-    experiment: Experiment,
-    algorithm: Algorithm,
-    mechanism: Mechanism,
-    prepared: PreparedExperiment,
-    store: PrivateState,
-    device: torch.device,
-) -> Clients:
-    """The clients of an experiment, in this process."""
-    simulation = honest(experiment, algorithm, mechanism, prepared, store, device)
-    adversary, aim = experiment.federation.adversary, aimed(experiment, algorithm, prepared)
-    if adversary is None or aim is None:
-        return simulation
-    return Hostile(simulation, adversary, aim)
 
 
 def honest(
@@ -38,7 +21,7 @@ def honest(
     store: PrivateState,
     device: torch.device,
 ) -> Simulation:
-    """The same clients, none of them malicious."""
+    """The clients of an experiment, in this process, none of them malicious."""
     upload = experiment.federation.upload
     return Simulation(
         algorithm if upload is None else algorithm.apart(),
@@ -67,12 +50,9 @@ def border(
     Honest simulated clients are summed before the server looks, as with secure sums; malicious
     ones meet a defence, the row cap unless another is named.
     """
-    defence = experiment.federation.defence
-    if defence is None and experiment.federation.adversary is not None:
+    spec, defence = experiment.federation, None
+    if spec.adversary is not None:
         # under a guarantee every client is clipped, and the sum has no room for another rule
         kind = "none" if mechanism.is_private else "row-cap"
-        defence = DEFENCES.build(kind, {}, "[federation.defence]")
-    if experiment.federation.adversary is None:
-        defence = None
-    upload = experiment.federation.upload
-    return Border(algorithm, mechanism, prepared.setting, defence, upload)
+        defence = spec.defence or DEFENCES.build(kind, {}, "[federation.defence]")
+    return Border(algorithm, mechanism, prepared.setting, defence, spec.upload)

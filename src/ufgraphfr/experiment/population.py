@@ -1,6 +1,7 @@
 """Everybody the server can ask: simulated in this process, or reached over a network."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,10 +18,11 @@ from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.assess import Metrics, assess_baselines, assess_kept_out
 from ufgraphfr.experiment.attack import assess_attack
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.federation import border, simulated
+from ufgraphfr.experiment.federation import aimed, border, honest
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
+from ufgraphfr.federation.adversarial import Hostile
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_parts, device_score
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
@@ -132,12 +134,12 @@ class Simulated:
     ) -> Transport:
         """See `Population.begin`."""
         experiment, prepared, device = self._experiment, self._prepared, self._device
-        if last is None:
-            private = algorithm.init_private(self.setting, prepared.batch.to(device))
-        else:
-            private = last.private
+        own = prepared.batch.to(device)
+        private = last.private if last else algorithm.init_private(self.setting, own)
         self._algorithm, self._store = algorithm, PrivateState(private)
-        clients = simulated(experiment, algorithm, mechanism, prepared, self._store, device)
+        simulation = honest(experiment, algorithm, mechanism, prepared, self._store, device)
+        adversary, aim = experiment.federation.adversary, aimed(experiment, algorithm, prepared)
+        clients = Hostile(simulation, adversary, aim) if adversary and aim else simulation
         return TRANSPORTS[experiment.federation.transport](clients)
 
     def border(self, algorithm: Algorithm, mechanism: Mechanism) -> Border:
@@ -189,7 +191,7 @@ def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Sett
     if isinstance(model, Algorithm):
         used = model_in_use(experiment, setting)
         return device_score(used, server, PrivateState(checkpoint.private), checkpoint.round)
-    return lambda clients: model.score(server, clients)
+    return partial(model.score, server)
 
 
 def _ranks(
