@@ -14,17 +14,9 @@ from ufgraphfr.ops.ranking import top
 
 
 def exposure(score: Score, clients: ClientBatch, item: int, k: int = 10, chunk: int = 256) -> float:
-    """ER@k of an item.
+    """ER@k of an item among clients with their input; NaN if every one of them has it.
 
-    Args:
-        score: the model.
-        clients: the users to ask, with their input; their history is not recommended again.
-        item: whose exposure.
-        k: length of a list.
-        chunk: clients at a time.
-
-    Returns:
-        a share; NaN if every user has the item.
+    Their history is not recommended again; see `scored` for the other arguments.
     """
     shown, asked = 0, 0
     for own, scores in scored(score, clients, chunk):

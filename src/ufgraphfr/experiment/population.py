@@ -15,8 +15,7 @@ from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate, evaluate_blends
 from ufgraphfr.evaluation.protocol import Score
-from ufgraphfr.experiment.assess import Metrics, assess_baselines, assess_kept_out
-from ufgraphfr.experiment.attack import assess_attack
+from ufgraphfr.experiment.assess import Metrics, assess_attack, assess_baselines, assess_kept_out
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aimed, border, honest
 from ufgraphfr.experiment.prepare import PreparedExperiment
