@@ -59,7 +59,7 @@ class Run:
 
     @cached_property
     def _recommender(self) -> Recommender:
-        return Recommender.of(self._run, self._data_dir)
+        return Recommender.open(self.folder, self._data_dir)
 
     def recommend(self, user: str | int, n: int = 10) -> Frame:
         """The best items that a user has not seen: columns ``item``, ``title`` and ``score``.

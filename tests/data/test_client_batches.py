@@ -118,15 +118,6 @@ def test_to_moves_every_tensor(batch: ClientBatch) -> None:
     assert moved.n_items == ITEMS
 
 
-def test_until_keeps_the_oldest(batch: ClientBatch) -> None:
-    count = torch.arange(len(batch)) % 4
-    some = batch.until(count)
-    assert torch.equal(some.counts, torch.minimum(count, batch.counts))
-    for user in range(len(batch)):
-        own = some.items[some.ptr[user] : some.ptr[user + 1]]
-        assert torch.equal(own, batch.items[batch.ptr[user] :][: len(own)])
-
-
 def test_a_random_stretch_is_in_a_row_from_anywhere_that_fills_it(batch: ClientBatch) -> None:
     key, length = Key(0).to(Purpose.SHUFFLE), 5
     drawn = torch.stack([batch.random_window(length, key.at(number)) for number in range(300)])

@@ -17,7 +17,8 @@ from ufgraphfr.data.interactions import Cleaning, Interactions, number
 
 def numbered(pairs, stamps=None):
     users, items = zip(*pairs, strict=True)
-    return number(pl.Series(users), pl.Series(items), stamps)
+    columns = {"user": users, "item": items} | ({} if stamps is None else {"timestamp": stamps})
+    return number(pl.DataFrame(columns))
 
 
 def dataset(user, item, users, items, timestamp=None, **parts):
@@ -37,28 +38,30 @@ def dataset(user, item, users, items, timestamp=None, **parts):
 
 
 def test_numbers_follow_first_appearance():
-    rows = numbered([("b", "z"), ("a", "z"), ("b", "x"), ("a", "y"), ("b", "y"), ("a", "x")])
-    assert rows.users == ("b", "a")
-    assert rows.items == ("z", "x", "y")
+    pairs = [("b", "z"), ("a", "z"), ("b", "x"), ("a", "y"), ("b", "y"), ("a", "x")]
+    rows, users, items, cleaning = numbered(pairs)
+    assert users == ("b", "a")
+    assert items == ("z", "x", "y")
     assert rows.user.tolist() == [0, 1, 0, 1, 0, 1]
     assert rows.item.tolist() == [0, 0, 1, 2, 2, 1]
-    assert rows.cleaning == Cleaning()
+    assert (rows.n_users, rows.n_items) == (2, 3)
+    assert cleaning == Cleaning()
 
 
 def test_the_first_of_a_repeated_pair_is_kept():
     pairs = [("a", "x"), ("a", "y"), ("a", "x"), ("a", "z")]
-    rows = numbered(pairs, np.array([5, 6, 7, 8]))
+    rows, _, _, cleaning = numbered(pairs, np.array([5, 6, 7, 8]))
     assert rows.item.tolist() == [0, 1, 2]
     assert rows.timestamp.tolist() == [5, 6, 8]
-    assert rows.cleaning == Cleaning(repeated_pairs=1)
+    assert cleaning == Cleaning(repeated_pairs=1)
 
 
 def test_users_are_counted_after_repeats_and_their_items_vanish():
     pairs = [("b", "only"), ("b", "x"), ("b", "x"), ("a", "x"), ("a", "y"), ("a", "z")]
-    rows = numbered(pairs)
-    assert rows.users == ("a",)
-    assert rows.items == ("x", "y", "z")
-    assert rows.cleaning == Cleaning(repeated_pairs=1, dropped_users=1)
+    _, users, items, cleaning = numbered(pairs)
+    assert users == ("a",)
+    assert items == ("x", "y", "z")
+    assert cleaning == Cleaning(repeated_pairs=1, dropped_users=1)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("vwxyz")), min_size=1))
@@ -66,14 +69,16 @@ def test_numbering_equals_the_slow_way(pairs):
     kept = list(dict.fromkeys(pairs))
     counts = {user: sum(u == user for u, _ in kept) for user, _ in kept}
     kept = [(user, item) for user, item in kept if counts[user] >= 3]
-    rows = numbered(pairs)
-    assert [(rows.users[u], rows.items[i]) for u, i in zip(rows.user, rows.item, strict=True)] == (
-        kept
-    )
-    assert rows.users == tuple(dict.fromkeys(user for user, _ in kept))
-    assert rows.items == tuple(dict.fromkeys(item for _, item in kept))
-    assert rows.cleaning.repeated_pairs == len(pairs) - len(set(pairs))
-    assert rows.cleaning.dropped_users == sum(count < 3 for count in counts.values())
+    if not kept:
+        with pytest.raises(InputError, match="no user with at least 3"):
+            numbered(pairs)
+        return
+    rows, users, items, cleaning = numbered(pairs)
+    assert [(users[u], items[i]) for u, i in zip(rows.user, rows.item, strict=True)] == kept
+    assert users == tuple(dict.fromkeys(user for user, _ in kept))
+    assert items == tuple(dict.fromkeys(item for _, item in kept))
+    assert cleaning.repeated_pairs == len(pairs) - len(set(pairs))
+    assert cleaning.dropped_users == sum(count < 3 for count in counts.values())
 
 
 def test_no_user_left_is_an_error_of_the_input():

@@ -10,7 +10,7 @@ from torch import Tensor
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.split import Split, leave_one_out
-from ufgraphfr.evaluation.new_items import evaluate_new_items
+from ufgraphfr.evaluation.kept_out import evaluate_new_items
 
 USERS, ITEMS = 50, 200
 
@@ -43,11 +43,11 @@ def test_agrees_with_scikit_learn(batch: ClientBatch, split: Split) -> None:
     outcome = evaluate_new_items(random_scores, batch, split, chunk=7)
     assert outcome.users.tolist() == [u for u in split.asked("test").tolist() if taken(split, u)]
     assert 20 < len(outcome.users) < 45
-    for user, found in zip(outcome.users.tolist(), outcome.ndcg, strict=True):
+    for user, found in zip(outcome.users.tolist(), outcome.ndcg["ndcg@10"], strict=True):
         scores = random_scores(batch.select(torch.tensor([user])))[0, split.cold_items].numpy()
         relevant = np.isin(split.cold_items, taken(split, user))
         assert found == pytest.approx(ndcg_score([relevant], [scores], k=10))
-    assert outcome.metrics["ndcg@10"] == pytest.approx(outcome.ndcg.mean())
+    assert outcome.metrics["ndcg@10"] == pytest.approx(outcome.ndcg["ndcg@10"].mean())
 
 
 def test_the_input_is_that_of_the_test(batch: ClientBatch, split: Split) -> None:
@@ -73,15 +73,19 @@ def test_who_knows_the_answer_is_perfect_and_old_items_do_not_count(
         return scores
 
     outcome = evaluate_new_items(score, batch, split)
-    np.testing.assert_allclose(outcome.ndcg, 1.0)
+    np.testing.assert_allclose(outcome.ndcg["ndcg@10"], 1.0)
 
 
 def test_chance_is_what_random_scores_reach(batch: ClientBatch, split: Split) -> None:
     outcome = evaluate_new_items(random_scores, batch, split)
-    assert outcome.chance.mean() == pytest.approx(outcome.ndcg.mean(), abs=0.08)
+    assert outcome.ndcg["ndcg@10 of chance"].mean() == pytest.approx(
+        outcome.ndcg["ndcg@10"].mean(), abs=0.08
+    )
     again = evaluate_new_items(lambda c: torch.zeros(len(c), ITEMS), batch, split, chunk=3)
-    np.testing.assert_array_equal(outcome.chance, again.chance)
-    assert (again.ndcg == 0).all(), "a constant is in the middle, beyond the tenth place"
+    np.testing.assert_array_equal(
+        outcome.ndcg["ndcg@10 of chance"], again.ndcg["ndcg@10 of chance"]
+    )
+    assert (again.ndcg["ndcg@10"] == 0).all(), "a constant is in the middle, beyond the tenth place"
 
 
 def test_without_new_items_the_mend_is_named(batch: ClientBatch, split: Split) -> None:

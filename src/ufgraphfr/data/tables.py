@@ -188,14 +188,12 @@ def _parse_quoted(file: File, text: str, layout: Layout) -> Table:
         names = _header(file, records.pop(0)[1])
     if not records:
         raise _no_rows(file)
-    columns: dict[str, list[str | None]] = {
-        name: [fields[i] if i < len(fields) else None for _, fields in records]
-        for i, name in enumerate(names)
-    }
-    frame = pl.DataFrame(
-        {LINE: [line for line, _ in records], **columns, _FOUND: [len(f) for _, f in records]},
-        schema_overrides=dict.fromkeys(names, pl.String),
-    )
+    width = len(names)
+    rows = [
+        (n, *fields[:width], *[None] * (width - len(fields)), len(fields)) for n, fields in records
+    ]
+    schema = {LINE: pl.UInt32, **dict.fromkeys(names, pl.String), _FOUND: pl.UInt32}
+    frame = pl.DataFrame(rows, schema, orient="row")
     problem = pl.when(pl.col(_FOUND) != len(names)).then(_wrong_count(pl.col(_FOUND), names))
     return Table(file.name, frame.with_columns(problem.alias(PROBLEM)).drop(_FOUND))
 

@@ -1,10 +1,10 @@
 """Times as int64 whatever a table writes: whole numbers, fractions or ISO 8601 dates."""
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import polars as pl
 
-from ufgraphfr.data.tables import LINE, PROBLEM, Table, broken
+from ufgraphfr.data.tables import Table, broken
 
 _MICROSECONDS = 1_000_000
 _ISO_FORMATS = (
@@ -25,39 +25,26 @@ def with_times(table: Table, column: str) -> Table:
     are, fractions and dates become microseconds. Only the order of times matters later.
     """
     text = table.frame[column].str.strip_chars()
-    best = _whole(text)
-    others: tuple[Callable[[pl.Series], pl.Series], ...] = (_fraction, _date)
-    for read in others:
-        if best.null_count() == 0:
-            break
-        candidate = read(text)
-        best = candidate if candidate.null_count() < best.null_count() else best
+    best = text.cast(pl.Int64, strict=False)
+    for read in (_fraction, _date):
+        if best.null_count():
+            best = min(best, read(text), key=pl.Series.null_count)
     problem = broken(column, "is no time (a number or an ISO date)")
     marked = table.filled(column).refuse(pl.lit(best.is_null()), problem)
-    order = [LINE, *table.columns, PROBLEM]
-    frame = marked.frame.with_columns(best.alias(column)).select(order)
-    return Table(table.file, frame, table.unit)
-
-
-def _whole(text: pl.Series) -> pl.Series:
-    return text.cast(pl.Int64, strict=False)
+    return replace(marked, frame=marked.frame.with_columns(best.alias(column)))
 
 
 def _fraction(text: pl.Series) -> pl.Series:
     value = text.cast(pl.Float64, strict=False)
     finite = value.set(~value.is_finite(), None)
-    if (finite == finite.floor()).all():
-        return finite.cast(pl.Int64, strict=False)
-    return (finite * _MICROSECONDS).cast(pl.Int64, strict=False)
+    unit = 1 if (finite == finite.floor()).all() else _MICROSECONDS
+    return (finite * unit).cast(pl.Int64, strict=False)
 
 
 def _date(text: pl.Series) -> pl.Series:
-    forms = [
-        pl.col("text").str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
-        if form.endswith("z")
-        else pl.col("text")
-        .str.to_datetime(form, strict=False, time_unit="us")
-        .dt.replace_time_zone("UTC")
+    # without a zone it is UTC too
+    forms = (
+        text.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC").dt.epoch("us")
         for form in _ISO_FORMATS
-    ]
-    return text.alias("text").to_frame().select(pl.coalesce(forms).dt.epoch("us"))["text"]
+    )
+    return pl.select(pl.coalesce(*forms)).to_series()

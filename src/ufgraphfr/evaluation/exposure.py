@@ -9,30 +9,19 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.evaluation.protocol import Score, scored
 from ufgraphfr.ops.ranking import top
 
 
 def exposure(score: Score, clients: ClientBatch, item: int, k: int = 10, chunk: int = 256) -> float:
-    """ER@k of an item.
+    """ER@k of an item among clients with their input; NaN if every one of them has it.
 
-    Args:
-        score: the model.
-        clients: the users to ask, with their input; their history is not recommended again.
-        item: whose exposure.
-        k: length of a list.
-        chunk: clients at a time.
-
-    Returns:
-        a share; NaN if every user has the item.
+    Their history is not recommended again; see `scored` for the other arguments.
     """
     shown, asked = 0, 0
-    for places in torch.arange(len(clients)).split(chunk):
-        part = clients.select(places)
-        scores = score(part)
-        own = part.to(scores.device)
+    for own, scores in scored(score, clients, chunk):
         free = ~has(own, item)
-        best = top(scores.detach(), k, own.ptr, own.items)
+        best = top(scores, k, own.ptr, own.items)
         shown += int(((best == item).any(1) & free).sum())
         asked += int(free.sum())
     return shown / asked if asked else float("nan")

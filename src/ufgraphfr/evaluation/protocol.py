@@ -69,7 +69,9 @@ def inputs(batch: ClientBatch, split: Split, part: HeldOut) -> ClientBatch:
     return chosen.with_history(ptr, torch.from_numpy(split.history)[places])
 
 
-def scored(score: Score, clients: ClientBatch, chunk: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+def scored(
+    score: Score, clients: ClientBatch, chunk: int = 256
+) -> Iterator[tuple[ClientBatch, Tensor]]:
     """Scores of some clients, a chunk at a time.
 
     Args:
@@ -78,8 +80,9 @@ def scored(score: Score, clients: ClientBatch, chunk: int = 256) -> Iterator[tup
         chunk: clients at a time, the only memory knob.
 
     Yields:
-        the clients' numbers, int64 ``[chunk]``, and their scores, float ``[chunk, items]``.
+        clients with their input, and their scores, float ``[chunk, items]``, on one device.
     """
     for places in torch.arange(len(clients)).split(chunk):
         part = clients.select(places)
-        yield part.clients, score(part)
+        scores = score(part).detach()
+        yield part.to(scores.device), scores

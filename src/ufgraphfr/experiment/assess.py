@@ -1,13 +1,21 @@
-"""The test of users and items that are kept out, and of baselines beside a model."""
+"""What is tested beside a model: kept-out users and items, baselines, an attack's success."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+import numpy as np
+import torch
+
+from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.baselines.base import Baseline
-from ufgraphfr.evaluation.cold import evaluate_cold
+from ufgraphfr.evaluation.exposure import exposure
+from ufgraphfr.evaluation.kept_out import evaluate_cold, evaluate_new_items
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
-from ufgraphfr.evaluation.new_items import evaluate_new_items
+from ufgraphfr.evaluation.metrics import summary
 from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.federation import aimed
 from ufgraphfr.experiment.prepare import PreparedExperiment
 
 Metrics = dict[str, dict[str, float]]
@@ -24,12 +32,6 @@ def assess_kept_out(
     }
 
 
-def fitted_score(baseline: Baseline, prepared: PreparedExperiment) -> Score:
-    """A baseline, fitted to everybody's training rows."""
-    fitted = baseline.fit(prepared.batch)
-    return lambda clients: baseline.score(fitted, clients)
-
-
 def assess_baselines(
     baselines: Iterable[Baseline], prepared: PreparedExperiment, chunk: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, RankingResult]]:
@@ -42,7 +44,7 @@ def assess_baselines(
     metrics: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, RankingResult] = {}
     for baseline in baselines:
-        score = fitted_score(baseline, prepared)
+        score = partial(baseline.score, baseline.fit(prepared.batch))
         outcomes[baseline.kind] = evaluate(score, prepared.test, chunk)
         metrics[baseline.kind] = {
             "validation": evaluate(score, prepared.validation, chunk).metrics,
@@ -50,3 +52,30 @@ def assess_baselines(
             **assess_kept_out(score, prepared, chunk),
         }
     return metrics, outcomes
+
+
+def assess_attack(
+    experiment: Experiment, prepared: PreparedExperiment, score: Score, test: RankingResult
+) -> dict[str, Any] | None:
+    """ER@10 of malicious clients' target among honest users, and the test metrics of these.
+
+    Args:
+        experiment: None comes back where nobody is malicious.
+        prepared: data and split.
+        score: the model at the evaluated round.
+        test: its test outcome, of all users.
+    """
+    model, adversary = experiment.model, experiment.federation.adversary
+    if adversary is None or not isinstance(model, Algorithm):
+        return None
+    aim = aimed(experiment, model, prepared)
+    assert aim is not None
+    honest = ~np.isin(test.users, aim.clients.numpy())
+    places = torch.from_numpy(honest.nonzero()[0])
+    return {
+        "kind": adversary.kind,
+        "clients": len(aim.clients),
+        "target": prepared.dataset.catalogue.items[aim.target],
+        "er@10": exposure(score, prepared.test.clients.select(places), aim.target),
+        "honest": {"full": summary(test.full[honest]), "sampled99": summary(test.sampled[honest])},
+    }

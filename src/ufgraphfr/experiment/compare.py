@@ -5,7 +5,7 @@ a bootstrap paired over users (and seeds), from the per-user test ranks kept in 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,9 +153,8 @@ def grouped(runs: Iterable[ComparedRun]) -> list[list[ComparedRun]]:
     """
     groups: list[list[ComparedRun]] = []
     for run in runs:
-        like = [own for own in groups if _only_seed_differs(run, own[0])]
-        group = like[0] if like else []
-        if not like:
+        group = next((own for own in groups if _only_seed_differs(run, own[0])), [])
+        if not group:
             groups.append(group)
         if run.seed in (known.seed for known in group):
             raise InputError(
@@ -173,20 +172,21 @@ def _only_seed_differs(one: ComparedRun, other: ComparedRun) -> bool:
 def _row(runs: list[ComparedRun], first: list[ComparedRun] | None) -> Row:
     lead = runs[0]
     tests = [run.test for run in runs]
-    stacked = {
-        ranking: {
-            name: np.array([test[ranking][name] for test in tests]) for name in tests[0][ranking]
+
+    def over_seeds(statistic: Callable[[list[float]], float]) -> dict[str, dict[str, float]]:
+        return {
+            ranking: {name: statistic([test[ranking][name] for test in tests]) for name in named}
+            for ranking, named in tests[0].items()
         }
-        for ranking in tests[0]
-    }
+
     why_not = _why_not(lead, first[0]) if first else "first"
     return Row(
         name=str(lead.folder),
         data=lead.result["data"]["name"],
         protocol=lead.protocol,
         seeds=tuple(run.seed for run in runs),
-        mean={r: {n: float(v.mean()) for n, v in named.items()} for r, named in stacked.items()},
-        spread={r: {n: _spread(v) for n, v in named.items()} for r, named in stacked.items()},
+        mean=over_seeds(lambda samples: float(np.mean(samples))),
+        spread=over_seeds(_spread),
         against_first=None if why_not or not first else difference(_tested(runs), _tested(first)),
         not_compared=why_not,
     )
@@ -201,8 +201,8 @@ def _why_not(run: ComparedRun, first: ComparedRun) -> str:
     return "" if run.protocol == first.protocol else "other protocol"
 
 
-def _spread(samples: NDArray[np.float64]) -> float:
-    return float(samples.std(ddof=1)) if len(samples) > 1 else float("nan")
+def _spread(samples: list[float]) -> float:
+    return float(np.std(samples, ddof=1)) if len(samples) > 1 else float("nan")
 
 
 def _tested(runs: list[ComparedRun]) -> NDArray[np.float64]:

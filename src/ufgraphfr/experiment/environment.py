@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 import resource
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -35,13 +36,8 @@ def environment(device: torch.device) -> dict[str, Any]:
         "processor": processor(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": device_name(device),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
-
-
-def device_name(device: torch.device) -> str:
-    """The device's kind, with its model if it is a GPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def installed(package: str) -> str | None:
@@ -74,11 +70,9 @@ def commit() -> str | None:
 def processor() -> str:
     """The processor's model name."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    text = cpuinfo.read_text() if cpuinfo.exists() else ""
+    found = re.search(r"^model name\s*:(.*)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def peak_rss_bytes() -> int:

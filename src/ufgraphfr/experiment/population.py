@@ -1,6 +1,7 @@
 """Everybody the server can ask: simulated in this process, or reached over a network."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,8 +15,7 @@ from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate, evaluate_blends
 from ufgraphfr.evaluation.protocol import Score
-from ufgraphfr.experiment.assess import Metrics, assess_baselines, assess_kept_out
-from ufgraphfr.experiment.attack import assess_attack
+from ufgraphfr.experiment.assess import Metrics, assess_attack, assess_baselines, assess_kept_out
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aggregator, simulated, validation
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -137,10 +137,8 @@ class Simulated:
     ) -> Transport:
         """See `Population.begin`."""
         experiment, prepared, device = self._experiment, self._prepared, self._device
-        if last is None:
-            private = algorithm.init_private(self.setting, prepared.batch.to(device))
-        else:
-            private = last.private
+        own = prepared.batch.to(device)
+        private = last.private if last else algorithm.init_private(self.setting, own)
         self._algorithm, self._store = algorithm, PrivateState(private)
         clients = simulated(experiment, algorithm, mechanism, prepared, self._store, device)
         transport = TRANSPORTS[experiment.federation.transport](clients)
@@ -197,7 +195,7 @@ def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Sett
     if isinstance(model, Algorithm):
         used = model_in_use(experiment, setting)
         return device_score(used, server, PrivateState(checkpoint.private), checkpoint.round)
-    return lambda clients: model.score(server, clients)
+    return partial(model.score, server)
 
 
 def _ranks(

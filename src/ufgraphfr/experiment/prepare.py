@@ -79,13 +79,10 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     """
     dataset = experiment.located_source(data_dir).load(data_dir)
     rows, catalogue = dataset.interactions, dataset.catalogue
+    left_out = "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning
     logger.info(
-        "%s: %s users, %s items, %s interactions; %s",
-        dataset.card.name,
-        f"{rows.n_users:,}",
-        f"{rows.n_items:,}",
-        f"{len(rows):,}",
-        "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning,
+        f"{dataset.card.name}: {rows.n_users:,} users, {rows.n_items:,} items, "
+        f"{len(rows):,} interactions; {left_out}"
     )
     split = _split(rows, experiment.protocol)
     text = torch.from_numpy(embed(experiment.encoder, dataset.users.texts))
@@ -128,16 +125,9 @@ def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
     if protocol.split == "leave-one-out":
         return leave_one_out(rows, protocol.cold_users, protocol.cold_items)
     split = global_time(rows, protocol.train_until, protocol.validate_until)
+    validated, tested = len(split.asked("validation")), len(split.asked("test"))
     logger.info(
-        "global-time: %s of %s users train; %s are asked for the validation, %s for the test",
-        *(
-            f"{count:,}"
-            for count in (
-                len(split.warm),
-                split.n_users,
-                len(split.asked("validation")),
-                len(split.asked("test")),
-            )
-        ),
+        f"global-time: {len(split.warm):,} of {split.n_users:,} users train; {validated:,} are "
+        f"asked for the validation, {tested:,} for the test"
     )
     return split

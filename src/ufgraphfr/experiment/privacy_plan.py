@@ -48,27 +48,15 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
             f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "
             f"{planned} round(s): set rounds = {releases[-1].last}"
         )
-    exposures = []
+    asked, exposures = spec.expected(clients), []
     for release in releases:
-        everyone = (
-            capabilities.asks_all_clients(algorithm, release.first)
-            or spec.expected(clients) >= clients
-        )
-        secret = spec.sampling == "poisson" and not everyone
-        exposures.append(
-            Participation(
-                release,
-                release.rounds
-                if everyone
-                else spec.participations(release.first, release.last, clients),
-                spec.expected(clients) / clients if secret else None,
-                clients if everyone else spec.expected(clients),
-            )
-        )
-    return ReleasePlan(
-        tuple(exposures),
-        clients,
-        algorithm.aggregation is Aggregation.SUM,
-        algorithm.kind,
-        capabilities.rationale(algorithm),
-    )
+        first, last = release.first, release.last
+        if asked >= clients or capabilities.asks_all_clients(algorithm, first):
+            exposures.append(Participation(release, release.rounds, None, clients))
+        else:
+            most = spec.participations(first, last, clients)
+            rate = asked / clients if spec.sampling == "poisson" else None
+            exposures.append(Participation(release, most, rate, asked))
+    sums = algorithm.aggregation is Aggregation.SUM
+    why = capabilities.rationale(algorithm)
+    return ReleasePlan(tuple(exposures), clients, sums, algorithm.kind, why)

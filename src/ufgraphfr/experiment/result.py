@@ -24,14 +24,7 @@ def write_result(
     folder: RunFolder,
     best: Checkpoint,
 ) -> None:
-    """Evaluate the best round on test, and write the result last of all.
-
-    Args:
-        experiment: what was run.
-        population: who is asked for the test.
-        folder: where the best checkpoint lies and becomes the model.
-        best: the checkpoint that validation picked.
-    """
+    """Test the checkpoint that validation picked, make it the model, and write the result last."""
     started = time.perf_counter()
     lines = folder.read_metrics()
     tested = population.test(best)
@@ -95,13 +88,14 @@ def _rejected(lines: list[dict[str, Any]]) -> dict[str, int]:
 
 def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:
     """CPU seconds, a mean over rounds; encoded bytes, a mean over clients and rounds or once."""
-    taking_part = sum(line["clients"] for line in lines)
-    cpu = sum(line["cpu_seconds"] for line in lines)
-    return {
-        "cpu_seconds_per_round": cpu / max(1, len(lines)),
-        "bytes_down_once_per_client": max((line["bytes_once"] for line in lines), default=0.0),
-    } | {
-        f"{name}_per_client_round": sum(line[name] * line["clients"] for line in lines)
-        / max(1, taking_part)
+    replies = max(1, sum(line["clients"] for line in lines))
+    up, down = (
+        sum(line[name] * line["clients"] for line in lines) / replies
         for name in ("bytes_up", "bytes_down")
+    )
+    return {
+        "cpu_seconds_per_round": sum(line["cpu_seconds"] for line in lines) / max(1, len(lines)),
+        "bytes_down_once_per_client": max((line["bytes_once"] for line in lines), default=0.0),
+        "bytes_up_per_client_round": up,
+        "bytes_down_per_client_round": down,
     }

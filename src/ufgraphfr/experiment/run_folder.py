@@ -58,61 +58,35 @@ class Checkpoint:
 
 
 class RunFolder:
-    """The files of one run."""
+    """The files of one run.
+
+    Attributes:
+        path: the folder.
+        config: the settings that differ from their defaults, TOML; all are in ``resolved.toml``.
+        result: it exists if the run is finished.
+        metrics: one JSON object a round.
+        model: the weights at the best round.
+        environment: versions and machine.
+        latest: the last checkpoint.
+        best: the best checkpoint by validation, until it becomes the model.
+        ledger: what a run with a guarantee has spent; never cut back.
+        statement: the guarantee on one page.
+        ranks: per-user test ranks.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Names the folder; nothing is written yet."""
+        """Names the files; nothing is written yet."""
         self.path = path
-
-    @property
-    def config(self) -> Path:
-        """The settings that differ from their defaults, TOML; all are in ``resolved.toml``."""
-        return self.path / CONFIG_FILE
-
-    @property
-    def result(self) -> Path:
-        """The result; it exists if the run is finished."""
-        return self.path / "result.json"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object a round."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def model(self) -> Path:
-        """The weights at the best round."""
-        return self.path / "model.safetensors"
-
-    @property
-    def environment(self) -> Path:
-        """Versions and machine."""
-        return self.path / "environment.json"
-
-    @property
-    def latest(self) -> Path:
-        """The last checkpoint."""
-        return self.path / "checkpoint" / "latest.safetensors"
-
-    @property
-    def best(self) -> Path:
-        """The best checkpoint by validation, until it becomes the model."""
-        return self.path / "checkpoint" / "best.safetensors"
-
-    @property
-    def ledger(self) -> Path:
-        """What a run with a guarantee has spent; never cut back."""
-        return self.path / "ledger.jsonl"
-
-    @property
-    def statement(self) -> Path:
-        """The guarantee on one page."""
-        return self.path / "privacy.md"
-
-    @property
-    def ranks(self) -> Path:
-        """Per-user test ranks."""
-        return self.path / "ranks.parquet"
+        self.config = path / CONFIG_FILE
+        self.result = path / "result.json"
+        self.metrics = path / "metrics.jsonl"
+        self.model = path / "model.safetensors"
+        self.environment = path / "environment.json"
+        self.latest = path / "checkpoint" / "latest.safetensors"
+        self.best = path / "checkpoint" / "best.safetensors"
+        self.ledger = path / "ledger.jsonl"
+        self.statement = path / "privacy.md"
+        self.ranks = path / "ranks.parquet"
 
     def experiment(self) -> Experiment:
         """What is run here, with every setting as it was when the folder was made.
@@ -120,8 +94,7 @@ class RunFolder:
         Raises:
             InputError: the settings cannot be read.
         """
-        facts = self.environment_facts()
-        return read_experiment(self.path, facts.get("experiment_folder"))
+        return read_experiment(self.path, self.environment_facts().get("experiment_folder"))
 
     def environment_facts(self) -> dict[str, Any]:
         """What `environment` says; nothing before a run has begun."""
@@ -154,10 +127,9 @@ class RunFolder:
                 f"{self.path} holds another experiment ({differs}): name another folder with --out"
             )
         if not resume:
-            state = "finished" if self.result.exists() else "unfinished"
-            mend = "show its result" if self.result.exists() else "go on"
+            there = "finished: show its result" if self.result.exists() else "unfinished: go on"
             raise InputError(
-                f"{self.path} already holds this experiment, {state}: {mend} with --resume, "
+                f"{self.path} already holds this experiment, {there} with --resume, "
                 f"or name another folder with --out"
             )
 
@@ -247,14 +219,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     partial = path.with_name(f".{path.name}.partial")
     # cloned: the format refuses arrays that share memory, as a graph kept over rounds does
-    save_file(
-        {
-            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, value in arrays.items()
-        },
-        partial,
-        metadata={"checkpoint": json.dumps(CHECKPOINT.write(facts))},
-    )
+    own = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in arrays.items()
+    }
+    save_file(own, partial, metadata={"checkpoint": json.dumps(CHECKPOINT.write(facts))})
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)

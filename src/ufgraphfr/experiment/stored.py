@@ -46,7 +46,7 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
         values = read_settings(folder)
         CONFIG.check(version_in(values), path)
         # version 1 wrote every key
-        then = {} if version_in(values) == 1 else _read(folder / RESOLVED_FILE)
+        then = {} if version_in(values) == 1 else read_settings(folder, RESOLVED_FILE)
         with warnings.catch_warnings():
             # the names of then, which nobody is to change in a run folder
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -55,23 +55,16 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
         raise InputError(f"{path} cannot be read as a run's settings ({error})") from None
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """``config.toml`` as it is, of whatever schema."""
-    return _read(folder / CONFIG_FILE)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+def read_settings(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
+    """A file of settings as it is, of whatever schema."""
+    return tomllib.loads((folder / name).read_text(encoding="utf-8"))
 
 
 def _as_it_was(values: dict[str, Any], then: dict[str, Any], place: Path | None) -> Experiment:
     """Settings, with the defaults of then where today's are others."""
     experiment = build_beside(values, place)
     today = flat(experiment.resolved())
-    others = {k: v for k, v in flat(then).items() if k != "schema" and k in today}
-    changed = {key: value for key, value in others.items() if today[key] != value}
-    if not changed:
-        return experiment
+    changed = {k: v for k, v in flat(then).items() if k in today and today[k] != v}
     for key, value in changed.items():
         put(values, key, value)
     return build_beside(values, place)

@@ -51,14 +51,6 @@ class Progress:
     validation: Metrics | None
 
 
-@dataclass(frozen=True)
-class _Best:
-    """The best round so far, by validation in the full ranking."""
-
-    round: int
-    value: float
-
-
 def train(
     experiment: Experiment,
     algorithm: Algorithm,
@@ -84,10 +76,11 @@ def train(
         _check_paid(ledger, last.round)
     transport = population.begin(algorithm, mechanism, last)
     if last is None:
-        last = _first(algorithm, population, device)
+        server = on(device, algorithm.init_server(population.setting))
+        last = Checkpoint(0, 0, -math.inf, server, population.private())
         if is_private:
             save_checkpoint(folder.best, last)
-    best = _Best(last.best_round, last.best_value)
+    best = last.best_round, last.best_value
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
     if last.round:
@@ -105,16 +98,11 @@ def train(
         evaluated = time.perf_counter() - started
         folder.append_metrics(_line(done, evaluated, validation))
         if validation is not None or population.durable or is_private:
-            value = done.number if is_private else _selected(validation)
+            value = validation["full"][SELECTED_BY] if validation else -math.inf
+            value = done.number if is_private else value
             best = _keep(replace(done, state=state), population, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
-
-
-def _first(algorithm: Algorithm, population: Population, device: torch.device) -> Checkpoint:
-    """The initial weights."""
-    server = on(device, algorithm.init_server(population.setting))
-    return Checkpoint(0, 0, -math.inf, server, population.private())
 
 
 def _rounds(
@@ -163,22 +151,17 @@ def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
         yield done
 
 
-def _selected(validation: Metrics | None) -> float:
-    return validation["full"][SELECTED_BY] if validation else -math.inf
-
-
 def _keep(
-    done: Round, population: Population, value: float, best: _Best, folder: RunFolder
-) -> _Best:
-    """Write the checkpoint, and before it the best one if this is it."""
-    better = value > best.value
-    if better:
-        best = _Best(done.number, value)
-    checkpoint = Checkpoint(done.number, best.round, best.value, done.state, population.private())
+    done: Round, population: Population, value: float, best: tuple[int, float], folder: RunFolder
+) -> tuple[int, float]:
+    """Write the checkpoint, and before it the best one if this is it; the best round and value."""
+    better = value > best[1]
+    best = (done.number, value) if better else best
+    checkpoint = Checkpoint(done.number, *best, done.state, population.private())
     if better:
         save_checkpoint(folder.best, checkpoint)
     save_checkpoint(folder.latest, checkpoint)
-    population.checkpointed(done.number, best.round)
+    population.checkpointed(done.number, best[0])
     return best
 
 

@@ -38,24 +38,12 @@ class Recommender:
 
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> "Recommender":
-        """Load a finished run; see `of`.
+        """Load a finished run; ``data_dir`` is where its data's files lie, if it was given one.
 
         Raises:
             InputError: not a finished run, or its data cannot be found or have changed.
         """
-        return cls.of(Run(folder), data_dir)
-
-    @classmethod
-    def of(cls, run: Run, data_dir: Path | None = None) -> "Recommender":
-        """The model of a finished run.
-
-        Args:
-            run: the run.
-            data_dir: where the data set's files lie, if the run was given one.
-
-        Raises:
-            InputError: its data cannot be found or have changed.
-        """
+        run = Run(folder)
         prepared = run.prepared(data_dir)
         return cls(prepared, run.score(prepared))
 
@@ -69,11 +57,7 @@ class Recommender:
         return [titles[item] for item in self._input(user).items.tolist()]
 
     def recommend(self, user: str, count: int = 10) -> list[Recommendation]:
-        """The best items the user has not seen, the best first.
-
-        Args:
-            user: the data set's id.
-            count: how many.
+        """The best items that a user (the data set's id) has not seen, the best first.
 
         Raises:
             InputError: no such user, or a count below 1.

@@ -5,6 +5,7 @@ Recommender Systems", RecSys 2011. No digest of the archive is published, so it 
 unpack it yourself and name the folder.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,9 +17,9 @@ from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import by_hand
 from ufgraphfr.data.files import File, read_all
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.sources.ml_100k import films_of
 from ufgraphfr.data.tables import Layout, parse
 from ufgraphfr.data.timestamps import with_times
-from ufgraphfr.data.titles import film_title
 
 _VIEWER = "A film viewer."
 _LAYOUT = Layout(encoding="latin-1")
@@ -69,19 +70,14 @@ class HetRecMovieLens2K(Source):
             bad_rows=bad_rows + bad_films,
         )
 
-    def _items(self, films: File, genres: File) -> tuple[Items, int]:
-        table = parse(films, _LAYOUT).need(("id", "title", "year")).filled("id", "title")
+    def _items(self, listed: File, genres: File) -> tuple[Items, int]:
+        table = parse(listed, _LAYOUT).need(("id", "title", "year")).filled("id", "title")
         rows, bad_films = table.unique("id").good(self.on_bad_row)
-        dated = {
-            film: film_title(f"{title} ({year})")
-            for film, title, year in rows.select("id", "title", "year").iter_rows()
-        }
+        dated = rows.select("id", pl.format("{} ({})", "title", "year")).iter_rows()
+        films = films_of((film, title, ()) for film, title in dated)
         table = parse(genres, _LAYOUT).need(("movieID", "genre")).filled("movieID", "genre")
         rows, bad_genres = table.good(self.on_bad_row)
         by_film = rows.group_by("movieID", maintain_order=True).agg(pl.col("genre"))
-        features = {
-            "genre": {film: tuple(names) for film, names in by_film.iter_rows()},
-            "year": {film: (year,) if year else () for film, (_, year) in dated.items()},
-        }
-        titles = {film: title for film, (title, _) in dated.items()}
-        return Items(titles, features), bad_films + bad_genres
+        genre = {film: tuple(names) for film, names in by_film.iter_rows()}
+        items = replace(films, features={**films.features, "genre": genre})
+        return items, bad_films + bad_genres

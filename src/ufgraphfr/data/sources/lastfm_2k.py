@@ -11,6 +11,7 @@ The data has no profiles. Sentences made of a user's tags would tell of held-out
 they were made after the split, so every user gets the same neutral sentence.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ import polars as pl
 from ufgraphfr.data.assemble import Items, assemble
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive
-from ufgraphfr.data.files import File, read_all
+from ufgraphfr.data.files import File
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Layout, OnBadRow, Table, parse
 from ufgraphfr.data.timestamps import with_times
@@ -51,18 +52,14 @@ class LastFM2K(Source):
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the official files; see `Source.load`."""
-        if data_dir is None:
-            files = archive(self.card, self.packed, self.names)
-        else:
-            files = read_all(data_dir, self.names)
-        rows, bad_rows = _tagged(files["user_taggedartists.dat"]).good(self.on_bad_row)
-        pair = ("userID", "artistID")
+        tagged, artists = archive(self.card, self.packed, self.names, data_dir).values()
+        rows, bad_rows = _tagged(tagged).good(self.on_bad_row)
         once = rows.select(
             pl.col("userID").alias("user"),
             pl.col("artistID").alias("item"),
-            pl.col("timestamp").min().over(pair),
+            pl.col("timestamp").min().over("userID", "artistID"),
         )
-        items, bad_artists = _artists(files["artists.dat"], self.on_bad_row)
+        items, bad_artists = _artists(artists, self.on_bad_row)
         return assemble(
             self.card, once, {}, lambda _: _LISTENER, _LISTENER, items, bad_rows + bad_artists
         )
@@ -73,7 +70,7 @@ def _tagged(file: File) -> Table:
     table = parse(file, Layout()).need(names).filled("userID", "artistID")
     parts = [pl.col("year"), *(pl.col(name).str.zfill(2) for name in ("month", "day"))]
     date = pl.concat_str(parts, separator="-").alias("timestamp")
-    return with_times(Table(table.file, table.frame.with_columns(date)), "timestamp")
+    return with_times(replace(table, frame=table.frame.with_columns(date)), "timestamp")
 
 
 def _artists(file: File, on_bad_row: OnBadRow) -> tuple[Items, int]:

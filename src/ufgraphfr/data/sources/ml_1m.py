@@ -7,17 +7,18 @@ Ages and occupations are codes in the files and words here, as the owner's READM
 from pathlib import Path
 from typing import ClassVar
 
+import polars as pl
+
 from ufgraphfr.data import templates
-from ufgraphfr.data.assemble import Items, assemble
+from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive
-from ufgraphfr.data.files import File, read_all
+from ufgraphfr.data.files import File
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.sources.ml_100k import GENDERS, MovieLens100K, films_of
 from ufgraphfr.data.tables import Layout, parse
 from ufgraphfr.data.timestamps import with_times
-from ufgraphfr.data.titles import film_title
 
-_GENDERS = {"M": "male", "F": "female"}
 _AGES = {
     "1": "under 18",
     "18": "18 to 24",
@@ -28,13 +29,13 @@ _AGES = {
     "56": "56 or more",
 }
 # fmt: off
-_OCCUPATIONS = (
+_OCCUPATIONS = dict(zip(map(str, range(21)), (
     "other", "academic or educator", "artist", "clerical or administrative worker",
     "college or graduate student", "customer service", "doctor or health care worker",
     "executive or manager", "farmer", "homemaker", "K-12 student", "lawyer", "programmer",
     "retired", "sales or marketing worker", "scientist", "self-employed", "technician or engineer",
     "tradesman or craftsman", "unemployed", "writer",
-)
+), strict=True))
 # fmt: on
 
 
@@ -49,14 +50,8 @@ class MovieLens1M(Source):
         name="ml-1m",
         title="MovieLens 1M",
         url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
-        licence=(
-            "for research; no redistribution without separate permission and no commercial use "
-            "without permission of the GroupLens Research Project, University of Minnesota."
-        ),
-        citation=(
-            "F. M. Harper and J. A. Konstan. 2015. The MovieLens Datasets: History and Context. "
-            "ACM TiiS 5(4), 19. doi:10.1145/2827872"
-        ),
+        licence=MovieLens100K.card.licence,
+        citation=MovieLens100K.card.citation,
         users=6040,
         items=3706,
         interactions=1_000_209,
@@ -66,15 +61,12 @@ class MovieLens1M(Source):
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the official files; see `Source.load`."""
-        if data_dir is None:
-            files = archive(self.card, self.packed, self.names)
-        else:
-            files = read_all(data_dir, self.names)
-        table = parse(files["ratings.dat"], _layout("user", "item", "rating", "timestamp"))
+        ratings, users, films = archive(self.card, self.packed, self.names, data_dir).values()
+        table = parse(ratings, _layout("user", "item", "rating", "timestamp"))
         table = table.filled("user", "item").numeric("rating")
         rows, bad_rows = with_times(table, "timestamp").good(self.on_bad_row)
-        profiles, bad_users = self._profiles(files["users.dat"])
-        items, bad_films = self._items(files["movies.dat"])
+        profiles, bad_users = self._profiles(users)
+        items, bad_films = self._items(films)
         return assemble(
             self.card,
             rows,
@@ -85,26 +77,16 @@ class MovieLens1M(Source):
             bad_rows + bad_users + bad_films,
         )
 
-    def _profiles(self, file: File) -> tuple[dict[str, dict[str, str]], int]:
+    def _profiles(self, file: File) -> tuple[Profiles, int]:
         table = parse(file, _layout("user", "gender", "age", "occupation", "zip"))
-        table = table.filled("user").unique("user").among("gender", _GENDERS).among("age", _AGES)
-        codes = [str(code) for code in range(len(_OCCUPATIONS))]
-        rows, bad = table.among("occupation", codes).good(self.on_bad_row)
-        return {
-            row["user"]: {
-                "age": _AGES[row["age"]],
-                "gender": _GENDERS[row["gender"]],
-                "occupation": _OCCUPATIONS[int(row["occupation"])],
-            }
-            for row in rows.iter_rows(named=True)
-        }, bad
+        table = table.filled("user").unique("user").among("gender", GENDERS).among("age", _AGES)
+        rows, bad = table.among("occupation", _OCCUPATIONS).good(self.on_bad_row)
+        words = {"age": _AGES, "gender": GENDERS, "occupation": _OCCUPATIONS}
+        columns = (pl.col(name).replace_strict(codes) for name, codes in words.items())
+        return profiles_of(rows.select("user", *columns)), bad
 
     def _items(self, file: File) -> tuple[Items, int]:
         table = parse(file, _layout("item", "title", "genres")).filled("item", "title")
         rows, bad = table.unique("item").good(self.on_bad_row)
-        titles, years, genres = {}, {}, {}
-        for item, raw, genre in rows.iter_rows():
-            titles[item], year = film_title(raw)
-            years[item] = (year,) if year else ()
-            genres[item] = tuple(genre.split("|"))
-        return Items(titles, {"genre": genres, "year": years}), bad
+        films = ((item, raw, tuple(genre.split("|"))) for item, raw, genre in rows.iter_rows())
+        return films_of(films), bad

@@ -62,7 +62,6 @@ class Synthetic(Source):
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Generate the interactions; there are no files."""
-        del data_dir
         random = np.random.Generator(np.random.Philox(key=self.seed))
         group = np.arange(self.users) % self.groups
         chosen = self._own_items(random, group)
@@ -97,9 +96,7 @@ class Synthetic(Source):
             ),
         )
 
-    def _own_items(
-        self, random: np.random.Generator, group: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _own_items(self, random: np.random.Generator, group: Ids) -> Ids:
         """Distinct items of each user's own group."""
         size = self.items // self.groups
         if self.order == "chain":
@@ -109,9 +106,7 @@ class Synthetic(Source):
             rank = _distinct(random, self.users, self.interactions, size)
         return rank * self.groups + group[:, None]
 
-    def _other_items(
-        self, random: np.random.Generator, group: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _other_items(self, random: np.random.Generator, group: Ids) -> Ids:
         """Distinct items of other groups than each user's."""
         others = self.groups - 1
         size = self.items // self.groups
@@ -119,9 +114,7 @@ class Synthetic(Source):
         step = rank % others + 1
         return rank // others * self.groups + (group[:, None] + step) % self.groups
 
-    def _named_groups(
-        self, random: np.random.Generator, group: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _named_groups(self, random: np.random.Generator, group: Ids) -> Ids:
         """The group each user's text names."""
         if self.groups == 1:
             return group

@@ -13,7 +13,7 @@ from pydantic import Field
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data import templates
-from ufgraphfr.data.assemble import Items, assemble
+from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.files import find, read
@@ -21,13 +21,9 @@ from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Layout, Table, parse, parse_parquet
 from ufgraphfr.data.timestamps import with_times
 
-_LAYOUTS = {
-    ".csv": Layout(separator=",", quoted=True),
-    ".tsv": Layout(),
-    ".inter": Layout(),
-    ".user": Layout(),
-    ".item": Layout(),
-}
+_LAYOUTS = {".csv": Layout(separator=",", quoted=True)} | dict.fromkeys(
+    (".tsv", ".inter", ".user", ".item"), Layout()
+)
 
 
 class Columns(Spec):
@@ -102,14 +98,8 @@ class TableSource(Source):
         table = self._interactions(folder)
         rows, bad_rows = table.good(self.on_bad_row)
         time = names.column_of("timestamp", table)
-        timed = [time] if time else []
-        interactions = rows.select(names.user, names.item, *timed).rename(
-            {
-                names.user: "user",
-                names.item: "item",
-                **dict.fromkeys(timed, "timestamp"),
-            }
-        )
+        timed = {"timestamp": time} if time else {}
+        interactions = rows.select(user=names.user, item=names.item, **timed)
         profiles, bad_users = self._profiles(folder)
         items, bad_items = self._items(folder)
         describe = partial(templates.fill, self.template) if self.template else templates.attributes
@@ -144,20 +134,16 @@ class TableSource(Source):
             table = table.numeric(rating)
         return with_times(table, time) if time else table
 
-    def _profiles(self, folder: Path) -> tuple[dict[str, dict[str, str]], int]:
+    def _profiles(self, folder: Path) -> tuple[Profiles, int]:
         user = self.columns.user
         if not self.users:
             if self.template:
                 raise InputError("template needs user attributes: name their file, users = ...")
             return {}, 0
         table = _open(folder, self.users).need((user,)).filled(user).unique(user)
-        fields = [name for name in table.columns if name != user]
-        templates.check_template(self.template, fields)
+        templates.check_template(self.template, set(table.columns) - {user})
         rows, bad = table.good(self.on_bad_row)
-        values = rows.select(user, *fields).fill_null("")
-        return {
-            name: dict(zip(fields, profile, strict=True)) for name, *profile in values.iter_rows()
-        }, bad
+        return profiles_of(rows.fill_null(""), user), bad
 
     def _items(self, folder: Path) -> tuple[Items, int]:
         item = self.columns.item

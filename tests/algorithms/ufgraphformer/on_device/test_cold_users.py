@@ -1,6 +1,7 @@
 """What cold users are served from: what others began with, the less the more is known of them."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -30,8 +31,15 @@ def collected(model: UFGraphFormer) -> State:
     return model.aggregate(state, Report(1, BATCH.clients, sums, Aggregation.SUM, update.loss))
 
 
+def oldest(count: int) -> ClientBatch:
+    """Everybody with the first ``count`` items of the own history."""
+    own = [BATCH.items[first:end][:count] for first, end in pairwise(BATCH.ptr.tolist())]
+    ptr = torch.tensor([0, *map(len, own)]).cumsum(0)
+    return BATCH.with_history(ptr, torch.cat(own))
+
+
 def test_without_any_history_the_ranking_is_position_popularity() -> None:
-    state, nobody = collected(MODEL), BATCH.until(torch.zeros(len(BATCH), dtype=torch.int64))
+    state, nobody = collected(MODEL), oldest(0)
     baseline = PositionPopularity(window=2, latest=3)
     expected = baseline.score(baseline.fit(BATCH), nobody)
     found = MODEL.score(MODEL.scoring_task(state, BATCH.clients, 2), nobody, {})
@@ -43,7 +51,7 @@ def test_without_any_history_the_ranking_is_position_popularity() -> None:
 
 @pytest.mark.parametrize("known", [1, 2, 3])
 def test_the_own_items_weigh_the_more_the_more_there_are(known: int) -> None:
-    state, some = collected(MODEL), BATCH.until(torch.full((len(BATCH),), known))
+    state, some = collected(MODEL), oldest(known)
     some = some.select((some.counts == known).nonzero()[:, 0])
     task = MODEL.scoring_task(state, some.clients, 2)
     alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
@@ -54,7 +62,7 @@ def test_the_own_items_weigh_the_more_the_more_there_are(known: int) -> None:
 
 
 def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
-    state, many = collected(MODEL), BATCH.until(torch.full((len(BATCH),), 4))
+    state, many = collected(MODEL), oldest(4)
     many = many.select((many.counts == 4).nonzero()[:, 0])
     task = MODEL.scoring_task(state, many.clients, 2)
     alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})

@@ -1,0 +1,131 @@
+"""Users and items the model never trained on: NDCG@10 of several targets for each user.
+
+Cold users, for k = 0, 1, 3, 10 known items: the user's next ten items in the ranking of all items
+but the known ones. New items: every user of the test who has some is asked, with its test-time
+input; all new items are ranked among themselves, and its own are the targets. DCG = sum over
+targets with rank <= 10 of 1 / log2(1 + rank), divided by the ideal, ranks 1 to min(10, targets).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, PROTOCOL_SEED, Split
+from ufgraphfr.evaluation.metrics import values
+from ufgraphfr.evaluation.protocol import Score, inputs, scored
+from ufgraphfr.ops.ranking import full_ranks
+
+METRIC = "ndcg@10"
+IDEAL = values(METRIC, np.arange(1.0, 11.0)).cumsum()
+"""DCG of a perfect ranking of 1, 2, ... 10 targets."""
+
+
+@dataclass(frozen=True)
+class KeptOutResult:
+    """What came out for each user that was asked.
+
+    Attributes:
+        users: int64 ``[asked]``, the data set's numbers, ascending.
+        ndcg: float64 ``[asked]`` by name: ``ndcg@10 known=0`` and so on; or ``ndcg@10`` and
+            ``ndcg@10 of chance``, the same for scores at random.
+    """
+
+    users: NDArray[np.int64]
+    ndcg: dict[str, NDArray[np.float64]]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The means over users."""
+        return {name: float(each.mean()) for name, each in self.ndcg.items()}
+
+
+def evaluate_cold(
+    score: Score, batch: ClientBatch, split: Split, chunk: int = 256
+) -> KeptOutResult:
+    """Rank each cold user's next ten items after its first few; see `scored` and `inputs`.
+
+    Raises:
+        InputError: the split keeps no cold users.
+    """
+    if len(split.cold_users) == 0:
+        raise InputError(
+            "there are no cold users to evaluate: raise the share 'cold_users' above 0 "
+            "(only users with at least 20 interactions are kept out)"
+        )
+    after = {
+        f"{METRIC} known={known}": _after(known, score, batch, split, chunk) for known in COLD_KNOWN
+    }
+    return KeptOutResult(split.cold_users, after)
+
+
+def _after(
+    known: int, score: Score, batch: ClientBatch, split: Split, chunk: int
+) -> NDArray[np.float64]:
+    """NDCG@10 of each cold user when its first ``known`` items are known, ``[cold]``."""
+    cold = torch.from_numpy(split.cold_users)
+    ptr = torch.arange(len(cold) + 1) * known
+    first = torch.from_numpy(split.first_items[:, :known]).flatten()
+    clients = batch.select(cold).with_history(ptr, first)
+    targets = torch.from_numpy(split.first_items[:, known : known + COLD_TARGETS]).split(chunk)
+    ranks = []
+    for (own, scores), wanted in zip(scored(score, clients, chunk), targets, strict=True):
+        columns = wanted.to(scores.device).unbind(1)
+        each = [full_ranks(scores, column, own.ptr, own.items).cpu() for column in columns]
+        ranks.append(torch.stack(each, 1))
+    ideal = values(METRIC, np.arange(1.0, COLD_TARGETS + 1)).sum()
+    reached: NDArray[np.float64] = values(METRIC, torch.cat(ranks).numpy()).sum(1) / ideal
+    return reached
+
+
+def evaluate_new_items(
+    score: Score, batch: ClientBatch, split: Split, chunk: int = 256
+) -> KeptOutResult:
+    """Rank the new items for each user who has some of them; see `scored` and `inputs`.
+
+    Raises:
+        InputError: the split keeps no items out, or nobody who is asked has one.
+    """
+    known = inputs(batch, split, "test")
+    targets = batch.with_history(
+        torch.from_numpy(split.cold_item_ptr), torch.from_numpy(split.cold_item_history)
+    )
+    asked = known.select(targets.counts[known.clients].nonzero()[:, 0])
+    if len(asked) == 0:
+        raise InputError(
+            "there are no new items to evaluate, or nobody who is asked for the test has one: "
+            "raise the share 'cold_items'"
+        )
+    ndcg = {
+        name: _ndcg(by, asked, targets, split.cold_items, chunk)
+        for name, by in ((METRIC, score), (f"{METRIC} of chance", _at_random))
+    }
+    return KeptOutResult(asked.clients.numpy(), ndcg)
+
+
+def _at_random(clients: ClientBatch) -> Tensor:
+    key = Key(PROTOCOL_SEED, round=3, purpose=Purpose.CANDIDATES)
+    return key.uniform(clients.clients, clients.n_items)
+
+
+def _ndcg(
+    score: Score, asked: ClientBatch, targets: ClientBatch, items: NDArray[np.int64], chunk: int
+) -> NDArray[np.float64]:
+    """Each client's NDCG@10 when these items are ranked among themselves, ``[asked]``."""
+    new, found = torch.from_numpy(items), []
+    for clients, scores in scored(score, asked, chunk):
+        own = targets.select(clients.clients.cpu())
+        owner = owners(own.ptr, len(own.items))
+        place = torch.searchsorted(new, own.items)
+        nothing = torch.zeros(len(owner) + 1, dtype=torch.int64), new[:0]
+        ranks = full_ranks(scores.cpu()[:, new][owner], place, *nothing)
+        gains = torch.from_numpy(values(METRIC, ranks.numpy()))
+        reached = torch.zeros(len(own), dtype=torch.float64).index_add_(0, owner, gains)
+        found.append(reached.numpy() / IDEAL[own.counts.clamp(max=len(IDEAL)).numpy() - 1])
+    return np.concatenate(found)
