@@ -50,7 +50,11 @@ class Ials(Baseline):
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``items``: float64 ``[items, dim]``."""
         ones = torch.ones(len(training.items), dtype=torch.float64)
-        item_ptr, owners = _transposed(training)
+        # the transposed matrix: the clients (by place) that have each item
+        counts = torch.bincount(training.items, minlength=training.n_items)
+        item_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        by_item = training.items.argsort(stable=True)
+        having = owners(training.ptr, len(training.items))[by_item]
         start = torch.randn(
             training.n_items, self.dim, generator=Key(self.seed).generator(), dtype=torch.float64
         )
@@ -58,7 +62,7 @@ class Ials(Baseline):
         items = start * (0.1 / self.dim**0.5)
         for _ in range(self.epochs):
             clients = self._solved(training.ptr, training.items, ones, items)
-            items = self._solved(item_ptr, owners, ones, clients)
+            items = self._solved(item_ptr, having, ones, clients)
         return {"items": items}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
@@ -91,14 +95,6 @@ class Ials(Baseline):
             factor = torch.linalg.cholesky(gram)
             solved[rows] = torch.cholesky_solve(weighted.sum(1)[..., None], factor)[..., 0]
         return solved
-
-
-def _transposed(training: ClientBatch) -> tuple[Tensor, Tensor]:
-    """CSR over items of the clients (by place) that have each."""
-    owner = owners(training.ptr, len(training.items))
-    counts = torch.bincount(training.items, minlength=training.n_items)
-    ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return ptr, owner[training.items.argsort(stable=True)]
 
 
 def _batches(ptr: Tensor, dim: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

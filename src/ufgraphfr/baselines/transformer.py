@@ -64,16 +64,8 @@ class CentralTransformer(Baseline):
         return self
 
     def _network(self, clients: ClientBatch) -> Transformer:
-        return Transformer(
-            clients.n_items,
-            clients.text.shape[1],
-            self.dim,
-            self.hidden,
-            self.heads,
-            self.blocks,
-            self.history,
-            self.text,
-        )
+        sizes = clients.n_items, clients.text.shape[1], self.dim, self.hidden
+        return Transformer(*sizes, self.heads, self.blocks, self.history, self.text)
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``weights``: float ``[size]``, the running mean after the last epoch."""

@@ -59,11 +59,9 @@ class ClientBatch:
         )
 
     def last(self, length: int) -> tuple[Tensor, Tensor]:
-        """Each client's most recent items, oldest first.
+        """Each client's most recent items, oldest first, int64 ``[clients, length]``.
 
-        Returns:
-            int64 ``[clients, length]`` padded with -1 on the right, and int64 ``[clients]``
-            lengths.
+        They are padded with -1 on the right; with them come int64 ``[clients]``, how many.
         """
         kept = self.counts.clamp(max=length)
         return self._padded(self.ptr[1:] - kept, kept, length), kept
@@ -115,15 +113,13 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
         excluded_owner = torch.cat([owner, *map(torch.from_numpy, asked)])
         excluded = torch.cat([items, *map(torch.from_numpy, held_out)])
     order = torch.argsort(excluded_owner * split.n_items + excluded)
-    excluded_ptr = torch.zeros(split.n_users + 1, dtype=torch.int64)
-    torch.cumsum(torch.bincount(excluded_owner, minlength=split.n_users), 0, out=excluded_ptr[1:])
+    counts = torch.bincount(excluded_owner, minlength=split.n_users)
+    excluded_ptr = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
     clients = torch.arange(split.n_users)
     return ClientBatch(clients, ptr, items, excluded_ptr, excluded[order], text, split.n_items)
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     lengths = ptr.diff()[positions]
-    selected = values[ranges(ptr[positions], lengths)]
-    new = torch.zeros(len(positions) + 1, dtype=torch.int64, device=ptr.device)
-    torch.cumsum(lengths, 0, out=new[1:])
-    return new, selected
+    new = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
+    return new, values[ranges(ptr[positions], lengths)]

@@ -13,11 +13,7 @@ from ufgraphfr.core.folders import write_atomically
 
 
 def write_parquet(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write columns; the file appears whole or not at all.
-
-    Args:
-        path: the file; its folder is made.
-        columns: name to one-dimensional array, all of one length.
+    """Write one-dimensional columns, all of one length; the folder is made where it is missing.
 
     Raises:
         ValueError: the columns differ in length.

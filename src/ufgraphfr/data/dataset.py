@@ -84,10 +84,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Checks that the parts fit together."""
-        for what, names, count in (
-            ("users", self.users.names, self.interactions.n_users),
-            ("items", self.catalogue.items, self.interactions.n_items),
-        ):
+        rows, users, items = self.interactions, self.users.names, self.catalogue.items
+        for what, names, count in (("users", users, rows.n_users), ("items", items, rows.n_items)):
             if len(names) != count:
                 raise ValueError(f"{len(names)} names for {count} {what}")
 

@@ -11,11 +11,8 @@ from ufgraphfr.ops.samples import Samples, shuffled
 def epoch_samples(batch: ClientBatch, key: Key, negatives: int, epoch: int) -> Samples:
     """Every training item once, with ``negatives`` fresh negatives, in shuffled order.
 
-    Args:
-        batch: the clients.
-        key: seed and round; purpose and epoch are set here.
-        negatives: negatives for each positive, drawn from outside the excluded items.
-        epoch: from 0, within the round.
+    Negatives are from outside the excluded items; ``key`` has seed and round, and epochs count from
+    0 within the round.
 
     Returns:
         samples of ``[clients, longest * (1 + negatives)]``, padded on the right.

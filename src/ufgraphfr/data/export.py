@@ -15,14 +15,7 @@ INTERACTIONS, USERS = "interactions.parquet", "users.parquet"
 
 
 def export_users(dataset: Dataset, first: int, count: int, folder: Path) -> None:
-    """Write the interactions and sentences of some users.
-
-    Args:
-        dataset: where from.
-        first: number of the first user.
-        count: how many users.
-        folder: where to; ``interactions.parquet`` and ``users.parquet``.
-    """
+    """Write the interactions and sentences of ``count`` users, from number ``first`` on."""
     folder.mkdir(parents=True, exist_ok=True)
     own = dataset.interactions
     rows = np.flatnonzero((own.user >= first) & (own.user < first + count))

@@ -35,11 +35,6 @@ class Published:
     url: str
     digest: str
 
-    @property
-    def name(self) -> str:
-        """The last part of the address."""
-        return PurePosixPath(self.url).name
-
 
 @dataclass(frozen=True)
 class Wheel:
@@ -125,7 +120,7 @@ def archive(
     """
     if folder is not None:
         return read_all(folder, names)
-    path = cache_folder("datasets", card.name, file.name)
+    path = cache_folder("datasets", card.name, PurePosixPath(file.url).name)
     if path.is_file() and matches(path.read_bytes(), file.digest):
         return unpack(read(path), names)
     try:

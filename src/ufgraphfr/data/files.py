@@ -60,13 +60,12 @@ def read_all(folder: Path, names: Iterable[str]) -> dict[str, File]:
     Raises:
         InputError: the folder or one of the files is missing; the nearest name there is offered.
     """
-    return {name: read(_need(folder, name)) for name in names}
-
-
-def _need(folder: Path, name: str) -> Path:
-    path = find(folder, name)
-    if path is None:
-        there = [entry.name for entry in folder.iterdir()]
-        hint = nearest(name, there) if there else "the folder is empty"
-        raise InputError(f"{folder} holds no {name} (nor {name}.gz, {name}.xz): {hint}")
-    return path
+    files = {}
+    for name in names:
+        path = find(folder, name)
+        if path is None:
+            there = [entry.name for entry in folder.iterdir()]
+            hint = nearest(name, there) if there else "the folder is empty"
+            raise InputError(f"{folder} holds no {name} (nor {name}.gz, {name}.xz): {hint}")
+        files[name] = read(path)
+    return files

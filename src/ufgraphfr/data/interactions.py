@@ -40,15 +40,13 @@ class Interactions:
 
     def __post_init__(self) -> None:
         """Checks the ids."""
-        for name, ids, size in (
-            ("user", self.user, self.n_users),
-            ("item", self.item, self.n_items),
-        ):
-            if len(ids) == 0:
-                raise InputError(
-                    f"data set '{self.name}' holds no user with at least "
-                    f"{MIN_INTERACTIONS} interactions: check the files and the column names"
-                )
+        if len(self) == 0:
+            raise InputError(
+                f"data set '{self.name}' holds no user with at least {MIN_INTERACTIONS} "
+                f"interactions: check the files and the column names"
+            )
+        sides = ("user", self.user, self.n_users), ("item", self.item, self.n_items)
+        for name, ids, size in sides:
             if ids.min() < 0 or ids.max() >= size:
                 raise ValueError(f"{name} numbers must lie in [0, {size})")
 

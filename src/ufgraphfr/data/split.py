@@ -8,6 +8,7 @@ test item. So no user trains on rows later than another's target (Ji, Sun, Zhang
 study on data leakage in recommender system offline evaluation", ACM TOIS 41(3), 2023).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -17,15 +18,13 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.data.interactions import Interactions
+from ufgraphfr.data.interactions import MIN_INTERACTIONS, Interactions
 from ufgraphfr.data.negatives import draw_outside
 
 PROTOCOL_SEED = 20250114
 """Fixed: every run of every algorithm ranks against the same sampled candidates."""
 
 SAMPLED = 99
-SHORTEST = 3
-"""Interactions of a user under leave-one-out: one to train on, one to validate, one to test."""
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
 
@@ -121,7 +120,7 @@ def leave_one_out(
     counts = np.diff(ptr)
     eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
     cold = _drawn_share(eligible, user_ids, cold_users, stream=0)
-    warm = counts >= SHORTEST
+    warm = counts >= MIN_INTERACTIONS
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
     split = _split(data, user_ids, ptr, history, trained, known, warm, warm, cold)
@@ -203,25 +202,12 @@ def _split(
     """The split in which users train on their first ``trained`` items."""
     counts = np.diff(ptr)
     position = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
-    touched = data.item[np.lexsort((data.item, data.user))]
-    touched_ptr = _bounds(np.bincount(data.user, minlength=len(counts)))
+    sampled_validation, sampled_test = _candidates(data, user_ids, asked_validation, asked_test)
 
     def target(before: Ids, asked: Mask) -> Ids:
         targets = np.full(len(counts), -1)
         targets[asked] = history[(ptr[:-1] + before)[asked]]
         return targets
-
-    def candidates(stream: int, asked: Mask) -> Ids:
-        drawn = draw_outside(
-            Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
-            torch.from_numpy(user_ids),
-            SAMPLED,
-            data.n_items,
-            torch.from_numpy(touched_ptr),
-            torch.from_numpy(touched),
-            distinct=True,
-        )
-        return np.where(asked[:, None], drawn.numpy(), 0)
 
     return Split(
         n_items=data.n_items,
@@ -232,8 +218,8 @@ def _split(
         known=known,
         validation=target(trained, asked_validation),
         test=target(known, asked_test),
-        sampled_validation=candidates(1, asked_validation),
-        sampled_test=candidates(2, asked_test),
+        sampled_validation=sampled_validation,
+        sampled_test=sampled_test,
         cold_users=cold,
         first_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
         cold_items=np.empty(0, np.int64),
@@ -266,3 +252,20 @@ def _drawn_share(eligible: Ids, ids: Ids, share: float, stream: int) -> Ids:
 def _bounds(counts: NDArray[Any]) -> Ids:
     """From counts to CSR bounds, int64 ``[n + 1]``."""
     return np.concatenate(([0], np.cumsum(counts)))
+
+
+def _candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Iterator[Ids]:
+    """99 distinct items each user never touched (all of them, repeated, if there are fewer)."""
+    touched = data.item[np.lexsort((data.item, data.user))]
+    ptr = _bounds(np.bincount(data.user, minlength=data.n_users))
+    for stream, mask in enumerate(asked, start=1):
+        drawn = draw_outside(
+            Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
+            torch.from_numpy(user_ids),
+            SAMPLED,
+            data.n_items,
+            torch.from_numpy(ptr),
+            torch.from_numpy(touched),
+            distinct=True,
+        )
+        yield np.where(mask[:, None], drawn.numpy(), 0)

@@ -54,10 +54,7 @@ class EvaluationSet:
 def inputs(batch: ClientBatch, split: Split, part: HeldOut) -> ClientBatch:
     """The users that are asked, with the input that every model gets.
 
-    Args:
-        batch: all users, as `ufgraphfr.data.client_batches.build` gives them.
-        split: who trains on what.
-        part: ``validation`` or ``test``.
+    ``batch`` holds all users, as `ufgraphfr.data.client_batches.build` gives them.
     """
     asked = torch.from_numpy(split.asked(part))
     chosen = batch.select(asked)

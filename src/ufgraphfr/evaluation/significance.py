@@ -59,8 +59,7 @@ def difference(
     for start in range(0, draws, _BLOCK):
         block = min(_BLOCK, draws - start)
         users = torch.randint(a.shape[1], (block, a.shape[1]), generator=generator)
-        above = _means(first, users, generator) - _means(second, users, generator)
-        samples.append(above)
+        samples.append(_means(first, users, generator) - _means(second, users, generator))
     drawn = torch.cat(samples)
     low, high = torch.quantile(drawn, torch.tensor([0.025, 0.975], dtype=drawn.dtype)).tolist()
     tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))

@@ -59,17 +59,12 @@ def assess_attack(
 ) -> dict[str, Any] | None:
     """ER@10 of malicious clients' target among honest users, and the test metrics of these.
 
-    Args:
-        experiment: None comes back where nobody is malicious.
-        prepared: data and split.
-        score: the model at the evaluated round.
-        test: its test outcome, of all users.
+    None where nobody is malicious; ``test`` is the outcome of all users.
     """
     model, adversary = experiment.model, experiment.federation.adversary
-    if adversary is None or not isinstance(model, Algorithm):
+    aim = aimed(experiment, model, prepared) if isinstance(model, Algorithm) else None
+    if adversary is None or aim is None:
         return None
-    aim = aimed(experiment, model, prepared)
-    assert aim is not None
     honest = ~np.isin(test.users, aim.clients.numpy())
     places = torch.from_numpy(honest.nonzero()[0])
     return {

@@ -69,11 +69,7 @@ class Row:
 
 
 def read_run(folder: Path, at_most: int | None = None) -> ComparedRun:
-    """Read a finished run.
-
-    Args:
-        folder: where it is.
-        at_most: leave out users of whom the test knows more items than this.
+    """Read a finished run, without users of whom the test knows more than ``at_most`` items.
 
     Raises:
         InputError: no finished run there, or no such user.
@@ -131,9 +127,7 @@ def _sparse(columns: dict[str, Any], at_most: int, folder: Path) -> dict[str, An
 def compare(folders: Sequence[Path], at_most: int | None = None) -> list[Row]:
     """Rows in the order of their first folder.
 
-    Args:
-        folders: finished run folders.
-        at_most: see `read_run`; coverage and new items are left out then.
+    With ``at_most``, see `read_run`, coverage and new items are left out.
 
     Raises:
         InputError: no folder, one without a finished run, or the same run twice; no such user.

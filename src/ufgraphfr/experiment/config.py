@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,7 +19,6 @@ from ufgraphfr.data.client_batches import Negatives
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.experiment.schemas import CONFIG
-from ufgraphfr.experiment.settings import changed, resolved
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import PrivacySpec
@@ -116,11 +114,15 @@ class Experiment:
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, ready to be written as TOML and read again."""
-        return self._tables(resolved)
+        return self._tables(exclude_defaults=False)
 
     def changed(self) -> dict[str, Any]:
-        """The same without the keys whose values are the defaults, and without empty tables."""
-        return {key: value for key, value in self._tables(changed).items() if value != {}}
+        """The same without the keys whose values are the defaults, and without empty tables.
+
+        A key that is added later, with a default, changes nothing here.
+        """
+        tables = self._tables(exclude_defaults=True)
+        return {key: value for key, value in tables.items() if value != {}}
 
     def identity(self) -> dict[str, Any]:
         """What makes it this experiment: what was changed, without names of the run and of files.
@@ -151,7 +153,7 @@ class Experiment:
         """The data set, with the files it names looked for in ``data_dir``, then in `folder`."""
         return self.source.located(*(place for place in (data_dir, self.folder) if place))
 
-    def _tables(self, values: Callable[[Spec], dict[str, Any]]) -> dict[str, Any]:
+    def _tables(self, exclude_defaults: bool) -> dict[str, Any]:
         parts: dict[str, Spec] = {
             "data": self.source,
             "protocol": self.protocol,
@@ -162,7 +164,8 @@ class Experiment:
             "evaluation": self.evaluation,
         }
         tables = {
-            name: ({"kind": part.kind} if name in DEFAULT_KINDS else {}) | values(part)
+            name: ({"kind": part.kind} if name in DEFAULT_KINDS else {})
+            | part.model_dump(mode="json", exclude_none=True, exclude_defaults=exclude_defaults)
             for name, part in parts.items()
         }
         return {"name": self.name, "seed": self.seed, **tables}
@@ -173,10 +176,7 @@ def _digest(values: dict[str, Any]) -> str:
 
 
 def build(values: dict[str, Any]) -> Experiment:
-    """Check the values of an experiment.
-
-    Args:
-        values: as read from TOML: ``seed``, ``name`` and one dict for each table.
+    """Check the values of an experiment, as read from TOML: seed, name, a dict for each table.
 
     Raises:
         InputError: an unknown key (the nearest valid one is offered), or a bad value.

@@ -91,12 +91,7 @@ class Population(Protocol):
         """The weights to keep in checkpoints; none where they stay home."""
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
-        """Validation after a round.
-
-        Args:
-            state: the server's memory.
-            round_number: how many rounds are done.
-            pick: whether to pick the blend, if the model has one, on the way.
+        """Validation after a round; on the way, ``pick`` picks the blend, if the model has one.
 
         Returns:
             The server's memory with the blend, and the metrics, if any leave the devices.

@@ -68,11 +68,7 @@ def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExperiment:
-    """Load, split and embed.
-
-    Args:
-        experiment: the experiment.
-        data_dir: where the data set's files lie; None looks in the cache, then fetches.
+    """Load, split and embed; for ``data_dir`` see `Source.load`.
 
     Raises:
         InputError: data or encoder are missing, or a row is bad.

@@ -8,7 +8,6 @@ import numpy as np
 
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
-from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.population import Population
@@ -19,10 +18,7 @@ from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
 
 
 def write_result(
-    experiment: Experiment,
-    population: Population,
-    folder: RunFolder,
-    best: Checkpoint,
+    experiment: Experiment, population: Population, folder: RunFolder, best: Checkpoint
 ) -> None:
     """Test the checkpoint that validation picked, make it the model, and write the result last."""
     started = time.perf_counter()
@@ -45,7 +41,9 @@ def write_result(
         "seed": experiment.seed,
         "rounds": len(lines),
         "best_round": best.best_round,
-        "validation": tested.validation or _validation(lines, best),
+        # the metrics that picked the round
+        "validation": tested.validation
+        or next(line["validation"] for line in lines if line["round"] == best.best_round),
         "test": tested.test,
         **{"cold": None, "new_items": None, **tested.kept_out},
         "baselines": tested.baselines,
@@ -59,13 +57,6 @@ def write_result(
     if tested.attack is not None:
         result["attack"] = tested.attack | {"rejected": _rejected(lines)}
     folder.write_json(folder.result, RESULT.write(result))
-
-
-def _validation(lines: list[dict[str, Any]], best: Checkpoint) -> Metrics:
-    """The metrics that picked the round."""
-    (line,) = (line for line in lines if line["round"] == best.best_round)
-    metrics: Metrics = line["validation"]
-    return metrics
 
 
 def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, float]:

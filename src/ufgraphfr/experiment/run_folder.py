@@ -104,11 +104,7 @@ class RunFolder:
         return facts
 
     def check(self, experiment: Experiment, resume: bool) -> None:
-        """Check that an experiment may be run here; nothing is written.
-
-        Args:
-            experiment: what is to be run.
-            resume: whether to go on with what is there.
+        """Check that an experiment may be run here, or go on; nothing is written.
 
         Raises:
             InputError: the folder holds this experiment and ``resume`` is not set, another

@@ -1,33 +1,6 @@
-"""Settings as tables: all of them for readers, and those that differ from their defaults."""
+"""Nested tables of settings by the path ``table.key``."""
 
 from typing import Any
-
-from ufgraphfr.core.spec import Spec
-
-
-def resolved(spec: Spec) -> dict[str, Any]:
-    """Every key with its value as TOML knows it; a key that is left out is None."""
-    return spec.model_dump(mode="json", exclude_none=True)
-
-
-def changed(spec: Spec) -> dict[str, Any]:
-    """The keys whose values differ from their defaults, in nested tables likewise.
-
-    A key that is added later, with a default, changes nothing here.
-    """
-    plain = resolved(spec)
-    return {
-        name: _changed(getattr(spec, name), plain[name])
-        for name, field in type(spec).model_fields.items()
-        if name in plain and getattr(spec, name) != field.get_default(call_default_factory=True)
-    }
-
-
-def _changed(value: Any, plain: Any) -> Any:
-    if isinstance(value, Spec):
-        # a part that is one of several says which
-        return ({"kind": value.kind} if "kind" in plain else {}) | changed(value)
-    return plain
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

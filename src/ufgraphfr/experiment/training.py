@@ -85,9 +85,7 @@ def train(
     total, every = experiment.federation.rounds, experiment.evaluation.every
     if last.round:
         logger.info("going on after round %d of %d", last.round, total)
-    # where others paid for the round in flight, they give again what they gave
-    first = max(last.round, 0 if population.durable else ledger.last_round) + 1
-    steps = _rounds(experiment, algorithm, mechanism, population, transport, last, first)
+    steps = _rounds(experiment, algorithm, mechanism, population, transport, last, ledger)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
     for done in steps if is_private else _warned(steps):
@@ -95,8 +93,7 @@ def train(
         state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
             state, validation = population.validate(state, done.number, pick=not is_private)
-        evaluated = time.perf_counter() - started
-        folder.append_metrics(_line(done, evaluated, validation))
+        folder.append_metrics(_line(done, time.perf_counter() - started, validation))
         if validation is not None or population.durable or is_private:
             value = validation["full"][SELECTED_BY] if validation else -math.inf
             value = done.number if is_private else value
@@ -112,9 +109,11 @@ def _rounds(
     population: Population,
     transport: Transport,
     last: Checkpoint,
-    first: int,
+    ledger: Ledger,
 ) -> Iterator[Round]:
-    """The rounds from ``first`` on, which come after a checkpoint."""
+    """The rounds after a checkpoint, but for one that was paid for and is lost."""
+    # where others paid for the round in flight, they give again what they gave
+    first = max(last.round, 0 if population.durable else ledger.last_round) + 1
     return rounds(
         population.aggregator(algorithm, mechanism),
         mechanism,

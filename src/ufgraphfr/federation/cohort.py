@@ -4,7 +4,14 @@ import os
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, ValidationInfo, field_serializer, field_validator, model_validator
+from pydantic import (
+    Field,
+    FieldSerializationInfo,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
@@ -57,10 +64,12 @@ class FederationSpec(Spec):
         return registry.build(str(given.pop("kind")), given, where)
 
     @field_serializer("adversary", "defence")
-    def _named(self, part: Spec | None) -> dict[str, Any] | None:
+    def _named(self, part: Spec | None, info: FieldSerializationInfo) -> dict[str, Any] | None:
         if part is None:
             return None
-        return {"kind": part.kind, **part.model_dump(mode="json", exclude_none=True)}
+        changed = info.exclude_defaults
+        plain = part.model_dump(mode="json", exclude_none=True, exclude_defaults=changed)
+        return {"kind": part.kind, **plain}
 
     @model_validator(mode="after")
     def _whole(self) -> "FederationSpec":

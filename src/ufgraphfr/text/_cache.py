@@ -43,18 +43,14 @@ def embed(
     if not distinct:
         return np.zeros((0, encoder.width), np.float32)
     folder = cache_folder("text") if cache_dir is None else cache_dir
-    path = folder / f"{_digest(encoder, distinct)}.npy"
+    identity = json.dumps([encoder.kind, encoder.fingerprint(), encoder.width, *distinct])
+    path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
     vectors = _read(path)
     if vectors is None:
         vectors = _encode(encoder, distinct)
         _write(path, vectors)
     row_of = {text: row for row, text in enumerate(distinct)}
     return vectors[[row_of[text] for text in texts]]
-
-
-def _digest(encoder: Encoder, distinct: list[str]) -> str:
-    identity = [encoder.kind, encoder.fingerprint(), encoder.width, *distinct]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def _encode(encoder: Encoder, texts: list[str]) -> NDArray[np.float32]:

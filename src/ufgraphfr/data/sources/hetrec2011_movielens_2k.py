@@ -58,17 +58,10 @@ class HetRecMovieLens2K(Source):
         table = parse(ratings, _LAYOUT).need(("userID", "movieID", "rating", "timestamp"))
         table = table.filled("userID", "movieID").numeric("rating")
         rows, bad_rows = with_times(table, "timestamp").good(self.on_bad_row)
+        rows = rows.rename({"userID": "user", "movieID": "item"})
         items, bad_films = self._items(films, genres)
-        interactions = rows.rename({"userID": "user", "movieID": "item"})
-        return assemble(
-            self.card,
-            interactions,
-            profiles={},
-            describe=lambda _: _VIEWER,
-            unknown=_VIEWER,
-            items=items,
-            bad_rows=bad_rows + bad_films,
-        )
+        bad = bad_rows + bad_films
+        return assemble(self.card, rows, {}, lambda _: _VIEWER, _VIEWER, items, bad)
 
     def _items(self, listed: File, genres: File) -> tuple[Items, int]:
         table = parse(listed, _LAYOUT).need(("id", "title", "year")).filled("id", "title")

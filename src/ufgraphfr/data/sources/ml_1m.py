@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import polars as pl
 
-from ufgraphfr.data import templates
 from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive
@@ -17,6 +16,7 @@ from ufgraphfr.data.files import File
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.sources.ml_100k import GENDERS, MovieLens100K, films_of
 from ufgraphfr.data.tables import Layout, parse
+from ufgraphfr.data.templates import person
 from ufgraphfr.data.timestamps import with_times
 
 _AGES = {
@@ -67,15 +67,8 @@ class MovieLens1M(Source):
         rows, bad_rows = with_times(table, "timestamp").good(self.on_bad_row)
         profiles, bad_users = self._profiles(users)
         items, bad_films = self._items(films)
-        return assemble(
-            self.card,
-            rows,
-            profiles,
-            templates.person,
-            "A film viewer.",
-            items,
-            bad_rows + bad_users + bad_films,
-        )
+        bad = bad_rows + bad_users + bad_films
+        return assemble(self.card, rows, profiles, person, "A film viewer.", items, bad)
 
     def _profiles(self, file: File) -> tuple[Profiles, int]:
         table = parse(file, _layout("user", "gender", "age", "occupation", "zip"))

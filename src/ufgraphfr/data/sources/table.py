@@ -103,15 +103,9 @@ class TableSource(Source):
         profiles, bad_users = self._profiles(folder)
         items, bad_items = self._items(folder)
         describe = partial(templates.fill, self.template) if self.template else templates.attributes
-        return assemble(
-            Card(name=self.name, title=self.name, sequential=self.sequential),
-            interactions,
-            profiles,
-            describe,
-            templates.attributes({}),
-            items,
-            bad_rows + bad_users + bad_items,
-        )
+        card = Card(name=self.name, title=self.name, sequential=self.sequential)
+        nobody, bad = templates.attributes({}), bad_rows + bad_users + bad_items
+        return assemble(card, interactions, profiles, describe, nobody, items, bad)
 
     def catalogue(self, data_dir: Path | None = None) -> Catalogue:
         """All items of the item table, in its order, whether or not anybody has touched them.
