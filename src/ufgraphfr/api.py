@@ -59,7 +59,8 @@ class Run:
 
     @cached_property
     def _recommender(self) -> Recommender:
-        return Recommender.open(self.folder, self._data_dir)
+        prepared = self._run.prepared(self._data_dir)
+        return Recommender(prepared, self._run.score(prepared))
 
     def recommend(self, user: str | int, n: int = 10) -> Frame:
         """The best items that a user has not seen: columns ``item``, ``title`` and ``score``.

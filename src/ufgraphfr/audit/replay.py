@@ -121,7 +121,7 @@ def _replay(
     """Run ``count`` rounds after a checkpoint."""
     experiment, algorithm, prepared = run.experiment, run.algorithm, run.prepared
     # copies: rounds change the clients' weights in place
-    private_state = PrivateState({name: value.clone() for name, value in start.private.items()})
+    private_state = PrivateState(start.private).copy()
     mechanism, device = run.fresh_mechanism(), prepared.batch.items.device
     simulation = honest(experiment, algorithm, mechanism, prepared, private_state, device)
     recorder, published = Recorder(simulation, prepared, victims), list[Published]()

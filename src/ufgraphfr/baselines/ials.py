@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.baselines.base import Baseline
-from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners, pointers
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.recency import recency
@@ -52,7 +52,7 @@ class Ials(Baseline):
         ones = torch.ones(len(training.items), dtype=torch.float64)
         # the transposed matrix: the clients (by place) that have each item
         counts = torch.bincount(training.items, minlength=training.n_items)
-        item_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        item_ptr = pointers(counts)
         by_item = training.items.argsort(stable=True)
         having = owners(training.ptr, len(training.items))[by_item]
         start = torch.randn(

@@ -11,7 +11,6 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.serve import serve
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agent.users import import_table
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -39,9 +38,7 @@ def import_(
 ) -> None:
     """Load users' data; every row is checked, and what is there already stays."""
     folder: ShardFolder = context.obj
-    name, agreement, catalogue = folder.signed()
-    store = ShardStore(folder.database)
-    new, rows = import_table(store, agreement, catalogue, name, interactions, users)
+    new, rows = folder.import_table(interactions, users)
     _console().print(f"{new:,} new users, {rows:,} new interactions")
 
 

@@ -31,9 +31,9 @@ def doctor() -> None:
     for part, (extra, modules) in OPTIONAL.items():
         absent = [name for name in modules if importlib.util.find_spec(name) is None]
         if absent:
-            mend = f"pip install 'ufgraphfr[{extra}]'"
+            fix = f"pip install 'ufgraphfr[{extra}]'"
             console.print(
-                f"optional: {part} needs {', '.join(absent)}; {mend}", markup=False, soft_wrap=True
+                f"optional: {part} needs {', '.join(absent)}; {fix}", markup=False, soft_wrap=True
             )
     console.print("something is missing" if missing else "nothing that is needed is missing")
 

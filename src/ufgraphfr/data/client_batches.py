@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import owners, ranges
+from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.split import Split
 
@@ -113,13 +113,11 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
         excluded_owner = torch.cat([owner, *map(torch.from_numpy, asked)])
         excluded = torch.cat([items, *map(torch.from_numpy, held_out)])
     order = torch.argsort(excluded_owner * split.n_items + excluded)
-    counts = torch.bincount(excluded_owner, minlength=split.n_users)
-    excluded_ptr = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+    excluded_ptr = pointers(torch.bincount(excluded_owner, minlength=split.n_users))
     clients = torch.arange(split.n_users)
     return ClientBatch(clients, ptr, items, excluded_ptr, excluded[order], text, split.n_items)
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     lengths = ptr.diff()[positions]
-    new = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
-    return new, values[ranges(ptr[positions], lengths)]
+    return pointers(lengths), values[ranges(ptr[positions], lengths)]

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import ranges
+from ufgraphfr.core.arrays.sparse_rows import pointers, ranges
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import HeldOut, Split
 
@@ -62,8 +62,7 @@ def inputs(batch: ClientBatch, split: Split, part: HeldOut) -> ClientBatch:
         return chosen
     known = torch.from_numpy(split.known)[asked]
     places = ranges(torch.from_numpy(split.history_ptr)[asked], known)
-    ptr = torch.cat([known.new_zeros(1), known.cumsum(0)])
-    return chosen.with_history(ptr, torch.from_numpy(split.history)[places])
+    return chosen.with_history(pointers(known), torch.from_numpy(split.history)[places])
 
 
 def scored(

@@ -14,7 +14,7 @@ from ufgraphfr.data.columns import read_parquet
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.population import restored_score
-from ufgraphfr.experiment.prepare import PreparedExperiment, prepare, same_data
+from ufgraphfr.experiment.prepare import PreparedExperiment, data_difference, prepare
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint
 from ufgraphfr.experiment.schemas import RANKS, RESULT
 
@@ -74,11 +74,10 @@ class Run:
             InputError: the data cannot be found or have changed.
         """
         prepared = prepare(self.experiment, data_dir)
-        there, here = self.result["data"], prepared.facts
-        if not same_data(there, here):
+        if differs := data_difference(self.result["data"], prepared.facts):
             raise InputError(
-                f"{self.folder} was trained on other data (sha256 {there['sha256'][:12]}... there, "
-                f"{here['sha256'][:12]}... here): name its files with --data-dir"
+                f"{self.folder} was trained on other data ({differs}): name its files with "
+                f"--data-dir"
             )
         return prepared
 

@@ -61,10 +61,18 @@ class PreparedExperiment:
 
 def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two results are on the same data, as far as both say what they are on."""
-    digests = [side.get("digest", "").partition(":") for side in (one, other)]
+    return not data_difference(one, other)
+
+
+def data_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """The digests in which the data of two results differ; empty if they are the same."""
+    versions = [side.get("digest", "").partition(":") for side in (there, here)]
     # digests of two versions say nothing of each other, and the interactions must do
-    both = all(value for _, _, value in digests) and digests[0][0] == digests[1][0]
-    return bool(digests[0] == digests[1] if both else one["sha256"] == other["sha256"])
+    both = all(value for _, _, value in versions) and versions[0][0] == versions[1][0]
+    name = "digest" if both else "sha256"
+    if there[name] == here[name]:
+        return ""
+    return f"{name} {there[name][:12]}... there, {here[name][:12]}... here"
 
 
 def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExperiment:

@@ -13,7 +13,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import environment
 from ufgraphfr.experiment.population import Population, Simulated
-from ufgraphfr.experiment.prepare import DIGESTS, prepare, same_data
+from ufgraphfr.experiment.prepare import DIGESTS, data_difference, prepare
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.result import write_result
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
@@ -92,8 +92,8 @@ def _check_data(folder: RunFolder, data: dict[str, Any]) -> None:
     """A run goes on only with the data it began with."""
     facts = folder.environment_facts()
     began = {key.removeprefix("data_"): value for key, value in facts.items()}
-    if began and not same_data(began, data):
+    if began and (differs := data_difference(began, data)):
         raise InputError(
-            f"{folder.path} was begun on other data (sha256 {began['sha256'][:12]}... there, "
-            f"{data['sha256'][:12]}... here): restore the files, or name another folder with --out"
+            f"{folder.path} was begun on other data ({differs}): restore the files, or name "
+            f"another folder with --out"
         )

@@ -13,6 +13,10 @@ class PrivateState:
         """Takes the weights, each ``[clients, ...]``, and updates them in place."""
         self.weights = weights
 
+    def copy(self) -> "PrivateState":
+        """The same weights, to be updated apart from these."""
+        return PrivateState({name: value.clone() for name, value in self.weights.items()})
+
     def gather(self, clients: Tensor) -> Private:
         """A copy of the weights of some clients, int64 ``[n]``."""
         return {name: value.index_select(0, clients) for name, value in self.weights.items()}

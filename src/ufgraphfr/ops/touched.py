@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import pointers
+
 
 @dataclass(frozen=True)
 class Touched:
@@ -37,7 +39,5 @@ def touched(items: Tensor, height: int) -> Touched:
     # padding marks an extra column that is cut off again
     mask.scatter_(1, torch.where(items < 0, height, items), True)
     mask = mask[:, :height]
-    ptr = torch.zeros(clients + 1, dtype=torch.int64, device=items.device)
-    torch.cumsum(mask.sum(1), 0, out=ptr[1:])
     row_of = (mask.flatten().cumsum(0) - 1).clamp(min=0).view(clients, height)
-    return Touched(ptr, mask.nonzero()[:, 1], row_of)
+    return Touched(pointers(mask.sum(1)), mask.nonzero()[:, 1], row_of)

@@ -32,7 +32,7 @@ class Recommender:
     """A run's model at its best round, with the data it was trained on."""
 
     def __init__(self, prepared: PreparedExperiment, score: Score) -> None:
-        """Prefer `open`."""
+        """Takes a run's data and its model, see `open`."""
         self._prepared, self._score = prepared, score
         self._numbers = {name: place for place, name in enumerate(prepared.dataset.users.names)}
 

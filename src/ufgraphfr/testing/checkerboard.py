@@ -2,6 +2,7 @@
 
 import torch
 
+from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.data.client_batches import ClientBatch
 
 
@@ -18,8 +19,7 @@ def checkerboard(size: int = 24) -> ClientBatch:
     own = torch.arange(size)
     liked = (own[:, None] + own[None, :]) % 2 == 0
     liked[own, own] = False
-    counts = liked.sum(1)
-    ptr = torch.cat((torch.zeros(1, dtype=torch.int64), counts.cumsum(0)))
+    ptr = pointers(liked.sum(1))
     items = torch.cat([row.nonzero()[:, 0].roll(user) for user, row in enumerate(liked)])
     colour = torch.nn.functional.one_hot(own % 2, 2).float()
     text = torch.cat((colour, 0.3 * torch.eye(size)), dim=1)

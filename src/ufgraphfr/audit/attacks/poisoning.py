@@ -56,8 +56,8 @@ class Poisoning(Attack):
     def _played(self, recording: Recording, adversary: Adversary, defence: str) -> list[Finding]:
         """Exposure of the target and accuracy, before and after."""
         algorithm, prepared = recording.algorithm, recording.prepared
-        mechanism, weights = recording.mechanism, recording.checkpoint.private
-        private = PrivateState({name: value.clone() for name, value in weights.items()})
+        mechanism = recording.mechanism
+        private = PrivateState(recording.checkpoint.private).copy()
         federation = recording.experiment.federation
         clients = torch.from_numpy(prepared.split.warm)
         aim = adversary.aim(algorithm, prepared.setting, prepared.batch, clients)

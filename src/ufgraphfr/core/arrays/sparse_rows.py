@@ -22,6 +22,13 @@ def ranges(starts: Tensor, lengths: Tensor) -> Tensor:
     return torch.arange(total, device=starts.device) + shift
 
 
+def pointers(lengths: Tensor) -> Tensor:
+    """Where each client's rows begin in a CSR layout, and at last their end, int64 ``[n + 1]``."""
+    ptr = lengths.new_zeros(len(lengths) + 1, dtype=torch.int64)
+    torch.cumsum(lengths, 0, out=ptr[1:])
+    return ptr
+
+
 def owners(ptr: Tensor, rows: int) -> Tensor:
     """Which client each row of a CSR layout belongs to, int64 ``[rows]``.
 
@@ -73,10 +80,8 @@ class Rows:
         """The rows of some clients (int64 ``[n]``), in that order."""
         lengths = self.ptr.diff()[clients]
         rows = ranges(self.ptr[clients], lengths)
-        ptr = torch.zeros(len(clients) + 1, dtype=torch.int64, device=self.ptr.device)
-        torch.cumsum(lengths, 0, out=ptr[1:])
         values = self.values.index_select(0, rows)
-        return Rows(ptr, self.index.index_select(0, rows), values, self.height)
+        return Rows(pointers(lengths), self.index.index_select(0, rows), values, self.height)
 
     def spread(self, clients: Tensor, total: int) -> "Rows":
         """The same rows among ``total`` clients: place p becomes client ``clients[p]``.
@@ -85,9 +90,7 @@ class Rows:
         """
         counts = torch.zeros(total, dtype=torch.int64, device=self.ptr.device)
         counts[clients] = self.ptr.diff()
-        ptr = torch.zeros(total + 1, dtype=torch.int64, device=self.ptr.device)
-        torch.cumsum(counts, 0, out=ptr[1:])
-        return Rows(ptr, self.index, self.values, self.height)
+        return Rows(pointers(counts), self.index, self.values, self.height)
 
     def dense(self) -> Tensor:
         """The full tables, float ``[clients, height, dim]``."""
@@ -139,8 +142,7 @@ class Rows:
     def of(tables: Tensor) -> "Rows":
         """The non-zero rows of dense tables ``[clients, height, dim]``."""
         owner, index = tables.abs().amax(2).nonzero(as_tuple=True)
-        ptr = torch.zeros(len(tables) + 1, dtype=torch.int64, device=tables.device)
-        torch.cumsum(torch.bincount(owner, minlength=len(tables)), 0, out=ptr[1:])
+        ptr = pointers(torch.bincount(owner, minlength=len(tables)))
         return Rows(ptr, index, tables[owner, index], tables.shape[1])
 
     @classmethod
@@ -150,8 +152,7 @@ class Rows:
         counts = torch.zeros(sum(map(len, places)), dtype=torch.int64, device=lead.device)
         for part, where in zip(parts, places, strict=True):
             counts[where] = part.ptr.diff()
-        ptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=lead.device)
-        torch.cumsum(counts, 0, out=ptr[1:])
+        ptr = pointers(counts)
         index = torch.empty(int(ptr[-1]), dtype=torch.int64, device=lead.device)
         values = lead.new_empty(len(index), lead.shape[1])
         height = parts[0].height

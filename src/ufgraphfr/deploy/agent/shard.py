@@ -11,6 +11,7 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.handlers import Handlers, Refused
 from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agent.users import import_table
 from ufgraphfr.deploy.agreement.document import Agreement, read_documents
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
@@ -53,6 +54,12 @@ class ShardFolder:
         agreement, catalogue = read_documents(self.agreement, self.catalogue)
         agreement.node(name)
         return name, agreement, catalogue
+
+    def import_table(self, interactions: Path, users: Path | None) -> tuple[int, int]:
+        """Load users' data into the shard, see `users.import_table`."""
+        name, agreement, catalogue = self.signed()
+        store = ShardStore(self.database)
+        return import_table(store, agreement, catalogue, name, interactions, users)
 
 
 class Agent:

@@ -11,8 +11,6 @@ from typing import Any
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import ShardFolder
-from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agent.users import import_table
 from ufgraphfr.deploy.agreement.document import read_agreement
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.commands import BIN, Commands
@@ -116,9 +114,7 @@ def import_samples(folder: Deployment, name: str) -> None:
     shard = ShardFolder(node.shard)
     if not interactions.exists() or shard.database.exists():
         return
-    name, agreement, catalogue = shard.signed()
-    users = node.samples / "users.parquet"
-    import_table(ShardStore(shard.database), agreement, catalogue, name, interactions, users)
+    shard.import_table(interactions, node.samples / "users.parquet")
 
 
 def _flwr(folder: Deployment, *command: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from ufgraphfr.algorithms.ufgraphformer.private.public_items import (
     titles,
 )
 from ufgraphfr.algorithms.ufgraphformer.private.transitions import transitions_of
-from ufgraphfr.core.arrays.sparse_rows import Rows, owners
+from ufgraphfr.core.arrays.sparse_rows import Rows, owners, pointers
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Release
@@ -125,9 +125,7 @@ class PrivateForm(Algorithm):
         """The same for each of a client's last items, of length sqrt(`TYPICAL`) together."""
         last, length = batch.last(self.spec.history)
         each = (TYPICAL / length.clamp(min=1)).sqrt().repeat_interleave(length)
-        ptr = torch.zeros(len(length) + 1, dtype=torch.int64, device=length.device)
-        torch.cumsum(length, 0, out=ptr[1:])
-        return Rows(ptr, last[last >= 0], each[:, None], batch.n_items)
+        return Rows(pointers(length), last[last >= 0], each[:, None], batch.n_items)
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""

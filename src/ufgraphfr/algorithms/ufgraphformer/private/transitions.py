@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.arrays.sparse_rows import Rows, pointers
 
 
 def transitions_of(last: Tensor, kept: Tensor, items: int, reach: int) -> Rows:
@@ -25,8 +25,7 @@ def transitions_of(last: Tensor, kept: Tensor, items: int, reach: int) -> Rows:
     owner, before, after, weight = followed(recent, reach)
     square = weight.new_zeros(len(last)).index_add_(0, owner, weight.square())
     values = weight / square[owner].sqrt()
-    ptr = torch.zeros(len(last) + 1, dtype=torch.int64, device=last.device)
-    torch.cumsum(torch.bincount(owner, minlength=len(last)), 0, out=ptr[1:])
+    ptr = pointers(torch.bincount(owner, minlength=len(last)))
     return Rows(ptr, before * len(kept) + after, values[:, None], len(kept) ** 2)
 
 
