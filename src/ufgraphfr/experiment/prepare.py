@@ -103,6 +103,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
             item_text=item_text(
                 experiment, rows.n_users, catalogue.titles, catalogue.features.get("genre")
             ),
+            ordered=rows.sequential,
         ),
     )
 
