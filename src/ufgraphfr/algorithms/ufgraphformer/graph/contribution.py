@@ -38,11 +38,9 @@ class Block:
 
     @property
     def rows(self) -> range:
-        """Rounds hold about equally many entries of the upper triangle."""
-        rounds = self.spec.rounds
-        left = 1 - torch.arange(rounds + 1, dtype=torch.float64) / rounds
-        bounds = (self.items * (1 - left.sqrt())).round().long().tolist()
-        return range(bounds[self.round_number - 1], bounds[self.round_number])
+        """Each round asks for about as many."""
+        ends = self.round_number - 1, self.round_number
+        return range(*(self.items * end // self.spec.rounds for end in ends))
 
     @property
     def upper(self) -> Tensor:
