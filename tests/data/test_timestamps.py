@@ -4,7 +4,8 @@ import pytest
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.files import File
-from ufgraphfr.data.tables import Layout, parse
+from ufgraphfr.data.parsing import parse
+from ufgraphfr.data.tables import Layout
 from ufgraphfr.data.timestamps import with_times
 
 

@@ -80,7 +80,7 @@ class RemoteClients:
         self._settled, self._best = 0, 0
         self._cached: dict[str, set[str]] = {}
         self.setting = agreement.setting(catalogue, embed_titles=True)
-        self.sequential = agreement.table.sequential
+        self.sequential = bool(agreement.table.sequential)
         self.clients = torch.cat(list(participants.clients.values())).sort().values
         self.data: dict[str, Any] = {
             "name": f"{agreement.experiment.source.kind} on {len(participants.clients)} nodes",
