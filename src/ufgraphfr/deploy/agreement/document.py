@@ -133,7 +133,7 @@ class Agreement:
             "min_users": self.min_users,
             "metrics": self.metrics,
             "nodes": [vars(node) for node in self.nodes],
-            "table": self.table.model_dump(mode="json"),
+            "table": self.table.model_dump(mode="json", exclude_none=True),
             "experiment": self.experiment.resolved(),
         }
         return self.signed or tomli_w.dumps(SCHEMA.write(values)).encode()
