@@ -22,10 +22,12 @@ class Items:
     Attributes:
         titles: item to title.
         features: feature to (item to values), e.g. ``{"genre": {"1": ("Drama",)}}``.
+        kinds: what some features are; see `Catalogue`.
     """
 
     titles: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, names: tuple[str, ...]) -> Catalogue:
         """The catalogue of these items, in this order."""
@@ -34,7 +36,7 @@ class Items:
             feature: tuple(values.get(name, ()) for name in names)
             for feature, values in self.features.items()
         }
-        return Catalogue(names, titles, features)
+        return Catalogue(names, titles, features, dict(self.kinds))
 
 
 def assemble(

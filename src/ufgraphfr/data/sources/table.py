@@ -4,22 +4,28 @@ RecBole's atomic files (https://recbole.io/docs/user_guide/data/atomic_files.htm
 tab-separated with ``name:type`` headers.
 """
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import polars as pl
 from pydantic import Field
 
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data import templates
 from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.features import Kind
 from ufgraphfr.data.files import find, read
+from ufgraphfr.data.missing import plain, present
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Layout, Table, parse, parse_parquet
 from ufgraphfr.data.timestamps import with_times
+
+logger = logging.getLogger(__name__)
 
 _LAYOUTS = {".csv": Layout(separator=",", quoted=True)} | dict.fromkeys(
     (".tsv", ".inter", ".user", ".item"), Layout()
@@ -73,7 +79,10 @@ class TableSource(Source):
     """Names of the columns."""
     template: str = ""
     """Sentence about a user with ``{column}`` fields of the user table; without it, one clause
-    for each column."""
+    for each column, as for a user of whom a field is missing."""
+    features: dict[str, Kind] = Field(default_factory=dict)
+    """What a column of the item table is, where its values mislead: ``label`` (codes, too),
+    ``number``, or ``text``, which joins the item's title."""
     name: str = Field(default="table", min_length=1)
     """What to call the data set in results."""
     sequential: bool = True
@@ -137,7 +146,7 @@ class TableSource(Source):
         table = _open(folder, self.users).need((user,)).filled(user).unique(user)
         templates.check_template(self.template, set(table.columns) - {user})
         rows, bad = table.good(self.on_bad_row)
-        return profiles_of(rows.fill_null(""), user), bad
+        return profiles_of(_known(rows, user, self.users), user), bad
 
     def _items(self, folder: Path) -> tuple[Items, int]:
         item = self.columns.item
@@ -146,17 +155,33 @@ class TableSource(Source):
         table = _open(folder, self.items).need((item,)).filled(item).unique(item)
         title = self.columns.column_of("title", table)
         rows, bad = table.good(self.on_bad_row)
-        rows = rows.fill_null("")
         titles = dict(rows.select(item, title).iter_rows()) if title else {}
+        rows = _known(rows.drop(*{title} - {""}), item, self.items)
+        for name in self.features:
+            if name not in rows.columns or name == item:
+                raise InputError(
+                    f"[data.features] {name}: {nearest(name, set(rows.columns) - {item})}"
+                )
         features = {
             name: {
-                key: tuple(value.split("|")) if value else ()
-                for key, value in rows.select(item, name).iter_rows()
+                key: present(value.split("|")) for key, value in rows.select(item, name).iter_rows()
             }
             for name in rows.columns
-            if name not in (item, title)
+            if name != item
         }
-        return Items({key: value for key, value in titles.items() if value}, features), bad
+        titles = {key: value for key, value in titles.items() if value}
+        return Items(titles, features, self.features), bad
+
+
+def _known(rows: pl.DataFrame, key: str, file: str) -> pl.DataFrame:
+    """What the rows say but for the key, `plain`; how much is missing is logged."""
+    names = [name for name in rows.columns if name != key]
+    values = {name: [plain(value) for value in rows[name]] for name in names}
+    gaps = {name: column.count("") for name, column in values.items()}
+    if any(gaps.values()):
+        counts = ", ".join(f"{name} of {gap:,}" for name, gap in gaps.items() if gap)
+        logger.info(f"{file}: missing of {len(rows):,} rows: {counts}")
+    return pl.DataFrame({key: rows[key], **values})
 
 
 def _open(folder: Path, name: str) -> Table:
