@@ -24,11 +24,13 @@ class Items:
         titles: item to title.
         features: feature to (item to values), e.g. ``{"genre": {"1": ("Drama",)}}``.
         file: how messages name their table.
+        kinds: what some features are; see `Catalogue`.
     """
 
     titles: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     file: str = "the item table"
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
@@ -42,7 +44,7 @@ class Items:
             feature: tuple(values.get(name, ()) for name in names)
             for feature, values in self.features.items()
         }
-        return Catalogue(names, titles, features)
+        return Catalogue(names, titles, features, dict(self.kinds))
 
 
 def assemble(

@@ -213,7 +213,10 @@ def _header(
     plain = tuple(_TYPED_HEADER.sub("", name) for name in names) if layout.typed else names
     twice = {name for name in plain if plain.count(name) > 1}
     if twice:
-        raise InputError(f"{file.name}, line 1: column '{min(twice)}' twice: rename one of them")
+        raise InputError(
+            f"{file.name}, line 1: column '{min(twice)}' twice: rename one of them, or set [data] "
+            f"header = false where the first line names no columns"
+        )
     pairs = list(zip(plain, names, strict=True))
     several = {name: " " for name, typed in pairs if typed != name and typed.endswith("_seq")}
     return plain, several, plain != names

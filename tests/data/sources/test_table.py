@@ -140,3 +140,29 @@ def test_unknown_formats_are_refused(folder):
     (folder / "likes.xlsx").write_bytes(b"")
     with pytest.raises(InputError, match=r"likes\.xlsx is of no known format: .*\.parquet"):
         load(folder, interactions="likes.xlsx")
+
+
+def test_gaps_of_a_table_are_no_values_and_are_counted(folder, caplog):
+    people = {"user": ["p0", "p1"], "age": [31.0, float("nan")], "city": ["N/A", "Bern"]}
+    pl.DataFrame(people).write_parquet(folder / "people.parquet")
+    write(folder, "things.csv", ("item", "genre"), [("t0", "War|NaN"), ("t1", "None"), ("t2", "-")])
+    with caplog.at_level("INFO"):
+        data = load(folder, users="people.parquet", items="things.csv")
+    assert data.users.texts == ("The user's age is 31.", "The user's city is Bern.")
+    assert data.catalogue.features["genre"] == (("War",), (), (), ())
+    assert "people.parquet: missing of 2 rows: age of 1, city of 1" in caplog.text
+    assert "things.csv: missing of 3 rows: genre of 2" in caplog.text
+
+
+def test_a_template_with_a_gap_gives_the_general_sentence(folder):
+    data = load(folder, users="people.csv", template="{age}, from {home_town}.")
+    assert data.users.texts == ("20, from Bern.", "The user's age is 30.")
+
+
+def test_the_kind_of_a_feature_can_be_said(folder):
+    write(folder, "things.csv", ("item", "title", "about"), [("t0", "Zero", "A tale of war.")])
+    data = load(folder, items="things.csv", features={"about": "text"})
+    assert data.catalogue.kinds == {"about": "text"}
+    assert data.catalogue.words == (("A tale of war.",), (), (), ())
+    with pytest.raises(InputError, match=r"data.features\] abuot: did you mean 'about'"):
+        load(folder, items="things.csv", features={"abuot": "text"})

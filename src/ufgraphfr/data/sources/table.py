@@ -12,13 +12,15 @@ from typing import Annotated, ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data import templates
 from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset
+from ufgraphfr.data.features import Kind
 from ufgraphfr.data.files import find
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
+from ufgraphfr.data.missing import plain, present
 from ufgraphfr.data.opening import Opening, Quotes
 from ufgraphfr.data.sources._table_columns import Columns
 from ufgraphfr.data.sources.base import Source
@@ -56,7 +58,10 @@ class TableSource(Source):
     """Of dates, as in ``%d.%m.%Y %H:%M``; without it, numbers and ISO dates are read."""
     template: str = ""
     """Sentence about a user with ``{column}`` fields of the user table; without it, one clause
-    for each column."""
+    for each column, as for a user of whom a field is missing."""
+    features: dict[str, Kind] = Field(default_factory=dict)
+    """What a column of the item table is, where its values mislead: ``label`` (codes, too),
+    ``number``, or ``text``, which joins the item's title."""
     name: str = Field(default="table", min_length=1)
     """What to call the data set in results."""
     sequential: bool | Literal["auto"] = "auto"
@@ -157,7 +162,9 @@ class TableSource(Source):
     def _interactions(self, folder: Path, name: str) -> Table:
         """Columns user and item, and timestamp and rating where there are any."""
         names = self.columns
-        if self.layout == "list" and self.min_rating is None:
+        if self.layout == "list":
+            if self.min_rating is not None:
+                raise InputError('layout = "list" has no ratings, which min_rating needs: drop it')
             return self._opening.lists(folder, name, "user", "item").filled("user", "item")
         table = self._opening.table(folder, name)
         user, item = (names.id_of(key, table) for key in ("user", "item"))
@@ -182,12 +189,10 @@ class TableSource(Source):
         table = table.ids(user).filled(user).unique(user)
         templates.check_template(self.template, set(table.columns) - {user})
         rows, bad = table.good(self.on_bad_row)
-        lists = [
-            pl.col(name).str.replace_all(mark, ", ", literal=True)
-            for name, mark in table.several.items()
-        ]
-        profiles = profiles_of(rows.fill_null("").with_columns(lists), user)
-        return profiles, bad, table.notes
+        marks = table.several.items()
+        lists = [pl.col(name).str.replace_all(mark, ", ", literal=True) for name, mark in marks]
+        known, gaps = _known(rows.with_columns(lists), user, table.file)
+        return profiles_of(known, user), bad, (*table.notes, *gaps)
 
     def _item_table(self, folder: Path) -> tuple[Table, str]:
         table = self._opening.table(folder, self.items)
@@ -200,29 +205,34 @@ class TableSource(Source):
         table, item = self._item_table(folder)
         title = self.columns.column_of("title", table)
         rows, bad = table.good(self.on_bad_row)
-        rows = rows.fill_null("")
-        titles = dict(rows.select(item, title).iter_rows()) if title else {}
+        titles = dict(rows.fill_null("").select(item, title).iter_rows()) if title else {}
+        rows, gaps = _known(rows.drop(*{title} - {""}), item, table.file)
+        for name in self.features:
+            if name not in rows.columns or name == item:
+                raise InputError(
+                    f"[data.features] {name}: {nearest(name, set(rows.columns) - {item})}"
+                )
         features = {
             name: {
-                key: _values(value, table.several.get(name, "|"))
+                key: present(value.split(table.several.get(name, "|")))
                 for key, value in rows.select(item, name).iter_rows()
             }
             for name in rows.columns
-            if name not in (item, title)
+            if name != item
         }
-        return (
-            Items(
-                {key: value for key, value in titles.items() if value},
-                features,
-                Path(self.items).name,
-            ),
-            bad,
-            table.notes,
-        )
+        titles = {key: value for key, value in titles.items() if value}
+        items = Items(titles, features, Path(self.items).name, self.features)
+        return items, bad, (*table.notes, *gaps)
 
 
-def _values(field: str, separator: str) -> tuple[str, ...]:
-    return tuple(value for each in field.split(separator) if (value := each.strip()))
+def _known(rows: pl.DataFrame, key: str, file: str) -> tuple[pl.DataFrame, list[str]]:
+    """What the rows say but for the key, `plain`, and a note of how much is missing."""
+    names = [name for name in rows.columns if name != key]
+    values = {name: [plain(value) for value in rows[name]] for name in names}
+    gaps = {name: column.count("") for name, column in values.items()}
+    counts = ", ".join(f"{name} of {gap:,}" for name, gap in gaps.items() if gap)
+    note = [f"{file}: missing of {len(rows):,} rows: {counts}"] if counts else []
+    return pl.DataFrame({key: rows[key], **values}), note
 
 
 def _located(name: str, folders: tuple[Path, ...]) -> str:

@@ -112,8 +112,7 @@ class Agreement:
         """
         text = None
         if embed_titles:
-            genres = catalogue.features.get("genre")
-            text = item_text(self.experiment, self.clients, catalogue.titles, genres)
+            text = item_text(self.experiment, self.clients, catalogue)
         elif self.experiment.mechanism.budget(self.clients) is not None:
             text = torch.zeros(len(catalogue.items), self.experiment.encoder.width)
         return Setting(
