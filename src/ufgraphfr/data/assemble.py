@@ -108,19 +108,21 @@ def assemble(
 
 def _order(rows: Interactions, selection: Selection) -> list[str]:
     """What says which interaction came first, where it is not time alone."""
-    if not rows.sequential:
-        why = "there are no times, so " if rows.timestamp is None else ""
-        fix = "; if the file's order says what came first, set [data] sequential = true"
-        told = (
-            "the order of a user's interactions means nothing, and a hash says which are held out"
-        )
-        return [f"{why}{told}{fix if why else ''}"]
-    if rows.timestamp is None:
+    if rows.timestamp is None and rows.sequential:
         return ["there are no times: the order of the file says what came first"]
-    breaks = "the file's order" if selection.file_order else "a hash of the ids"
-    tied = rows.tied_users
-    many = f"{tied:,} of {rows.n_users:,} users have ties in time about their last two items"
-    return [f"{many}: {breaks} decides which is held out"] if tied else []
+    if rows.timestamp is None:
+        return [
+            "there are no times, so the order of a user's interactions means nothing, and a hash "
+            "says which are held out; if the file's order says what came first, set [data] "
+            "sequential = true"
+        ]
+    order = [] if rows.sequential else ["times do not tell what came first (sequential = false)"]
+    if tied := rows.tied_users:
+        in_file = rows.sequential and selection.file_order
+        breaks = "the file's order" if in_file else "a hash of the ids"
+        many = f"{tied:,} of {rows.n_users:,} users have ties in time about their last two items"
+        order.append(f"{many}: {breaks} decides which is held out")
+    return order
 
 
 def profiles_of(rows: pl.DataFrame, user: str = "user") -> Profiles:

@@ -154,6 +154,12 @@ def number(
     """
     once = _earliest(rows, selection.file_order)
     kept = _core(once, selection.min_user, selection.min_item)
+    least = selection.min_user, selection.min_item
+    if kept.is_empty() and not once.is_empty() and least != (MIN_INTERACTIONS, 1):
+        raise InputError(
+            f"nothing is left of {len(once):,} interactions of '{name}' with min_user = {least[0]} "
+            f"and min_item = {least[1]} (k_core sets both): ask for less"
+        )
     users, user = _number(kept["user"])
     items, item = _number(kept["item"])
     stamps = kept["timestamp"].to_numpy(writable=True) if "timestamp" in kept.columns else None

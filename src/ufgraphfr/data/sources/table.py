@@ -109,11 +109,7 @@ class TableSource(Source):
         if len(timed) > 1:
             raise InputError("some files of interactions have times and others none: name alike")
         rows = pl.concat([rows for rows, _ in read])
-        wanted = (
-            rows
-            if self.min_rating is None
-            else rows.filter(pl.col("rating").cast(pl.Float64) >= self.min_rating)
-        )
+        wanted = self._rated(rows)
         sequential = max(timed) if self.sequential == "auto" else self.sequential
         profiles, bad_users, user_notes = self._profiles(folder)
         items, bad_items, item_notes = self._items(folder)
@@ -139,6 +135,18 @@ class TableSource(Source):
                 *item_notes,
             ],
         )
+
+    def _rated(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with a rating that counts."""
+        if self.min_rating is None:
+            return rows
+        kept = rows.filter(pl.col("rating").cast(pl.Float64) >= self.min_rating)
+        if kept.is_empty():
+            raise InputError(
+                f"[data] min_rating = {self.min_rating:g}: all {len(rows):,} rows have lower "
+                f"ratings: ask for less"
+            )
+        return kept
 
     def catalogue(self, data_dir: Path | None = None) -> Catalogue:
         """All items of the item table, in its order, whether or not anybody has touched them.
