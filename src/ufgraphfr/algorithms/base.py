@@ -29,7 +29,7 @@ class Setting:
         seed: of the initial weights, known to server and clients.
         features: float ``[items, columns]``, what is publicly known of each item, or None.
         item_text: float ``[items, width]``, the embedded titles, for models that ask for them.
-        ordered: whether histories have an order that means something.
+        sequential: whether histories have an order that means something.
     """
 
     items: int
@@ -38,7 +38,7 @@ class Setting:
     seed: int
     features: Tensor | None = None
     item_text: Tensor | None = None
-    ordered: bool = True
+    sequential: bool = True
 
 
 @dataclass(frozen=True)

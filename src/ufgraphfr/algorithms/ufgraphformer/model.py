@@ -108,7 +108,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         state: State = {
             "blend": self.fixed_blends(setting)[0],
             "features": features,
-            "ordered": torch.tensor(setting.ordered),
+            "ordered": torch.tensor(setting.sequential),
         }
         for part in self.active_parts:
             state |= part.state(setting)

@@ -75,7 +75,7 @@ class RemoteClients:
         self._agreement, self._participants, self._metrics = agreement, participants, metrics
         self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics)
         self.setting = agreement.setting(catalogue, embed_titles=True)
-        self.sequential = agreement.table.sequential
+        self.sequential = bool(agreement.table.sequential)
         self.clients = torch.cat(list(participants.clients.values())).sort().values
         self.data: dict[str, Any] = {
             "name": f"{agreement.experiment.source.kind} on {len(participants.clients)} nodes",

@@ -15,7 +15,7 @@ SPARSE = {"rounds": 3, "dense_items": 1, "neighbors": 24}
 
 
 def collected(model: UFGraphFormer, batch: ClientBatch, ordered: bool = True) -> State:
-    setting = Setting(batch.n_items, len(batch), batch.text.shape[1], 0, ordered=ordered)
+    setting = Setting(batch.n_items, len(batch), batch.text.shape[1], 0, sequential=ordered)
     state = model.init_server(setting)
     for number in range(1, model.graph.rounds + 1):
         block = Block(model.graph, batch.n_items, number)
@@ -37,7 +37,7 @@ def test_with_room_for_everything_it_is_the_dense_graph(
     dense = UFGraphFormer(**SMALL, graph={"rounds": 3})
     one, other = (collected(model, checkerboard, ordered) for model in (sparse, dense))
     torch.testing.assert_close(one["graph.counts"], other["graph.counts"])
-    setting = Setting(24, 24, 8, 0, ordered=ordered)
+    setting = Setting(24, 24, 8, 0, sequential=ordered)
     mine, theirs = (
         dict(
             zip(

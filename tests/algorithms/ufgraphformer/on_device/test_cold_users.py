@@ -76,7 +76,7 @@ def test_without_a_prior_they_speak_for_those_without_history_alone() -> None:
 
 
 def test_without_order_nobody_tells_first_items() -> None:
-    state = MODEL.init_server(replace(SETTING, ordered=False))
+    state = MODEL.init_server(replace(SETTING, sequential=False))
     task = MODEL.broadcast(state, BATCH.clients, 1)
     assert SUM not in MODEL.local(task, BATCH, {}, Key(0, 1))[0].arrays
     ranking = MODEL.scoring_task(state, BATCH.clients, 2)

@@ -69,7 +69,7 @@ class ItemGraph(Part):
 
     def names(self, setting: Setting) -> tuple[str, ...]:
         """See `Part.names`."""
-        views = self.views(setting.items, setting.ordered)
+        views = self.views(setting.items, setting.sequential)
         named = (f"{'ridge' if name == 'inverse' else name} {decay:g}" for name, decay in views)
         return "popularity", "low-pass", *named
 
@@ -80,7 +80,9 @@ class ItemGraph(Part):
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
-        operators = ("cosine", "cooccurrence", "next", "step") if setting.ordered else ("cosine",)
+        operators = (
+            ("cosine", "cooccurrence", "next", "step") if setting.sequential else ("cosine",)
+        )
         few = {"graph.low_pass": torch.zeros(setting.items, self.spec.rank)}
         few[COUNTS] = torch.zeros(setting.items)
         return few | self.form(setting.items).empty(setting.items, operators)
