@@ -77,6 +77,7 @@ def test_a_finished_run_is_complete(toy, run):
     for cost in ("bytes_up_per_client_round", "bytes_down_per_client_round"):
         assert 120 * 4 * 4 < result[cost] < 120 * 4 * 4 + 600
     assert result["privacy"] is None
+    assert set(result["cold"]) == set(result["cold_all"])
     assert set(result["cold"]) == {f"ndcg@10 known={known}" for known in (0, 1, 3, 10)}
     for found in (result, result["baselines"]["popularity"]):
         assert set(found["new_items"]) == {"ndcg@10", "ndcg@10 of chance"}

@@ -100,6 +100,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
             text_width=text.shape[1],
             seed=experiment.seed,
             features=item_features(catalogue),
+            sequential=rows.sequential,
             item_text=item_text(
                 experiment, rows.n_users, catalogue.titles, catalogue.features.get("genre")
             ),

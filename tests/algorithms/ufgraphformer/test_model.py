@@ -155,14 +155,14 @@ def test_scores_are_the_blend_of_standardised_parts(
 ) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
     federation = federation_of(model, checkerboard).run(2)
-    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 1.0])
+    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 0.5, 1.0])
     task = model.scoring_task(federation.state, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
-    assert parts.shape == (6, len(checkerboard), checkerboard.n_items)
+    assert parts.shape == (7, len(checkerboard), checkerboard.n_items)
     graph = standardised(model.item_graph.scores(federation.state, checkerboard))
     torch.testing.assert_close(parts[:3], graph)
     scores = model.score(task, checkerboard, {})
-    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4] + parts[5])
+    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4] + 0.5 * parts[5] + parts[6])
 
 
 @pytest.mark.parametrize("local_steps", [1, 3])
@@ -215,12 +215,13 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch)
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [
-        ({}, 6),
+        ({}, 7),
         ({"graph": False}, 1),
-        ({"head": False}, 5),
-        ({"transformer": False}, 5),
+        ({"head": False}, 6),
+        ({"transformer": False}, 6),
         ({"text": False}, 6),
-        ({"cold_users": False}, 5),
+        ({"profile": False}, 6),
+        ({"cold_users": False}, 6),
     ],
 )
 def test_every_part_has_a_switch(
@@ -244,14 +245,15 @@ def test_without_a_transformer_the_operators_lead() -> None:
     mixes = UFGraphFormer(transformer=False).blends()
     operators, head = mixes[:, :3], mixes[:, 3]
     assert (operators.amax(1) > head).all()
-    assert mixes[-1].tolist() == [1.0, 1.0, 1.0, 0.25, 1.0]
+    assert mixes[-1].tolist() == [1.0, 1.0, 1.0, 0.25, 0.125, 1.0]
 
 
 def test_the_operators_shares_are_those_that_are_named() -> None:
     mixes = UFGraphFormer(shares=(0.0, 2.0)).blends()
     assert set(mixes[:, :3].flatten().tolist()) == {0.0, 2.0}
     assert set(mixes[:, 3].tolist()) == {0.0, 0.125, 0.25}
-    assert bool((mixes[:, 4:] == 1).all())
+    assert bool((mixes[:, [4, 6]] == 1).all())
+    assert set(mixes[:, 5].tolist()) == {0.0, 0.125}
     alone = UFGraphFormer(transformer=False, shares=(0.0, 2.0)).blends()
     assert set(alone[:, :3].flatten().tolist()) == {0.0, 2.0}
     with pytest.raises(ValueError, match=r"shares = \[0\.0\] leave nothing"):

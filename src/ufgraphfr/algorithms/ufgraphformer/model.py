@@ -3,9 +3,10 @@
 In the first rounds every client contributes to the item graph (`graph.part`). The server takes the
 Transformer's first item vectors from the graph's spectrum; after that each round asks a cohort to
 train the Transformer (`sequence.part`). A device scores with the graph's operators, the
-Transformer, a head of its own on public item features (`on_device.feature_head`) and, where little
-is known of its user, with what others began with (`on_device.cold_users`), each standardised over
-the catalogue, and adds them with weights that validation picked. Under a privacy budget the model
+Transformer, a head of its own on public item features (`on_device.feature_head`), what users with
+like texts have (`graph.profile`) and, where little is known of its user, with what others began
+with (`on_device.cold_users`), each standardised over the catalogue, and adds them with weights that
+validation picked. Under a privacy budget the model
 takes another form (`private.model`).
 """
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.algorithms.ufgraphformer.graph.config import OPERATORS, GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
+from ufgraphfr.algorithms.ufgraphformer.graph.profile import Profile, ProfileSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems, ColdItemsSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers, ColdUsersSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
@@ -54,6 +56,9 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     head: bool = True
     """The device's own preference for public item features; it needs the graph's item counts, and
     a data set with item features."""
+    profile: ProfileSpec | Literal[False] = ProfileSpec()
+    """What users with like texts have; it needs `text` and the graph's rounds, and says nothing
+    where texts say nothing of what users like."""
     cold_users: ColdUsersSpec | Literal[False] = ColdUsersSpec()
     """Whether users of whom little is known are served from what others began with; it needs the
     graph's rounds."""
@@ -98,6 +103,8 @@ class UFGraphFormer(Algorithm, SequenceSpec):
             active += [graph, *([FeatureHead()] if self.head else [])]
         if self.sequence is not None:
             active.append(self.sequence)
+        if graph is not None and self.text and self.profile is not False:
+            active.append(Profile(self.profile))
         if graph is not None and self.cold_users is not False:
             active.append(ColdUsers(self.cold_users))
         if self.cold_items is not None:

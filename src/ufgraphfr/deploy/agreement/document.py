@@ -123,6 +123,7 @@ class Agreement:
             seed=self.experiment.seed,
             features=item_features(catalogue),
             item_text=text,
+            sequential=self.table.sequential,
         )
 
     @property

@@ -9,6 +9,7 @@ from made_batches import made_batch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.graph.profile import lift
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import SUM, ColdUsers, ColdUsersSpec
 from ufgraphfr.baselines.position_popularity import PositionPopularity
 from ufgraphfr.core.keys import Key
@@ -20,12 +21,14 @@ ITEMS = 30
 BATCH = made_batch([26, 17, 9, 3, 1, 0], ITEMS)
 SPEC = ColdUsersSpec(latest=3, width=2, prior=4)
 PART = ColdUsers(SPEC)
-MODEL = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 1}, cold_users=SPEC)
+MODEL = UFGraphFormer(
+    dim=8, hidden=8, history=5, graph={"rounds": 1}, profile=False, cold_users=SPEC
+)
 SETTING = Setting(ITEMS, len(BATCH), BATCH.text.shape[1], 0)
 
 
-def collected(model: UFGraphFormer) -> State:
-    state = model.init_server(SETTING)
+def collected(model: UFGraphFormer, setting: Setting = SETTING) -> State:
+    state = model.init_server(setting)
     update, _ = model.local(model.broadcast(state, BATCH.clients, 1), BATCH, {}, Key(0, 1))
     sums = one_row(update.arrays)
     return model.aggregate(state, Report(1, BATCH.clients, sums, Aggregation.SUM, update.loss))
@@ -47,6 +50,25 @@ def test_without_any_history_the_ranking_is_position_popularity() -> None:
     for own, counts in zip(found, expected, strict=True):
         # the order is that of the counts, and alike where they are
         assert torch.equal(own.argsort(stable=True), counts.argsort(stable=True))
+
+
+def test_where_order_means_nothing_it_is_popularity() -> None:
+    state, nobody = collected(MODEL, replace(SETTING, sequential=False)), oldest(0)
+    expected = torch.bincount(BATCH.items, minlength=ITEMS)
+    found = MODEL.score(MODEL.scoring_task(state, BATCH.clients, 2), nobody, {})
+    assert int(expected.max()) > 1
+    for own in found:
+        assert torch.equal(own.argsort(stable=True), expected.argsort(stable=True))
+
+
+def test_what_the_profile_says_is_added_to_the_logarithms() -> None:
+    model = UFGraphFormer(**MODEL.model_dump() | {"profile": {}})
+    state, nobody = collected(model), oldest(0)
+    task = model.scoring_task(state, BATCH.clients, 2)
+    said = lift(task.shared, nobody)
+    assert said.abs().max() > 0.1
+    expected = standardised((state[SUM][0] + 0.5).log() + said)
+    torch.testing.assert_close(model.parts(task, nobody, {})[-1], expected)
 
 
 @pytest.mark.parametrize("known", [1, 2, 3])
