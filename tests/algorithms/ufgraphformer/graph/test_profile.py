@@ -29,6 +29,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.profile_map import (
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, State, Task, one_row
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.federation.codec import decode_report, encode_report
 
 ITEMS, CLIENTS, TEXT = 40, 200, 100
 PART = Profile(ProfileSpec())
@@ -106,6 +107,22 @@ def test_numbers_stay_within_their_bounds_and_travel_narrow(batch: ClientBatch) 
         assert int(value.min()) >= 0
         assert int(value.max()) <= PART.integer_bounds[name]
     assert history_weights(torch.tensor([0.0, 1.0, 16.0, 1e6])).tolist() == [0, HEAVIEST, 8, 1]
+
+
+@pytest.mark.parametrize("clients", [1, 200])
+def test_the_sums_travel_whole(batch: ClientBatch, clients: int) -> None:
+    some = batch.select(torch.arange(clients))
+    update = PART.contribution(Task(1, some.clients, {}, {}), some, Key(0, 1))
+    assert update is not None
+    sums = one_row(update.arrays)
+    report = Report(1, some.clients, sums, Aggregation.SUM, torch.zeros(clients))
+    payload = encode_report(report, PART.integer_bounds)
+    found = decode_report(payload).sums
+    for name, value in report.sums.items():
+        assert torch.equal(found[name].long(), value.long())
+    if clients == 1:
+        # ten bits for each number of an item, twelve for each moment
+        assert len(payload) < (66 * ITEMS * 10 + 65 * 65 * 12) / 8 + 1000
 
 
 def test_the_map_is_least_squares_on_the_directions_shrunk(batch: ClientBatch) -> None:
