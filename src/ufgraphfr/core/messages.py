@@ -139,12 +139,8 @@ def combine(reports: list[Report]) -> Report:
 
 
 def _sum(parts: list[Tensor]) -> Tensor:
-    """The sum of some arrays; narrow whole numbers are widened, so that none overflows."""
-    kind = torch.int32 if parts[0].dtype in (torch.uint8, torch.int16) else torch.int64
-    total = parts[0] if parts[0].is_floating_point() else parts[0].to(kind)
-    if len(parts) == 1:
-        return total
-    total = total + parts[1]
-    for part in parts[2:]:
-        total += part
+    """The sum of some arrays, one at a time; whole numbers are widened, so that none overflows."""
+    total = parts[0] if parts[0].is_floating_point() else parts[0].long()
+    for part in parts[1:]:
+        total = total + part
     return total

@@ -39,7 +39,8 @@ class TestResult:
     Attributes:
         test: metrics, means over the users that were asked, or None if none leave the devices.
         validation: likewise, of a model without rounds, whose lines hold none.
-        kept_out: NDCG@10 of ``cold`` users and ``new_items``; None where none are kept out.
+        kept_out: NDCG@10 of ``cold`` users, of ``cold_all`` of their items and of ``new_items``;
+            None where none are kept out.
         baselines: their metrics by kind.
         ranks: a column for each ranking, a row for each user; empty if ranks stay on the devices.
         attack: what simulated malicious clients achieved, or None if there are none.

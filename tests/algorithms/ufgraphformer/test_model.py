@@ -224,12 +224,13 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch)
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [
-        ({}, 14),
+        ({}, 15),
         ({"graph": False}, 1),
-        ({"head": False}, 13),
-        ({"transformer": False}, 13),
+        ({"head": False}, 14),
+        ({"transformer": False}, 14),
         ({"text": False}, 14),
-        ({"cold_users": False}, 13),
+        ({"profile": False}, 14),
+        ({"cold_users": False}, 14),
     ],
 )
 def test_every_part_has_a_switch(
@@ -255,11 +256,11 @@ def test_every_part_has_a_switch(
 def test_validation_may_take_the_graph_or_the_transformer_alone() -> None:
     setting, model = Setting(24, 24, 8, 0), UFGraphFormer()
     names, mixes = model.part_names(setting), model.fixed_blends(setting)
-    assert names[-2:] == ("features", "transformer")
+    assert names[-3:] == ("features", "transformer", "profile")
     assert mixes[:, -1].tolist() == [4.0] * 3
     assert mixes[0, :-1].tolist() == [1.0] * len(names)
-    assert mixes[1, :-1].tolist() == [1.0] * (len(names) - 2) + [0.0, 0.0]
-    assert mixes[2, :-1].tolist() == [0.0] * (len(names) - 1) + [1.0]
+    assert mixes[1, :-1].tolist() == [1.0] * (len(names) - 3) + [0.0] * 3
+    assert mixes[2, :-1].tolist() == [0.0] * (len(names) - 2) + [1.0, 0.0]
     assert len(UFGraphFormer(transformer=False).fixed_blends(setting)) == 1
 
 

@@ -3,10 +3,11 @@
 In the first rounds every client contributes to the item graph (`graph.part`). The server takes the
 Transformer's first item vectors from the graph's spectrum; after that each round asks a cohort to
 train the Transformer (`sequence.part`). A device scores with the graph's operators, the
-Transformer and a head of its own on public item features (`on_device.feature_head`), each
-standardised over the catalogue, and adds them with coefficients that were fitted on the devices
-(`ops.fusion`); where little is known of its user, what others began with speaks too
-(`on_device.cold_users`). Under a privacy budget the model takes another form (`private.model`).
+Transformer, a head of its own on public item features (`on_device.feature_head`) and what users
+with like texts have (`graph.profile`), each standardised over the catalogue, and adds them with
+coefficients that were fitted on the devices (`ops.fusion`); where little is known of its user, what
+others began with speaks too (`on_device.cold_users`). Under a privacy budget the model takes
+another form (`private.model`).
 """
 
 from typing import ClassVar, Literal, Self, final
@@ -18,6 +19,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
+from ufgraphfr.algorithms.ufgraphformer.graph.profile import Profile, ProfileSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems, ColdItemsSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers, ColdUsersSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
@@ -54,6 +56,9 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     head: bool = True
     """The device's own preference for public item features; it needs the graph's item counts, and
     a data set with item features."""
+    profile: ProfileSpec | Literal[False] = ProfileSpec()
+    """What users with like texts have; it needs `text` and the graph's rounds, and says nothing
+    where texts say nothing of what users like."""
     cold_users: ColdUsersSpec | Literal[False] = ColdUsersSpec()
     """Whether users of whom little is known are served from what others began with; it needs the
     graph's rounds."""
@@ -96,6 +101,8 @@ class UFGraphFormer(Algorithm, SequenceSpec):
             active += [graph, *([FeatureHead()] if self.head else [])]
         if self.sequence is not None:
             active.append(self.sequence)
+        if graph is not None and self.text and self.profile is not False:
+            active.append(Profile(self.profile))
         if self.first_items is not None:
             active.append(self.first_items)
         if self.cold_items is not None:
@@ -163,7 +170,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     def blended(self, task: Task, inputs: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
         """See `capabilities.Blended`; cold users and cold items have the last word."""
         fused = torch.einsum("kcp,pci->kci", weights[..., : len(parts)], parts)
-        if self.first_items is not None and bool(task.shared["ordered"]):
+        if self.first_items is not None:
             prior = weights[..., -1]
             fused = self.first_items.mixed(fused, task.shared, inputs, prior)
         rows = fused.flatten(0, 1)

@@ -9,6 +9,8 @@ from made_batches import made_batch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
+from ufgraphfr.algorithms.ufgraphformer.graph.profile import lift
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import SUM, ColdUsers, ColdUsersSpec
 from ufgraphfr.baselines.position_popularity import PositionPopularity
 from ufgraphfr.core.keys import Key
@@ -20,12 +22,14 @@ ITEMS = 30
 BATCH = made_batch([26, 17, 9, 3, 1, 0], ITEMS)
 SPEC = ColdUsersSpec(latest=3, width=2, prior=4)
 PART = ColdUsers(SPEC)
-MODEL = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 1}, cold_users=SPEC)
+MODEL = UFGraphFormer(
+    dim=8, hidden=8, history=5, graph={"rounds": 1}, profile=False, cold_users=SPEC
+)
 SETTING = Setting(ITEMS, len(BATCH), BATCH.text.shape[1], 0)
 
 
-def collected(model: UFGraphFormer) -> State:
-    state = model.init_server(SETTING)
+def collected(model: UFGraphFormer, setting: Setting = SETTING) -> State:
+    state = model.init_server(setting)
     update, _ = model.local(model.broadcast(state, BATCH.clients, 1), BATCH, {}, Key(0, 1))
     sums = one_row(update.arrays)
     return model.aggregate(state, Report(1, BATCH.clients, sums, Aggregation.SUM, update.loss))
@@ -47,6 +51,25 @@ def test_without_any_history_the_ranking_is_position_popularity() -> None:
     for own, counts in zip(found, expected, strict=True):
         # the order is that of the counts, and alike where they are
         assert torch.equal(own.argsort(stable=True), counts.argsort(stable=True))
+
+
+def test_where_order_means_nothing_it_is_popularity() -> None:
+    state, nobody = collected(MODEL, replace(SETTING, sequential=False)), oldest(0)
+    expected = torch.bincount(BATCH.items, minlength=ITEMS)
+    found = MODEL.score(MODEL.scoring_task(state, BATCH.clients, 2), nobody, {})
+    assert int(expected.max()) > 1
+    for own in found:
+        assert torch.equal(own.argsort(stable=True), expected.argsort(stable=True))
+
+
+def test_what_the_profile_says_is_added_to_the_logarithms() -> None:
+    model = UFGraphFormer(**MODEL.model_dump() | {"profile": {}})
+    state, nobody = collected(model), oldest(0)
+    task = model.scoring_task(state, BATCH.clients, 2)
+    said = lift(task.shared, nobody)
+    assert said.abs().max() > 0.1
+    expected = standardised((state[SUM][0] + 0.5).log() + said)
+    torch.testing.assert_close(model.score(task, nobody, {}), expected)
 
 
 @pytest.mark.parametrize("known", [1, 2, 3])
@@ -79,10 +102,10 @@ def test_without_order_nobody_tells_first_items() -> None:
     state = MODEL.init_server(replace(SETTING, sequential=False))
     task = MODEL.broadcast(state, BATCH.clients, 1)
     assert SUM not in MODEL.local(task, BATCH, {}, Key(0, 1))[0].arrays
-    ranking = MODEL.scoring_task(state, BATCH.clients, 2)
-    alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
-    fused = replace(ranking, shared=ranking.shared | {"blend": state["blend"][:-1]})
-    assert torch.equal(MODEL.score(ranking, BATCH, {}), alone.score(fused, BATCH, {}))
+    counts = torch.bincount(BATCH.items, minlength=ITEMS).float()
+    ranking = MODEL.scoring_task(state | {COUNTS: counts}, BATCH.clients, 2)
+    found = MODEL.score(ranking, oldest(0), {})
+    torch.testing.assert_close(found, standardised((counts + 0.5).log()).expand(len(BATCH), -1))
 
 
 def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
