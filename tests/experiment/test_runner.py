@@ -48,7 +48,7 @@ def same_weights(one, two):
 
 def test_a_finished_run_is_complete(toy, run):
     protocol = {"cold_users": 0.2, "cold_items": 0.1}
-    folder = run(toy(protocol=protocol, data={"interactions": 25, "items": 120}))
+    folder = run(toy(protocol=protocol, data={"interactions": 25, "items": 140}))
     assert {path.name for path in folder.iterdir()} == FILES
     result = json.loads((folder / "result.json").read_text())
     assert result["schema"] == "ufgraphfr-result-2"
@@ -56,10 +56,11 @@ def test_a_finished_run_is_complete(toy, run):
     assert result["data"] | {"sha256": "", "digest": ""} == {
         "name": "synthetic",
         "users": 30,
-        "items": 120,
+        "items": 140,
         "interactions": 750,
         "sha256": "",
         "digest": "",
+        "left_out": {},
     }
     assert len(result["data"]["sha256"]) == len(result["config_digest"]) == 64
     assert (result["protocol"], result["seed"], result["rounds"]) == ("honest", 3, 4)
@@ -73,9 +74,9 @@ def test_a_finished_run_is_complete(toy, run):
     assert result["seconds"]["total"] == sum(result["seconds"][part] for part in parts)
     for cost in ("cpu_seconds_per_round", "peak_rss_bytes"):
         assert result[cost] > 0
-    # a table of 120 x 4 float32 is sent and sent back
+    # a table of 140 x 4 float32 is sent and sent back
     for cost in ("bytes_up_per_client_round", "bytes_down_per_client_round"):
-        assert 120 * 4 * 4 < result[cost] < 120 * 4 * 4 + 600
+        assert 140 * 4 * 4 < result[cost] < 140 * 4 * 4 + 600
     assert result["privacy"] is None
     assert set(result["cold"]) == {f"ndcg@10 known={known}" for known in (0, 1, 3, 10)}
     for found in (result, result["baselines"]["popularity"]):
@@ -83,7 +84,7 @@ def test_a_finished_run_is_complete(toy, run):
 
 
 def test_ranks_of_every_user_explain_the_metrics(toy, run):
-    folder = run(toy())
+    folder = run(toy(data={"items": 120}))
     ranks = read_parquet(folder / "ranks.parquet")
     result = json.loads((folder / "result.json").read_text())
     assert len(ranks["user"]) == 30
@@ -91,6 +92,31 @@ def test_ranks_of_every_user_explain_the_metrics(toy, run):
     popularity = result["baselines"]["popularity"]["test"]
     found = np.mean(ranks["popularity.sampled99"] <= 10)
     assert found == pytest.approx(popularity["sampled99"]["hr@10"])
+
+
+def test_users_with_too_few_rivals_are_left_out_of_one_ranking_and_told(toy, run, caplog):
+    # 40 items, of which each has 8
+    folder = run(toy())
+    result = json.loads((folder / "result.json").read_text())
+    assert result["test"]["sampled99"] == {} == result["validation"]["sampled99"]
+    assert result["data"]["left_out"] == {"sampled99": 30}
+    assert np.isnan(read_parquet(folder / "ranks.parquet")["sampled99"]).all()
+    assert "30 users of 30 in the test: fewer than 99 items they never touched" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["popularity", "fedmf", "ufgraphfr", "ufgraphformer"])
+def test_a_user_with_every_item_stops_nobody(toy, run, tmp_path, caplog, kind):
+    shelf = [f"t{item}" for item in range(12)]
+    own = {f"u{user}": shelf[user % 4 : user % 4 + 7] for user in range(12)} | {"crawler": shelf}
+    rows = "".join(f"{user},{item}\n" for user, items in own.items() for item in items)
+    (tmp_path / "loans.csv").write_text(f"user,item\n{rows}")
+    table = {"kind": "table", "interactions": str(tmp_path / "loans.csv")}
+    folder = run(toy(data=table, algorithm={"kind": kind}, federation={"rounds": 2}))
+    result = json.loads((folder / "result.json").read_text())
+    assert result["data"]["users"] == 13
+    assert result["data"]["left_out"] == {"test": 1, "sampled99": 12}
+    assert len(read_parquet(folder / "ranks.parquet")["user"]) == 12
+    assert "1 user has all 12 items: nothing is left to rank in the test" in caplog.text
 
 
 def test_metrics_hold_a_line_for_each_round(toy, run):

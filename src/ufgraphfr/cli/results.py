@@ -75,7 +75,9 @@ def _test_table(result: dict[str, Any]) -> Table:
 
 
 def _cells(metrics: dict[str, dict[str, float]]) -> list[str]:
-    return [f"{metrics[ranking][name]:.3f}" for ranking, name, _ in COLUMNS]
+    """What could not be asked is a dash, as in a comparison."""
+    values = [metrics[ranking].get(name) for ranking, name, _ in COLUMNS]
+    return ["-" if value is None else f"{value:.3f}" for value in values]
 
 
 def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
