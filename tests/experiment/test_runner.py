@@ -1,13 +1,16 @@
 """A run leaves a complete folder, and a stopped one goes on as if it had not been stopped."""
 
 import json
+from io import StringIO
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
+from ufgraphfr.cli.results import show_result
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.columns import read_parquet
 from ufgraphfr.evaluation.metric_sums import evaluate
@@ -15,6 +18,7 @@ from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.population import Simulated
 from ufgraphfr.experiment.runner import choose_device
+from ufgraphfr.federation.validation.check import RejectedReply
 
 FILES = {
     "PERSONAL_DATA.txt",
@@ -291,6 +295,82 @@ def test_a_loss_that_is_not_finite_is_told_once(toy, run, caplog):
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         assert "NaN" not in line
         assert "Infinity" not in line
+
+
+def test_a_run_in_which_nobodys_reply_is_accepted_fails(toy, run, monkeypatch, caplog):
+    def refuse(*_):
+        raise RejectedReply("shape")
+
+    monkeypatch.setattr("ufgraphfr.federation.validation.checked_transport.check", refuse)
+    with pytest.raises(InputError, match=r"no reply was accepted in any of 4 rounds.*shape"):
+        run(toy())
+    assert caplog.text.count("replies were rejected (shape)") == 1
+
+
+def test_rejected_replies_and_bad_losses_are_in_the_result(toy, run, outcome):
+    assert outcome(run(toy()))["unsound"] == {
+        "rejected": {},
+        "loss_not_finite": 0,
+        "loss_exploded": 0,
+    }
+
+
+def test_a_baseline_that_fails_costs_its_own_row(toy, run, monkeypatch, caplog):
+    def fails(*_):
+        raise MemoryError("18 GB\nof which none are there")
+
+    monkeypatch.setattr("ufgraphfr.baselines.ease.Ease.fit", fails)
+    values = toy(evaluation={"baselines": ["popularity", "ease"]}, protocol={"cold_users": 0.0})
+    folder = run(values)
+    result = json.loads((folder / "result.json").read_text())
+    assert result["baselines"]["ease"] == {"not_computed": "18 GB"}
+    assert result["baselines"]["popularity"]["test"]["full"]["mrr"] > 0
+    assert "popularity.full" in read_parquet(folder / "ranks.parquet")
+    assert "baseline ease is not computed: 18 GB" in caplog.text
+    shown = StringIO()
+    show_result(Console(file=shown, width=100), folder / "result.json")
+    assert "ease is not computed: 18 GB" in shown.getvalue()
+
+
+def test_a_run_is_finished_with_other_baselines(toy, run, tmp_path, outcome):
+    values = toy(evaluation={"baselines": ["ease"]})
+    list(islice(steps(values, tmp_path / "run"), 3))
+    folder = run(toy(evaluation={"baselines": ["popularity"]}), resume=True)
+    whole = run(toy(evaluation={"baselines": ["popularity"]}), "whole")
+    assert outcome(folder) == outcome(whole)
+    assert same_weights(folder, whole)
+    assert (folder / "config.toml").read_text() == (whole / "config.toml").read_text()
+
+
+REFUSED = {
+    "budget": {"privacy": {"kind": "central-jdp", "epsilon": 2, "delta": 0.1, "clip": 1.0}},
+    "algorithm": {
+        "algorithm": {"kind": "ufgraphfr"},
+        "privacy": {"kind": "central-jdp", "epsilon": 2, "delta": 1e-4, "clip": 1.0},
+    },
+    "cohort": {"federation": {"cohort": 31}},
+    "poisson": {"federation": {"cohort": 0.01, "sampling": "poisson"}},
+}
+
+
+@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
+def test_a_refused_plan_leaves_no_folder_behind(toy, run, tmp_path, change):
+    with pytest.raises(InputError):
+        run(toy(**change))
+    assert not (tmp_path / "run").exists()
+    run(toy())
+
+
+def test_a_failure_after_a_round_keeps_the_folder(toy, run, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("ufgraphfr.experiment.training._keep", fails)
+    with pytest.raises(OSError, match="no space"):
+        run(toy())
+    monkeypatch.undo()
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+    run(toy(), resume=True)
 
 
 def test_devices():

@@ -102,21 +102,21 @@ class FederationSpec(Spec):
         return min(clients, self.cohort if counted else self.cohort * clients)
 
     def check(self, clients: int) -> None:
-        """There are as many clients as a round asks for, and a round is not expected to be empty.
+        """There are as many clients as a round asks for, and some in most rounds.
 
         Raises:
-            InputError: there are not, or it is.
+            InputError: there are not.
         """
         if self.cohort > max(1, clients):
             raise InputError(
                 f"[federation] cohort = {self.cohort:g} asks for more clients than the {clients:,} "
                 f"that train: set cohort = {clients} or fewer, or 1.0 for everybody"
             )
-        if self.sampling == "poisson" and self.expected(clients) < 1:
+        share = self.expected(clients) / max(1, clients)
+        if self.sampling == "poisson" and (1 - share) ** clients > 0.5:
             raise InputError(
-                f"[federation] cohort = {self.cohort:g} of {clients:,} clients is less than one a "
-                f"round, so most rounds would be empty under sampling = 'poisson': set cohort = "
-                f"{1 / max(1, clients):.2g} or more"
+                f"[federation] cohort = {self.cohort:g} of {clients:,} clients would leave most "
+                f"rounds empty under sampling = 'poisson': set cohort = {1 / clients:.2g} or more"
             )
 
     def turns(self, clients: int) -> int:
