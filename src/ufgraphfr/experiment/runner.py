@@ -65,7 +65,9 @@ def execute(
     folder = RunFolder(out)
     folder.check(experiment, resume)
     if folder.result.exists():
-        logger.info("%s is finished: nothing to do, no baseline is added to it", out)
+        logger.info("%s is finished: nothing to do", out)
+        if folder.experiment().baselines != experiment.baselines:
+            logger.warning("its baselines stay as they are: name another folder for others")
         return
     # bad data leave no folder behind
     population = population or Simulated(experiment, prepare(experiment, data_dir), target)

@@ -14,7 +14,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.federation.loop import Round
 
 EXPLODED = 10.0
-"""A loss so many times the first one has exploded."""
+"""A loss so many times the first one above 0 has exploded; rounds that only collect have none."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def watched(done_rounds: Iterator[Round], is_private: bool) -> Iterator[Round]:
         is_private: whether losses stay on the devices.
     """
     told: set[str] = set()
-    first = math.nan
+    first = 0.0
     for done in done_rounds:
         trouble = {
             f"rejected: {reason}": f"{count:,} replies were rejected ({reason})"
@@ -35,8 +35,8 @@ def watched(done_rounds: Iterator[Round], is_private: bool) -> Iterator[Round]:
         }
         if not is_private and (done.clients or done.rejected) and not math.isfinite(done.loss):
             trouble["infinite"] = "the loss is not finite: try a smaller lr"
-        first = done.loss if math.isnan(first) else first
-        if done.loss > EXPLODED * first:
+        first = first or (done.loss if done.loss > 0 else 0.0)
+        if done.loss > EXPLODED * first > 0:
             trouble["exploded"] = (
                 f"the loss is {done.loss:.3g}, more than {EXPLODED:g} times the first "
                 f"({first:.3g}): try a smaller lr"
@@ -60,9 +60,9 @@ def unsound(lines: Sequence[dict[str, Any]], is_private: bool) -> dict[str, Any]
     """For a result: ``rejected`` replies by reason, and how many rounds had a bad loss.
 
     ``loss_not_finite`` counts rounds with replies; ``loss_exploded`` those whose loss is more than
-    `EXPLODED` times the first. Under a guarantee no loss leaves a device, so both are 0.
+    `EXPLODED` times the first above 0. Under a guarantee no loss leaves a device, so both are 0.
     """
-    losses = [line["loss"] for line in lines if line["loss"] is not None]
+    losses = [line["loss"] for line in lines if line["loss"]]
     none = [
         line for line in lines if line["loss"] is None and (line["clients"] or line["rejected"])
     ]
