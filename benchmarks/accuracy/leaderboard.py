@@ -73,7 +73,8 @@ def metric(ranking: str, name: str) -> Callable[[Row], str]:
     """A cell with a mean and its spread over seeds."""
 
     def cell(row: Row) -> str:
-        return mean_and_spread(row["test"][ranking][name])
+        found = row["test"][ranking].get(name)
+        return "-" if found is None else mean_and_spread(found)
 
     return cell
 

@@ -18,7 +18,7 @@ name = "{name}"
 [data]
 kind = "synthetic"
 users = 30
-items = 40
+items = 120
 interactions = 8
 [text]
 kind = "hashing"
@@ -69,7 +69,7 @@ def runs(experiments: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     wanted = [("fedmf", seed, ()) for seed in (4, 2, 3)] + [
         ("leaky", 0, ()),
         ("popularity", 0, ()),
-        ("popularity", 1, ("protocol.cold_users=0.2", "data.interactions=24", "data.items=120")),
+        ("popularity", 1, ("protocol.cold_users=0.2", "data.interactions=24", "data.items=140")),
     ]
     found = {}
     wanted += [("fedmf", 7, NEW_ITEMS), ("popularity", 7, NEW_ITEMS)]
@@ -135,9 +135,9 @@ def test_overrides_belong_to_the_row(
     with pytest.raises(InputError, match=r"no file under .*popularity on synthetic.*--set"):
         record.record([runs["popularity1"]], experiments=experiments, results=tmp_path)
     assert not list(tmp_path.iterdir())
-    overrides = ("protocol.cold_users=0.2", "data.interactions=24", "data.items=120")
+    overrides = ("protocol.cold_users=0.2", "data.interactions=24", "data.items=140")
     (path,) = record.record([runs["popularity1"]], overrides, experiments, tmp_path)
-    assert path.name == "toy-popularity-cold_users-0-2-interactions-24-items-120.json"
+    assert path.name == "toy-popularity-cold_users-0-2-interactions-24-items-140.json"
     page = leaderboard.leaderboard(tmp_path)
     assert "## synthetic, leave-one-out, 20% of users never trained" in page
     assert "`--set protocol.cold_users=0.2`" in page

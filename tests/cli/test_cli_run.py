@@ -16,7 +16,7 @@ ROUND = r"round 2/4  loss "
 
 def test_a_run_shows_rounds_and_results(cli, toy, tmp_path):
     out = tmp_path / "out"
-    ended = cli("run", toy, "--out", out, "--threads", 1)
+    ended = cli("run", toy, "--out", out, "--threads", 1, "--set", "data.items=141")
     assert ended.code == 0, ended.err
     lines = [line for line in ended.out.splitlines() if line.startswith("round ")]
     for line, number in zip(lines, (2, 4), strict=False):

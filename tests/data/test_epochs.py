@@ -118,3 +118,16 @@ def test_an_item_is_scored_in_the_state_before_it(
                 assert seen == items[max(0, len(items) - history) : moment]
             else:
                 assert seen == []
+
+
+def test_a_client_with_every_item_has_positives_alone() -> None:
+    ptr, items = torch.tensor([0, 5, 7]), torch.tensor([3, 0, 1, 4, 2, 2, 4])
+    excluded = torch.tensor([0, 1, 2, 3, 4, 2, 4])
+    batch = ClientBatch(torch.arange(2), ptr, items, ptr, excluded, torch.zeros(2, 1), 5)
+    samples = epoch_samples(batch, KEY, NEGATIVES, 0)
+    assert samples.counts.tolist() == [5, 2 * (1 + NEGATIVES)]
+    assert sorted(listed(samples, 0)) == sorted(
+        (i, t, 1.0) for t, i in enumerate(items[:5].tolist())
+    )
+    assert (samples.item[0, 5:] == -1).all()
+    assert {item for item, _, label in listed(samples, 1) if label == 0} <= {0, 1, 3}

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
 
-from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.negatives import draw_outside
 
@@ -31,18 +30,21 @@ def test_barred_items_are_never_drawn_and_every_other_one_is(
     assert drawn.shape == (len(sets), 200)
     for own, row in zip(sets, drawn.tolist(), strict=True):
         # 200 draws miss one of at most 12 free items with a chance of 3e-8
-        assert set(row) == set(range(ITEMS)) - own
+        assert set(row) - {-1} == set(range(ITEMS)) - own
+        assert (-1 in row) == distinct
 
 
 @given(BARRED, st.integers(1, 15))
-def test_distinct_draws_repeat_only_when_there_are_too_few(
+def test_distinct_draws_never_repeat_and_what_is_lacking_is_minus_one(
     sets: list[set[int]], count: int
 ) -> None:
     clients = torch.arange(len(sets))
     drawn = draw_outside(KEY, clients, count, ITEMS, *csr(sets), distinct=True)
     for own, row in zip(sets, drawn.tolist(), strict=True):
-        assert not own & set(row)
-        assert len(set(row)) == min(count, ITEMS - len(own))
+        some = min(count, ITEMS - len(own))
+        assert not own & set(row[:some])
+        assert len(set(row[:some])) == some
+        assert row[some:] == [-1] * (count - some)
 
 
 @pytest.mark.parametrize("distinct", [False, True])
@@ -89,9 +91,12 @@ def test_rounds_and_purposes_draw_anew() -> None:
     assert not torch.equal(first, draw_outside(other, clients, 50, 1000, *sets))
 
 
-def test_a_user_with_every_item_is_named_an_error() -> None:
-    with pytest.raises(InputError, match="all 4 items"):
-        draw_outside(KEY, torch.arange(2), 1, 4, *csr([{0}, {0, 1, 2, 3}]))
+@pytest.mark.parametrize("distinct", [False, True])
+def test_a_user_with_every_item_draws_nothing_and_stops_nobody(distinct: bool) -> None:
+    sets = [{0}, {0, 1, 2, 3}, {1, 2, 3}]
+    drawn = draw_outside(KEY, torch.arange(3), 1, 4, *csr(sets), distinct=distinct)
+    assert drawn[0].item() in {1, 2, 3}
+    assert drawn[1:].tolist() == [[-1], [0]]
 
 
 def test_no_clients_no_draws() -> None:

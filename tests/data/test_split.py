@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.split import SAMPLED, global_time, leave_one_out
+from ufgraphfr.data.unasked import told, unasked
 
 
 def made(
@@ -157,10 +158,30 @@ def test_every_free_item_is_about_as_often_a_candidate() -> None:
     assert np.mean(deviation**2) == pytest.approx(1, abs=0.4)
 
 
-def test_a_small_catalogue_gives_all_there_is() -> None:
+def test_a_small_catalogue_gives_all_there_is_once() -> None:
     split = leave_one_out(made([(0, 0, 1), (0, 1, 2), (0, 2, 3)], 1, 40))
     assert split.sampled_test.shape == (1, SAMPLED)
-    assert sorted(set(split.sampled_test[0].tolist())) == list(range(3, 40))
+    assert sorted(split.sampled_test[0].tolist()) == [-1] * (SAMPLED - 37) + list(range(3, 40))
+    assert unasked(split) == {"sampled99": 1}
+
+
+def test_a_user_with_every_item_trains_and_is_not_tested() -> None:
+    """Of its validation the test item is the only rival; of its test nothing is left."""
+    rows = [(0, item, item) for item in range(5)] + [(1, item, item) for item in range(3)]
+    split = leave_one_out(made(rows, 2, 5))
+    assert split.warm.tolist() == split.asked("validation").tolist() == [0, 1]
+    assert split.asked("test").tolist() == [1]
+    assert unasked(split) == {"test": 1, "sampled99": 1}
+    assert told(split)[0] == "1 user has all 5 items: nothing is left to rank in the test"
+
+
+def test_who_trains_on_every_item_has_no_negatives() -> None:
+    rows = [(0, item, item) for item in range(4)] + [(1, 0, 1), (1, 1, 20)]
+    rows += [(2, item, time) for item, time in enumerate((4, 9, 25, 30))]
+    split = global_time(made(rows, 3, 4), 0.6, 0.8)
+    assert np.diff(split.ptr)[0] == 4
+    assert unasked(split)["negatives"] == 1
+    assert told(split)[0] == "1 user has all 4 items: trained without negatives"
 
 
 def test_the_split_is_fixed_for_all_runs() -> None:

@@ -73,3 +73,11 @@ def test_values_keep_the_shape_and_average_to_the_summary() -> None:
 def test_an_unknown_metric_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"no metric '{name}'.*ndcg@10"):
         values(name, np.ones(3))
+
+
+def test_who_has_no_rank_has_no_value_and_is_in_no_mean() -> None:
+    ranks = np.array([1.0, np.nan, 3.0])
+    for name in NAMES:
+        assert np.isnan(values(name, ranks)).tolist() == [False, True, False]
+    assert summary(ranks) == summary(ranks[[0, 2]])
+    assert summary(ranks[1:2]) == {}

@@ -200,3 +200,17 @@ def test_global_time_asks_who_has_a_target_and_gives_all_that_came_before(
         level = (scores[place, others] == scores[place, targets[user]]).sum()
         assert outcome.full[place] == 1 + above + level / 2
     assert (longer > 5) == (part == "test"), "the test knows more than was trained on"
+
+
+def test_users_with_fewer_rivals_have_no_second_rank(batch: ClientBatch, split: Split) -> None:
+    asked = EvaluationSet.of(batch, split, "test")
+    rivals = asked.rivals.clone()
+    rivals[::2, -1] = -1
+    fewer = evaluate(hashed, EvaluationSet(asked.clients, asked.targets, rivals))
+    whole = evaluate(hashed, asked)
+    assert np.isnan(fewer.sampled[::2]).all()
+    assert np.array_equal(fewer.sampled[1::2], whole.sampled[1::2])
+    assert fewer.metrics["full"] == whole.metrics["full"]
+    assert fewer.metrics["sampled99"]["mrr"] == pytest.approx((1 / whole.sampled[1::2]).mean())
+    nobody = EvaluationSet(asked.clients, asked.targets, torch.full_like(rivals, -1))
+    assert evaluate(hashed, nobody).metrics["sampled99"] == {}

@@ -1,13 +1,16 @@
 """A run leaves a complete folder, and a stopped one goes on as if it had not been stopped."""
 
 import json
+from io import StringIO
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
+from ufgraphfr.cli.results import show_result
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.columns import read_parquet
 from ufgraphfr.evaluation.metric_sums import evaluate
@@ -16,6 +19,7 @@ from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.population import Simulated
 from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.experiment.runner import choose_device
+from ufgraphfr.federation.validation.check import RejectedReply
 
 FILES = {
     "PERSONAL_DATA.txt",
@@ -49,7 +53,7 @@ def same_weights(one, two):
 
 def test_a_finished_run_is_complete(toy, run):
     protocol = {"cold_users": 0.2, "cold_items": 0.1}
-    folder = run(toy(protocol=protocol, data={"interactions": 25, "items": 120}))
+    folder = run(toy(protocol=protocol, data={"interactions": 25, "items": 140}))
     assert {path.name for path in folder.iterdir()} == FILES
     result = json.loads((folder / "result.json").read_text())
     assert result["schema"] == "ufgraphfr-result-2"
@@ -57,10 +61,11 @@ def test_a_finished_run_is_complete(toy, run):
     assert result["data"] | {"sha256": "", "digest": ""} == {
         "name": "synthetic",
         "users": 30,
-        "items": 120,
+        "items": 140,
         "interactions": 750,
         "sha256": "",
         "digest": "",
+        "left_out": {},
     }
     assert len(result["data"]["sha256"]) == len(result["config_digest"]) == 64
     assert (result["protocol"], result["seed"], result["rounds"]) == ("honest", 3, 4)
@@ -74,9 +79,9 @@ def test_a_finished_run_is_complete(toy, run):
     assert result["seconds"]["total"] == sum(result["seconds"][part] for part in parts)
     for cost in ("cpu_seconds_per_round", "peak_rss_bytes"):
         assert result[cost] > 0
-    # a table of 120 x 4 float32 is sent and sent back
+    # a table of 140 x 4 float32 is sent and sent back
     for cost in ("bytes_up_per_client_round", "bytes_down_per_client_round"):
-        assert 120 * 4 * 4 < result[cost] < 120 * 4 * 4 + 600
+        assert 140 * 4 * 4 < result[cost] < 140 * 4 * 4 + 600
     assert result["privacy"] is None
     assert set(result["cold"]) == set(result["cold_all"])
     assert set(result["cold"]) == {f"ndcg@10 known={known}" for known in (0, 1, 3, 10)}
@@ -85,7 +90,7 @@ def test_a_finished_run_is_complete(toy, run):
 
 
 def test_ranks_of_every_user_explain_the_metrics(toy, run):
-    folder = run(toy())
+    folder = run(toy(data={"items": 120}))
     ranks = read_parquet(folder / "ranks.parquet")
     result = json.loads((folder / "result.json").read_text())
     assert len(ranks["user"]) == 30
@@ -93,6 +98,31 @@ def test_ranks_of_every_user_explain_the_metrics(toy, run):
     popularity = result["baselines"]["popularity"]["test"]
     found = np.mean(ranks["popularity.sampled99"] <= 10)
     assert found == pytest.approx(popularity["sampled99"]["hr@10"])
+
+
+def test_users_with_too_few_rivals_are_left_out_of_one_ranking_and_told(toy, run, caplog):
+    # 40 items, of which each has 8
+    folder = run(toy())
+    result = json.loads((folder / "result.json").read_text())
+    assert result["test"]["sampled99"] == {} == result["validation"]["sampled99"]
+    assert result["data"]["left_out"] == {"sampled99": 30}
+    assert np.isnan(read_parquet(folder / "ranks.parquet")["sampled99"]).all()
+    assert "30 users of 30 in the test: fewer than 99 items they never touched" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["popularity", "fedmf", "ufgraphfr", "ufgraphformer"])
+def test_a_user_with_every_item_stops_nobody(toy, run, tmp_path, caplog, kind):
+    shelf = [f"t{item}" for item in range(12)]
+    own = {f"u{user}": shelf[user % 4 : user % 4 + 7] for user in range(12)} | {"crawler": shelf}
+    rows = "".join(f"{user},{item}\n" for user, items in own.items() for item in items)
+    (tmp_path / "loans.csv").write_text(f"user,item\n{rows}")
+    table = {"kind": "table", "interactions": str(tmp_path / "loans.csv")}
+    folder = run(toy(data=table, algorithm={"kind": kind}, federation={"rounds": 2}))
+    result = json.loads((folder / "result.json").read_text())
+    assert result["data"]["users"] == 13
+    assert result["data"]["left_out"] == {"test": 1, "sampled99": 12}
+    assert len(read_parquet(folder / "ranks.parquet")["user"]) == 12
+    assert "1 user has all 12 items: nothing is left to rank in the test" in caplog.text
 
 
 def test_metrics_hold_a_line_for_each_round(toy, run):
@@ -268,6 +298,82 @@ def test_a_loss_that_is_not_finite_is_told_once(toy, run, caplog):
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         assert "NaN" not in line
         assert "Infinity" not in line
+
+
+def test_a_run_in_which_nobodys_reply_is_accepted_fails(toy, run, monkeypatch, caplog):
+    def refuse(*_):
+        raise RejectedReply("shape")
+
+    monkeypatch.setattr("ufgraphfr.federation.validation.checked_transport.check", refuse)
+    with pytest.raises(InputError, match=r"no reply was accepted in any of 4 rounds.*shape"):
+        run(toy())
+    assert caplog.text.count("replies were rejected (shape)") == 1
+
+
+def test_rejected_replies_and_bad_losses_are_in_the_result(toy, run, outcome):
+    assert outcome(run(toy()))["unsound"] == {
+        "rejected": {},
+        "loss_not_finite": 0,
+        "loss_exploded": 0,
+    }
+
+
+def test_a_baseline_that_fails_costs_its_own_row(toy, run, monkeypatch, caplog):
+    def fails(*_):
+        raise MemoryError("18 GB\nof which none are there")
+
+    monkeypatch.setattr("ufgraphfr.baselines.ease.Ease.fit", fails)
+    values = toy(evaluation={"baselines": ["popularity", "ease"]}, protocol={"cold_users": 0.0})
+    folder = run(values)
+    result = json.loads((folder / "result.json").read_text())
+    assert result["baselines"]["ease"] == {"not_computed": "18 GB"}
+    assert result["baselines"]["popularity"]["test"]["full"]["mrr"] > 0
+    assert "popularity.full" in read_parquet(folder / "ranks.parquet")
+    assert "baseline ease is not computed: 18 GB" in caplog.text
+    shown = StringIO()
+    show_result(Console(file=shown, width=100), folder / "result.json")
+    assert "ease is not computed: 18 GB" in shown.getvalue()
+
+
+def test_a_run_is_finished_with_other_baselines(toy, run, tmp_path, outcome):
+    values = toy(evaluation={"baselines": ["ease"]})
+    list(islice(steps(values, tmp_path / "run"), 3))
+    folder = run(toy(evaluation={"baselines": ["popularity"]}), resume=True)
+    whole = run(toy(evaluation={"baselines": ["popularity"]}), "whole")
+    assert outcome(folder) == outcome(whole)
+    assert same_weights(folder, whole)
+    assert (folder / "config.toml").read_text() == (whole / "config.toml").read_text()
+
+
+REFUSED = {
+    "budget": {"privacy": {"kind": "central-jdp", "epsilon": 2, "delta": 0.1, "clip": 1.0}},
+    "algorithm": {
+        "algorithm": {"kind": "ufgraphfr"},
+        "privacy": {"kind": "central-jdp", "epsilon": 2, "delta": 1e-4, "clip": 1.0},
+    },
+    "cohort": {"federation": {"cohort": 31}},
+    "poisson": {"federation": {"cohort": 0.01, "sampling": "poisson"}},
+}
+
+
+@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
+def test_a_refused_plan_leaves_no_folder_behind(toy, run, tmp_path, change):
+    with pytest.raises(InputError):
+        run(toy(**change))
+    assert not (tmp_path / "run").exists()
+    run(toy())
+
+
+def test_a_failure_after_a_round_keeps_the_folder(toy, run, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("ufgraphfr.experiment.training._keep", fails)
+    with pytest.raises(OSError, match="no space"):
+        run(toy())
+    monkeypatch.undo()
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+    run(toy(), resume=True)
 
 
 def test_devices():

@@ -30,6 +30,31 @@ def test_a_share_up_to_one_and_a_number_above(cohort: float, size: int) -> None:
         assert len(drawn) == size
 
 
+def test_one_is_one_client_and_one_point_zero_everybody() -> None:
+    one, everybody = spec(1), spec(1.0)
+    assert (one.expected(200), everybody.expected(200)) == (1, 200)
+    assert len(draw_cohort(one, CLIENTS, KEY.at(1))) == 1
+    assert spec(one.model_dump(exclude_defaults=True)["cohort"]).expected(200) == 1
+    assert "cohort" not in everybody.model_dump(exclude_defaults=True)
+    # a count is written as before, so what was agreed on keeps its digest
+    assert repr(spec(64).model_dump()["cohort"]) == "64.0"
+
+
+def test_more_clients_than_there_are_is_an_error_that_says_so() -> None:
+    spec(60).check(60)
+    spec(1).check(60)
+    spec(1.0).check(60)
+    with pytest.raises(InputError, match="cohort = 61 asks for more clients than the 60 that"):
+        spec(61).check(60)
+
+
+def test_an_empty_poisson_cohort_is_refused() -> None:
+    spec(0.9 / 60, "poisson").check(60)
+    spec(0.001).check(60)
+    with pytest.raises(InputError, match="would leave most rounds empty"):
+        spec(0.001, "poisson").check(60)
+
+
 @given(
     clients=st.lists(st.integers(0, 2**31), min_size=1, max_size=20, unique=True),
     cohort=st.one_of(st.floats(0.001, 1), st.integers(2, 30)),

@@ -135,7 +135,8 @@ class Recording(FinishedRun):
     def held_out(self, client: int) -> Tensor:
         """A client's validation and test item, bool ``[items]``."""
         split = self.prepared.split
-        items = torch.tensor([int(split.validation[client]), int(split.test[client])])
+        targets = int(split.validation[client]), int(split.test[client])
+        items = torch.tensor([item for item in targets if item >= 0], dtype=torch.int64)
         items = items[items >= 0]
         return torch.zeros(split.n_items, dtype=torch.bool).index_fill(0, items, True)
 

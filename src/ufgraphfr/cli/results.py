@@ -68,15 +68,22 @@ def _test_table(result: dict[str, Any]) -> Table:
         f"{data['interactions']:,} interactions · test{leaky}",
         "model",
     )
-    for kind, baseline in result["baselines"].items():
+    for kind, baseline in _computed(result).items():
         table.add_row(kind, *_cells(baseline["test"]), style="dim")
     table.add_section()
     table.add_row(escape(result["algorithm"]), *_cells(result["test"]), style="bold")
     return table
 
 
+def _computed(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The baselines that have figures."""
+    return {kind: own for kind, own in result["baselines"].items() if "not_computed" not in own}
+
+
 def _cells(metrics: dict[str, dict[str, float]]) -> list[str]:
-    return [f"{metrics[ranking][name]:.3f}" for ranking, name, _ in COLUMNS]
+    """What could not be asked is a dash, as in a comparison."""
+    values = [metrics[ranking].get(name) for ranking, name, _ in COLUMNS]
+    return ["-" if value is None else f"{value:.3f}" for value in values]
 
 
 def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
@@ -91,7 +98,7 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
     table.add_column("model", overflow="fold")
     for name in result[part]:
         table.add_column(name.replace("ndcg@10 ", ""), justify="right")
-    rows = {kind: baseline[part] for kind, baseline in result["baselines"].items()}
+    rows = {kind: baseline[part] for kind, baseline in _computed(result).items()}
     for kind, found in rows.items():
         table.add_row(kind, *(f"{value:.3f}" for value in found.values()), style="dim")
     own = (f"{value:.3f}" for value in result[part].values())
@@ -104,6 +111,8 @@ def _facts(result: dict[str, Any]) -> list[str]:
     facts = [f"seed {result['seed']}; {result['guarantee']}"]
     if result["baselines"]:
         facts.append("baselines are centralised: they see everybody's training rows")
+    for kind in result["baselines"].keys() - _computed(result).keys():
+        facts.append(f"{kind} is not computed: {result['baselines'][kind]['not_computed']}")
     if result["rounds"]:
         once = result["bytes_down_once_per_client"]
         facts.append(

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners
-from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 
 
@@ -30,21 +29,13 @@ def draw_outside(
         n_items: how many items there are.
         ptr: int64 ``[clients + 1]``, the clients' bounds in ``excluded``.
         excluded: int64, ascending and distinct within a client.
-        distinct: no item twice for a client, as far as there are enough.
+        distinct: no item twice for a client.
 
     Returns:
-        int64 ``[clients, count]``.
-
-    Raises:
-        InputError: a client for whom every item is excluded.
+        int64 ``[clients, count]``; -1 for what cannot be drawn, as everything is excluded or, of
+        distinct items, fewer than ``count`` are left.
     """
-    size = ptr.diff()
-    free = n_items - size
-    if len(free) and int(free.min()) < 1:
-        raise InputError(
-            f"a user has interacted with all {n_items} items, so no negative can be drawn: "
-            f"drop that user or enlarge the catalogue"
-        )
+    free = n_items - ptr.diff()
     if distinct:
         rank = _distinct(key, clients, count, free)
     else:
@@ -57,13 +48,15 @@ def draw_outside(
     bands = owner * (n_items + 1) + excluded - position
     query = row[:, None] * (n_items + 1) + rank
     before = torch.searchsorted(bands, query.flatten(), right=True).view_as(rank) - ptr[:-1, None]
-    return rank + before
+    some = torch.arange(count, device=device) < free[:, None] if distinct else free[:, None] > 0
+    return torch.where(some, rank + before, -1)
 
 
 def _distinct(key: Key, clients: Tensor, count: int, free: Tensor) -> Tensor:
     """Distinct ranks in ``[0, free)`` for each client: Floyd's sampling, vectorised over clients.
 
-    A client with fewer free items than ``count`` gets all of them, cyclically.
+    Of a client with fewer free items than ``count`` the first ones are all of them, and the rest
+    means nothing.
     """
     words = key.words(clients, 0, count)
     take = free.clamp(max=count)
@@ -73,5 +66,4 @@ def _distinct(key: Key, clients: Tensor, count: int, free: Tensor) -> Tensor:
         pick = (words[:, draw] * (top + 1)) >> 32
         seen = (chosen == pick[:, None]).any(1)
         chosen[:, draw] = torch.where(seen, top, pick)
-    wrapped = torch.arange(count, device=clients.device)[None, :] % take[:, None]
-    return chosen.gather(1, wrapped)
+    return chosen

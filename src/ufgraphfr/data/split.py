@@ -50,7 +50,8 @@ class Split:
         known: int64 ``[users]``, how many items of its history a user's test input holds.
         validation: int64 ``[users]``, -1 for users that are not asked.
         test: int64 ``[users]``, -1 for users that are not asked.
-        sampled_validation: int64 ``[users, 99]``, never-touched items; 0 for users not asked.
+        sampled_validation: int64 ``[users, 99]``, never-touched items; 0 for users not asked, and
+            -1 where a user has fewer.
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
         cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
         first_items: int64 ``[cold, 20]``, each cold user's first items in time order.
@@ -202,6 +203,9 @@ def _split(
     """The split in which users train on their first ``trained`` items."""
     counts = np.diff(ptr)
     position = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
+    # a target alone is no ranking
+    asked_validation = asked_validation & (data.n_items - trained > 1)
+    asked_test = asked_test & (data.n_items - known > 1)
     sampled_validation, sampled_test = _candidates(data, user_ids, asked_validation, asked_test)
 
     def target(before: Ids, asked: Mask) -> Ids:
@@ -255,7 +259,7 @@ def _bounds(counts: NDArray[Any]) -> Ids:
 
 
 def _candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Iterator[Ids]:
-    """99 distinct items each user never touched (all of them, repeated, if there are fewer)."""
+    """99 distinct items each user never touched; -1 for those that are not there."""
     touched = data.item[np.lexsort((data.item, data.user))]
     ptr = _bounds(np.bincount(data.user, minlength=data.n_users))
     for stream, mask in enumerate(asked, start=1):

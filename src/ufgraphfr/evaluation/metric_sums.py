@@ -47,7 +47,8 @@ def half(clients: Tensor) -> Tensor:
 
 
 RANKINGS = ("full", "sampled99")
-"""Among all items not interacted with, and among the target and 99 sampled ones."""
+"""Among all items not interacted with, and among the target and 99 sampled ones, for those users
+who never touched so many."""
 COVERAGE = 10
 
 _AT_ONCE = 4
@@ -61,7 +62,8 @@ class RankingResult:
     Attributes:
         users: int64 ``[asked]``, the data set's numbers, ascending.
         full: float64 ``[asked]``, the target's rank in the full ranking.
-        sampled: float64 ``[asked]``, its rank among itself and 99 sampled items.
+        sampled: float64 ``[asked]``, its rank among itself and 99 sampled items; NaN for a user
+            who never touched fewer than 99.
         coverage: share of the items that are in somebody's top ten of the full ranking.
     """
 
@@ -72,7 +74,10 @@ class RankingResult:
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
-        """Means by ranking and metric, e.g. ``metrics["full"]["ndcg@10"]``."""
+        """Means by ranking and metric, e.g. ``metrics["full"]["ndcg@10"]``.
+
+        ``sampled99`` is empty if no user can be asked.
+        """
         return {
             "full": {**summary(self.full), f"coverage@{COVERAGE}": self.coverage},
             "sampled99": summary(self.sampled),
@@ -105,8 +110,12 @@ class BlendResults:
 
     def sums(self) -> Tensor:
         """Sums of the metrics over the users, float64 ``[choices, rankings, metrics]``."""
-        each = np.stack([values(name, self.ranks).sum(-1) for name in NAMES], axis=-1)
+        each = np.stack([np.nansum(values(name, self.ranks), -1) for name in NAMES], axis=-1)
         return torch.from_numpy(each).transpose(0, 1).contiguous()
+
+    def ranked(self) -> Tensor:
+        """How many users have a rank, int64 ``[rankings]``."""
+        return torch.from_numpy((~np.isnan(self.ranks[:, 0])).sum(-1))
 
 
 def best_choice(gains: Tensor) -> int:

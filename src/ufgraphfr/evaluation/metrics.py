@@ -23,10 +23,10 @@ def values(name: str, ranks: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Args:
         name: ``hr@k`` or ``ndcg@k`` with any k from 1, ``ndcg`` or ``mrr``.
-        ranks: float64, any shape.
+        ranks: float64, any shape; NaN where there is no rank.
 
     Returns:
-        float64 of the same shape, each in [0, 1].
+        float64 of the same shape, each in [0, 1], or NaN where there is no rank.
 
     Raises:
         InputError: no such metric.
@@ -38,10 +38,11 @@ def values(name: str, ranks: NDArray[np.float64]) -> NDArray[np.float64]:
     parts = re.fullmatch(r"(hr|ndcg)@([1-9][0-9]*)", name)
     if parts is None:
         raise InputError(f"no metric '{name}': {nearest(name, NAMES)}")
-    within = (ranks <= int(parts[2])).astype(np.float64)
+    within = np.where(np.isnan(ranks), np.nan, ranks <= int(parts[2]))
     return within if parts[1] == "hr" else within / np.log2(1.0 + ranks)
 
 
 def summary(ranks: NDArray[np.float64]) -> dict[str, float]:
-    """All metrics of `NAMES`, averaged over everything in ``ranks``."""
-    return {name: float(values(name, ranks).mean()) for name in NAMES}
+    """All metrics of `NAMES`, averaged over the ranks there are; none without any."""
+    known = ranks[~np.isnan(ranks)]
+    return {name: float(values(name, known).mean()) for name in NAMES} if known.size else {}

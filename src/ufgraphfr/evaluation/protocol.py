@@ -5,7 +5,8 @@
 | validation | training items             | all before the first date  | all items but those |
 | test       | training + validation item | all before the second date | all items but those |
 
-The secondary ranking is among the target and 99 never-touched items fixed in the split.
+The secondary ranking is among the target and 99 never-touched items fixed in the split; users who
+have fewer than those are left out of it. A user for whom no other item is left is not asked.
 Validation picks rounds and hyper-parameters; the test is read once.
 """
 
@@ -31,7 +32,7 @@ class EvaluationSet:
     Attributes:
         clients: the users, with the input that every model gets.
         targets: int64 ``[asked]``, the item that each is asked for.
-        rivals: int64 ``[asked, 99]``, the sampled candidates beside it.
+        rivals: int64 ``[asked, 99]``, the sampled candidates beside it; -1 where there are fewer.
     """
 
     clients: ClientBatch

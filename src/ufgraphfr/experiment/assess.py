@@ -1,5 +1,6 @@
 """What is tested beside a model: kept-out users and items, baselines, an attack's success."""
 
+import logging
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -17,6 +18,8 @@ from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aimed
 from ufgraphfr.experiment.prepare import PreparedExperiment
+
+logger = logging.getLogger(__name__)
 
 Metrics = dict[str, dict[str, float]]
 
@@ -36,23 +39,37 @@ def assess_kept_out(
 def assess_baselines(
     baselines: Iterable[Baseline], prepared: PreparedExperiment, chunk: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, RankingResult]]:
-    """Every baseline through the protocol.
+    """Every baseline through the protocol; one that fails costs its own row, and is told.
 
     Returns:
         ``validation``, ``test`` and, where some are kept out, ``cold``, ``cold_all``, ``new_items``
-        metrics by kind; and the test outcomes.
+        metrics by kind, or ``not_computed``, why not; and the test outcomes.
     """
     metrics: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, RankingResult] = {}
     for baseline in baselines:
-        score = partial(baseline.score, baseline.fit(prepared.batch))
-        outcomes[baseline.kind] = evaluate(score, prepared.test, chunk)
-        metrics[baseline.kind] = {
-            "validation": evaluate(score, prepared.validation, chunk).metrics,
-            "test": outcomes[baseline.kind].metrics,
-            **assess_kept_out(score, prepared, chunk),
-        }
+        try:
+            metrics[baseline.kind], outcomes[baseline.kind] = _assessed(baseline, prepared, chunk)
+        # whatever it is, hours of training are not to be lost for a point of comparison
+        except Exception as error:
+            # torch tells in many lines what it could not allocate
+            why = str(error).partition("\n")[0] or type(error).__name__
+            logger.warning("baseline %s is not computed: %s", baseline.kind, why)
+            metrics[baseline.kind] = {"not_computed": why}
     return metrics, outcomes
+
+
+def _assessed(
+    baseline: Baseline, prepared: PreparedExperiment, chunk: int
+) -> tuple[dict[str, Any], RankingResult]:
+    score = partial(baseline.score, baseline.fit(prepared.batch))
+    test = evaluate(score, prepared.test, chunk)
+    metrics = {
+        "validation": evaluate(score, prepared.validation, chunk).metrics,
+        "test": test.metrics,
+        **assess_kept_out(score, prepared, chunk),
+    }
+    return metrics, test
 
 
 def assess_attack(

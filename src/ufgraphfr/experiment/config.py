@@ -127,7 +127,8 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """What makes it this experiment: what was changed, without names of the run and of files.
 
-        Which data a file holds is told by the digest of the data.
+        Which data a file holds is told by the digest of the data. Baselines beside the model change
+        nothing of it, so a run may be finished with others.
         """
         tables = copy.deepcopy(self.changed())
         del tables["name"]
@@ -135,6 +136,7 @@ class Experiment:
             tables["data"].pop(key, None)
         # it says again what the algorithm's key says
         tables.get("evaluation", {}).pop("table", None)
+        tables.get("evaluation", {}).pop("baselines", None)
         return {"schema": CONFIG.version} | {
             key: value for key, value in tables.items() if value != {}
         }

@@ -7,16 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import asks_for_item_text
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.interactions import Cleaning, Interactions
 from ufgraphfr.data.split import Split, global_time, leave_one_out
+from ufgraphfr.data.unasked import told, unasked
 from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
 from ufgraphfr.text import embed
@@ -47,6 +50,7 @@ class PreparedExperiment:
             "interactions": len(rows),
             "sha256": self.dataset.sha256,
             "digest": self.dataset.digest,
+            "left_out": unasked(self.split),
         }
 
     @cached_property
@@ -90,6 +94,8 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
         f"{len(rows):,} interactions; {left_out}"
     )
     split = _split(rows, experiment.protocol)
+    for sentence in told(split):
+        logger.warning(f"{dataset.card.name}: {sentence}")
     text = torch.from_numpy(embed(experiment.encoder, dataset.users.texts))
     return PreparedExperiment(
         dataset=dataset,
@@ -126,7 +132,9 @@ def item_text(
 
 def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
     if protocol.split == "leave-one-out":
-        return leave_one_out(rows, protocol.cold_users, protocol.cold_items)
+        split = leave_one_out(rows, protocol.cold_users, protocol.cold_items)
+        _check_kept_out(split, protocol)
+        return split
     split = global_time(rows, protocol.train_until, protocol.validate_until)
     validated, tested = len(split.asked("validation")), len(split.asked("test"))
     logger.info(
@@ -134,3 +142,26 @@ def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
         f"asked for the validation, {tested:,} for the test"
     )
     return split
+
+
+def _check_kept_out(split: Split, protocol: ProtocolSpec) -> None:
+    """Somebody can be asked, also for what is kept out on purpose.
+
+    Raises:
+        InputError: nobody can.
+    """
+    asked = split.asked("test")
+    if not len(asked):
+        raise InputError(
+            f"nobody can be asked for the test: every user who trains has all {split.n_items:,} "
+            f"items, or nobody trains; choose other shares cold_users and cold_items, or more data"
+        )
+    if protocol.cold_items and not np.diff(split.cold_item_ptr)[asked].any():
+        raise InputError(
+            f"cold_items = {protocol.cold_items} keeps {len(split.cold_items):,} items out, and "
+            f"nobody who is asked for the test has one: raise the share"
+        )
+    if protocol.cold_users and not len(split.cold_users):
+        logger.warning(
+            f"cold_users = {protocol.cold_users} keeps nobody out: too few users have 20 items"
+        )

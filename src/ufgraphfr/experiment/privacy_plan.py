@@ -36,6 +36,7 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
         InputError: the experiment has more rounds or fewer than the model's private form.
     """
     spec = experiment.federation
+    spec.check(clients)
     releases = capabilities.releases(algorithm, spec.rounds)
     if spec.upload is not None and experiment.mechanism.budget(clients) is not None:
         raise InputError(

@@ -1,7 +1,6 @@
 """The result of a run: test metrics, costs and per-user ranks, read once at the best round."""
 
 import time
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.population import Population
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder
 from ufgraphfr.experiment.schemas import RANKS, RESULT
+from ufgraphfr.experiment.soundness import rejected, unsound
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
 
@@ -49,13 +49,14 @@ def write_result(
         "baselines": tested.baselines,
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
+        "unsound": unsound(lines, ledger.claim is not None),
         "peak_rss_bytes": peak_rss_bytes(),
         "privacy": guarantee(ledger.claim),
         "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
         "config_digest": experiment.digest,
     }
     if tested.attack is not None:
-        result["attack"] = tested.attack | {"rejected": _rejected(lines)}
+        result["attack"] = tested.attack | {"rejected": rejected(lines)}
     folder.write_json(folder.result, RESULT.write(result))
 
 
@@ -67,14 +68,6 @@ def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, floa
     }
     parts["evaluate"] += test_seconds
     return parts | {"total": sum(parts.values())}
-
-
-def _rejected(lines: list[dict[str, Any]]) -> dict[str, int]:
-    """What validation refused, by reason."""
-    rejected: Counter[str] = Counter()
-    for line in lines:
-        rejected.update(line["rejected"])
-    return dict(rejected)
 
 
 def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:

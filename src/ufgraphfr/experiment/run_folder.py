@@ -7,6 +7,7 @@ line a round and is cut back to the checkpoint on resume.
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,13 +131,14 @@ class RunFolder:
             )
 
     def create(self, experiment: Experiment) -> None:
-        """Make the folder, unless it is there.
+        """Make the folder, unless it is there; what may change in a run is written anew.
 
         Raises:
             InputError: it cannot be written.
         """
         try:
-            if not self.config.exists():
+            there = self.experiment() if self.config.exists() else None
+            if there is None or there.baselines != experiment.baselines:
                 write_experiment(self.path, experiment)
             write_atomically(self.path / "PERSONAL_DATA.txt", NOTICE.encode())
         except OSError as error:
@@ -144,6 +146,10 @@ class RunFolder:
                 f"cannot write the run folder {self.path} ({error.strerror}): "
                 f"name another with --out"
             ) from None
+
+    def discard(self) -> None:
+        """Remove everything; for a folder in which nothing was trained or released."""
+        shutil.rmtree(self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.result import write_result
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.training import Progress, train
+from ufgraphfr.privacy.accounted.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -65,27 +66,47 @@ def execute(
     folder.check(experiment, resume)
     if folder.result.exists():
         logger.info("%s is finished: nothing to do", out)
+        if folder.experiment().baselines != experiment.baselines:
+            logger.warning("its baselines stay as they are: name another folder for others")
         return
     # bad data leave no folder behind
     population = population or Simulated(experiment, prepare(experiment, data_dir), target)
     _check_data(folder, population.data)
+    fresh = not folder.config.exists()
     folder.create(experiment)
     with folder.locked():
-        facts = environment(target) | {
-            f"data_{k}": population.data[k] for k in DIGESTS if k in population.data
-        }
-        if experiment.folder is not None:
-            # seen from here, so that both can be moved together
-            facts["experiment_folder"] = os.path.relpath(experiment.folder, out)
-        folder.write_json(folder.environment, facts)
-        if isinstance(experiment.model, Algorithm):
-            model = model_in_use(experiment, population.setting)
-            yield from train(experiment, model, population, folder, target)
-            best = load_checkpoint(folder.best_or_model, target)
-        else:
-            best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
-            save_checkpoint(folder.best, best)
+        folder.write_json(folder.environment, _facts(experiment, population, folder, target))
+        try:
+            if isinstance(experiment.model, Algorithm):
+                model = model_in_use(experiment, population.setting)
+                yield from train(experiment, model, population, folder, target)
+                best = load_checkpoint(folder.best_or_model, target)
+            else:
+                best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
+                save_checkpoint(folder.best, best)
+        except Exception:
+            # a plan that is refused leaves nothing behind, as bad data do
+            if fresh and not population.durable and _nothing_done(folder):
+                folder.discard()
+            raise
         write_result(experiment, population, folder, best)
+
+
+def _facts(
+    experiment: Experiment, population: Population, folder: RunFolder, device: torch.device
+) -> dict[str, Any]:
+    """What a run ran on, which data, and where its file was."""
+    data = {f"data_{k}": population.data[k] for k in DIGESTS if k in population.data}
+    facts = environment(device) | data
+    if experiment.folder is not None:
+        # seen from here, so that both can be moved together
+        facts["experiment_folder"] = os.path.relpath(experiment.folder, folder.path)
+    return facts
+
+
+def _nothing_done(folder: RunFolder) -> bool:
+    """Whether no round was done, and none was paid for."""
+    return not folder.read_metrics() and Ledger(folder.ledger).last_round == 0
 
 
 def _check_data(folder: RunFolder, data: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from ufgraphfr.experiment.run_folder import (
     load_checkpoint,
     save_checkpoint,
 )
+from ufgraphfr.experiment.soundness import check_somebody, watched
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.transport import Transport
 from ufgraphfr.privacy.accounted.ledger import Ledger
@@ -88,7 +89,7 @@ def train(
     steps = _rounds(experiment, algorithm, mechanism, population, transport, last, ledger)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
-    for done in steps if is_private else _warned(steps):
+    for done in watched(steps, is_private):
         started = time.perf_counter()
         state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
@@ -100,6 +101,7 @@ def train(
             best = _keep(replace(done, state=state), population, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
+    check_somebody(folder.read_metrics())
 
 
 def _rounds(
@@ -137,17 +139,6 @@ def _check_paid(ledger: Ledger, released: int) -> None:
             f"{ledger.path} ends with round {ledger.last_round}, but {released} rounds were "
             f"released: payments have been removed, and this run can promise nothing more"
         )
-
-
-def _warned(done_rounds: Iterator[Round]) -> Iterator[Round]:
-    """The same rounds, with a warning at the first whose loss is not finite."""
-    finite = True
-    for done in done_rounds:
-        took_part = done.clients or done.rejected
-        if finite and took_part and not math.isfinite(done.loss):
-            finite = False
-            logger.warning("round %d: the loss is not finite: try a smaller lr", done.number)
-        yield done
 
 
 def _keep(

@@ -7,13 +7,16 @@ import torch
 from pydantic import (
     Field,
     FieldSerializationInfo,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_serializer,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from torch import Tensor
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.spec import Registry, Spec
 from ufgraphfr.federation.adversaries import ADVERSARIES
@@ -30,8 +33,9 @@ class FederationSpec(Spec):
 
     rounds: int = Field(100, ge=1)
     """How many rounds there are."""
-    cohort: float = Field(1.0, gt=0)
-    """Clients of a round: a share up to 1, or a number above 1."""
+    cohort: int | float = Field(1.0, gt=0)
+    """Clients of a round: a whole number (``1`` is one client), or a share with a decimal point
+    (``1.0`` is everybody)."""
     sampling: Literal["fixed", "poisson", "rotation"] = "fixed"
     """``fixed`` draws exactly that many, ``poisson`` each client by its own coin, ``rotation``
     shuffles all clients into cohorts and starts again when everybody had a turn."""
@@ -71,6 +75,19 @@ class FederationSpec(Spec):
         plain = part.model_dump(mode="json", exclude_none=True, exclude_defaults=changed)
         return {"kind": part.kind, **plain}
 
+    @field_validator("cohort")
+    @classmethod
+    def _one_or_all(cls, value: float) -> float:
+        """Numbers above 1 are counts however they are written; only 1 and 1.0 differ."""
+        return value if value == 1 else float(value)
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """With ``cohort = 1``, which equals the default 1.0 and is not the same."""
+        one = {"cohort": 1} if isinstance(self.cohort, int) else {}
+        written: dict[str, Any] = handler(self)
+        return written | one
+
     @model_validator(mode="after")
     def _whole(self) -> "FederationSpec":
         if self.cohort > 1 and self.cohort != int(self.cohort):
@@ -81,7 +98,26 @@ class FederationSpec(Spec):
 
     def expected(self, clients: int) -> float:
         """The expected size of a cohort."""
-        return min(clients, self.cohort if self.cohort > 1 else self.cohort * clients)
+        counted = self.cohort > 1 or isinstance(self.cohort, int)
+        return min(clients, self.cohort if counted else self.cohort * clients)
+
+    def check(self, clients: int) -> None:
+        """There are as many clients as a round asks for, and some in most rounds.
+
+        Raises:
+            InputError: there are not.
+        """
+        if self.cohort > max(1, clients):
+            raise InputError(
+                f"[federation] cohort = {self.cohort:g} asks for more clients than the {clients:,} "
+                f"that train: set cohort = {clients} or fewer, or 1.0 for everybody"
+            )
+        share = self.expected(clients) / max(1, clients)
+        if self.sampling == "poisson" and (1 - share) ** clients > 0.5:
+            raise InputError(
+                f"[federation] cohort = {self.cohort:g} of {clients:,} clients would leave most "
+                f"rounds empty under sampling = 'poisson': set cohort = {1 / clients:.2g} or more"
+            )
 
     def turns(self, clients: int) -> int:
         """``rotation``: rounds until everybody had a turn."""

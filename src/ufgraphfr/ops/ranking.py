@@ -77,15 +77,17 @@ def sampled_ranks(scores: Tensor, target: Tensor, candidates: Tensor) -> Tensor:
     Args:
         scores: float ``[..., clients, items]``.
         target: int64 ``[clients]``, not among the candidates.
-        candidates: int64 ``[clients, sampled]``.
+        candidates: int64 ``[clients, sampled]``; -1 where a client has too few.
 
     Returns:
-        float64 ``[..., clients]``; the last place if the target's score is NaN.
+        float64 ``[..., clients]``; the last place if the target's score is NaN, and NaN, no rank,
+        for a client with too few candidates.
     """
-    at_target, others = _at(scores, target[:, None]), _at(scores, candidates)
+    at_target, others = _at(scores, target[:, None]), _at(scores, candidates.clamp(min=0))
     better, ties = (others > at_target).sum(-1), (others == at_target).sum(-1)
     last = torch.full_like(target, candidates.shape[1] + 1)
-    return _rank(at_target[..., 0], better, ties, last)
+    ranks = _rank(at_target[..., 0], better, ties, last)
+    return ranks.masked_fill((candidates < 0).any(1), torch.nan)
 
 
 def top(scores: Tensor, count: int, ptr: Tensor, excluded: Tensor) -> Tensor:

@@ -47,17 +47,18 @@ def shuffled(positives: Tensor, counts: Tensor, negatives: Tensor, words: Tensor
     Args:
         positives: int64 ``[clients, n]`` in time order, padded right.
         counts: int64 ``[clients]``, positives of each client.
-        negatives: int64 ``[clients, n, negatives]``, those drawn for each positive.
+        negatives: int64 ``[clients, n, negatives]``, those drawn for each positive; -1 where none
+            could be drawn, which is no sample.
         words: int64 ``[clients, n * (1 + negatives)]``, random 32-bit words to sort by.
     """
     clients, length, drawn = negatives.shape
     together = torch.cat((positives[..., None], negatives), dim=2).view(clients, -1)
     time = torch.arange(length, device=positives.device).repeat_interleave(1 + drawn)
-    padding = time[None, :] >= counts[:, None]
+    padding = (time[None, :] >= counts[:, None]) | (together < 0)
     order = torch.where(padding, 2**32, words).argsort(dim=1, stable=True)
     return Samples(
         item=torch.where(padding, -1, together).gather(1, order),
         time=time[order],
         positive=(order % (1 + drawn) == 0).float(),
-        counts=counts * (1 + drawn),
+        counts=(~padding).sum(1),
     )

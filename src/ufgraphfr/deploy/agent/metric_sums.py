@@ -1,6 +1,5 @@
 """Metrics of a shard as sums over its users, for every blend of the model's parts asked for."""
 
-import torch
 from torch import Tensor
 
 from ufgraphfr.data.split import HeldOut
@@ -22,10 +21,10 @@ def metric_sums(
         chunk: users at a time.
 
     Returns:
-        ``sums`` float64 ``[choices, rankings, metrics]``, ``asked`` int64 ``[1]`` and, if there
-        is one choice, ``covered`` uint8 ``[items]``: 1 for items in somebody's top ten.
+        ``sums`` float64 ``[choices, rankings, metrics]``, ``asked`` int64 ``[rankings]`` and, if
+        there is one choice, ``covered`` uint8 ``[items]``: 1 for items in somebody's top ten.
     """
     asked = EvaluationSet.of(users.batch, users.split, part)
     found = evaluate_blends(model, choices, asked, chunk)
-    sums = {"sums": found.sums(), "asked": torch.tensor([len(asked.targets)])}
+    sums = {"sums": found.sums(), "asked": found.ranked()}
     return sums | ({"covered": found.covered[0].byte()} if choices.shape[-2] == 1 else {})

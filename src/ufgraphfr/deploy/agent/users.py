@@ -1,5 +1,6 @@
 """A shard's users, as training and evaluation read them."""
 
+import logging
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,12 @@ from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.data.split import Split, leave_one_out
+from ufgraphfr.data.unasked import told
 from ufgraphfr.deploy.agent.store import Rows, ShardStore
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.text import embed
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) ->
         name="shard",
     )
     split = leave_one_out(interactions, user_ids=rows.clients)
+    for sentence in told(split):
+        logger.info(sentence)
     clients = torch.from_numpy(rows.clients)
     batch = build(split, torch.from_numpy(rows.texts), agreement.experiment.protocol.negatives)
     return ShardUsers(clients, split, replace(batch, clients=clients))

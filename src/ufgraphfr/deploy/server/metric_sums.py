@@ -19,15 +19,15 @@ class Sums:
     """Metrics of all nodes that answered: see `agent.metric_sums`."""
 
     sums: Tensor
-    asked: int
+    asked: Tensor
     covered: Tensor | None
 
     def metrics(self, choice: int) -> Metrics:
-        """Means under one choice of the blend."""
-        means = (self.sums[choice] / max(1, self.asked)).tolist()
+        """Means under one choice of the blend; no ``sampled99`` if no user can be asked."""
+        means = (self.sums[choice] / self.asked.clamp(min=1)[:, None]).tolist()
         found = {
-            ranking: dict(zip(NAMES, own, strict=True))
-            for ranking, own in zip(RANKINGS, means, strict=True)
+            ranking: dict(zip(NAMES, own, strict=True)) if ranking == "full" or asked else {}
+            for ranking, own, asked in zip(RANKINGS, means, self.asked.tolist(), strict=True)
         }
         if self.covered is not None:
             found["full"][f"coverage@{COVERAGE}"] = float(self.covered.double().mean())
@@ -47,7 +47,7 @@ def read_sums(reply: Envelope, width: int, clients: int, items: int) -> dict[str
         Malformed: they cannot.
     """
     arrays = decode_arrays(only_part(reply))
-    shapes = {"sums": (width, len(RANKINGS), len(NAMES)), "asked": (1,)}
+    shapes = {"sums": (width, len(RANKINGS), len(NAMES)), "asked": (len(RANKINGS),)}
     kinds = {"sums": torch.float64, "asked": torch.int64, "covered": torch.uint8}
     if width == 1:
         shapes["covered"] = (items,)
@@ -55,8 +55,10 @@ def read_sums(reply: Envelope, width: int, clients: int, items: int) -> dict[str
         raise Malformed("metrics of another shape")
     if any(value.dtype != kinds[name] for name, value in arrays.items()):
         raise Malformed("metrics of another kind")
-    asked, sums = int(arrays["asked"]), arrays["sums"]
-    if not 0 <= asked <= clients or not bool(((sums >= 0) & (sums <= asked)).all()):
+    asked, sums = arrays["asked"], arrays["sums"]
+    most = asked[0].clamp(max=clients)
+    counted = (asked >= 0) & (asked <= most)
+    if not bool(counted.all()) or not bool(((sums >= 0) & (sums <= asked[:, None])).all()):
         raise Malformed("metrics that no sum over these clients can be")
     if width == 1 and bool((arrays["covered"] > 1).any()):
         raise Malformed("an item is covered or not")
@@ -89,7 +91,7 @@ def total(parts: Sequence[dict[str, Tensor]]) -> Sums:
     covered = [part["covered"] for part in parts if "covered" in part]
     return Sums(
         sums=torch.stack([part["sums"] for part in parts]).sum(0),
-        asked=sum(int(part["asked"]) for part in parts),
+        asked=torch.stack([part["asked"] for part in parts]).sum(0),
         covered=torch.stack(covered).amax(0) if covered else None,
     )
 

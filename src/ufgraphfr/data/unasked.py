@@ -1,0 +1,36 @@
+"""Whom a split cannot ask, and what: nobody's data stop the others, and all are counted."""
+
+import numpy as np
+
+from ufgraphfr.data.split import SAMPLED, Split
+
+
+def unasked(split: Split) -> dict[str, int]:
+    """Users who train but are left out of a question, by question; empty if nobody is.
+
+    ``negatives``: they have every item, so no negative can be drawn. ``test``: no item but the
+    test's would be left to rank. ``sampled99``: fewer than 99 items are left that they never
+    touched. Who is not asked because of its dates is not counted.
+    """
+    trained, history = np.diff(split.ptr), np.diff(split.history_ptr)
+    full = (trained > 0) & (history == split.known + 1) & (split.test < 0)
+    few = (split.sampled_test[split.asked("test")] < 0).any(1)
+    found = {
+        "negatives": int((trained >= split.n_items).sum()),
+        "test": int(full.sum()),
+        "sampled99": int(few.sum()),
+    }
+    return {name: count for name, count in found.items() if count}
+
+
+def told(split: Split) -> list[str]:
+    """The same in a sentence for each question."""
+    asked, everything = len(split.asked("test")), f"all {split.n_items:,} items"
+    fewer = f"of {asked:,} in the test: fewer than {SAMPLED} items they never touched, so no rank"
+    sentences = {
+        "negatives": ("user has", "users have", f"{everything}: trained without negatives"),
+        "test": ("user has", "users have", f"{everything}: nothing is left to rank in the test"),
+        "sampled99": ("user", "users", f"{fewer} among {SAMPLED + 1}"),
+    }
+    found = unasked(split).items()
+    return [f"{count:,} {sentences[name][count > 1]} {sentences[name][2]}" for name, count in found]
