@@ -16,10 +16,10 @@ from ufgraphfr.ops.recency import propagate, recency
 
 DENSE_BYTES = 2**26
 """Up to this size (4,096 items) an operator is dense: the faster form."""
-AT_ONCE = 2**22
-"""Pairs of items written out at a time; bounds memory at some 100 MB."""
-PER_PAIR = 64
-"""Bytes for each of them: numbers, places, and the same once more where they are sorted."""
+AT_ONCE = 2**21
+"""Pairs of items written out at a time; bounds memory at some 400 MB."""
+PER_LINK = 64
+"""Bytes for each link: numbers, places, and the same once more where they are sorted."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def coalesced(pairs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 def operator_bytes(items: int, links: int) -> int:
     """About the most that is held on the way to an operator of so many links."""
-    return PER_PAIR * (links + AT_ONCE) + (4 * items**2 if is_small(items) else 0)
+    return PER_LINK * links + (4 * items**2 if is_small(items) else 0)
 
 
 def linked_scores(

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.baselines._links import (
-    PER_PAIR,
+    AT_ONCE,
     Links,
     bounded,
     coalesced,
@@ -70,7 +70,7 @@ class ItemKNN(Baseline):
         if is_small(items):
             return 20 * items**2 + 4 * 1024 * items
         links = min(items * min(self.neighbors, items), items**2)
-        return operator_bytes(items, links) + PER_PAIR * (interactions + items)
+        return operator_bytes(items, links) + 192 * AT_ONCE + 64 * (interactions + items)
 
 
 def _co_interactions(training: ClientBatch) -> Iterator[tuple[Tensor, Tensor]]:
@@ -101,8 +101,12 @@ def _co_interactions(training: ClientBatch) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _strongest(row: Tensor, values: Tensor, count: int) -> Tensor:
-    """The places of each row's largest values, the first of equal ones; rows are ascending."""
-    order = values.argsort(descending=True, stable=True)
-    order = order[row[order].argsort(stable=True)]
+    """The places of each row's largest values, all positive, of equal ones the first.
+
+    Rows are ascending.
+    """
+    # positive floats are in the order of their bits: one sort for rows and values
+    falling = torch.iinfo(torch.int32).max - values.view(torch.int32).long()
+    order = ((row << 32) + falling).argsort(stable=True)
     place = torch.arange(len(row)) - torch.searchsorted(row, row)
     return order[place < count]

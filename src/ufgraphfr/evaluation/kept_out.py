@@ -19,7 +19,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, PROTOCOL_SEED, Split
 from ufgraphfr.evaluation.metrics import values
-from ufgraphfr.evaluation.protocol import Score, inputs, scored
+from ufgraphfr.evaluation.protocol import Score, at_most, inputs, scored
 from ufgraphfr.ops.ranking import full_ranks
 
 METRIC = "ndcg@10"
@@ -69,7 +69,7 @@ def _after(
     known: int, score: Score, batch: ClientBatch, split: Split, chunk: int
 ) -> NDArray[np.float64]:
     """NDCG@10 of each cold user when its first ``known`` items are known, ``[cold]``."""
-    cold = torch.from_numpy(split.cold_users)
+    cold, chunk = torch.from_numpy(split.cold_users), at_most(chunk, batch.n_items)
     ptr = torch.arange(len(cold) + 1) * known
     first = torch.from_numpy(split.first_items[:, :known]).flatten()
     clients = batch.select(cold).with_history(ptr, first)

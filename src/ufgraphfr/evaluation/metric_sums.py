@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, summary, values
-from ufgraphfr.evaluation.protocol import EvaluationSet, Score
+from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
 from ufgraphfr.ops.ranking import candidate_ranks, candidates_alone, sampled_ranks
 
 Parts = Callable[[ClientBatch], Tensor]
@@ -25,7 +25,7 @@ RANKINGS = ("full", "sampled99")
 COVERAGE = 10
 
 _AT_ONCE = 8
-"""Blends formed by one product: several times as fast as one by one; bounds memory."""
+"""Blends formed by one product: several times as fast as one by one."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,13 @@ def evaluate_blends(
         parts: the model.
         choices: float ``[choices, parts]``, weights of the parts.
         asked: who is asked for what.
-        chunk: clients at a time, the only memory knob.
+        chunk: clients at a time, at most: fewer where items are many.
 
     Raises:
         ValueError: scores of another shape.
     """
     users, items = asked.clients, asked.clients.n_items
+    chunk = at_most(chunk, items * max(min(_AT_ONCE, len(choices)), choices.shape[1]))
     ranks = torch.empty(2, len(choices), len(users), dtype=torch.float64)
     covered = torch.zeros(len(choices), items, dtype=torch.bool)
     for places in torch.arange(len(users)).split(chunk):
