@@ -16,7 +16,7 @@ import torch
 from ufgraphfr.core.allocator import keep_freed_memory
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.evaluation.metric_sums import evaluate_blends
+from ufgraphfr.evaluation.metric_sums import Model, evaluate_blends
 from ufgraphfr.evaluation.protocol import EvaluationSet
 
 DIM = 16
@@ -50,7 +50,11 @@ def measure(users: int, items: int, parts: int, blends: int, chunk: int) -> None
     table = torch.randn(parts, DIM, items, generator=generator)
     choices = torch.rand(blends, parts, generator=generator)
     before = peak()
-    found = evaluate_blends(lambda some: own[:, some.clients] @ table, choices, asked, chunk)
+    model = Model(
+        parts=lambda some: own[:, some.clients] @ table,
+        blended=lambda _, scores, weights: torch.einsum("kcp,pci->kci", weights, scores),
+    )
+    found = evaluate_blends(model, choices, asked, chunk)
     scores = users * items * 4 // 2**20
     print(
         f"{users:,} users x {items:,} items ({scores:,} MB of scores), {parts} parts, "

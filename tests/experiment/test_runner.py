@@ -135,7 +135,8 @@ def test_a_run_goes_on_only_with_the_data_it_began_with(toy, tmp_path):
     likes = tmp_path / "likes.csv"
     rows = [f"{user},{(user + step) % 9}" for user in range(12) for step in range(5)]
     likes.write_text("\n".join(("user,item", *rows)))
-    values = toy() | {"data": {"kind": "table", "interactions": "likes.csv"}}
+    data = {"kind": "table", "interactions": "likes.csv", "sequential": True}
+    values = toy() | {"data": data}
     begun = steps(values, tmp_path / "run", data_dir=tmp_path)
     next(begun)
     begun.close()

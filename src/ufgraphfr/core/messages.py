@@ -131,8 +131,20 @@ def combine(reports: list[Report]) -> Report:
     joined = dict[str, Array]()
     for name, values in parts.items():
         if kept.aggregation is Aggregation.SUM:
-            joined[name] = Dense(torch.stack([value.total() for value in values]).sum(0)[None])
+            joined[name] = Dense(_sum([value.total() for value in values])[None])
             values.clear()
         else:
             joined[name] = type(values[0]).cat(values, places)
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    """The sum of some arrays; narrow whole numbers are widened, so that none overflows."""
+    kind = torch.int32 if parts[0].dtype in (torch.uint8, torch.int16) else torch.int64
+    total = parts[0] if parts[0].is_floating_point() else parts[0].to(kind)
+    if len(parts) == 1:
+        return total
+    total = total + parts[1]
+    for part in parts[2:]:
+        total += part
+    return total

@@ -45,7 +45,7 @@ def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) ->
         timestamp=rows.time,
         n_users=len(rows.clients),
         n_items=len(catalogue.items),
-        sequential=agreement.table.sequential,
+        sequential=bool(agreement.table.sequential),
         name="shard",
     )
     split = leave_one_out(interactions, user_ids=rows.clients)

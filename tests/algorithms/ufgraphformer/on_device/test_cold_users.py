@@ -55,10 +55,34 @@ def test_the_own_items_weigh_the_more_the_more_there_are(known: int) -> None:
     some = some.select((some.counts == known).nonzero()[:, 0])
     task = MODEL.scoring_task(state, some.clients, 2)
     alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
-    parts = MODEL.parts(task, some, {})
-    torch.testing.assert_close(parts[:-1], alone.parts(task, some, {}) * known / (known + 4))
+    fused = replace(task, shared=task.shared | {"blend": task.shared["blend"][:-1]})
+    own = standardised(alone.score(fused, some, {})) * known / (known + 4)
     others = standardised((state[SUM][known] + 0.5).log()) * 4 / (known + 4)
-    torch.testing.assert_close(parts[-1], others.expand(len(some), -1))
+    torch.testing.assert_close(MODEL.score(task, some, {}), own + others)
+
+
+def test_without_a_prior_they_speak_for_those_without_history_alone() -> None:
+    state = collected(MODEL)
+    blend = state["blend"].clone()
+    blend[-1] = 0
+    task = MODEL.scoring_task(state | {"blend": blend}, BATCH.clients, 2)
+    alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
+    fused = replace(task, shared=task.shared | {"blend": blend[:-1]})
+    some = oldest(2)
+    found, own = MODEL.score(task, some, {}), alone.score(fused, some, {})
+    nobody = some.counts == 0
+    torch.testing.assert_close(found[~nobody].argsort(), own[~nobody].argsort())
+    assert not torch.equal(found[nobody], own[nobody])
+
+
+def test_without_order_nobody_tells_first_items() -> None:
+    state = MODEL.init_server(replace(SETTING, sequential=False))
+    task = MODEL.broadcast(state, BATCH.clients, 1)
+    assert SUM not in MODEL.local(task, BATCH, {}, Key(0, 1))[0].arrays
+    ranking = MODEL.scoring_task(state, BATCH.clients, 2)
+    alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
+    fused = replace(ranking, shared=ranking.shared | {"blend": state["blend"][:-1]})
+    assert torch.equal(MODEL.score(ranking, BATCH, {}), alone.score(fused, BATCH, {}))
 
 
 def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
@@ -71,7 +95,8 @@ def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
 
 
 def contribution(batch: ClientBatch) -> torch.Tensor:
-    update = PART.contribution(Task(1, batch.clients, {}, {}), batch, Key(0, 1))
+    task = Task(1, batch.clients, {"ordered": torch.tensor(True)}, {})
+    update = PART.contribution(task, batch, Key(0, 1))
     assert update is not None
     return update.arrays[SUM]
 

@@ -37,7 +37,8 @@ class ColdUsersSpec(Spec):
     width: int = Field(10, ge=1)
     """How many positions from the next one on count."""
     prior: float = Field(4.0, gt=0)
-    """How many of the own items weigh as much as what others began with."""
+    """How many of the own items weigh as much as what others began with; validation may do without,
+    but for users of whom nothing is known."""
 
     @property
     def positions(self) -> int:
@@ -56,18 +57,13 @@ class ColdUsers(Part):
         """See `Part.integer_bounds`."""
         return {SUM: 1}
 
-    @property
-    def shares(self) -> tuple[tuple[float, ...], ...]:
-        """See `Part.shares`: it has its own share for each user."""
-        return ((1.0,),)
-
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
         return {SUM: torch.zeros(self.spec.latest + 1, setting.items)}
 
     def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
         """See `Part.contribution`: whole numbers ``[positions * items]``, summed over clients."""
-        if task.round != 1:
+        if task.round != 1 or not bool(task.shared["ordered"]):
             return None
         counts = first_item_counts(batch.ptr, batch.items, batch.n_items, self.spec.positions)
         no_loss = torch.zeros(len(batch), device=batch.items.device)
@@ -84,16 +80,27 @@ class ColdUsers(Part):
         """See `Part.shared`."""
         return {SUM: state[SUM]}
 
-    def beside(self, scores: list[Tensor], shared: State, inputs: ClientBatch) -> list[Tensor]:
-        """See `Part.beside`: the others' scores weigh the less the less is known of a user."""
-        latest = self.spec.latest
-        known = inputs.counts.clamp(max=latest + 1)
-        others = standardised((shared[SUM] + SMOOTHING).log())
-        # beyond the latest position they have nothing to say
-        others = torch.cat((others, others.new_zeros(1, inputs.n_items)))
-        share = known / (known + self.spec.prior)
-        share = torch.where(known > latest, 1.0, share)[:, None].to(others)
-        return [*(own * share for own in scores), (1 - share) * others[known]]
+    def mixed(self, fused: Tensor, shared: State, inputs: ClientBatch, prior: Tensor) -> Tensor:
+        """Fused scores, the less of them the less is known of a user.
+
+        Args:
+            fused: float ``[choices, clients, items]``.
+            shared: what this part shares.
+            inputs: the clients.
+            prior: float ``[choices, clients or 1]``, see `ColdUsersSpec.prior`; 0 asks the first
+                items only where nothing is known.
+
+        Returns:
+            float ``[choices, clients, items]``.
+        """
+        cold = (inputs.counts <= self.spec.latest).nonzero()[:, 0]
+        if len(cold) == 0:
+            return fused
+        known, weight = inputs.counts[cold], prior.expand(-1, len(inputs))[:, cold]
+        others = standardised((shared[SUM] + SMOOTHING).log())[known]
+        share = torch.where(known == 0, 0.0, known / (known + weight).clamp(min=1))[..., None]
+        mixed = share * standardised(fused[:, cold]) + (1 - share) * others
+        return fused.index_copy(1, cold, mixed.to(fused))
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: one item a position, from the first on."""
