@@ -33,5 +33,8 @@ def slow_transitions(histories: list[list[int]], gaps: int) -> Tensor:
 
 @pytest.mark.parametrize("gaps", [1, 2, 5, 40])
 def test_transitions(histories: list[list[int]], gaps: int) -> None:
-    ours = transitions(*csr(histories), CATALOGUE, gaps)
+    before, after, counts = transitions(*csr(histories), CATALOGUE, gaps)
+    assert bool(((before * CATALOGUE + after).diff() > 0).all())
+    ours = torch.zeros(CATALOGUE, CATALOGUE)
+    ours[before, after] = counts
     torch.testing.assert_close(ours, slow_transitions(histories, gaps))

@@ -63,6 +63,28 @@ def test_each_blend_is_ranked_as_a_model_of_its_own(batch: ClientBatch, split: S
     assert len(set(gains)) > 10
 
 
+def test_fewer_users_are_scored_at_once_where_items_are_many(
+    monkeypatch: pytest.MonkeyPatch, batch: ClientBatch, split: Split
+) -> None:
+    asked = EvaluationSet.of(batch, split, "test")
+    whole, sizes = parts_of(batch), []
+
+    def parts(own: ClientBatch) -> Tensor:
+        sizes.append(len(own))
+        return whole[:, own.clients]
+
+    expected = evaluate_blends(Model(parts, weighted), BLENDS, asked)
+    # room for the scores of three users under four blends, then for not even one
+    for room, most in ((3.5, 3), (0.5, 1)):
+        sizes.clear()
+        size = int(room * 4 * 4 * split.n_items)
+        monkeypatch.setattr("ufgraphfr.evaluation.protocol.MOST_BYTES", size)
+        found = evaluate_blends(Model(parts, weighted), BLENDS, asked)
+        assert max(sizes) == most
+        assert np.array_equal(found.ranks, expected.ranks)
+        assert torch.equal(found.covered, expected.covered)
+
+
 def test_rounding_errors_decide_no_tie() -> None:
     assert best_choice(torch.tensor([0.1 + 0.2, 0.3, 0.1], dtype=torch.float64).flip(0)) == 1
     assert best_choice(torch.tensor([0.3, 0.3 + 1e-8], dtype=torch.float64)) == 1

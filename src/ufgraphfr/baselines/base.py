@@ -1,11 +1,16 @@
 """What a centralised baseline must offer."""
 
+import os
 from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
+
+_MOST = 2 * 10**9
+"""Bytes of arrays that no baseline exceeds, however large the machine."""
 
 
 class Baseline(Spec, ABC):
@@ -24,3 +29,30 @@ class Baseline(Spec, ABC):
             inputs: the users with their input at test time (for the test: training items and
                 then the validation item), oldest first.
         """
+
+    def estimated_bytes(self, users: int, items: int, interactions: int) -> int:
+        """About the most that `fit` holds at once, the data apart, to decide before it starts.
+
+        What a subclass does not say is taken to be linear: some numbers for each of these.
+        """
+        return 64 * (users + items + interactions)
+
+    def check_memory(self, users: int, items: int, interactions: int) -> None:
+        """Refuse before the cost what does not fit `memory_budget`.
+
+        Raises:
+            InputError: it does not fit.
+        """
+        needed, budget = self.estimated_bytes(users, items, interactions), memory_budget()
+        if needed > budget:
+            raise InputError(
+                f"baseline '{self.kind}' needs about {needed:,} bytes for {users:,} users, "
+                f"{items:,} items and {interactions:,} interactions, and {budget:,} are the most "
+                f"that it may take (a quarter of the memory, at most {_MOST:,}): leave it out, or "
+                f"name one whose memory is linear in the data (itemknn, markov, ials)"
+            )
+
+
+def memory_budget() -> int:
+    """Bytes that a baseline may take: a quarter of this machine's memory, at most 2 GB."""
+    return min(_MOST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)

@@ -25,7 +25,12 @@ class Ease(Baseline):
     """Weight of a history item relative to the next one."""
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
-        """``operator``: float32 ``[items, items]``, from history item to candidate."""
+        """``operator``: float32 ``[items, items]``, from history item to candidate.
+
+        Raises:
+            InputError: the inverse does not fit `memory_budget`.
+        """
+        self.check_memory(len(training), training.n_items, len(training.items))
         gram = co_interactions(training.ptr, training.items, training.n_items)
         inverse = ridge_inverse(gram, self.ridge)
         operator = (-inverse / inverse.diagonal()).fill_diagonal_(0)
@@ -35,3 +40,7 @@ class Ease(Baseline):
         """The recency-weighted sum of coefficients."""
         weights = recency(inputs.ptr, self.decay)
         return propagate(inputs.ptr, inputs.items, weights, fitted["operator"])
+
+    def estimated_bytes(self, users: int, items: int, interactions: int) -> int:
+        """Three float64 ``[items, items]`` at once, the counts beside them, and a chunk's rows."""
+        return 28 * items**2 + 4 * 1024 * items

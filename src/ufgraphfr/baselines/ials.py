@@ -71,6 +71,10 @@ class Ials(Baseline):
         clients = self._solved(inputs.ptr, inputs.items, weights, fitted["items"])
         return (clients @ fitted["items"].T).float()
 
+    def estimated_bytes(self, users: int, items: int, interactions: int) -> int:
+        """Both sides' factors, the transposed matrix, and what is gathered at a time."""
+        return 16 * self.dim * (users + items) + 64 * interactions + 32 * _CHUNK
+
     def _solved(self, ptr: Tensor, index: Tensor, weights: Tensor, other: Tensor) -> Tensor:
         """The best factors of one side when the other's are fixed.
 

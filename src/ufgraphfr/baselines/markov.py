@@ -10,11 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ufgraphfr.baselines._links import Links, coalesced, linked_scores, operator_bytes
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.item_graph import normalised
-from ufgraphfr.ops.recency import propagate, recency
 
 
 @final
@@ -29,18 +28,23 @@ class Markov(Baseline):
     """Weight of a history item relative to the next one."""
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
-        """``operator``: float32 ``[items, items]``, from history item to candidate."""
-        counts = transitions(training.ptr, training.items, training.n_items, self.gaps)
-        total = torch.bincount(training.items, minlength=training.n_items)
-        return {"operator": normalised(counts, total, self.shrink)}
+        """``operator``, from history item to candidate: see `Links.arrays`."""
+        items = training.n_items
+        before, after, counts = transitions(training.ptr, training.items, items, self.gaps)
+        root = torch.bincount(training.items, minlength=items).float().sqrt()
+        values = counts / (root[before] * root[after] + self.shrink)
+        return Links.of(before, after, values, items).arrays("operator")
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The recency-weighted sum of transitions."""
-        weights = recency(inputs.ptr, self.decay)
-        return propagate(inputs.ptr, inputs.items, weights, fitted["operator"])
+        return linked_scores(fitted, "operator", inputs, self.decay)
+
+    def estimated_bytes(self, users: int, items: int, interactions: int) -> int:
+        """The transitions, of which there are at most ``gaps`` for each interaction."""
+        return operator_bytes(items, self.gaps * interactions)
 
 
-def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor:
+def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> tuple[Tensor, ...]:
     """How often one item follows another within some places, near ones counting more.
 
     Args:
@@ -50,12 +54,14 @@ def transitions(ptr: Tensor, items: Tensor, catalogue: int, gaps: int) -> Tensor
         gaps: the farthest distance counted.
 
     Returns:
-        float32 ``[catalogue, catalogue]``; row ``i`` holds what follows item ``i``.
+        Every pair that occurs, once: the items before and after, int64 ``[pairs]`` each, ascending,
+        and float32 ``[pairs]``.
     """
     owner = owners(ptr, len(items))
-    counts = torch.zeros(catalogue**2, device=items.device)
+    found, weights = [], []
     for gap in range(1, gaps + 1):
-        before, after = items[:-gap], items[gap:]
-        pair = (before * catalogue + after)[owner[:-gap] == owner[gap:]]
-        counts.index_add_(0, pair, counts.new_full((len(pair),), 1 / gap))
-    return counts.view(catalogue, catalogue)
+        same = owner[:-gap] == owner[gap:]
+        found.append((items[:-gap] * catalogue + items[gap:])[same])
+        weights.append(torch.full((len(found[-1]),), 1 / gap, device=items.device))
+    pairs, counts = coalesced(torch.cat(found), torch.cat(weights))
+    return pairs // catalogue, pairs % catalogue, counts

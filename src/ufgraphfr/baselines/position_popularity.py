@@ -33,3 +33,7 @@ class PositionPopularity(Baseline):
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The counts of each client's window."""
         return fitted["next"][inputs.counts.clamp(max=self.latest)]
+
+    def estimated_bytes(self, users: int, items: int, interactions: int) -> int:
+        """Counts of each position, and their window sums."""
+        return 24 * items * (self.latest + self.window) + 64 * interactions

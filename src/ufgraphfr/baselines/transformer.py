@@ -111,6 +111,12 @@ class CentralTransformer(Baseline):
             places += int((targets >= 0).sum())
         return total / places
 
+    def estimated_bytes(self, users: int, items: int, interactions: int) -> int:
+        """Weights, moments, gradients and mean; and the logits of a group with their gradient."""
+        weights = 8 * items * self.dim
+        logits = 4 * _GROUP * (self.history + 1) * items
+        return 4 * (weights + logits) + 64 * interactions
+
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """Every item's score after the whole history."""
         network = self._network(inputs)

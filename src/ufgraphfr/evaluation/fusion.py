@@ -15,7 +15,7 @@ from torch import Tensor
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metric_sums import Model, half
-from ufgraphfr.evaluation.protocol import EvaluationSet
+from ufgraphfr.evaluation.protocol import EvaluationSet, at_most
 from ufgraphfr.ops.fusion import DRAFT, FusionSums, fit_fusion, fusion_sums
 from ufgraphfr.ops.ranking import candidates_alone
 
@@ -79,14 +79,14 @@ class FusionData:
             model: its parts.
             asked: who is asked for what.
             key: seed of the choice of users.
-            chunk: clients at a time.
+            chunk: clients at a time, at most: fewer where items are many.
         """
         users, places = asked.clients, torch.arange(len(asked.clients))
         if len(users) > MOST_USERS:
             words = key.to(Purpose.FUSION).words(users.clients, 0, 4)[:, 0]
             places = words.argsort(stable=True)[:MOST_USERS].sort().values
         found = list[FusionData]()
-        for own in places.split(chunk):
+        for own in places.split(at_most(chunk, users.n_items)):
             clients = users.select(own)
             scored = model.parts(clients).detach().nan_to_num_()
             target = asked.targets[own].to(scored.device)

@@ -20,7 +20,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, PROTOCOL_SEED, Split
 from ufgraphfr.evaluation.metrics import values
-from ufgraphfr.evaluation.protocol import Score, inputs, scored
+from ufgraphfr.evaluation.protocol import Score, at_most, inputs, scored
 from ufgraphfr.ops.ranking import candidate_ranks, full_ranks
 
 METRIC = "ndcg@10"
@@ -71,6 +71,7 @@ def _after(
 ) -> NDArray[np.float64]:
     """NDCG@10 of each cold user when its first ``known`` items are known, ``[cold]``."""
     clients = _beginnings(known, batch, split)
+    chunk = at_most(chunk, batch.n_items)
     targets = torch.from_numpy(split.first_items[:, known : known + COLD_TARGETS]).split(chunk)
     ranks = []
     for (own, scores), wanted in zip(scored(score, clients, chunk), targets, strict=True):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, summary, values
-from ufgraphfr.evaluation.protocol import EvaluationSet, Score
+from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
 from ufgraphfr.ops.ranking import candidate_ranks, candidates_alone, sampled_ranks
 
 
@@ -52,7 +52,7 @@ who never touched so many."""
 COVERAGE = 10
 
 _AT_ONCE = 4
-"""Blends formed by one product: faster than one by one; bounds memory."""
+"""Blends formed by one product: faster than one by one."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def evaluate_blends(
         choices: float ``[choices, blend]``, weights; or ``[2, choices, blend]``, for users of
             either `half`.
         asked: who is asked for what.
-        chunk: clients at a time, the only memory knob.
+        chunk: clients at a time, at most: fewer where items are many.
 
     Raises:
         ValueError: scores of another shape.
@@ -142,6 +142,7 @@ def evaluate_blends(
     users, items = asked.clients, asked.clients.n_items
     halves = choices if choices.dim() == 3 else choices.expand(2, *choices.shape)
     count = halves.shape[1]
+    chunk = at_most(chunk, items * max(min(_AT_ONCE, count), halves.shape[2]))
     ranks = torch.empty(2, count, len(users), dtype=torch.float64)
     covered = torch.zeros(count, items, dtype=torch.bool)
     for places in torch.arange(len(users)).split(chunk):

@@ -25,6 +25,20 @@ Score: TypeAlias = Callable[[ClientBatch], Tensor]
 """From clients with their input to scores of every item, float ``[clients, items]``."""
 
 
+MOST_BYTES = 2**26
+"""Of the scores that are held at once."""
+
+
+def at_most(chunk: int, scores: int) -> int:
+    """So many clients at a time, or fewer, so that their float32 scores stay below `MOST_BYTES`.
+
+    Args:
+        chunk: how many are asked for.
+        scores: numbers for each client; one client's own may be more.
+    """
+    return max(1, min(chunk, MOST_BYTES // (4 * scores)))
+
+
 @dataclass(frozen=True)
 class EvaluationSet:
     """Everybody that a part of the protocol asks, and for what.
@@ -74,12 +88,12 @@ def scored(
     Args:
         score: the model.
         clients: their input.
-        chunk: clients at a time, the only memory knob.
+        chunk: clients at a time, at most: fewer where items are many, see `at_most`.
 
     Yields:
         clients with their input, and their scores, float ``[chunk, items]``, on one device.
     """
-    for places in torch.arange(len(clients)).split(chunk):
+    for places in torch.arange(len(clients)).split(at_most(chunk, clients.n_items)):
         part = clients.select(places)
         scores = score(part).detach()
         yield part.to(scores.device), scores
