@@ -1,7 +1,10 @@
 """``data``: which data sets there are, what one holds, and fetching one."""
 
 import json
+import logging
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +14,16 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from ufgraphfr.cli.facts import gigabytes, show
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import cache_folder
-from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.description import facts_of
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.sources.table import TableSource
+from ufgraphfr.experiment.estimate import LARGE, estimate
+from ufgraphfr.experiment.reading import read
+from ufgraphfr.experiment.starting import own_tables
 
 app = typer.Typer(help="The data sets: list, describe, fetch.", no_args_is_help=True)
 
@@ -45,28 +53,18 @@ def list_sources() -> None:
 
 @app.command()
 def describe(
-    name: Name,
+    name: Annotated[str, typer.Argument(help="An experiment's TOML, a table's file, or a kind.")],
     data_dir: Folder = None,
     settings: Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """What a data set holds: its card, counts, what was left out, a sentence and a title."""
-    facts = summary(_source(name, settings).load(data_dir))
+    """What data hold: counts, spread, time, joins, what is left out, and what to beware of."""
+    source, guesses = _described(name, data_dir, settings)
+    facts = summary(source, data_dir, guesses)
     if as_json:
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
-    card = facts["card"]
-    table = Table("", Column(overflow="fold"), title=card["title"], show_header=False)
-    for key in ("url", "licence", "citation"):
-        if card[key]:
-            table.add_row(key, card[key])
-    for key, found in facts["found"].items():
-        expected = card[key]
-        note = "" if expected in (None, found) else f"  (the card says {expected:,})"
-        table.add_row(key, f"{found:,}{note}")
-    for key in ("left out", "features", "sentence", "title", "sha256", "digest"):
-        table.add_row(key, facts[key])
-    Console().print(table)
+    show(Console(highlight=False), facts)
 
 
 @app.command()
@@ -83,23 +81,61 @@ def fetch(name: Name) -> None:
     )
 
 
-def summary(data: Dataset) -> dict[str, Any]:
-    """What `describe` shows, as plain values."""
+def summary(
+    source: Source, data_dir: Path | None = None, guesses: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What `describe` shows, as plain values under keys that stay."""
+    # the notes are among the facts
+    with _unlogged("ufgraphfr.data.assemble"):
+        data = source.load(data_dir)
+    rows = data.interactions
+    facts = facts_of(data)
+    expected = estimate(rows.n_users, rows.n_items, len(rows))
+    if expected.graph_bytes > LARGE:
+        facts["warnings"].append(
+            f"the item graph needs about {gigabytes(expected.graph_bytes)}: a sparse one needs "
+            f"less, algorithm.graph.dense_items below {rows.n_items}"
+        )
     return {
         "card": asdict(data.card),
-        "found": {
-            "users": data.interactions.n_users,
-            "items": data.interactions.n_items,
-            "interactions": len(data.interactions),
-        },
-        "cleaning": asdict(data.cleaning),
-        "left out": str(data.cleaning),
+        **facts,
+        "ratings": source.ratings(data_dir) if isinstance(source, TableSource) else None,
+        "guesses": list(guesses),
+        "estimate": expected.facts(),
         "features": ", ".join(data.catalogue.features),
         "sentence": data.users.texts[0],
         "title": data.catalogue.titles[0],
         "sha256": data.sha256,
         "digest": data.digest,
     }
+
+
+@contextmanager
+def _unlogged(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
+
+
+def _described(
+    name: str, data_dir: Path | None, settings: list[str] | None
+) -> tuple[Source, tuple[str, ...]]:
+    """The data of an experiment, a table or a kind, and what was guessed of its columns."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        changes = tuple(f"data.{text}" for text in settings or [])
+        return read(path, changes).located_source(data_dir), ()
+    if path.is_file():
+        tables = own_tables(path, None, None, {})
+        # --set columns={...} says all columns
+        values = tables.values() | dict(_setting(text) for text in settings or [])
+        kind = str(values.pop("kind"))
+        told = (each.told() for each in tables.columns.values())
+        return SOURCES.build(kind, values, "[data]"), tuple(told)
+    return _source(name, settings), ()
 
 
 def _source(name: str, settings: list[str] | None) -> Source:

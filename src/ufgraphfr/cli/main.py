@@ -19,6 +19,7 @@ from ufgraphfr.cli import (
     deploy,
     describe,
     doctor,
+    new,
     privacy,
     recommend,
     run,
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("new")(new.new)
 app.command("run", epilog=run.kinds_help())(run.run)
 app.command("compare")(compare.compare)
 app.command("describe")(describe.describe)

@@ -136,6 +136,19 @@ class TableSource(Source):
             ],
         )
 
+    def ratings(self, data_dir: Path | None = None) -> dict[str, int] | None:
+        """How many good rows have each rating, ascending; None if there are no ratings.
+
+        Raises:
+            InputError: as of `load`.
+        """
+        tables = [self._interactions(data_dir or Path(), name) for name in self._interaction_files]
+        if any("rating" not in table.columns for table in tables):
+            return None
+        rows = pl.concat([table.good(self.on_bad_row)[0].select("rating") for table in tables])
+        counts = rows.cast(pl.Float64).group_by("rating").len().sort("rating")
+        return {f"{rating:g}": count for rating, count in counts.iter_rows()}
+
     def _rated(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with a rating that counts."""
         if self.min_rating is None:

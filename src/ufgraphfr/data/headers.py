@@ -1,0 +1,118 @@
+"""Which column of a table is the user, item, time, rating or title, guessed from the header.
+
+A guess is by name alone, by the names that public data sets use, never by what a column holds. The
+order of the names decides where a header has several.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.opening import Opening
+
+KNOWN: dict[str, tuple[str, ...]] = {
+    "user": (
+        *("user", "userid", "person", "personid", "customer", "customerid", "reader", "readerid"),
+        *("member", "memberid", "visitor", "visitorid", "reviewer", "reviewerid", "session"),
+        *("sessionid", "account", "accountid", "uid"),
+    ),
+    "item": (
+        *("item", "itemid", "movie", "movieid", "film", "filmid", "book", "bookid", "isbn"),
+        *("product", "productid", "article", "articleid", "content", "contentid", "asin"),
+        *("artist", "artistid", "track", "trackid", "song", "songid", "business", "businessid"),
+        *("game", "gameid", "video", "videoid", "news", "newsid", "sku", "iid"),
+    ),
+    "timestamp": (
+        *("timestamp", "time", "datetime", "date", "day", "unixtime", "unixreviewtime", "ts"),
+        *("createdat", "eventtime", "eventtimestamp"),
+    ),
+    "rating": ("rating", "bookrating", "stars", "score", "overall"),
+    "title": ("title", "booktitle", "movietitle", "itemtitle", "name", "itemname"),
+}
+KNOWN |= {f"{key}_key": (*KNOWN[key], "id") for key in ("user", "item")}
+"""Names in lower case, without what separates words."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A column that was chosen.
+
+    Attributes:
+        key: of ``[data.columns]``.
+        column: as the header writes it.
+        file: whose header.
+        said: whether a person named it.
+    """
+
+    key: str
+    column: str
+    file: str
+    said: bool = False
+
+    def told(self) -> str:
+        """One line for people."""
+        how = "as you said" if self.said else "guessed from the header"
+        return f"{self.key} is the column '{self.column}' of {self.file} ({how})"
+
+
+def header_of(path: Path) -> list[str]:
+    """The columns of a table.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return Opening().table(path.parent, path.name).columns
+
+
+def guess(
+    file: str, header: Sequence[str], keys: Collection[str], said: Mapping[str, str]
+) -> dict[str, Guess]:
+    """A column for each key that a person said or a known name gives.
+
+    Args:
+        file: how messages name the table.
+        header: its columns.
+        keys: of ``[data.columns]`` that are looked for.
+        said: columns by key, where a person named them.
+
+    Raises:
+        InputError: a column that was named is missing.
+    """
+    named = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in reversed(header)}
+    found = {}
+    for key in keys:
+        if column := said.get(key):
+            if column not in header:
+                raise InputError(
+                    f"{flag(key)} {column}: {file} has no such column, its columns are "
+                    f"{', '.join(header)}"
+                )
+            found[key] = Guess(key, column, file, said=True)
+        elif name := next((name for name in KNOWN[key] if name in named), None):
+            found[key] = Guess(key, named[name], file)
+    return found
+
+
+def need(
+    file: str, header: Sequence[str], keys: Collection[str], said: Mapping[str, str]
+) -> dict[str, Guess]:
+    """`guess`, where every key must have a column.
+
+    Raises:
+        InputError: one has none; the flag that names it is offered.
+    """
+    found = guess(file, header, keys, said)
+    for key in keys:
+        if key not in found:
+            raise InputError(
+                f"no column of {file} is known to be the {key} (it has {', '.join(header)}): name "
+                f"it with {flag(key)} COLUMN"
+            )
+    return found
+
+
+def flag(key: str) -> str:
+    """The option of the command line that names a column."""
+    return f"--{key.replace('_', '-')}-column"

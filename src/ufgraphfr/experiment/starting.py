@@ -1,0 +1,134 @@
+"""A first experiment on a person's own tables: columns from their headers, each guess kept."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.headers import Guess, flag, guess, header_of, need
+from ufgraphfr.experiment.estimate import COHORT, ROUNDS
+
+EVERY = 10
+
+
+@dataclass(frozen=True)
+class OwnTables:
+    """A person's files and which columns of them hold what.
+
+    Attributes:
+        files: path by key of ``[data]``: interactions, users, items.
+        columns: by key of ``[data.columns]``.
+        notes: what else was found out, a sentence each.
+    """
+
+    files: dict[str, Path]
+    columns: dict[str, Guess]
+    notes: tuple[str, ...]
+
+    def values(self) -> dict[str, Any]:
+        """The ``[data]`` table, with paths from the current folder."""
+        return {
+            "kind": "table",
+            **{key: str(path) for key, path in self.files.items()},
+            "columns": {key: each.column for key, each in self.columns.items()},
+        }
+
+    def toml(self, place: Path) -> str:
+        """An experiment that runs as it is, to be written at ``place``.
+
+        Files are named from the folder of ``place``, so that all can be moved together.
+        """
+        lines = [
+            "# An experiment on your own tables. Every key: ufgraphfr describe table, "
+            "ufgraphfr describe ufgraphformer",
+            "seed = 0",
+            "",
+            "[data]",
+            'kind = "table"',
+        ]
+        folder = place.parent.resolve()
+        for key, path in self.files.items():
+            name = Path(os.path.relpath(path.resolve(), folder)).as_posix()
+            lines.append(f"{key} = {_text(name)}")
+        lines += ["", *(f"# {_line(note)}" for note in self.notes), "[data.columns]"]
+        for each in self.columns.values():
+            lines += [f"# {_line(each.told())}", f"{each.key} = {_text(each.column)}"]
+        return "\n".join((*lines, *_rest(), ""))
+
+
+def own_tables(
+    interactions: Path, users: Path | None, items: Path | None, said: Mapping[str, str]
+) -> OwnTables:
+    """Look into the headers of a person's tables.
+
+    Args:
+        interactions: the file of interactions.
+        users: that of user attributes.
+        items: that of titles and features.
+        said: columns by key, where the person named them.
+
+    Raises:
+        InputError: a file cannot be read, or no column is known to be the user or the item.
+    """
+    header = header_of(interactions)
+    name = interactions.name
+    columns = need(name, header, ("user", "item"), said)
+    columns |= guess(name, header, ("timestamp", "rating"), said)
+    files = {"interactions": interactions}
+    for key, path, noun in (("users", users, "user"), ("items", items, "item")):
+        if path is not None:
+            files[key] = path
+            columns |= _key_of(path, noun, columns[noun].column, said)
+    if items is not None:
+        columns |= guess(items.name, header_of(items), ("title",), said)
+    elif "title" in said:
+        raise InputError(f"--title-column {said['title']}: titles are in a table of items, --items")
+    for noun, path in (("user", users), ("item", items)):
+        if path is None and (column := said.get(f"{noun}_key")):
+            raise InputError(f"{flag(f'{noun}_key')} {column}: name its table too, --{noun}s")
+    notes = []
+    if "timestamp" not in columns:
+        notes.append(
+            f"no column of {name} is known to be a time: order means nothing, unless you name "
+            f"one (timestamp, --timestamp-column) or set sequential = true"
+        )
+    return OwnTables(files, columns, tuple(notes))
+
+
+def _key_of(path: Path, noun: str, column: str, said: Mapping[str, str]) -> dict[str, Guess]:
+    """The id's column in a table of users or items, where it is called otherwise there."""
+    key, header = f"{noun}_key", header_of(path)
+    if key not in said and column in header:
+        return {}
+    return need(path.name, header, (key,), said)
+
+
+def _rest() -> tuple[str, ...]:
+    return (
+        "",
+        "[algorithm]",
+        'kind = "ufgraphformer"',
+        "",
+        "[federation]",
+        f"rounds = {ROUNDS}",
+        "# clients asked in a round; a share of all of them up to 1",
+        f"cohort = {COHORT}",
+        "",
+        "[evaluation]",
+        "# rounds between two evaluations",
+        f"every = {EVERY}",
+        'baselines = ["popularity", "ease"]',
+    )
+
+
+def _line(text: str) -> str:
+    """A comment is one line, whatever a header holds."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def _text(value: str) -> str:
+    # strings of JSON are strings of TOML
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,154 @@
+"""``new`` writes an experiment that can be described; ``data describe`` shows its facts."""
+
+import json
+import tomllib
+
+import pytest
+
+from ufgraphfr.experiment.estimate import estimate
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Four users (one short) of three to eight items; times tie on two rows of each of three."""
+    rows = ["userId,movieId,rating,timestamp"]
+    for user, items in ((1, 8), (2, 3), (3, 3), (4, 2)):
+        stamps = (1_500_000_000 + 86_400 * max(item - 1, 0) for item in range(items))
+        rows += [f"{user},{item},{1 + item % 2},{stamp}" for item, stamp in enumerate(stamps)]
+    (tmp_path / "ratings.csv").write_text("\n".join([*rows, "1,0,2,1600000000"]))
+    (tmp_path / "users.csv").write_text("id,job\n1,baker\n2,nurse\n")
+    titles = [f"{item},Film {item},Drama" for item in range(7)]
+    (tmp_path / "items.csv").write_text("\n".join(["movieId,title,genre", *titles]))
+    return tmp_path
+
+
+def new(cli, folder, *words, name="ratings.csv"):
+    return cli("new", folder / "sub" / "my.toml", "--interactions", folder / name, *words)
+
+
+def test_each_guess_is_said_and_written_beside_its_key(cli, tables):
+    users, items = tables / "users.csv", tables / "items.csv"
+    ended = new(cli, tables, "--users", users, "--items", items)
+    assert ended.code == 0, ended.err
+    text = (tables / "sub" / "my.toml").read_text()
+    values = tomllib.loads(text)["data"]
+    assert values["interactions"] == "../ratings.csv"
+    assert values["columns"] == {
+        "user": "userId",
+        "item": "movieId",
+        "timestamp": "timestamp",
+        "rating": "rating",
+        "user_key": "id",
+        "title": "title",
+    }
+    for key, column in values["columns"].items():
+        said = f"{key} is the column '{column}' of "
+        assert said in ended.out
+        assert f"# {said}" in text
+    for command in ("data describe", "run"):
+        assert f"ufgraphfr {command} {tables / 'sub' / 'my.toml'}" in ended.out
+
+
+def test_what_is_written_is_described(cli, tables, monkeypatch):
+    users, items = tables / "users.csv", tables / "items.csv"
+    assert new(cli, tables, "--users", users, "--items", items).code == 0
+    monkeypatch.chdir(tables / "sub")
+    facts = json.loads(cli("data", "describe", "my.toml", "--json").out)
+    assert facts["found"] == {"users": 3, "items": 8, "interactions": 14}
+    assert facts["cleaning"]["dropped_users"] == 1
+    assert facts["cleaning"]["repeated_pairs"] == 1
+    assert facts["per_user"]["median"] == 3
+    assert facts["per_user"]["max"] == 8
+    assert facts["time"]["tied_rows"] == 6
+    assert facts["time"]["tied_users"] == 2
+    assert facts["time"]["first_date"] == "2017-07-14"
+    assert facts["ratings"] == {"1": 9, "2": 8}
+    assert facts["joins"] == {
+        "users_with_profile": 2,
+        "items_with_title": 7,
+        "items_with_features": 7,
+    }
+    assert facts["feature_columns"] == {"genre": 7}
+    assert "The user's job is baker." in facts["sentences"]
+    (few, every) = facts["warnings"]
+    assert few.startswith("a user has 4.7 interactions")
+    assert every.startswith("a user has every item")
+    shown = cli("data", "describe", "my.toml").out
+    for text in ("of a user", "2017-07-14", "43% of the rows tie", "job is nurse", "estimate"):
+        assert text in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_table_is_described_by_its_file(cli, tables):
+    facts = json.loads(cli("data", "describe", tables / "ratings.csv", "--json").out)
+    assert facts["found"]["users"] == 3
+    assert (
+        "user is the column 'userId' of ratings.csv (guessed from the header)" in facts["guesses"]
+    )
+    assert any("same sentence" in warning for warning in facts["warnings"])
+
+
+def test_without_times_the_order_is_said_to_mean_nothing(cli, tables):
+    rows = [f"{user},{item}" for user in range(3) for item in range(5)]
+    (tables / "likes.csv").write_text("\n".join(["who,what", *rows]))
+    columns = ("--user-column", "who", "--item-column", "what")
+    ended = new(cli, tables, *columns, name="likes.csv")
+    assert "user is the column 'who' of likes.csv (as you said)" in ended.out
+    assert "order means nothing" in ended.out
+    facts = json.loads(cli("data", "describe", tables / "sub" / "my.toml", "--json").out)
+    assert facts["time"] is None
+    assert facts["ratings"] is None
+    assert any("order of a user's interactions means nothing" in w for w in facts["warnings"])
+
+
+def test_many_ties_are_warned_of(cli, tables):
+    rows = [f"{user},{item + user},7" for user in range(3) for item in range(5)]
+    (tables / "tied.csv").write_text("\n".join(["user,item,time", *rows]))
+    facts = json.loads(cli("data", "describe", tables / "tied.csv", "--json").out)
+    assert facts["time"]["tied_rows"] == 15
+    assert any(warning.startswith("100% of the rows tie") for warning in facts["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--interactions", "users.csv"), "known to be the user"),
+        (("--interactions", "users.csv"), "--user-column COLUMN"),
+        (("--interactions", "ratings.csv", "--item-column", "film"), "--item-column film"),
+        (("--interactions", "ratings.csv", "--users", "odd.csv"), "--user-key-column COLUMN"),
+        (("--interactions", "ratings.csv", "--title-column", "x"), "--items"),
+        (("--interactions", "ratings.csv", "--user-key-column", "x"), "--users"),
+        (("--interactions", "none.csv"), "none.csv"),
+    ],
+)
+def test_what_cannot_be_guessed_is_refused(cli, tables, monkeypatch, words, message):
+    monkeypatch.chdir(tables)
+    (tables / "odd.csv").write_text("number,job\n1,baker\n")
+    ended = cli("new", "my.toml", *words)
+    assert ended.code == 2
+    assert message in " ".join(ended.err.split())
+    assert not (tables / "my.toml").exists()
+
+
+def test_an_existing_file_is_never_overwritten(cli, tables, monkeypatch):
+    monkeypatch.chdir(tables)
+    (tables / "my.toml").write_text("seed = 1\n")
+    assert cli("new", "my.toml", "--interactions", "ratings.csv").code == 2
+    assert (tables / "my.toml").read_text() == "seed = 1\n"
+    assert cli("new", "my.txt", "--interactions", "ratings.csv").code == 2
+
+
+def test_a_header_with_a_line_break_stays_within_its_comment(cli, tables):
+    rows = ["1,1", "1,2", "1,3"]
+    (tables / "odd.csv").write_text("\n".join(['"user\n\\id",item', *rows]))
+    ended = new(cli, tables, name="odd.csv")
+    assert ended.code == 0, ended.err
+    values = tomllib.loads((tables / "sub" / "my.toml").read_text())
+    assert values["data"]["columns"]["user"] == "user\n\\id"
+
+
+def test_the_graph_of_a_large_catalogue_is_sparse():
+    dense, sparse = estimate(1_000, 20_000, 50_000), estimate(1_000, 20_001, 50_000)
+    assert (dense.graph, sparse.graph) == ("dense", "sparse")
+    assert dense.graph_bytes == 20_000**2 * 4 * 5
+    assert sparse.memory_bytes < dense.memory_bytes
