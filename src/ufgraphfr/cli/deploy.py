@@ -1,5 +1,6 @@
 """``ufgraphfr deploy``: the same run over Flower, from an empty folder to its result."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.metrics import read_metrics
-from ufgraphfr.deploy.server.settings import ServerSettings
+from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment.reading import read
 
 app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
@@ -44,8 +45,10 @@ def init(
         ),
     ] = False,
     host: Annotated[str, typer.Option(help="By which nodes know the server.")] = "localhost",
-    port: Annotated[int, typer.Option(help="Of the engine, on loopback.")] = 8443,
-    node_port: Annotated[int, typer.Option(help="Of a SuperNode's own runtime.")] = 9094,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the engine, on loopback.")] = 8443,
+    node_port: Annotated[
+        int, typer.Option(min=1, max=65000, help="Of a SuperNode's own runtime.")
+    ] = 9094,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     set_: Overrides = None,
 ) -> None:
@@ -53,17 +56,17 @@ def init(
     deployment = Deployment(folder.resolve())
     # needs the extra, which the operator of a node need not have
     initialiser = _initialiser()
+    # refused before anything is written
+    settings = ServerSettings(host=bare_host(host), port=port, node_port=node_port)
     checked = read(experiment, tuple(set_ or ()))
     if try_out:
         documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir)
     else:
         metrics = "sums" if consented_metrics else None
         documents = initialiser.draft(checked, nodes, users, min_users, metrics, data_dir)
-    initialiser.write(
-        deployment, documents, ServerSettings(host=host, port=port, node_port=node_port)
-    )
+    initialiser.write(deployment, documents, settings)
     console = _console()
-    console.print(f"wrote {folder}; read its README.md", soft_wrap=True)
+    console.print(f"wrote {folder}; read its README.md", soft_wrap=True, markup=False)
     console.print(f"agreement {documents.agreement.digest}", soft_wrap=True)
 
 
@@ -81,7 +84,8 @@ def up(
             "in systemd/ start the processes, and deploy start begins the run"
         )
     _launcher().up(Deployment(folder.resolve()))
-    _console().print(f"running; watch it with: ufgraphfr deploy watch {folder}", soft_wrap=True)
+    hint = f"ufgraphfr deploy watch {shlex.quote(str(folder))}"
+    _console().print(f"running; watch it with: {hint}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The folder that is written: complete, and filled in to the last word."""
 
 import configparser
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agent.users import import_table
+from ufgraphfr.deploy.agreement.document import Node
+from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft, write
-from ufgraphfr.deploy.server.settings import ServerSettings
+from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment import build
 
 ITEMS = "item,title,genre\na,First,Drama|Crime\nb,Second,Comedy\nc,,Drama\nd,Fourth,\n"
@@ -25,12 +28,91 @@ ROWS = "user,item,timestamp\n" + "".join(
 @pytest.fixture
 def own(tmp_path):
     """A deployment for data that only their holders have."""
+    return made_at(tmp_path, "ours")
+
+
+def made_at(tmp_path, name, **settings):
     (tmp_path / "items.csv").write_text(ITEMS)
     values = toy_values(data={"kind": "table", "interactions": "x.csv", "items": "items.csv"})
     made = draft(build(values), 2, users_per_node=10, min_users=2, data_dir=tmp_path)
-    folder = Deployment(tmp_path / "ours")
-    write(folder, made, ServerSettings(host="fl.example.org", port=9000))
+    folder = Deployment(tmp_path / name)
+    write(folder, made, ServerSettings(**({"host": "fl.example.org", "port": 9000} | settings)))
     return folder
+
+
+def test_a_folder_with_a_blank_and_a_percent_is_one_word_everywhere(tmp_path):
+    folder = made_at(tmp_path, "a b; 5%n é")
+    node = folder.node("node-1")
+    units = {path.name: path.read_text() for path in (folder.path / "systemd").iterdir()}
+    for text in units.values():
+        for line in text.splitlines():
+            key, _, value = line.partition("=")
+            if key in ("ExecStart", "ReadWritePaths", "InaccessiblePaths", "Environment"):
+                words = shlex.split(value)
+                assert not any(word.startswith("b;") for word in words)
+                assert "%" not in value.replace("%%", "")
+    words = shlex.split(units["ufgraphfr-agent-node-1.service"].partition("ExecStart=")[2])
+    assert words[3].replace("%%", "%") == str(node.shard)
+    rules = (folder.path / "nginx" / "ufgraphfr.conf").read_text()
+    assert f'ssl_certificate "{folder.server.tls}/server.crt";' in rules
+    environment = (node.path / "node.env").read_text()
+    assert f'UFGRAPHFR_AGENT="{node.shard}/agent.sock"' in environment
+
+
+@pytest.mark.parametrize("name", ["a$b", 'a"b', "a'b", "a\\b", "a\nb", "a`b"])
+def test_a_folder_that_no_unit_can_name_is_refused(name, tmp_path):
+    with pytest.raises(InputError, match="choose another folder"):
+        made_at(tmp_path, name)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("10.0.0.5", "10.0.0.5"),
+        ("FL.example.org", "fl.example.org"),
+        ("fl_server", "fl_server"),
+        ("grün.example", "xn--grn-ioa.example"),
+        ("xn--grn-ioa.example", "xn--grn-ioa.example"),
+        ("long-" * 12 + "a.example.org", "long-" * 12 + "a.example.org"),
+    ],
+)
+def test_a_host_is_written_as_certificates_name_it(value, name, tmp_path):
+    assert bare_host(value) == name
+    write_authority(tmp_path, bare_host(value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        " ",
+        "http://fl.example",
+        "fl.example:80",
+        "fl.example/x",
+        "a..b",
+        "-a",
+        "1.2.3",
+        "a b",
+        "groß.example",
+        "x" * 64,
+        "*.example.org",
+    ],
+)
+def test_what_is_no_bare_host_is_refused(value):
+    with pytest.raises(InputError, match="give the bare name"):
+        bare_host(value)
+
+
+def test_an_ipv6_address_is_refused():
+    with pytest.raises(InputError, match="IPv6 address: give a name"):
+        bare_host("fe80::1")
+
+
+@pytest.mark.parametrize("facts", [("a/b", 0, 1), ("", 0, 1), ("a b", 0, 1), ("a", 0, 0)])
+def test_a_node_has_a_plain_name_and_client_ids(facts):
+    with pytest.raises(InputError, match="node"):
+        Node(*facts)
 
 
 def test_every_template_is_filled(own):
@@ -45,7 +127,7 @@ def test_every_template_is_filled(own):
         unit.read_string(path.read_text())
         assert unit["Service"]["Restart"] == "always"
         assert "$" not in path.read_text()
-        assert Path(unit["Service"]["ReadWritePaths"]).is_dir()
+        assert Path(unit["Service"]["ReadWritePaths"].strip('"')).is_dir()
     assert "$" not in (own.path / "README.md").read_text()
     rules = (own.path / "nginx" / "ufgraphfr.conf").read_text()
     assert "proxy_pass https://127.0.0.1:9000;" in rules

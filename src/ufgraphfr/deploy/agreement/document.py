@@ -7,6 +7,7 @@ that of the file: what a later release adds with a default leaves it as it is.
 
 import hashlib
 import json
+import re
 import tomllib
 import warnings
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,13 @@ class Node:
     name: str
     first: int
     clients: int
+
+    def __post_init__(self) -> None:
+        """Checks what ends in paths, units and ids."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", self.name):
+            raise InputError(f"node '{self.name}': a name is of letters, digits, '-', '_' and '.'")
+        if self.first < 0 or self.clients < 1:
+            raise InputError(f"node {self.name}: it needs at least one client id, from 0 on")
 
 
 @dataclass(frozen=True)

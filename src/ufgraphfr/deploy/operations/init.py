@@ -26,6 +26,8 @@ from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.experiment.config import Experiment
 
+_UNQUOTABLE = frozenset("\"'\\$`")
+
 
 def draft_tryout(
     experiment: Experiment, nodes: int, folder: Deployment, data_dir: Path | None = None
@@ -107,11 +109,15 @@ def write(folder: Deployment, documents: Documents, settings: ServerSettings) ->
     """Write everything.
 
     Raises:
-        InputError: there is a deployment already.
+        InputError: there is a deployment already, or units cannot name the folder.
     """
     server, (agreement, catalogue) = folder.server, documents
     if server.path.exists():
         raise InputError(f"{folder.path} holds a deployment already: name another folder")
+    _check_paths(folder.path.resolve(), BIN)
+    last = settings.node_port + len(agreement.nodes) - 1
+    if last > 65535:
+        raise InputError(f"node_port {settings.node_port}: the last node would get {last}")
     write_authority(server.tls, settings.host)
     agreement.write(server.agreement)
     agreement.write(folder.path / "agreement.toml")
@@ -161,6 +167,7 @@ def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSetti
         node_facts = facts | {
             "name": node.name,
             "node": path.resolve(),
+            "agent": shlex.join(commands.agent(node.name)),
             "supernode": shlex.join(commands.supernode(node.name, address, settings.node_port)),
         }
         write_atomically(path / "node.env", _filled("node.env", node_facts))
@@ -169,7 +176,25 @@ def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSetti
             write_atomically(unit, _filled(f"{kind}.service", node_facts))
 
 
+def _check_paths(*paths: Path) -> None:
+    """Units, proxy rules and TOML take these paths in quotes, and know no one way to escape.
+
+    Raises:
+        InputError: a path holds what may not stand in quotes.
+    """
+    for path in paths:
+        bad = [each for each in str(path) if each in _UNQUOTABLE or not each.isprintable()]
+        if bad:
+            raise InputError(
+                f"{str(path)!r} holds {bad[0]!r}, which units and proxy rules cannot name: "
+                f"choose another folder"
+            )
+
+
 def _filled(name: str, facts: dict[str, object]) -> bytes:
+    if name.endswith(".service"):
+        # systemd replaces % and a letter
+        facts = {key: str(value).replace("%", "%%") for key, value in facts.items()}
     text = (files("ufgraphfr.deploy.operations") / "templates" / f"{name}.in").read_text(
         encoding="utf-8"
     )

@@ -1,11 +1,12 @@
 """Starts and stops a whole deployment on this machine, and hands the run to the engine."""
 
+import contextlib
 import json
 import logging
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
+from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire import unix_socket
 
 logger = logging.getLogger(__name__)
@@ -29,12 +31,15 @@ def up(folder: Deployment, address: str | None = None) -> None:
         address: by which SuperNodes reach the server, ``host:port``, if there is a proxy.
 
     Raises:
-        InputError: something did not start; its log is named.
+        InputError: a port is taken, or something did not start; its log is named. What was started
+            is stopped again.
     """
     settings = folder.server.read_settings()
     commands = Commands(folder, settings)
     names = [node.name for node in read_agreement(folder.server.agreement).nodes]
     running = {k: v for k, v in processes.read(folder.processes).items() if v.alive}
+    before = dict(running)
+    _check_ports(settings, names, before)
 
     def ensure(name: str, command: list[str], environment: dict[str, str]) -> None:
         if name not in running:
@@ -58,8 +63,9 @@ def up(folder: Deployment, address: str | None = None) -> None:
             supernode = commands.supervised(supernode)
             ensure(f"supernode-{name}", supernode, commands.node_environment(name))
         submit(folder)
-    except InputError:
-        down(folder)
+    except BaseException:
+        processes.end([each for name, each in running.items() if name not in before])
+        processes.save(folder.processes, before)
         raise
 
 
@@ -84,13 +90,13 @@ def register(folder: Deployment) -> None:
     """
     server, nodes = folder.server, folder.server.read_nodes()
     if nodes:
-        listed = {int(node["node-id"]) for node in _flwr(folder, "supernode", "list")["nodes"]}
+        listed = {int(node["node-id"]) for node in _flwr(folder, "nodes", "supernode", "list")}
         nodes = {name: node_id for name, node_id in nodes.items() if node_id in listed}
     for node in read_agreement(server.agreement).nodes:
         if node.name not in nodes:
             key = str(folder.node(node.name).public_key)
-            answer = _flwr(folder, "supernode", "register", key, "--name", node.name)
-            nodes[node.name] = int(answer["node-id"])
+            command = ("supernode", "register", key, "--name", node.name)
+            nodes[node.name] = int(_flwr(folder, "node-id", *command))
             server.write_nodes(nodes)
             logger.info("registered the key of %s", node.name)
 
@@ -103,8 +109,8 @@ def submit(folder: Deployment) -> None:
     """
     if (folder.server.run / "result.json").exists():
         raise InputError(f"the run in {folder.server.run} is finished: make another folder")
-    answer = _flwr(folder, "run", str(folder.server.app))
-    logger.info("the run has begun, the engine's id is %s", answer["run-id"])
+    run_id = _flwr(folder, "run-id", "run", str(folder.server.app))
+    logger.info("the run has begun, the engine's id is %s", run_id)
 
 
 def import_samples(folder: Deployment, name: str) -> None:
@@ -117,9 +123,13 @@ def import_samples(folder: Deployment, name: str) -> None:
     shard.import_table(interactions, node.samples / "users.parquet")
 
 
-def _flwr(folder: Deployment, *command: str) -> dict[str, Any]:
-    """What the engine's own command line answers."""
-    settings, words = folder.server.read_settings(), " ".join(command[:2])
+def _flwr(folder: Deployment, key: str, *command: str) -> Any:
+    """What the engine's own command line answers under a key.
+
+    Raises:
+        InputError: no answer, or one that says what went wrong.
+    """
+    settings, words = folder.server.read_settings(), f"flwr {command[0]}"
     try:
         done = subprocess.run(
             [str(BIN / "flwr"), *command, "--format", "json"],
@@ -133,12 +143,53 @@ def _flwr(folder: Deployment, *command: str) -> dict[str, Any]:
         raise InputError(
             f"{words}: no answer for {settings.startup_timeout:g} s: is the server up?"
         ) from None
-    begin = done.stdout.find("{")
-    if done.returncode or begin < 0:
+    answer = _json_in(done.stdout)
+    if done.returncode or key not in answer:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise InputError(f"{words} failed ({' '.join(last)}): is the server up?")
-    answer: dict[str, Any] = json.JSONDecoder().raw_decode(done.stdout[begin:])[0]
-    return answer
+        said = str(answer.get("error-message") or " ".join(last)).strip()
+        raise InputError(
+            f"{words} failed ({' '.join(said.split())}): is the server of this deployment up?"
+        )
+    return answer[key]
+
+
+def _json_in(text: str) -> dict[str, Any]:
+    """The JSON object that a text holds, after whatever stands before it; empty if none."""
+    begin = text.find("{")
+    try:
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(text[begin:])[0] if begin >= 0 else {}
+    except json.JSONDecodeError:
+        found = {}
+    return found
+
+
+def _check_ports(settings: ServerSettings, names: list[str], running: Iterable[str]) -> None:
+    """Try every port that is about to be bound, all at once.
+
+    Raises:
+        InputError: one is taken, by another process or by a second part of this deployment.
+    """
+    ports = {
+        "port": (settings.port, "superlink"),
+        "metrics_port": (settings.metrics_port, "superlink"),
+    }
+    for index, name in enumerate(names):
+        ports[f"node_port, of {name}"] = (settings.node_port + index, f"supernode-{name}")
+    with contextlib.ExitStack() as stack:
+        for key, (port, process) in ports.items():
+            if port == 0 or process in running:
+                continue
+            probe = stack.enter_context(socket.socket())
+            # as servers do: connections that have just ended do not count
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                probe.listen()
+            except (OSError, OverflowError):
+                raise InputError(
+                    f"port {port} ({key}) is taken or not to be had: end what listens there, or "
+                    f"name another in server/server.toml (deploy init --port, --node-port)"
+                ) from None
 
 
 def _wait(

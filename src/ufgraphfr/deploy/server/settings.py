@@ -1,11 +1,45 @@
 """The server's own settings: how long it waits, for how many nodes, and where it listens."""
 
+import ipaddress
 import math
+import re
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import Spec
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?")
+
+
+def bare_host(value: str) -> str:
+    """A host as certificates, units and the proxy name it: IPv4, or a DNS name of A-labels.
+
+    Raises:
+        InputError: it is neither.
+    """
+    try:
+        if ipaddress.ip_address(value).version == 4:
+            return value
+    except ValueError:
+        pass
+    else:
+        raise InputError(f"host '{value}' is an IPv6 address: give a name that leads to it")
+    try:
+        name = value.lower().encode("idna").decode("ascii").lower()
+        # that codec writes some letters as others, such as two s for a sharp one
+        same = value.lower() in (name, name.encode().decode("idna"))
+    except UnicodeError:
+        name, same = "", False
+    labels = name.split(".")
+    fits = all(map(_LABEL.fullmatch, labels)) and len(name) <= 253
+    if not (same and fits) or labels[-1].isdecimal():
+        raise InputError(
+            f"host '{value}' is no name of a host: give the bare name (or its xn-- form) or IPv4 "
+            f"address, without https://, port or path"
+        )
+    return name
 
 
 class ServerSettings(Spec):
@@ -29,6 +63,11 @@ class ServerSettings(Spec):
     """Share of the asked nodes that must reply; with fewer the run stops, and can be resumed."""
     startup_timeout: float = Field(180.0, gt=0)
     """Seconds the start waits for nodes and, in a try-out, for each process."""
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        return bare_host(value)
 
     def needed(self, asked: int) -> int:
         """How many of the asked nodes must reply."""

@@ -1,0 +1,71 @@
+"""What `deploy up` looks at before it starts anything, and how it reads the engine's answers."""
+
+import socket
+import subprocess
+
+import pytest
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.operations import launcher
+from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.server.settings import ServerSettings
+
+NAMES = ["one", "two"]
+
+
+@pytest.fixture
+def taken():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+def free():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("key", ["port", "node_port", "metrics_port"])
+def test_a_taken_port_is_named(key, taken):
+    ports = {"port": free(), "node_port": 20000 + free() % 20000} | {key: taken}
+    with pytest.raises(InputError, match=rf"port {taken} \({key}.* is taken"):
+        launcher._check_ports(ServerSettings(**ports), NAMES, ())
+
+
+def test_the_port_of_a_later_node_counts_too(taken):
+    settings = ServerSettings(port=free(), node_port=taken - 1)
+    with pytest.raises(InputError, match=rf"port {taken} \(node_port, of two\)"):
+        launcher._check_ports(settings, NAMES, ("supernode-one",))
+
+
+def test_two_parts_cannot_share_a_port():
+    port = free()
+    with pytest.raises(InputError, match=rf"port {port} \(metrics_port\)"):
+        launcher._check_ports(ServerSettings(port=port, metrics_port=port), [], ())
+
+
+def test_ports_of_what_runs_already_are_not_tried(taken):
+    running = ("superlink", "supernode-one")
+    launcher._check_ports(ServerSettings(port=taken, node_port=taken), NAMES[:1], running)
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ('{"success": false, "error-message": "no\\nsuch key"}', "no such key"),
+        ('{"other": 1}', "other"),
+        ("{ not JSON", "not JSON"),
+        ("", "flwr run failed"),
+    ],
+)
+def test_an_answer_that_is_an_error_is_read_as_one(output, said, tmp_path, monkeypatch):
+    def answered(command, **_):
+        return subprocess.CompletedProcess(command, 0, output, "")
+
+    folder = Deployment(tmp_path)
+    monkeypatch.setattr(folder.server, "read_settings", ServerSettings)
+    monkeypatch.setattr(subprocess, "run", answered)
+    with pytest.raises(InputError, match=said):
+        launcher._flwr(folder, "run-id", "run", "app")
