@@ -5,7 +5,7 @@ WWW 2001, on implicit feedback: s_ij = G_ij / (sqrt(G_ii G_jj) + shrink), G = X^
 scores the sum of decay^age(i) s_ij over the history items i among the ``neighbors`` nearest of j.
 """
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from pydantic import Field
@@ -20,6 +20,8 @@ from ufgraphfr.ops.recency import propagate, recency
 @final
 class ItemKNN(Baseline):
     """Nearest neighbours among items by shrunk cosine."""
+
+    counted: ClassVar[dict[str, str]] = {"neighbors": "items"}
 
     neighbors: int = Field(100, ge=1)
     """Nearest items of each candidate that count; as many as the catalogue has: all."""
