@@ -6,7 +6,7 @@ scores the sum of decay^age(i) s_ij over the history items i among the ``neighbo
 """
 
 from collections.abc import Iterator
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from pydantic import Field
@@ -30,6 +30,8 @@ from ufgraphfr.ops.item_graph import co_interactions
 @final
 class ItemKNN(Baseline):
     """Nearest neighbours among items by shrunk cosine."""
+
+    counted: ClassVar[dict[str, str]] = {"neighbors": "items"}
 
     neighbors: int = Field(100, ge=1)
     """Nearest items of each candidate that count; as many as the catalogue has: all."""

@@ -30,6 +30,8 @@ class Spec(BaseModel):
     renamed: ClassVar[dict[str, str]] = {}
     """Keys of the release before, and what they are called now: ``key``, or ``table.key`` for one
     that has moved into a table. They are still read, with a `DeprecationWarning`."""
+    counted: ClassVar[dict[str, str]] = {}
+    """Keys that are numbers of ``items`` or ``clients``, of which there may be fewer."""
 
     @model_validator(mode="before")
     @classmethod

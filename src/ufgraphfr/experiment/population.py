@@ -1,5 +1,6 @@
 """Everybody the server can ask: simulated in this process, or reached over a network."""
 
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.assess import Metrics, assess_attack, assess_baselines, assess_kept_out
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aggregator, simulated, validation
+from ufgraphfr.experiment.oversized import oversized
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
@@ -30,6 +32,8 @@ from ufgraphfr.federation.transport import TRANSPORTS, Transport
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,9 @@ class Simulated:
         self.sequential = prepared.dataset.interactions.sequential
         self._experiment, self._prepared, self._device = experiment, prepared, device
         self._store = PrivateState({})
+        there = {"items": self.setting.items, "clients": len(self.clients)}
+        for sentence in oversized(experiment.model, "[algorithm]", there):
+            logger.warning(sentence)
 
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
         """See `Population.mechanism`."""

@@ -28,6 +28,7 @@ class UFGraphFR(TextClient):
     """Hyper-parameters of UFGraphFR."""
 
     aggregation: ClassVar[Aggregation] = Aggregation.PER_CLIENT
+    counted: ClassVar[dict[str, str]] = {"neighbors": "clients"}
 
     relation: Literal["similarity", "distance"] = "similarity"
     """The published code takes cosine distance for similarity."""

@@ -22,6 +22,7 @@ class GraphSpec(Spec):
     """Hyper-parameters; the ``[algorithm.graph]`` table."""
 
     renamed: ClassVar[dict[str, str]] = {"near": "gap_decay"}
+    counted: ClassVar[dict[str, str]] = {"rank": "items", "neighbors": "items", "buckets": "items"}
 
     rounds: int = Field(8, ge=1)
     """Rounds over which the contributions are spread."""

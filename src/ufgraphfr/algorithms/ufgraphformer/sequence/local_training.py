@@ -8,7 +8,7 @@ orders of magnitude; so a device scales each coordinate as the server's Adam wou
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -68,6 +68,8 @@ class SharedModel:
 
 class SequenceTraining(Spec):
     """Hyper-parameters of training on a device."""
+
+    counted: ClassVar[dict[str, str]] = {"candidates": "items"}
 
     local_steps: int = Field(1, ge=1)
     """Steps of descent, each on a window of the history and a dropout mask of its own."""
