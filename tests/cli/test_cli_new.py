@@ -74,7 +74,7 @@ def test_what_is_written_is_described(cli, tables, monkeypatch):
     assert few.startswith("a user has 4.7 interactions")
     assert every.startswith("a user has every item")
     shown = cli("data", "describe", "my.toml").out
-    for text in ("of a user", "2017-07-14", "43% of the rows tie", "job is nurse", "estimate"):
+    for text in ("of a user", "2017-07-14", "6 rows (43%) tie", "job is nurse", "estimate"):
         assert text in shown
     assert max(map(len, shown.splitlines())) <= 80
 
@@ -152,3 +152,16 @@ def test_the_graph_of_a_large_catalogue_is_sparse():
     assert (dense.graph, sparse.graph) == ("dense", "sparse")
     assert dense.graph_bytes == 20_000**2 * 4 * 5
     assert sparse.memory_bytes < dense.memory_bytes
+
+
+def test_a_large_dense_graph_is_warned_of(cli, tables, monkeypatch):
+    words = ("data", "describe", tables / "ratings.csv", "--json")
+    assert "dense_items" not in cli(*words).out
+    monkeypatch.setattr("ufgraphfr.cli.data.LARGE", 8 * 8 * 4 * 5 - 1)
+    (warning,) = [w for w in json.loads(cli(*words).out)["warnings"] if "item graph" in w]
+    assert "algorithm.graph.dense_items below 8" in warning
+
+
+def test_notes_are_shown_once(cli, tables):
+    ended = cli("data", "describe", tables / "ratings.csv")
+    assert (ended.out + ended.err).count("have ties in time") == 1

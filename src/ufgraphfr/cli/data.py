@@ -94,7 +94,7 @@ def summary(
     if expected.graph_bytes > LARGE:
         facts["warnings"].append(
             f"the item graph needs about {gigabytes(expected.graph_bytes)}: a sparse one needs "
-            f"less, algorithm.graph.dense_items below {rows.n_items}"
+            f"less, set algorithm.graph.dense_items below {rows.n_items}"
         )
     return {
         "card": asdict(data.card),

@@ -87,9 +87,10 @@ def _time(facts: dict[str, Any]) -> str:
     span = f"{first} to {last}"
     if not time["tied_rows"]:
         return f"{span}; no ties"
+    share = time["tied_rows"] / found["interactions"]
     return (
-        f"{span}; {time['tied_rows'] / found['interactions']:.0%} of the rows tie with another of "
-        f"the same user, and a tie decides the last two items of {time['tied_users']:,} users"
+        f"{span}; {time['tied_rows']:,} rows ({share:.0%}) tie with another of the same user, and "
+        f"a tie decides the last two items of {time['tied_users']:,} users"
     )
 
 

@@ -13,6 +13,10 @@ from ufgraphfr.experiment.starting import own_tables
 
 Named = Annotated[str, typer.Option(metavar="COLUMN", help="Its column, where it is not guessed.")]
 
+KeyNamed = Annotated[
+    str, typer.Option(metavar="COLUMN", help="Its column in its own table, where named otherwise.")
+]
+
 
 def new(
     file: Annotated[Path, typer.Argument(help="The experiment to write, a TOML file.")],
@@ -24,8 +28,8 @@ def new(
     timestamp_column: Named = "",
     rating_column: Named = "",
     title_column: Named = "",
-    user_key_column: Named = "",
-    item_key_column: Named = "",
+    user_key_column: KeyNamed = "",
+    item_key_column: KeyNamed = "",
 ) -> None:
     """Write an experiment on your own tables that runs as it is.
 
