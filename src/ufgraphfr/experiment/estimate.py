@@ -1,6 +1,6 @@
 """About how much memory and time the flagship takes, before it runs: a rule of thumb.
 
-The item graph is held dense, five matrices of items times items in 32 bits, or above
+The item graph is held dense, six matrices of items times items in 32 bits, or above
 ``dense_items`` as lists of neighbours. The Transformer is held with its gradient and both moments.
 CPU time is in proportion to the histories that a round trains on, 80 microseconds an item (one
 thread; runs on MovieLens-1M and Last.fm-2K took 90 and 65), and to the dense graph's factorisation.
@@ -12,8 +12,8 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 
 _BYTES = 4
-_DENSE_COPIES = 5
-_SPARSE_COPIES = 5
+_DENSE_COPIES = 6
+_SPARSE_COPIES = 4
 _NEIGHBOUR_BYTES = 12
 """A 64-bit item and a 32-bit weight."""
 _SECONDS_AN_ITEM = 80e-6

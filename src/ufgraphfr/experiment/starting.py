@@ -9,6 +9,7 @@ from typing import Any
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.headers import Guess, flag, guess, header_of, need
+from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment.estimate import COHORT, ROUNDS
 
 EVERY = 10
@@ -39,8 +40,15 @@ class OwnTables:
     def toml(self, place: Path) -> str:
         """An experiment that runs as it is, to be written at ``place``.
 
-        Files are named from the folder of ``place``, so that all can be moved together.
+        Files are named from the folder of ``place``, so that all can be moved together. The tables
+        are read, so that a round asks for no more clients than there are.
+
+        Raises:
+            InputError: the tables cannot be read.
         """
+        keys = self.values()
+        source = SOURCES.build(keys.pop("kind"), keys, "[data]")
+        users = source.load(None).interactions.n_users
         lines = [
             "# An experiment on your own tables. Every key: ufgraphfr describe table, "
             "ufgraphfr describe ufgraphformer",
@@ -56,7 +64,7 @@ class OwnTables:
         lines += ["", *(f"# {_line(note)}" for note in self.notes), "[data.columns]"]
         for each in self.columns.values():
             lines += [f"# {_line(each.told())}", f"{each.key} = {_text(each.column)}"]
-        return "\n".join((*lines, *_rest(), ""))
+        return "\n".join((*lines, *_rest(min(COHORT, users)), ""))
 
 
 def own_tables(
@@ -106,7 +114,7 @@ def _key_of(path: Path, noun: str, column: str, said: Mapping[str, str]) -> dict
     return need(path.name, header, (key,), said)
 
 
-def _rest() -> tuple[str, ...]:
+def _rest(cohort: int) -> tuple[str, ...]:
     return (
         "",
         "[algorithm]",
@@ -115,7 +123,7 @@ def _rest() -> tuple[str, ...]:
         "[federation]",
         f"rounds = {ROUNDS}",
         "# clients asked in a round; a share of all of them up to 1",
-        f"cohort = {COHORT}",
+        f"cohort = {cohort}",
         "",
         "[evaluation]",
         "# rounds between two evaluations",
