@@ -335,6 +335,22 @@ def test_a_baseline_that_fails_costs_its_own_row(toy, run, monkeypatch, caplog):
     assert "ease is not computed: 18 GB" in shown.getvalue()
 
 
+def test_what_a_baseline_cannot_afford_is_told_before_the_first_round(
+    toy, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("ufgraphfr.baselines.base.memory_budget", lambda: 40_000)
+    training = steps(toy(evaluation={"baselines": ["popularity", "ease"]}), tmp_path / "run")
+    next(training)
+    assert "this run will have no figures of ease" in caplog.text
+    list(training)
+    found = json.loads((tmp_path / "run" / "result.json").read_text())["baselines"]
+    assert "ease" in found["ease"]["not_computed"]
+    assert "test" in found["popularity"]
+    with pytest.raises(InputError, match="ease"):
+        list(steps(toy(algorithm={"kind": "ease"}), tmp_path / "alone"))
+    assert not (tmp_path / "alone").exists()
+
+
 def test_a_run_is_finished_with_other_baselines(toy, run, tmp_path, outcome):
     values = toy(evaluation={"baselines": ["ease"]})
     list(islice(steps(values, tmp_path / "run"), 3))

@@ -59,9 +59,20 @@ def assess_baselines(
     return metrics, outcomes
 
 
+def check_memory(baseline: Baseline, prepared: PreparedExperiment) -> None:
+    """A baseline's memory on these data is affordable.
+
+    Raises:
+        InputError: it is not.
+    """
+    batch = prepared.batch
+    baseline.check_memory(len(batch), batch.n_items, len(batch.items))
+
+
 def _assessed(
     baseline: Baseline, prepared: PreparedExperiment, chunk: int
 ) -> tuple[dict[str, Any], RankingResult]:
+    check_memory(baseline, prepared)
     score = partial(baseline.score, baseline.fit(prepared.batch))
     test = evaluate(score, prepared.test, chunk)
     metrics = {

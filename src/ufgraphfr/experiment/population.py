@@ -13,12 +13,19 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import Blended
 from ufgraphfr.baselines.base import Baseline
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.evaluation.fusion import Candidates, FusionData
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate, evaluate_blends
 from ufgraphfr.evaluation.protocol import Score
-from ufgraphfr.experiment.assess import Metrics, assess_attack, assess_baselines, assess_kept_out
+from ufgraphfr.experiment.assess import (
+    Metrics,
+    assess_attack,
+    assess_baselines,
+    assess_kept_out,
+    check_memory,
+)
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aggregator, simulated, validation
 from ufgraphfr.experiment.oversized import oversized
@@ -142,6 +149,11 @@ class Simulated:
     ) -> Transport:
         """See `Population.begin`."""
         experiment, prepared, device = self._experiment, self._prepared, self._device
+        for baseline in experiment.baselines:
+            try:
+                check_memory(baseline, prepared)
+            except InputError as error:
+                logger.warning("this run will have no figures of %s: %s", baseline.kind, error)
         own = prepared.batch.to(device)
         private = last.private if last else algorithm.init_private(self.setting, own)
         self._algorithm, self._store = algorithm, PrivateState(private)
@@ -180,6 +192,7 @@ class Simulated:
 
     def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
+        check_memory(baseline, self._prepared)
         return baseline.fit(self._prepared.batch)
 
     def test(self, best: Checkpoint) -> TestResult:
