@@ -161,6 +161,7 @@ def row(runs: list[ComparedRun], experiments: Path, overrides: tuple[str, ...]) 
         "standard_error": standard_error(runs),
         "validation": metrics(runs, "validation"),
         "cold": kept_out(runs, "cold"),
+        "cold_all": kept_out(runs, "cold_all"),
         "new_items": kept_out(runs, "new_items"),
         "costs": costs(runs),
         "date": max(fact["started"] for fact in facts)[:10],

@@ -32,11 +32,21 @@ class Everything(Popular):
     def asks_all_clients(self, round_number):
         return round_number == 1
 
-    def blends(self):
-        return torch.eye(2)
-
     def parts(self, task, inputs, private):
         return torch.zeros(2, 2, 3)
+
+    def part_names(self, setting):
+        return "one", "another"
+
+    def blended(self, task, inputs, parts, weights):
+        return torch.full((1, 2, 3), 7.0)
+
+    def fixed_blends(self, setting):
+        return torch.eye(2)
+
+    @property
+    def priors(self):
+        return torch.zeros(1, 0)
 
     def scoring_task(self, state, clients, round_number):
         return Task(round_number, clients, {"best": state["counts"]}, {})
@@ -74,12 +84,14 @@ def asked(algorithm):
     task = capabilities.scoring_task(algorithm, state, CLIENTS, 1)
     arrays = {"counts": torch.zeros(2, 3)}
     report = Report(1, CLIENTS, {}, True, torch.zeros(2))
-    choices = capabilities.blends(algorithm)
+    weights = torch.full((1, 2, 2 if isinstance(algorithm, capabilities.Blended) else 1), 2.0)
     plain = Task(1, CLIENTS, {"counts": state["counts"]}, {})
     return (
         [capabilities.asks_all_clients(algorithm, number) for number in (1, 2)],
-        None if choices is None else choices.tolist(),
         tuple(capabilities.parts(algorithm, plain, None, {}).shape),
+        capabilities.blended(algorithm, plain, None, torch.ones(weights.shape[2], 2, 3), weights)
+        .flatten()
+        .tolist(),
         set(task.shared),
         type(capabilities.for_budget(algorithm, Budget(2, 1.0), SETTING)),
         capabilities.releases(algorithm, 5),
@@ -98,14 +110,14 @@ def test_four_methods_are_an_algorithm():
     task = algorithm.broadcast(algorithm.init_server(SETTING), CLIENTS, 4)
     assert (task.round, set(task.shared), task.personal) == (4, {"counts"}, {})
     assert asked(algorithm) == (
-        *([False, False], None, (1, 2, 3), {"counts"}, Popular),
+        *([False, False], (1, 2, 3), [2.0] * 6, {"counts"}, Popular),
         *((Release("update", 1, 5),), (), {}, {}, {"counts"}, True, False),
     )
 
 
 def test_a_capability_is_used_by_its_callers():
     assert asked(Everything()) == (
-        *([True, False], [[1, 0], [0, 1]], (2, 2, 3), {"best"}, Popular),
+        *([True, False], (2, 2, 3), [7.0] * 6, {"best"}, Popular),
         *((Release("counts", 1, 1),), ("because",), {"counts": 1}, {"net": ()}, {"seen"}),
         *(False, True),
     )

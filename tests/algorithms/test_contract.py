@@ -16,7 +16,7 @@ from ufgraphfr.testing.algorithms import (
 
 ALONE = {"local-only"}
 """Who shares nothing cannot know that an item it never saw is of its own colour."""
-SPARSE = {"dense_items": 1, "neighbors": 12, "buckets": 16}
+SPARSE = {"dense_items": 1, "neighbors": 12}
 STEPS: dict[str, Any] = {"training": {"local_steps": 3}}
 OTHERS: dict[str, list[dict[str, Any]]] = {
     "fedmf": [{"local_epochs": 2}],

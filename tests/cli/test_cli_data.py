@@ -3,13 +3,14 @@
 import hashlib
 import json
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from typer.testing import CliRunner
 
 from ufgraphfr.cli.data import app
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.interactions import Cleaning
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.ml_1m import MovieLens1M
 
@@ -53,7 +54,7 @@ def test_describe_for_programs(run, likes):
     )
     facts = json.loads(output)
     assert facts["found"] == {"users": 2, "items": 4, "interactions": 8}
-    assert facts["cleaning"] == {"bad_rows": 0, "repeated_pairs": 1, "dropped_users": 0}
+    assert facts["cleaning"] == asdict(Cleaning(repeated_pairs=1))
     assert facts["sentence"] == "A user of the catalogue."
     assert len(facts["sha256"]) == 64
 

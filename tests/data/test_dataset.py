@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
-from ufgraphfr.data.interactions import Cleaning, Interactions, number
+from ufgraphfr.data.interactions import Cleaning, Interactions, Selection, number
 
 
 def numbered(pairs, stamps=None):
@@ -56,6 +56,15 @@ def test_the_first_of_a_repeated_pair_is_kept():
     assert cleaning == Cleaning(repeated_pairs=1)
 
 
+def test_the_earliest_of_a_repeated_pair_is_kept_wherever_it_stands():
+    pairs = [("a", "x"), ("a", "y"), ("a", "z"), ("a", "x"), ("a", "y")]
+    stamps = np.array([9, 5, 6, 2, 7])
+    rows, _, items, cleaning = numbered(pairs, stamps)
+    assert [items[item] for item in rows.item] == ["y", "z", "x"]
+    assert rows.timestamp.tolist() == [5, 6, 2]
+    assert cleaning == Cleaning(repeated_pairs=2)
+
+
 def test_users_are_counted_after_repeats_and_their_items_vanish():
     pairs = [("b", "only"), ("b", "x"), ("b", "x"), ("a", "x"), ("a", "y"), ("a", "z")]
     _, users, items, cleaning = numbered(pairs)
@@ -79,6 +88,72 @@ def test_numbering_equals_the_slow_way(pairs):
     assert items == tuple(dict.fromkeys(item for _, item in kept))
     assert cleaning.repeated_pairs == len(pairs) - len(set(pairs))
     assert cleaning.dropped_users == sum(count < 3 for count in counts.values())
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.sampled_from("vwxyz"), st.integers(0, 3)), min_size=1
+)
+
+
+@given(ROWS, st.randoms(use_true_random=False), st.booleans())
+def test_the_order_of_the_lines_changes_nothing(rows, random, timed):
+    def loaded(lines):
+        frame = pl.DataFrame(lines, ("user", "item", "timestamp"), orient="row")
+        kept = frame if timed else frame.drop("timestamp")
+        return number(kept, selection=Selection(file_order=False))
+
+    other = random.sample(rows, len(rows))
+    try:
+        one, *names = loaded(rows)
+    except InputError:
+        with pytest.raises(InputError):
+            loaded(other)
+        return
+    two, *other_names = loaded(other)
+    assert names == other_names
+    assert one.user.tolist() == two.user.tolist()
+    assert one.item.tolist() == two.item.tolist()
+    if timed:
+        assert one.timestamp.tolist() == two.timestamp.tolist() == sorted(one.timestamp)
+
+
+def test_ties_are_broken_by_user_and_not_by_who_else_is_there():
+    items = [f"i{n}" for n in range(12)]
+
+    def order_of(user, others):
+        pairs = [(name, item) for name in (*others, user) for item in items]
+        rows = pl.DataFrame(pairs, ("user", "item"), orient="row")
+        own, users, names, _ = number(rows, selection=Selection(file_order=False))
+        return [names[item] for item in own.item[own.user == users.index(user)]]
+
+    alone = order_of("ann", ())
+    assert alone == order_of("ann", ("bob", "eve"))
+    assert alone != sorted(alone)
+    assert len({tuple(order_of(f"u{n}", ())) for n in range(20)}) == 20
+    # each item comes last for some
+    last = {order_of(f"u{n}", ())[-1] for n in range(200)}
+    assert last == set(items)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "tied"),
+    [([1, 2, 3, 4], 0), ([1, 1, 2, 3], 0), ([1, 2, 2, 3], 1), ([3, 1, 2, 3], 1), ([5] * 4, 1)],
+)
+def test_users_whose_held_out_items_ties_decide_are_counted(stamps, tied):
+    stamps = np.array([*stamps, 9, 8, 7])
+    rows = Interactions(np.array([0] * 4 + [1] * 3), np.array([0, 1, 2, 3, 0, 1, 2]), stamps, 2, 4)
+    assert rows.tied_users == tied
+    assert replace(rows, timestamp=None).tied_users == 0
+
+
+def test_users_and_items_with_too_few_are_dropped_until_all_have_enough():
+    pairs = [(user, item) for user in "abcd" for item in "wxyz"]
+    # "r" is rare; without it e has three; without e "s" is rare too
+    pairs += [("e", item) for item in "rwxs"] + [(user, "s") for user in "abc"]
+    rows = pl.DataFrame(pairs, ("user", "item"), orient="row")
+    own, users, items, cleaning = number(rows, selection=Selection(min_user=4, min_item=4))
+    assert (len(own), set(users), set(items)) == (16, set("abcd"), set("wxyz"))
+    assert cleaning == Cleaning(dropped_users=1, dropped_items=2, min_user=4, min_item=4)
 
 
 def test_no_user_left_is_an_error_of_the_input():
@@ -154,6 +229,11 @@ def test_cleaning_reads_as_a_sentence():
     assert str(Cleaning(1, 2, 3)) == (
         "1 bad rows skipped, 2 repeated (user, item) rows dropped, "
         "3 users with fewer than 3 interactions dropped"
+    )
+    assert str(Cleaning(1, 2, 3, 4, 5, min_user=6, min_item=7)) == (
+        "1 bad rows skipped, 4 rows of low ratings dropped, 2 repeated (user, item) rows dropped, "
+        "3 users with fewer than 6 interactions dropped, 5 items with fewer than 7 interactions "
+        "dropped"
     )
 
 

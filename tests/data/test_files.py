@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import zipfile
 
 import pytest
 
@@ -44,3 +45,40 @@ def test_a_cut_archive_is_refused(tmp_path):
         (tmp_path / name).write_bytes(pack(bytes(range(256)) * 9)[:-9])
         with pytest.raises(InputError, match="cannot read"):
             read(tmp_path / name)
+
+
+def packed(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/").replace("_", "."), content)
+
+
+def test_a_zip_archive_is_its_only_file(tmp_path):
+    packed(tmp_path / "log.zip", in__log_csv="a,b")
+    with zipfile.ZipFile(tmp_path / "log.zip", "a") as archive:
+        archive.writestr("__MACOSX/in/._log.csv", "x")
+        archive.mkdir("empty")
+    found = read(tmp_path / "log.zip")
+    assert (found.name, found.data) == (f"{tmp_path / 'log.zip'}/in/log.csv", b"a,b")
+    packed(tmp_path / "b.csv.zip", b_csv="c")
+    assert find(tmp_path, "b.csv") == tmp_path / "b.csv.zip"
+
+
+def test_a_file_of_an_archive_is_named_by_its_path_in_there(tmp_path):
+    packed(tmp_path / "all.zip", in__a_csv="1", in__b_csv="2")
+    path = find(tmp_path, "all.zip/in/b.csv")
+    assert path is not None
+    assert read(path).data == b"2"
+    with pytest.raises(
+        InputError, match=r"holds 2 files, not one: write all\.zip/NAME .*in/a\.csv"
+    ):
+        read(tmp_path / "all.zip")
+    with pytest.raises(InputError, match=r"and no in/c\.csv: .*did you mean 'in/"):
+        read(tmp_path / "all.zip" / "in/c.csv")
+
+
+def test_what_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"plain")
+    for path in (tmp_path / "a.zip", tmp_path / "a.zip" / "b.csv"):
+        with pytest.raises(InputError, match="cannot read"):
+            read(path)

@@ -4,7 +4,9 @@ import pytest
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.files import File
-from ufgraphfr.data.tables import Layout, parse, parse_parquet
+from ufgraphfr.data.nested import parse_parquet
+from ufgraphfr.data.parsing import parse
+from ufgraphfr.data.tables import Layout
 
 CSV = Layout(separator=",", quoted=True)
 

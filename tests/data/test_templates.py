@@ -41,6 +41,14 @@ def test_attributes_leave_out_what_is_empty():
     assert attributes({"age": ""}) == attributes({}) == "A user of the catalogue."
 
 
+def test_what_is_missing_reaches_no_sentence():
+    profile = {"age": "NaN", "city": "nan", "note": "N/A", "home": "Bern"}
+    assert attributes(profile) == "The user's home is Bern."
+    assert fill("A {age}-year-old from {home}.", profile) == attributes(profile)
+    assert fill("Somebody from {city}.", {"city": "\\N"}) == "A user of the catalogue."
+    assert fill("A {age}-year-old.", {"age": "31.0"}) == "A 31-year-old."
+
+
 def test_template_fields_are_checked_before_any_row():
     template = "{age} in {home town}: {{{age}}}"
     check_template(template, ["age", "home town"])

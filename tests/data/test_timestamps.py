@@ -4,7 +4,8 @@ import pytest
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.files import File
-from ufgraphfr.data.tables import Layout, parse
+from ufgraphfr.data.parsing import parse
+from ufgraphfr.data.tables import Layout
 from ufgraphfr.data.timestamps import with_times
 
 
@@ -46,3 +47,56 @@ def test_what_is_no_time_is_named(good, bad):
     with pytest.raises(InputError, match=r"t.csv, line 4: .*time"):
         times(good, good, bad, good)
     assert len(times(good, good, bad, good, on_bad_row="skip")) == 3
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd"),
+    [
+        (1_600_000_000, 1_600_000_000_000),
+        (1_600_000_000_000, 1_600_000_000),
+        (1_600_000_000_000, 1_600_000_000_000_000),
+        (1_600_000_000.5, 1_600_000_000_000.0),
+    ],
+)
+def test_two_units_in_one_column_are_an_error(usual, odd):
+    values = (usual, usual + 1, odd, usual + 2)
+    with pytest.raises(InputError, match=r"t\.csv, line 4: .*in another unit than most times"):
+        times(*values)
+    assert len(times(*values, on_bad_row="skip")) == 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        # dates of half a century, in each unit
+        *[[unit * second for second in (10**8, 10**9, 2 * 10**9)] for unit in (1, 10**3, 10**6)],
+        # what counts from the start of a study may be of any size
+        [0, 5, 3_000, 90_000_000, 4_000_000_000, 200_000_000_000],
+        [-1, 0, 7, 1_600_000_000],
+    ],
+)
+def test_times_of_one_unit_may_lie_far_apart(values):
+    assert times(*values) == values
+
+
+def test_dates_may_lie_far_apart():
+    assert times("1970-01-01T00:00:02", "2020-01-01")[0] == 2_000_000
+
+
+def test_microseconds_with_a_fraction_fit():
+    assert times("1600000000000000.5", "1600000000000001.25") == [
+        1_600_000_000_000_000,
+        1_600_000_000_000_001,
+    ]
+
+
+def test_a_named_format():
+    text = "a,time\nx,24.12.2019 18:30\nx,01.02.2020 07:05\n"
+    table = parse(File("t.csv", text.encode()), Layout(separator=","))
+    stamps = with_times(table, "time", "%d.%m.%Y %H:%M").good("error")[0]["time"].to_list()
+    assert stamps == [1_577_212_200_000_000, 1_580_540_700_000_000]
+    for wrong in ("%d/%m/%Y", "%Q"):
+        with pytest.raises(InputError, match=rf"line 2: .*is no time in the format {wrong}"):
+            with_times(table, "time", wrong).good("error")
+    with pytest.raises(InputError, match=r"line 2: .*\[data\] time_format names another format"):
+        with_times(table, "time").good("error")

@@ -9,7 +9,7 @@ from torch import Tensor
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import COLD_KNOWN, Split
-from ufgraphfr.evaluation.kept_out import evaluate_cold
+from ufgraphfr.evaluation.kept_out import evaluate_cold, evaluate_cold_all
 
 NAMES = [f"ndcg@10 known={known}" for known in COLD_KNOWN]
 
@@ -32,6 +32,20 @@ def test_agrees_with_scikit_learn(batch: ClientBatch, split: Split) -> None:
             assert outcome.ndcg[name][place] == pytest.approx(expected)
     for name in NAMES:
         assert outcome.metrics[name] == pytest.approx(outcome.ndcg[name].mean())
+
+
+def test_all_later_items_agree_with_scikit_learn(batch: ClientBatch, split: Split) -> None:
+    outcome = evaluate_cold_all(random_scores, batch, split, chunk=3)
+    assert outcome.users.tolist() == split.cold_users.tolist()
+    scores = random_scores(batch.select(torch.from_numpy(split.cold_users))).numpy()
+    for name, known in zip(NAMES, COLD_KNOWN, strict=True):
+        for place, user in enumerate(split.cold_users):
+            own = split.history[split.history_ptr[user] : split.history_ptr[user + 1]]
+            assert len(own) > known + 10
+            allowed = np.setdiff1d(np.arange(split.n_items), own[:known])
+            relevant = np.isin(allowed, own[known:])
+            expected = ndcg_score([relevant], [scores[place, allowed]], k=10)
+            assert outcome.ndcg[name][place] == pytest.approx(expected)
 
 
 def test_the_history_is_the_first_items_and_the_text_the_users_own(

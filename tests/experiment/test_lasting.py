@@ -224,3 +224,19 @@ def test_files_of_a_later_version_are_refused(toy, tmp_path):
 def test_data_are_the_same_as_far_as_both_sides_say(one, other, same):
     assert same_data(one, other) == same
     assert same_data(other, one) == same
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_table_of_an_older_release_keeps_the_order_of_its_file(project, version):
+    folder = project / "runs" / "s0"
+    if version == 1:
+        as_version_1(folder, read(project / "mine.toml"))
+    path = folder / ("config.toml" if version == 1 else "resolved.toml")
+    values = tomllib.loads(path.read_text())
+    del values["data"]["file_order"]
+    values["data"]["sequential"] = True
+    path.write_text(tomli_w.dumps(values))
+    source = RunFolder(folder).experiment().source
+    assert (source.file_order, source.sequential) == (True, True)
+    today = read(project / "mine.toml").source
+    assert (today.file_order, today.sequential) == (False, "auto")

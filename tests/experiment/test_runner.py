@@ -14,6 +14,7 @@ from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.population import Simulated
+from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.experiment.runner import choose_device
 
 FILES = {
@@ -77,6 +78,7 @@ def test_a_finished_run_is_complete(toy, run):
     for cost in ("bytes_up_per_client_round", "bytes_down_per_client_round"):
         assert 120 * 4 * 4 < result[cost] < 120 * 4 * 4 + 600
     assert result["privacy"] is None
+    assert set(result["cold"]) == set(result["cold_all"])
     assert set(result["cold"]) == {f"ndcg@10 known={known}" for known in (0, 1, 3, 10)}
     for found in (result, result["baselines"]["popularity"]):
         assert set(found["new_items"]) == {"ndcg@10", "ndcg@10 of chance"}
@@ -135,7 +137,8 @@ def test_a_run_goes_on_only_with_the_data_it_began_with(toy, tmp_path):
     likes = tmp_path / "likes.csv"
     rows = [f"{user},{(user + step) % 9}" for user in range(12) for step in range(5)]
     likes.write_text("\n".join(("user,item", *rows)))
-    values = toy() | {"data": {"kind": "table", "interactions": "likes.csv"}}
+    data = {"kind": "table", "interactions": "likes.csv", "sequential": True}
+    values = toy() | {"data": data}
     begun = steps(values, tmp_path / "run", data_dir=tmp_path)
     next(begun)
     begun.close()
@@ -278,3 +281,12 @@ def test_devices():
 def test_a_gpu_that_is_not_there():
     with pytest.raises(InputError, match=r"no GPU here; use --device cpu"):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize("sequential", [True, False])
+def test_the_model_knows_whether_order_means_something(toy, tmp_path, sequential):
+    rows = [f"{user},{(user + place) % 150}" for user in range(20) for place in range(6)]
+    (tmp_path / "rows.csv").write_text("\n".join(["user,item", *rows]))
+    data = {"kind": "table", "interactions": "rows.csv", "sequential": sequential}
+    experiment = build(toy(data=data, protocol={"cold_users": 0.0, "cold_items": 0.0}))
+    assert prepare(experiment, tmp_path).setting.sequential is sequential

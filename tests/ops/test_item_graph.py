@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.ops import item_graph
-from ufgraphfr.ops.item_graph import co_interactions, cooccurrence, spectral
+from ufgraphfr.ops.item_graph import co_interactions, spectral, successions
 
 CATALOGUE = 9
 WEIGHTS = torch.tensor([7.0, 5.0, 2.0])
@@ -41,24 +41,24 @@ def test_both_are_sums_over_clients(histories: list[list[int]]) -> None:
     alone = [csr([own]) for own in histories]
     together = csr(histories)
     gram = sum((co_interactions(*one, CATALOGUE) for one in alone), start=torch.zeros(()))
-    near = sum((cooccurrence(*one, CATALOGUE, WEIGHTS) for one in alone), start=torch.zeros(()))
+    near = sum((successions(*one, CATALOGUE, WEIGHTS) for one in alone), start=torch.zeros(()))
     torch.testing.assert_close(co_interactions(*together, CATALOGUE), gram)
-    torch.testing.assert_close(cooccurrence(*together, CATALOGUE, WEIGHTS), near)
+    torch.testing.assert_close(successions(*together, CATALOGUE, WEIGHTS), near)
 
 
-def slow_cooccurrence(histories: list[list[int]]) -> Tensor:
+def slow_successions(histories: list[list[int]]) -> Tensor:
     counts = torch.zeros(CATALOGUE, CATALOGUE)
     for own in histories:
         for i, one in enumerate(own):
             for j, other in enumerate(own):
-                if 0 < abs(i - j) <= len(WEIGHTS):
-                    counts[one, other] += WEIGHTS[abs(i - j) - 1]
+                if 0 < j - i <= len(WEIGHTS):
+                    counts[one, other] += WEIGHTS[j - i - 1]
     return counts
 
 
-def test_cooccurrence(histories: list[list[int]]) -> None:
+def test_successions(histories: list[list[int]]) -> None:
     assert torch.equal(
-        cooccurrence(*csr(histories), CATALOGUE, WEIGHTS), slow_cooccurrence(histories)
+        successions(*csr(histories), CATALOGUE, WEIGHTS), slow_successions(histories)
     )
 
 
@@ -66,9 +66,9 @@ def test_blocks_of_rows_are_the_matrix(histories: list[list[int]]) -> None:
     own = csr(histories)
     blocks = [range(0, 4), range(4, 4), range(4, CATALOGUE)]
     pairs = torch.cat([co_interactions(*own, CATALOGUE, rows) for rows in blocks])
-    near = torch.cat([cooccurrence(*own, CATALOGUE, WEIGHTS, rows) for rows in blocks])
+    near = torch.cat([successions(*own, CATALOGUE, WEIGHTS, rows) for rows in blocks])
     assert torch.equal(pairs, co_interactions(*own, CATALOGUE))
-    assert torch.equal(near, cooccurrence(*own, CATALOGUE, WEIGHTS))
+    assert torch.equal(near, successions(*own, CATALOGUE, WEIGHTS))
 
 
 def test_spectral_keeps_the_largest_positive_eigenvalues() -> None:

@@ -54,6 +54,6 @@ def agreement_values(agreement: Agreement) -> dict[str, Any]:
         "smallest": agreement.min_users,
         "metrics": agreement.metrics,
         "nodes": [vars(node) for node in agreement.nodes],
-        "table": agreement.table.model_dump(mode="json"),
+        "table": agreement.table.model_dump(mode="json", exclude_none=True),
         "experiment": experiment,
     }

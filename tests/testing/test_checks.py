@@ -67,7 +67,7 @@ class Half(FedMF):
         (Greedy, "scores depend on the chunk: 1 clients at a time: they differ by up to"),
         (Careless, "aggregate writes into the memory it is handed"),
         (Idle, "it does not learn"),
-        (Half, "it defines parts but not all of Blended: blends, parts"),
+        (Half, "it defines parts but not all of Blended: parts, part_names, blended, fixed_blends"),
     ],
 )
 def test_a_broken_algorithm_is_told_what_it_breaks(algorithm, sentence):

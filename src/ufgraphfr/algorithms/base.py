@@ -29,6 +29,7 @@ class Setting:
         seed: of the initial weights, known to server and clients.
         features: float ``[items, columns]``, what is publicly known of each item, or None.
         item_text: float ``[items, width]``, the embedded titles, for models that ask for them.
+        sequential: whether histories have an order that means something.
     """
 
     items: int
@@ -37,6 +38,7 @@ class Setting:
     seed: int
     features: Tensor | None = None
     item_text: Tensor | None = None
+    sequential: bool = True
 
 
 @dataclass(frozen=True)

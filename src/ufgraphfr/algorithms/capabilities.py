@@ -6,6 +6,7 @@ Callers use the functions below, which give the default to an algorithm that lac
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
@@ -25,16 +26,36 @@ class AsksAllClients(Protocol):
 
 @runtime_checkable
 class Blended(Protocol):
-    """Scores by a weighted sum of parts, whose weights are chosen on validation."""
+    """Scores by a weighted sum of parts, whose weights are fitted on the devices.
 
-    def blends(self) -> Tensor:
-        """Weights to choose from, float ``[choices, parts]``.
-
-        What is chosen becomes ``blend`` in the server's memory.
-        """
+    The weights ``blend`` in the server's memory are a number for each part, and then numbers that
+    are chosen and not fitted.
+    """
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """Scores of each part, float ``[parts, clients, items]``; see `Algorithm.score`."""
+
+    def part_names(self, setting: Setting) -> tuple[str, ...]:
+        """What each part is called."""
+
+    def blended(self, task: Task, inputs: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
+        """Scores of the clients, float ``[choices, clients, items]``.
+
+        ``parts`` are those of these clients, ``weights`` float ``[choices, clients, blend]``.
+        """
+
+    def fixed_blends(self, setting: Setting) -> Tensor:
+        """Weights to choose from beside the fitted ones, float ``[choices, blend]``.
+
+        The first is what a model begins with.
+        """
+
+    @property
+    def priors(self) -> Tensor:
+        """The numbers to choose from that are not fitted, float ``[choices, rest of the blend]``.
+
+        The first is preferred.
+        """
 
 
 @runtime_checkable
@@ -123,16 +144,20 @@ def asks_all_clients(algorithm: Algorithm, round_number: int) -> bool:
     return isinstance(algorithm, AsksAllClients) and algorithm.asks_all_clients(round_number)
 
 
-def blends(algorithm: Algorithm) -> Tensor | None:
-    """See `Blended`; None for a model of one part."""
-    return algorithm.blends() if isinstance(algorithm, Blended) else None
-
-
 def parts(algorithm: Algorithm, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
     """See `Blended`; by default the scores are the one part."""
     if isinstance(algorithm, Blended):
         return algorithm.parts(task, inputs, private)
     return algorithm.score(task, inputs, private)[None]
+
+
+def blended(
+    algorithm: Algorithm, task: Task, inputs: ClientBatch, parts: Tensor, weights: Tensor
+) -> Tensor:
+    """See `Blended`; by default the weighted sum."""
+    if isinstance(algorithm, Blended):
+        return algorithm.blended(task, inputs, parts, weights)
+    return torch.einsum("kcp,pci->kci", weights, parts)
 
 
 def scoring_task(algorithm: Algorithm, state: State, clients: Tensor, round_number: int) -> Task:

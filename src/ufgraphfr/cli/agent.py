@@ -38,8 +38,8 @@ def import_(
 ) -> None:
     """Load users' data; every row is checked, and what is there already stays."""
     folder: ShardFolder = context.obj
-    new, rows = folder.import_table(interactions, users)
-    _console().print(f"{new:,} new users, {rows:,} new interactions")
+    for line in folder.import_table(interactions, users).lines():
+        _console().print(line, soft_wrap=True)
 
 
 @app.command()

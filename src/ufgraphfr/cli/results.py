@@ -24,6 +24,7 @@ COLUMNS: Columns = (
 
 KEPT_OUT = {
     "users that never trained: NDCG@10 of their next ten items": "cold",
+    "users that never trained: NDCG@10 of all their later items": "cold_all",
     "items that never trained, among themselves": "new_items",
 }
 """Titles and parts of a result."""
@@ -53,7 +54,7 @@ def show_result(console: Console, path: Path) -> None:
     else:
         console.print(_test_table(result))
     for title, part in KEPT_OUT.items():
-        if result[part] is not None:
+        if result.get(part) is not None:
             console.print(_kept_out_table(result, title, part))
     for line in _facts(result):
         console.print(line, highlight=False, markup=False)

@@ -65,6 +65,8 @@ class Purpose(IntEnum):
     """Whose uploads an audit looks at."""
     CANARIES = 14
     """Directions; a part for each canary."""
+    FUSION = 15
+    """Who is asked for a fusion's coefficients."""
 
 
 _STREAMS = frozenset(map(int, Purpose))

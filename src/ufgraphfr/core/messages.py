@@ -131,8 +131,16 @@ def combine(reports: list[Report]) -> Report:
     joined = dict[str, Array]()
     for name, values in parts.items():
         if kept.aggregation is Aggregation.SUM:
-            joined[name] = Dense(torch.stack([value.total() for value in values]).sum(0)[None])
+            joined[name] = Dense(_sum([value.total() for value in values])[None])
             values.clear()
         else:
             joined[name] = type(values[0]).cat(values, places)
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    """The sum of some arrays, one at a time; whole numbers are widened, so that none overflows."""
+    total = parts[0] if parts[0].is_floating_point() else parts[0].long()
+    for part in parts[1:]:
+        total = total + part
+    return total

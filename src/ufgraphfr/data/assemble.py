@@ -1,14 +1,15 @@
 """From checked tables to a `Dataset`: numbering, profiles, sentences and titles in one place."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
-from ufgraphfr.data.interactions import number
+from ufgraphfr.data.interactions import FILE_ORDER, Interactions, Selection, number
+from ufgraphfr.data.joins import Join
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +23,19 @@ class Items:
     Attributes:
         titles: item to title.
         features: feature to (item to values), e.g. ``{"genre": {"1": ("Drama",)}}``.
+        file: how messages name their table.
+        kinds: what some features are; see `Catalogue`.
     """
 
     titles: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    file: str = "the item table"
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """All items that something is known of."""
+        return set(self.titles).union(*self.features.values())
 
     def of(self, names: tuple[str, ...]) -> Catalogue:
         """The catalogue of these items, in this order."""
@@ -34,7 +44,7 @@ class Items:
             feature: tuple(values.get(name, ()) for name in names)
             for feature, values in self.features.items()
         }
-        return Catalogue(names, titles, features)
+        return Catalogue(names, titles, features, dict(self.kinds))
 
 
 def assemble(
@@ -45,6 +55,11 @@ def assemble(
     unknown: str,
     items: Items,
     bad_rows: int,
+    *,
+    selection: Selection = FILE_ORDER,
+    low_ratings: int = 0,
+    users_file: str = "the user table",
+    notes: Sequence[str] = (),
 ) -> Dataset:
     """Number users and items and attach what is known of them.
 
@@ -57,23 +72,57 @@ def assemble(
         unknown: the sentence for a user without a profile.
         items: what is known of items.
         bad_rows: how many rows were left out before.
+        selection: which interactions count, and in which order.
+        low_ratings: how many rows were left out for their rating.
+        users_file: how messages name the table of profiles.
+        notes: what people should know of how the files were read.
 
     Raises:
-        InputError: no user has enough interactions.
+        InputError: no user has enough interactions, or a table has no row for any user or item.
     """
-    rows, users, item_names, cleaning = number(interactions, card.sequential, card.name)
+    rows, users, item_names, cleaning = number(interactions, card.sequential, card.name, selection)
+    joins = [
+        Join("user", "profile", users, profiles, users_file),
+        Join("item", "row", item_names, items.names, items.file),
+    ]
+    told = [*notes, *_order(rows, selection)]
+    for note in told:
+        logger.info("%s: %s", card.name, note)
+    for join in joins:
+        if join.known:
+            told.append(join.told())
+            logger.log(
+                logging.WARNING if join.missing else logging.INFO, "%s: %s", card.name, told[-1]
+            )
     known = tuple(profiles.get(name, {}) for name in users)
-    without_profile = sum(not profile for profile in known)
-    if profiles and without_profile:
-        logger.warning("%s: %d users have no profile", card.name, without_profile)
     texts = tuple(describe(profile) if profile else unknown for profile in known)
     return Dataset(
         card=card,
         interactions=rows,
         users=Users(users, known, texts),
         catalogue=items.of(item_names),
-        cleaning=replace(cleaning, bad_rows=bad_rows),
+        cleaning=replace(cleaning, bad_rows=bad_rows, low_ratings=low_ratings),
+        notes=tuple(told),
     )
+
+
+def _order(rows: Interactions, selection: Selection) -> list[str]:
+    """What says which interaction came first, where it is not time alone."""
+    if rows.timestamp is None and rows.sequential:
+        return ["there are no times: the order of the file says what came first"]
+    if rows.timestamp is None:
+        return [
+            "there are no times, so the order of a user's interactions means nothing, and a hash "
+            "says which are held out; if the file's order says what came first, set [data] "
+            "sequential = true"
+        ]
+    order = [] if rows.sequential else ["times do not tell what came first (sequential = false)"]
+    if tied := rows.tied_users:
+        in_file = rows.sequential and selection.file_order
+        breaks = "the file's order" if in_file else "a hash of the ids"
+        many = f"{tied:,} of {rows.n_users:,} users have ties in time about their last two items"
+        order.append(f"{many}: {breaks} decides which is held out")
+    return order
 
 
 def profiles_of(rows: pl.DataFrame, user: str = "user") -> Profiles:

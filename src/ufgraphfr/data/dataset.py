@@ -71,6 +71,7 @@ class Dataset:
         users: names, profiles and sentences.
         catalogue: the items' names, titles and features.
         cleaning: what was left out.
+        notes: what else people should know of how the files were read, a sentence each.
 
     Raises:
         ValueError: there are other numbers of users or items than the interactions say.
@@ -81,6 +82,7 @@ class Dataset:
     users: Users
     catalogue: Catalogue
     cleaning: Cleaning = field(default_factory=Cleaning)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that the parts fit together."""

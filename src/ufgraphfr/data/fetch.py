@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import cache_folder, write_atomically
 from ufgraphfr.data.dataset import Card
-from ufgraphfr.data.files import File, read, read_all
+from ufgraphfr.data.files import File, read_all
 
 TIMEOUT_SECONDS = 10.0
 _PIP_SECONDS = 120.0
@@ -122,7 +122,7 @@ def archive(
         return read_all(folder, names)
     path = cache_folder("datasets", card.name, PurePosixPath(file.url).name)
     if path.is_file() and matches(path.read_bytes(), file.digest):
-        return unpack(read(path), names)
+        return unpack(File(str(path), path.read_bytes()), names)
     try:
         data = download(file)
     except InputError as error:

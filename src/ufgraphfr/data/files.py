@@ -1,19 +1,18 @@
-"""A data set's files as they lie in a folder, read through ``.gz`` and ``.xz`` compression."""
+"""A data set's files as they lie in a folder, read through gzip, xz and zip containers."""
 
 import gzip
 import lzma
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 from zlib import error as ZlibError
 
 from ufgraphfr.core.errors import InputError, nearest
 
-_OPENERS: dict[str, Callable[[bytes], bytes]] = {
-    "": bytes,
-    ".gz": gzip.decompress,
-    ".xz": lzma.decompress,
-}
+_OPENERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress}
+CONTAINERS = (*_OPENERS, ".zip")
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,8 @@ class File:
     """A file in memory, uncompressed.
 
     Attributes:
-        name: how messages name it, its path where it has one.
+        name: how messages name it, its path where it has one; in a zip archive, the archive's path
+            and its own in there.
         data: its bytes.
     """
 
@@ -32,25 +32,34 @@ class File:
 def find(folder: Path, name: str) -> Path | None:
     """The file of that name, or its compressed form; None if there is neither.
 
+    ``archive.zip/name`` is a file in an archive.
+
     Raises:
         InputError: there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: give the folder that holds the files")
-    paths = (folder / f"{name}{suffix}" for suffix in _OPENERS)
+    if _archive(folder / name):
+        return folder / name
+    paths = (folder / f"{name}{suffix}" for suffix in ("", *CONTAINERS))
     return next((path for path in paths if path.is_file()), None)
 
 
 def read(path: Path) -> File:
-    """A file, decompressed where its name says so.
+    """A file, decompressed where its name says so; of a zip archive its only one.
 
     Raises:
-        InputError: the file is missing, unreadable or not what its suffix says.
+        InputError: the file is missing, unreadable or not what its suffix says, or an archive
+            holds several and none is named.
     """
+    archive, suffix = _archive(path), path.suffix.lower()
     try:
-        data = path.read_bytes()
-        return File(str(path), _OPENERS.get(path.suffix, bytes)(data))
-    except (OSError, EOFError, lzma.LZMAError, ZlibError) as error:
+        if archive:
+            return _member(archive, path.relative_to(archive).as_posix())
+        if suffix == ".zip":
+            return _member(path, "")
+        return File(str(path), _OPENERS.get(suffix, bytes)(path.read_bytes()))
+    except (OSError, EOFError, lzma.LZMAError, ZlibError, zipfile.BadZipFile) as error:
         raise InputError(f"cannot read {path} ({error}): give an existing, whole file") from None
 
 
@@ -69,3 +78,26 @@ def read_all(folder: Path, names: Iterable[str]) -> dict[str, File]:
             raise InputError(f"{folder} holds no {name} (nor {name}.gz, {name}.xz): {hint}")
         files[name] = read(path)
     return files
+
+
+def _archive(path: Path) -> Path | None:
+    """The zip archive that a path leads into."""
+    above = (each for each in path.parents if each.suffix.lower() == ".zip")
+    return next((each for each in above if each.is_file()), None)
+
+
+def _member(archive: Path, name: str) -> File:
+    with zipfile.ZipFile(BytesIO(archive.read_bytes())) as opened:
+        # what some systems add to an archive is none of its content
+        names = [
+            each
+            for each in opened.namelist()
+            if not each.endswith("/") and not each.startswith("__MACOSX/")
+        ]
+        chosen = [name] if name in names else [each for each in names if not name]
+        if len(chosen) != 1:
+            raise InputError(
+                f"{archive} holds {len(names)} files, {f'and no {name}' if name else 'not one'}: "
+                f"write {archive.name}/NAME ({nearest(PurePosixPath(name).name, names)})"
+            )
+        return File(f"{archive}/{chosen[0]}", opened.read(chosen[0]))

@@ -1,20 +1,17 @@
 """Text tables with every row checked: whatever is wrong is named with file and line."""
 
-import csv
-import io
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import polars as pl
 
 from ufgraphfr.core.errors import InputError, nearest
-from ufgraphfr.data.files import File
 
 LINE, PROBLEM = "__line__", "__problem__"
-_TEXT, _FOUND = "__text__", "__found__"
-_TYPED_HEADER = re.compile(r":(token|token_seq|float|float_seq)$")
+LIST = "\x1f"
+"""What separates the values of a list, where a format has lists."""
+_WHOLE, _DECIMAL = r"^-?\d+(\.0+)?$", r"\.0+$"
 
 OnBadRow = Literal["error", "skip"]
 
@@ -24,17 +21,20 @@ class Layout:
     """How the lines of a file are to be read.
 
     Attributes:
-        columns: the fields of a line; empty if the first line names them (a RecBole ``:type``
-            suffix is dropped).
+        columns: the fields of a line; empty if the first line names them, or they are numbered.
         separator: what stands between fields.
         encoding: of the text.
         quoted: whether fields may stand in double quotes, as in CSV.
+        numbered: whether the fields of a line are called 1, 2, and so on.
+        typed: whether the first line may give RecBole's types, ``name:token_seq``.
     """
 
     columns: tuple[str, ...] = ()
     separator: str = "\t"
     encoding: str = "utf-8-sig"
     quoted: bool = False
+    numbered: bool = False
+    typed: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,17 @@ class Table:
         file: how messages name the file.
         frame: string columns, the line number and the problem (null for a good row).
         unit: what a number counts in this file, ``line`` or ``row``.
+        several: columns with several values in a field, and what separates these.
+        typed: whether the header gave RecBole's types.
+        notes: what people should know of how it was read.
     """
 
     file: str
     frame: pl.DataFrame
     unit: str = "line"
+    several: Mapping[str, str] = field(default_factory=dict)
+    typed: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -66,9 +72,33 @@ class Table:
             if column not in self.columns:
                 raise InputError(
                     f"{self.file} has no column '{column}': {nearest(column, self.columns)}; "
-                    f"fix the header, or name the right column in [data] columns"
+                    f"fix the header, or name the right column in [data] columns (of a file "
+                    f"without a header: header = false, and columns by number)"
                 )
+            if self.several.get(column) == LIST:
+                raise InputError(f"{self.file}: '{column}' holds lists: give flat columns")
         return self
+
+    def chosen(self, columns: Mapping[str, str]) -> "Table":
+        """The columns that are named here, under their new names."""
+        picked = (pl.col(column).alias(name) for name, column in columns.items())
+        return replace(self, frame=self.frame.select(LINE, *picked, PROBLEM))
+
+    def ids(self, column: str) -> "Table":
+        """This table with the ids of a column as the same text in every file.
+
+        ``7.0``, as a column with gaps is often written, becomes ``7`` where all are whole numbers.
+        Leading zeros stay.
+        """
+        text = self.frame[column]
+        decimal = text.str.contains(_DECIMAL).fill_null(False)
+        if not decimal.any() or not (text.is_null() | text.str.contains(_WHOLE)).all():
+            return self
+        frame = self.frame.with_columns(text.str.replace(_DECIMAL, ""))
+        first = text.filter(decimal)[0]
+        short = frame[column].filter(decimal)[0]
+        note = f"{self.file}: '{column}' has whole numbers, so '{first}' is read as '{short}'"
+        return replace(self, frame=frame, notes=(*self.notes, note))
 
     def refuse(self, bad: pl.Expr, problem: pl.Expr) -> "Table":
         """Mark the rows where ``bad`` holds, unless something was wrong with them before."""
@@ -120,96 +150,3 @@ class Table:
 def broken(column: str, rule: str) -> pl.Expr:
     """The message that a row's value breaks a rule; never null, not even for a missing value."""
     return pl.format("{} = '{}' {}", pl.lit(column), pl.col(column).fill_null(""), pl.lit(rule))
-
-
-def parse(file: File, layout: Layout) -> Table:
-    """Split a file into columns of text.
-
-    Raises:
-        InputError: it is empty, or not text in this encoding.
-    """
-    try:
-        text = file.data.decode(layout.encoding)
-    except UnicodeDecodeError as error:
-        line = file.data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{file.name}, line {line}: not {layout.encoding} text: convert the file to UTF-8"
-        ) from None
-    quoted = layout.quoted and '"' in text
-    return _parse_quoted(file, text, layout) if quoted else _parse_plain(file, text, layout)
-
-
-def parse_parquet(file: File) -> Table:
-    """A Parquet file as columns of text, so that its values pass the same checks.
-
-    Raises:
-        InputError: it is not Parquet, holds no rows, or nests values in a column.
-    """
-    try:
-        frame = pl.read_parquet(io.BytesIO(file.data))
-        times = pl.selectors.temporal()
-        text = frame.with_columns(times.dt.epoch("us")).cast(pl.String)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(
-            f"cannot read {file.name} as Parquet ({error}): give flat columns of numbers or text"
-        ) from None
-    if text.is_empty():
-        raise _no_rows(file)
-    numbered = text.with_row_index(LINE, offset=1)
-    return Table(file.name, numbered.with_columns(pl.lit(None, pl.String).alias(PROBLEM)), "row")
-
-
-def _parse_plain(file: File, text: str, layout: Layout) -> Table:
-    lines = pl.DataFrame({_TEXT: text.split("\n")}).with_row_index(LINE, offset=1)
-    lines = lines.with_columns(pl.col(_TEXT).str.strip_chars_end("\r")).filter(pl.col(_TEXT) != "")
-    names, first = layout.columns, lines.head(1)[_TEXT].to_list()
-    if not names and first:
-        names = _header(file, first[0].split(layout.separator))
-        lines = lines[1:]
-    if lines.is_empty():
-        raise _no_rows(file)
-    fields = pl.col(_TEXT).str.split_exact(layout.separator, len(names) - 1)
-    count = pl.col(_TEXT).str.count_matches(layout.separator, literal=True) + 1
-    problem = pl.when(count != len(names)).then(_wrong_count(count, names)).alias(PROBLEM)
-    frame = lines.select(LINE, fields.struct.rename_fields(list(names)).struct.unnest(), problem)
-    return Table(file.name, frame)
-
-
-def _parse_quoted(file: File, text: str, layout: Layout) -> Table:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.separator)
-    records: list[tuple[int, list[str]]] = []
-    start = 1
-    for fields in reader:
-        if fields:
-            records.append((start, fields))
-        start = reader.line_num + 1
-    names = layout.columns
-    if not names and records:
-        names = _header(file, records.pop(0)[1])
-    if not records:
-        raise _no_rows(file)
-    width = len(names)
-    rows = [
-        (n, *fields[:width], *[None] * (width - len(fields)), len(fields)) for n, fields in records
-    ]
-    schema = {LINE: pl.UInt32, **dict.fromkeys(names, pl.String), _FOUND: pl.UInt32}
-    frame = pl.DataFrame(rows, schema, orient="row")
-    problem = pl.when(pl.col(_FOUND) != len(names)).then(_wrong_count(pl.col(_FOUND), names))
-    return Table(file.name, frame.with_columns(problem.alias(PROBLEM)).drop(_FOUND))
-
-
-def _wrong_count(count: pl.Expr, names: tuple[str, ...]) -> pl.Expr:
-    expected = f"{len(names)} fields expected ({', '.join(names)})"
-    return pl.format("{} found, {}", count, pl.lit(expected))
-
-
-def _no_rows(file: File) -> InputError:
-    return InputError(f"{file.name} holds no rows: give the file with its content")
-
-
-def _header(file: File, names: list[str]) -> tuple[str, ...]:
-    plain = tuple(_TYPED_HEADER.sub("", name.strip()) for name in names)
-    twice = {name for name in plain if plain.count(name) > 1}
-    if twice:
-        raise InputError(f"{file.name}, line 1: column '{min(twice)}' twice: rename one of them")
-    return plain

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from string import Formatter
 
 from ufgraphfr.core.errors import InputError, nearest
+from ufgraphfr.data.missing import plain
 
 _WITHOUT_OCCUPATION = {
     "other": "in another occupation",
@@ -51,16 +52,20 @@ def person(profile: Mapping[str, str]) -> str:
 
 def attributes(profile: Mapping[str, str]) -> str:
     """Any attributes, one clause each, for tables without a template of their own."""
-    clauses = [f"{name.replace('_', ' ')} is {value}" for name, value in profile.items() if value]
+    known = {name: plain(value) for name, value in profile.items()}
+    clauses = [f"{name.replace('_', ' ')} is {value}" for name, value in known.items() if value]
     if not clauses:
         return "A user of the catalogue."
     return f"The user's {'; '.join(clauses)}."
 
 
 def fill(template: str, profile: Mapping[str, str]) -> str:
-    """A template with its ``{column}`` fields replaced."""
-    parts = Formatter().parse(template)
-    return "".join(text + (profile[name] if name else "") for text, name, _, _ in parts)
+    """A template with its ``{column}`` fields replaced; `attributes` where a field is missing."""
+    parts = list(Formatter().parse(template))
+    known = {name: plain(profile[name]) for _, name, _, _ in parts if name}
+    if not all(known.values()):
+        return attributes(profile)
+    return "".join(text + (known[name] if name else "") for text, name, _, _ in parts)
 
 
 def check_template(template: str, columns: Iterable[str]) -> None:

@@ -1,9 +1,11 @@
-"""Times as int64 whatever a table writes: whole numbers, fractions or ISO 8601 dates."""
+"""Times as int64 whatever a table writes: numbers, dates in ISO 8601 or a named format."""
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.tables import Table, broken
 
 _MICROSECONDS = 1_000_000
@@ -18,27 +20,74 @@ _ISO_FORMATS = (
 )
 
 
-def with_times(table: Table, column: str) -> Table:
+_EPOCH = 1e8
+"""Smaller numbers may count anything; from here on they are seconds since 1973, or a finer unit."""
+_UNIT_GAP = 100
+"""Times of one unit lie closer; seconds and milliseconds since 1970 are a thousand apart."""
+
+
+def with_times(table: Table, column: str, time_format: str = "") -> Table:
     """The table with one column as int64; rows that cannot be read are marked.
 
     The whole column is read in one way, the one that fits most rows: whole numbers stay as they
-    are, fractions and dates become microseconds. Only the order of times matters later.
+    are, fractions and dates become microseconds. Only the order of times matters later, so numbers
+    must be of one unit: those that are not of the most frequent one are marked too.
+
+    Args:
+        table: with the column as text.
+        column: its name.
+        time_format: of dates, as of ``strptime``; without it numbers and ISO 8601 are read.
+
+    Raises:
+        InputError: the format is none.
     """
     text = table.frame[column].str.strip_chars()
-    best = text.cast(pl.Int64, strict=False)
-    for read in (_fraction, _date):
-        if best.null_count():
-            best = min(best, read(text), key=pl.Series.null_count)
-    problem = broken(column, "is no time (a number or an ISO date)")
-    marked = table.filled(column).refuse(pl.lit(best.is_null()), problem)
+    marked = table.filled(column)
+    if time_format:
+        best, rule = _formatted(text, time_format), f"is no time in the format {time_format}"
+    else:
+        best, numbers = text.cast(pl.Int64, strict=False), True
+        for read in (_fraction, _date):
+            if best.null_count():
+                other = read(text)
+                if other.null_count() < best.null_count():
+                    best, numbers = other, read is _fraction
+        rule = "is no time (a number or an ISO date; [data] time_format names another format)"
+        if numbers:
+            odd = pl.lit(_of_other_unit(text.cast(pl.Float64, strict=False)))
+            unit = "is in another unit than most times of the column (seconds, milliseconds ...?)"
+            marked = marked.refuse(odd, broken(column, unit))
+    marked = marked.refuse(pl.lit(best.is_null()), broken(column, rule))
     return replace(marked, frame=marked.frame.with_columns(best.alias(column)))
+
+
+def _of_other_unit(values: pl.Series) -> pl.Series:
+    size = np.abs(values.fill_null(0).fill_nan(0).to_numpy())
+    dates = np.unique(size[(size >= _EPOCH) & np.isfinite(size)])
+    begins = dates[1:][dates[1:] >= _UNIT_GAP * dates[:-1]]
+    unit = np.searchsorted(begins, size, side="right")
+    is_date = size >= _EPOCH
+    usual = np.bincount(unit[is_date], minlength=1).argmax()
+    return pl.Series(is_date & (unit != usual))
+
+
+def _formatted(text: pl.Series, time_format: str) -> pl.Series:
+    try:
+        dates = text.str.to_datetime(time_format, strict=False, time_unit="us", time_zone="UTC")
+    except pl.exceptions.PolarsError as error:
+        raise InputError(
+            f"[data] time_format = '{time_format}' is no format of dates ({error}): write it as in "
+            f"'%d.%m.%Y %H:%M'"
+        ) from None
+    return dates.dt.epoch("us")
 
 
 def _fraction(text: pl.Series) -> pl.Series:
     value = text.cast(pl.Float64, strict=False)
     finite = value.set(~value.is_finite(), None)
-    unit = 1 if (finite == finite.floor()).all() else _MICROSECONDS
-    return (finite * unit).cast(pl.Int64, strict=False)
+    # microseconds with a fraction would not fit
+    fine = (finite == finite.floor()).all() or (finite.abs().max() or 0) > 9e12  # type: ignore[operator]
+    return (finite * (1 if fine else _MICROSECONDS)).cast(pl.Int64, strict=False)
 
 
 def _date(text: pl.Series) -> pl.Series:

@@ -1,9 +1,10 @@
 """Users and items the model never trained on: NDCG@10 of several targets for each user.
 
-Cold users, for k = 0, 1, 3, 10 known items: the user's next ten items in the ranking of all items
-but the known ones. New items: every user of the test who has some is asked, with its test-time
-input; all new items are ranked among themselves, and its own are the targets. DCG = sum over
-targets with rank <= 10 of 1 / log2(1 + rank), divided by the ideal, ranks 1 to min(10, targets).
+Cold users, for k = 0, 1, 3, 10 known items: the user's next ten items, and all its later ones, in
+the ranking of all items but the known ones. New items: every user of the test who has some is
+asked, with its test-time input; all new items are ranked among themselves, and its own are the
+targets. DCG = sum over targets with rank <= 10 of 1 / log2(1 + rank), divided by the ideal, ranks
+1 to min(10, targets).
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, PROTOCOL_SEED, Split
 from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.evaluation.protocol import Score, inputs, scored
-from ufgraphfr.ops.ranking import full_ranks
+from ufgraphfr.ops.ranking import candidate_ranks, full_ranks
 
 METRIC = "ndcg@10"
 IDEAL = values(METRIC, np.arange(1.0, 11.0)).cumsum()
@@ -69,10 +70,7 @@ def _after(
     known: int, score: Score, batch: ClientBatch, split: Split, chunk: int
 ) -> NDArray[np.float64]:
     """NDCG@10 of each cold user when its first ``known`` items are known, ``[cold]``."""
-    cold = torch.from_numpy(split.cold_users)
-    ptr = torch.arange(len(cold) + 1) * known
-    first = torch.from_numpy(split.first_items[:, :known]).flatten()
-    clients = batch.select(cold).with_history(ptr, first)
+    clients = _beginnings(known, batch, split)
     targets = torch.from_numpy(split.first_items[:, known : known + COLD_TARGETS]).split(chunk)
     ranks = []
     for (own, scores), wanted in zip(scored(score, clients, chunk), targets, strict=True):
@@ -82,6 +80,47 @@ def _after(
     ideal = values(METRIC, np.arange(1.0, COLD_TARGETS + 1)).sum()
     reached: NDArray[np.float64] = values(METRIC, torch.cat(ranks).numpy()).sum(1) / ideal
     return reached
+
+
+def _beginnings(known: int, batch: ClientBatch, split: Split) -> ClientBatch:
+    """The cold users with their first ``known`` items."""
+    cold = torch.from_numpy(split.cold_users)
+    ptr = torch.arange(len(cold) + 1) * known
+    first = torch.from_numpy(split.first_items[:, :known]).flatten()
+    return batch.select(cold).with_history(ptr, first)
+
+
+def evaluate_cold_all(
+    score: Score, batch: ClientBatch, split: Split, chunk: int = 256
+) -> KeptOutResult:
+    """Rank all later items of each cold user after its first few; otherwise as `evaluate_cold`.
+
+    The next ten are what a user begins with; all later ones are what it likes.
+    """
+    after = {
+        f"{METRIC} known={known}": _all_after(known, score, batch, split, chunk)
+        for known in COLD_KNOWN
+    }
+    return KeptOutResult(split.cold_users, after)
+
+
+def _all_after(
+    known: int, score: Score, batch: ClientBatch, split: Split, chunk: int
+) -> NDArray[np.float64]:
+    """NDCG@10 of everything after each cold user's first ``known`` items, ``[cold]``."""
+    found = []
+    for own, scores in scored(score, _beginnings(known, batch, split), chunk):
+        for user, row in zip(own.clients.tolist(), scores.cpu(), strict=True):
+            first, last = split.history_ptr[user : user + 2]
+            history = torch.from_numpy(split.history[first:last])
+            candidates = row.clone()
+            candidates[history[:known]] = torch.nan
+            targets = history[known:]
+            copies = candidates.expand(len(targets), -1)
+            left = torch.full_like(targets, split.n_items - known)
+            gains = values(METRIC, candidate_ranks(copies, left, targets).numpy())
+            found.append(gains.sum() / IDEAL[min(len(targets), len(IDEAL)) - 1])
+    return np.array(found)
 
 
 def evaluate_new_items(

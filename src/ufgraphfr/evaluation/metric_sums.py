@@ -17,15 +17,41 @@ from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, summary, values
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score
 from ufgraphfr.ops.ranking import candidate_ranks, candidates_alone, sampled_ranks
 
-Parts = Callable[[ClientBatch], Tensor]
-"""From clients with their input to scores of each part, float ``[parts, clients, items]``."""
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it is evaluated: its parts' scores, and what blends of them score.
+
+    Attributes:
+        parts: from clients with their input to float ``[parts, clients, items]``.
+        blended: from clients, these scores and weights ``[choices, clients, blend]`` to float
+            ``[choices, clients, items]``.
+    """
+
+    parts: Callable[[ClientBatch], Tensor]
+    blended: Callable[[ClientBatch, Tensor, Tensor], Tensor]
+
+    @classmethod
+    def of(cls, score: Score) -> "Model":
+        """A model of one part."""
+        return cls(lambda clients: score(clients)[None], _weighted)
+
+
+def _weighted(_: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
+    return torch.einsum("kcp,pci->kci", weights, parts)
+
+
+def half(clients: Tensor) -> Tensor:
+    """Which half of the users each is in, int64 ``[clients]``; for fits that are validated."""
+    return clients % 2
+
 
 RANKINGS = ("full", "sampled99")
 """Among all items not interacted with, and among the target and 99 sampled ones."""
 COVERAGE = 10
 
-_AT_ONCE = 8
-"""Blends formed by one product: several times as fast as one by one; bounds memory."""
+_AT_ONCE = 4
+"""Blends formed by one product: faster than one by one; bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +116,14 @@ def best_choice(gains: Tensor) -> int:
 
 
 def evaluate_blends(
-    parts: Parts, choices: Tensor, asked: EvaluationSet, chunk: int = 256
+    model: Model, choices: Tensor, asked: EvaluationSet, chunk: int = 256
 ) -> BlendResults:
     """Rank every user's target under every blend; scores are not kept.
 
     Args:
-        parts: the model.
-        choices: float ``[choices, parts]``, weights of the parts.
+        model: its parts, and what blends of them are.
+        choices: float ``[choices, blend]``, weights; or ``[2, choices, blend]``, for users of
+            either `half`.
         asked: who is asked for what.
         chunk: clients at a time, the only memory knob.
 
@@ -104,22 +131,25 @@ def evaluate_blends(
         ValueError: scores of another shape.
     """
     users, items = asked.clients, asked.clients.n_items
-    ranks = torch.empty(2, len(choices), len(users), dtype=torch.float64)
-    covered = torch.zeros(len(choices), items, dtype=torch.bool)
+    halves = choices if choices.dim() == 3 else choices.expand(2, *choices.shape)
+    count = halves.shape[1]
+    ranks = torch.empty(2, count, len(users), dtype=torch.float64)
+    covered = torch.zeros(count, items, dtype=torch.bool)
     for places in torch.arange(len(users)).split(chunk):
         clients = users.select(places)
-        scored = parts(clients).detach()
+        scored = model.parts(clients).detach()
         if scored.shape[1:] != (len(clients), items):
             raise ValueError(
                 f"scores of shape {tuple(scored.shape[1:])} for {len(clients)} clients and {items} "
                 f"items"
             )
-        clients, weights = clients.to(scored.device), choices.to(scored)
+        clients, weights = clients.to(scored.device), halves[half(clients.clients).cpu()]
+        weights = weights.transpose(0, 1).to(scored)
         target, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
-        # no item of a history is a candidate, whatever the blend
-        scored, candidates = candidates_alone(scored, target, clients.ptr, clients.items)
-        for group in torch.arange(len(choices)).split(_AT_ONCE):
-            scores = torch.einsum("kp,pci->kci", weights[group], scored)
+        for group in torch.arange(count).split(_AT_ONCE):
+            scores = model.blended(clients, scored, weights[group])
+            # no item of a history is a candidate, whatever the blend
+            scores, candidates = candidates_alone(scores, target, clients.ptr, clients.items)
             ranks[0, group[:, None], places] = candidate_ranks(scores, candidates, target).cpu()
             ranks[1, group[:, None], places] = sampled_ranks(scores, target, rivals).cpu()
             covered[group] |= _listed(scores).cpu()
@@ -142,5 +172,4 @@ def _listed(scores: Tensor) -> Tensor:
 
 def evaluate(score: Score, asked: EvaluationSet, chunk: int = 256) -> RankingResult:
     """Rank every user's target by a model of one part; see `evaluate_blends`."""
-    one = torch.ones(1, 1)
-    return evaluate_blends(lambda clients: score(clients)[None], one, asked, chunk).of(0)
+    return evaluate_blends(Model.of(score), torch.ones(1, 1), asked, chunk).of(0)

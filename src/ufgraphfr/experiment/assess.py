@@ -10,7 +10,7 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.evaluation.exposure import exposure
-from ufgraphfr.evaluation.kept_out import evaluate_cold, evaluate_new_items
+from ufgraphfr.evaluation.kept_out import evaluate_cold, evaluate_cold_all, evaluate_new_items
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
 from ufgraphfr.evaluation.metrics import summary
 from ufgraphfr.evaluation.protocol import Score
@@ -24,10 +24,11 @@ Metrics = dict[str, dict[str, float]]
 def assess_kept_out(
     score: Score, prepared: PreparedExperiment, chunk: int
 ) -> dict[str, dict[str, float] | None]:
-    """NDCG@10 of ``cold`` users and of ``new_items``; None where nobody or nothing is kept out."""
+    """NDCG@10 of ``cold`` users, ``cold_all``, ``new_items``; None where none are kept out."""
     split, asked = prepared.split, (score, prepared.batch, prepared.split, chunk)
     return {
         "cold": evaluate_cold(*asked).metrics if len(split.cold_users) else None,
+        "cold_all": evaluate_cold_all(*asked).metrics if len(split.cold_users) else None,
         "new_items": evaluate_new_items(*asked).metrics if len(split.cold_items) else None,
     }
 
@@ -38,8 +39,8 @@ def assess_baselines(
     """Every baseline through the protocol.
 
     Returns:
-        ``validation``, ``test`` and, where some are kept out, ``cold`` and ``new_items`` metrics
-        by kind; and the test outcomes.
+        ``validation``, ``test`` and, where some are kept out, ``cold``, ``cold_all``, ``new_items``
+        metrics by kind; and the test outcomes.
     """
     metrics: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, RankingResult] = {}

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
-from ufgraphfr.algorithms.capabilities import blends
+from ufgraphfr.algorithms.capabilities import Blended
 from ufgraphfr.baselines.base import Baseline
+from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State
+from ufgraphfr.evaluation.fusion import Candidates, FusionData
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate, evaluate_blends
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.assess import Metrics, assess_attack, assess_baselines, assess_kept_out
@@ -23,7 +25,7 @@ from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
-from ufgraphfr.federation.scoring import device_parts, device_score
+from ufgraphfr.federation.scoring import device_model, device_score
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
@@ -37,7 +39,8 @@ class TestResult:
     Attributes:
         test: metrics, means over the users that were asked, or None if none leave the devices.
         validation: likewise, of a model without rounds, whose lines hold none.
-        kept_out: NDCG@10 of ``cold`` users and ``new_items``; None where none are kept out.
+        kept_out: NDCG@10 of ``cold`` users, of ``cold_all`` of their items and of ``new_items``;
+            None where none are kept out.
         baselines: their metrics by kind.
         ranks: a column for each ranking, a row for each user; empty if ranks stay on the devices.
         attack: what simulated malicious clients achieved, or None if there are none.
@@ -152,14 +155,17 @@ class Simulated:
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`."""
         algorithm, asked = self._algorithm, self._prepared.validation
-        chunk = self._experiment.evaluation.chunk
-        model = (algorithm, state, self._store, round_number)
-        choices = blends(algorithm) if pick else None
-        if choices is None:
-            return state, evaluate(device_score(*model), asked, chunk).metrics
-        found = evaluate_blends(device_parts(*model), choices, asked, chunk)
+        chunk, key = self._experiment.evaluation.chunk, Key(self._experiment.seed)
+        arguments = (algorithm, state, self._store, round_number)
+        if not (pick and isinstance(algorithm, Blended)):
+            return state, evaluate(device_score(*arguments), asked, chunk).metrics
+        model = device_model(*arguments)
+        known = FusionData.of(model, asked, key, chunk)
+        fixed = algorithm.fixed_blends(self.setting)
+        candidates = Candidates.fitted(known.sums, fixed, algorithm.priors)
+        found = evaluate_blends(model, candidates.halves, asked, chunk)
         best = found.best()
-        blend = choices[best].to(self._store.device)
+        blend = candidates.everybody[best].to(self._store.device)
         return state | {"blend": blend}, found.of(best).metrics
 
     def checkpointed(self, round_number: int, best_round: int) -> None:

@@ -1,7 +1,7 @@
 """From an experiment to what it trains on: data set, split, and everybody's shard."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import asks_for_item_text
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.features import item_features
@@ -100,9 +101,8 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
             text_width=text.shape[1],
             seed=experiment.seed,
             features=item_features(catalogue),
-            item_text=item_text(
-                experiment, rows.n_users, catalogue.titles, catalogue.features.get("genre")
-            ),
+            item_text=item_text(experiment, rows.n_users, catalogue),
+            sequential=rows.sequential,
         ),
     )
 
@@ -110,17 +110,16 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
 def item_text(
     experiment: Experiment,
     clients: int,
-    titles: Sequence[str],
-    genres: Sequence[tuple[str, ...]] | None,
+    catalogue: Catalogue,
 ) -> torch.Tensor | None:
-    """Embedded titles and genres, where the model asks for them or a budget makes them matter."""
+    """Embedded titles, genres and texts, where the model or a budget asks for them."""
     model = experiment.model
     asked = isinstance(model, Algorithm) and asks_for_item_text(model)
     if not asked and experiment.mechanism.budget(clients) is None:
         return None
     texts = [
         f"{title}. {', '.join(own)}" if own else title
-        for title, own in zip(titles, genres or ((),) * len(titles), strict=True)
+        for title, own in zip(catalogue.titles, catalogue.words, strict=True)
     ]
     return torch.from_numpy(embed(experiment.encoder, texts))
 

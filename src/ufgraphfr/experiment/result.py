@@ -45,7 +45,7 @@ def write_result(
         "validation": tested.validation
         or next(line["validation"] for line in lines if line["round"] == best.best_round),
         "test": tested.test,
-        **{"cold": None, "new_items": None, **tested.kept_out},
+        **{"cold": None, "cold_all": None, "new_items": None, **tested.kept_out},
         "baselines": tested.baselines,
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),

@@ -13,7 +13,7 @@ def _unchanged(document: Document) -> Document:
 def _with_baselines(result: Document) -> Document:
     """What were yardsticks; the first runs said nothing of new items and of what is sent once."""
     rest = {key: value for key, value in result.items() if key != "yardsticks"}
-    later = {"new_items": None, "bytes_down_once_per_client": 0.0}
+    later = {"cold_all": None, "new_items": None, "bytes_down_once_per_client": 0.0}
     return {**later, **rest, "baselines": result["yardsticks"]}
 
 

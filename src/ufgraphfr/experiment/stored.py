@@ -47,6 +47,10 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
         CONFIG.check(version_in(values), path)
         # version 1 wrote every key
         then = {} if version_in(values) == 1 else read_settings(folder, RESOLVED_FILE)
+        table = (then or values).get("data", {})
+        if table.get("kind") == "table" and "file_order" not in table:
+            # there was no such key when the order of the file decided
+            put(values, "data.file_order", True)
         with warnings.catch_warnings():
             # the names of then, which nobody is to change in a run folder
             warnings.simplefilter("ignore", DeprecationWarning)

@@ -6,9 +6,10 @@ from functools import partial
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.algorithms.capabilities import parts, scoring_task
+from ufgraphfr.algorithms.capabilities import blended, parts, scoring_task
 from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.evaluation.metric_sums import Model
 from ufgraphfr.federation.private_state import PrivateState
 
 
@@ -29,11 +30,18 @@ def device_score(
     return partial(_on_devices, algorithm.score, algorithm, state, store, round_number)
 
 
-def device_parts(
+def device_model(
     algorithm: Algorithm, state: State, store: PrivateState, round_number: int
-) -> Callable[[ClientBatch], Tensor]:
-    """As `device_score`, of each part of the model: float ``[parts, clients, items]``."""
-    return partial(_on_devices, partial(parts, algorithm), algorithm, state, store, round_number)
+) -> Model:
+    """As `device_score`, the parts of the model and their blends apart."""
+    on_devices = partial(_on_devices, partial(parts, algorithm), algorithm, state, store)
+
+    def blend(inputs: ClientBatch, scores: Tensor, weights: Tensor) -> Tensor:
+        inputs = inputs.to(store.device)
+        task = scoring_task(algorithm, state, inputs.clients, round_number + 1)
+        return blended(algorithm, task, inputs, scores, weights)
+
+    return Model(partial(on_devices, round_number), blend)
 
 
 def _on_devices(

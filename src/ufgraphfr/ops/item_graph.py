@@ -1,7 +1,7 @@
 """Item-item counts, which are sums over clients of small contributions, and operators from them.
 
 Co-interactions: G = sum over clients of x x^T, x in {0, 1}^items the client's history.
-Co-occurrence: N[i, j] = sum over clients of w(gap), where i and j lie ``gap`` positions apart.
+Successions: D[i, j] = sum over clients of w(gap), where j stands ``gap`` positions after i.
 """
 
 import torch
@@ -39,40 +39,30 @@ def co_interactions(ptr: Tensor, items: Tensor, n_items: int, rows: range | None
     return gram
 
 
-def cooccurrence(
-    ptr: Tensor,
-    items: Tensor,
-    n_items: int,
-    weights: Tensor,
-    rows: range | None = None,
-    bucket: Tensor | None = None,
+def successions(
+    ptr: Tensor, items: Tensor, n_items: int, weights: Tensor, rows: range | None = None
 ) -> Tensor:
-    """How often two items lie near each other in the clients' histories.
+    """How often one item follows another in the clients' histories, the sooner the more.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, in time order, distinct within a client.
         n_items: how many items there are.
-        weights: float ``[reach]``, of two items 1, 2, ... positions apart.
+        weights: float ``[reach]``, of an item 1, 2, ... positions later.
         rows: only these rows of the matrix; None for all.
-        bucket: int64 ``[catalogue]``, which column each item counts in; None for its own.
 
     Returns:
-        float32 ``[rows, columns]``; the whole matrix is symmetric, zero on the diagonal.
+        float32 ``[rows, catalogue]``, from an item to those after it; zero on the diagonal.
     """
     rows = range(n_items) if rows is None else rows
-    width = n_items if bucket is None else int(bucket.max()) + 1
-    column = items if bucket is None else bucket[items]
-    owner, counts = owners(ptr, len(items)), torch.zeros(len(rows) * width, device=items.device)
+    owner = owners(ptr, len(items))
+    counts = torch.zeros(len(rows) * n_items, device=items.device)
     for gap, weight in enumerate(weights.tolist(), start=1):
-        same = owner[:-gap] == owner[gap:]
-        before, after = slice(None, -gap), slice(gap, None)
-        for one, other in ((before, after), (after, before)):
-            row = items[one] - rows.start
-            ours = same & (row >= 0) & (row < len(rows))
-            pair = row[ours] * width + column[other][ours]
-            counts.index_add_(0, pair, counts.new_full((len(pair),), weight))
-    return counts.view(len(rows), width)
+        row = items[:-gap] - rows.start
+        ours = (owner[:-gap] == owner[gap:]) & (row >= 0) & (row < len(rows))
+        pair = row[ours] * n_items + items[gap:][ours]
+        counts.index_add_(0, pair, counts.new_full((len(pair),), weight))
+    return counts.view(len(rows), n_items)
 
 
 def ridge_inverse(gram: Tensor, ridge: float) -> Tensor:

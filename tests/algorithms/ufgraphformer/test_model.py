@@ -10,7 +10,7 @@ from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.graph.config import LEVELS, SHRINK, GraphSpec
-from ufgraphfr.algorithms.ufgraphformer.graph.dense import DenseGraph
+from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.baselines.ease import Ease
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.errors import InputError
@@ -19,7 +19,7 @@ from ufgraphfr.core.messages import Aggregation, Report, combine, one_row
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import Client, Request
 from ufgraphfr.ops.blend import standardised
-from ufgraphfr.ops.item_graph import co_interactions, cooccurrence, normalised, ridge_inverse
+from ufgraphfr.ops.item_graph import co_interactions, normalised, ridge_inverse, successions
 from ufgraphfr.privacy.none import NoMechanism
 
 SMALL = {"dim": 8, "hidden": 8, "history": 5}
@@ -54,39 +54,48 @@ def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds
     state = with_graph(model, checkerboard)
     own = (checkerboard.ptr, checkerboard.items, checkerboard.n_items)
     pairs = co_interactions(*own)
-    near = cooccurrence(*own, model.graph.weights) / LEVELS
+    after = successions(*own, model.graph.weights) / LEVELS
     torch.testing.assert_close(state["graph.counts"], pairs.diagonal())
     torch.testing.assert_close(
         state["graph.inverse"], ridge_inverse(pairs, model.graph.ridge).float()
     )
     torch.testing.assert_close(
-        state["graph.cooccurrence"], normalised(near, pairs.diagonal(), SHRINK)
+        state["graph.cooccurrence"], normalised(after + after.T, pairs.diagonal(), SHRINK)
     )
+    torch.testing.assert_close(state["graph.next"], normalised(after, pairs.diagonal(), SHRINK))
+    step = successions(*own, torch.ones(1))
+    torch.testing.assert_close(state["graph.step"], step / (pairs.diagonal() + 1)[:, None])
 
 
 def test_the_parts_of_a_contribution_are_of_like_size() -> None:
-    graph = DenseGraph(GraphSpec(rounds=8))
-    sizes = [sum(1682 - row for row in graph.rows(1682, number)) for number in range(1, 9)]
-    assert sum(sizes) == 1682 * 1683 // 2
-    assert max(sizes) < 1.02 * min(sizes)
+    blocks = [Block(GraphSpec(rounds=8), 1682, number) for number in range(1, 9)]
+    assert [row for block in blocks for row in block.rows] == list(range(1682))
+    # in bits: one a pair, three and one a succession
+    sizes = [sum(1682 - row + 4 * 1682 for row in block.rows) for block in blocks]
+    assert max(sizes) < 1.25 * min(sizes)
 
 
 def test_the_ridge_part_is_ease(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
-    ease = Ease(ridge=model.graph.ridge, decay=model.graph.decay)
-    ridge = model.item_graph.scores(state, checkerboard)[0]
-    torch.testing.assert_close(ridge, ease.score(ease.fit(checkerboard), checkerboard))
+    names = model.item_graph.names(setting_of(checkerboard))
+    scores = model.item_graph.scores(state, checkerboard)
+    for decay in (1.0, 0.8):
+        ease = Ease(ridge=model.graph.ridge, decay=decay)
+        ridge = scores[names.index(f"ridge {decay:g}")]
+        torch.testing.assert_close(ridge, ease.score(ease.fit(checkerboard), checkerboard))
 
 
 def test_contributions_are_whole_and_narrow(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": 1})
-    one = DenseGraph(model.graph).contribution(checkerboard.select(torch.tensor([0])), 1)
+    block = Block(model.graph, checkerboard.n_items, 1)
+    one = block.contribution(checkerboard.select(torch.tensor([0])), ordered=True)
     assert {value.dtype for value in one.values()} == {torch.uint8}
     for name, value in one.items():
         assert int(value.max()) == model.integer_bounds[name]
     many = checkerboard.select(torch.arange(24).repeat(2))
-    assert DenseGraph(model.graph).contribution(many, 1)["graph.cooccurrence"].dtype == torch.int16
+    assert block.contribution(many, ordered=True)["graph.next"].dtype == torch.int16
+    assert block.contribution(many, ordered=False).keys() == {"graph.pairs"}
 
 
 def test_the_transformer_starts_from_the_graph(checkerboard: ClientBatch) -> None:
@@ -150,19 +159,19 @@ def test_random_windows_reach_the_whole_history(checkerboard: ClientBatch) -> No
         assert seen[user] == set(checkerboard.items[bounds].tolist())
 
 
-def test_scores_are_the_blend_of_standardised_parts(
-    checkerboard: ClientBatch, federation_of
-) -> None:
-    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
+def test_scores_are_the_blend_of_squashed_parts(checkerboard: ClientBatch, federation_of) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1}, cold_users=False)
     federation = federation_of(model, checkerboard).run(2)
-    federation.state["blend"] = torch.tensor([0.25, 0.0, 0.0, 0.0, 1.0, 1.0])
-    task = model.scoring_task(federation.state, checkerboard.clients, 3)
+    names = model.part_names(setting_of(checkerboard))
+    blend = torch.zeros(len(names))
+    blend[names.index("next 0.3")], blend[names.index("transformer")] = -0.25, 1.0
+    task = model.scoring_task(federation.state | {"blend": blend}, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
-    assert parts.shape == (6, len(checkerboard), checkerboard.n_items)
-    graph = standardised(model.item_graph.scores(federation.state, checkerboard))
-    torch.testing.assert_close(parts[:3], graph)
-    scores = model.score(task, checkerboard, {})
-    torch.testing.assert_close(scores, 0.25 * parts[0] + parts[4] + parts[5])
+    assert parts.shape == (len(names), len(checkerboard), checkerboard.n_items)
+    z = standardised(model.item_graph.scores(federation.state, checkerboard))
+    torch.testing.assert_close(parts[: len(z)], z.sign() * (1 + z.abs()).log())
+    expected = torch.einsum("p,pci->ci", blend, parts)
+    torch.testing.assert_close(model.score(task, checkerboard, {}), expected)
 
 
 @pytest.mark.parametrize("local_steps", [1, 3])
@@ -215,12 +224,13 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch)
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [
-        ({}, 6),
+        ({}, 15),
         ({"graph": False}, 1),
-        ({"head": False}, 5),
-        ({"transformer": False}, 5),
-        ({"text": False}, 6),
-        ({"cold_users": False}, 5),
+        ({"head": False}, 14),
+        ({"transformer": False}, 14),
+        ({"text": False}, 14),
+        ({"profile": False}, 14),
+        ({"cold_users": False}, 14),
     ],
 )
 def test_every_part_has_a_switch(
@@ -228,8 +238,11 @@ def test_every_part_has_a_switch(
 ) -> None:
     model = UFGraphFormer(**SMALL, **{"graph": {"rounds": 1}} | switches)
     federation = federation_of(model, checkerboard).run(3)
-    assert model.blends().shape[1] == parts
-    assert federation.state["blend"].tolist() == model.blends()[-1].tolist()
+    fixed = model.fixed_blends(setting_of(checkerboard))
+    assert fixed.shape[1] == parts
+    assert federation.state["blend"].tolist() == fixed[0].tolist()
+    named = len(model.part_names(setting_of(checkerboard)))
+    assert parts == named + model.priors.shape[1]
     assert federation.scores().isfinite().all()
     if not switches.get("text", True):
         assert (
@@ -240,22 +253,15 @@ def test_every_part_has_a_switch(
         )
 
 
-def test_without_a_transformer_the_operators_lead() -> None:
-    mixes = UFGraphFormer(transformer=False).blends()
-    operators, head = mixes[:, :3], mixes[:, 3]
-    assert (operators.amax(1) > head).all()
-    assert mixes[-1].tolist() == [1.0, 1.0, 1.0, 0.25, 1.0]
-
-
-def test_the_operators_shares_are_those_that_are_named() -> None:
-    mixes = UFGraphFormer(shares=(0.0, 2.0)).blends()
-    assert set(mixes[:, :3].flatten().tolist()) == {0.0, 2.0}
-    assert set(mixes[:, 3].tolist()) == {0.0, 0.125, 0.25}
-    assert bool((mixes[:, 4:] == 1).all())
-    alone = UFGraphFormer(transformer=False, shares=(0.0, 2.0)).blends()
-    assert set(alone[:, :3].flatten().tolist()) == {0.0, 2.0}
-    with pytest.raises(ValueError, match=r"shares = \[0\.0\] leave nothing"):
-        UFGraphFormer(transformer=False, shares=(0.0,))
+def test_validation_may_take_the_graph_or_the_transformer_alone() -> None:
+    setting, model = Setting(24, 24, 8, 0), UFGraphFormer()
+    names, mixes = model.part_names(setting), model.fixed_blends(setting)
+    assert names[-3:] == ("features", "transformer", "profile")
+    assert mixes[:, -1].tolist() == [4.0] * 3
+    assert mixes[0, :-1].tolist() == [1.0] * len(names)
+    assert mixes[1, :-1].tolist() == [1.0] * (len(names) - 3) + [0.0] * 3
+    assert mixes[2, :-1].tolist() == [0.0] * (len(names) - 2) + [1.0, 0.0]
+    assert len(UFGraphFormer(transformer=False).fixed_blends(setting)) == 1
 
 
 def test_nothing_left_is_refused() -> None:
@@ -266,7 +272,9 @@ def test_nothing_left_is_refused() -> None:
 def test_the_low_pass_operator_is_a_projection(checkerboard: ClientBatch) -> None:
     """All directions kept and nothing discounted, a history is given back as it was."""
     model = UFGraphFormer(**SMALL, graph={"rank": 24, "power": 0.0})
-    smooth = model.item_graph.scores(with_graph(model, checkerboard), checkerboard)[2]
+    names = model.item_graph.names(setting_of(checkerboard))
+    scores = model.item_graph.scores(with_graph(model, checkerboard), checkerboard)
+    smooth = scores[names.index("low-pass")]
     history = torch.zeros(len(checkerboard), checkerboard.n_items)
     history[owners(checkerboard.ptr, len(checkerboard.items)), checkerboard.items] = 1.0
     torch.testing.assert_close(smooth, history, atol=1e-4, rtol=1e-3)
@@ -294,7 +302,7 @@ def test_a_training_message_carries_no_operators(checkerboard: ClientBatch) -> N
     state = with_graph(model, checkerboard)
     trained = model.broadcast(state, checkerboard.clients, 2).shared
     served = model.scoring_task(state, checkerboard.clients, 2).shared
-    operators = {"graph.cooccurrence", "graph.inverse", "graph.low_pass"}
+    operators = {"graph.cooccurrence", "graph.next", "graph.inverse", "graph.low_pass"}
     assert operators <= set(served)
     assert not operators & set(trained)
 
@@ -315,4 +323,6 @@ def test_sampled_training_still_learns_the_board(checkerboard: ClientBatch, fede
     own = torch.arange(24)
     same = (own[:, None] + own) % 2 == 0
     scores = federation.scores()
+    # in standard deviations again
+    scores = scores.abs().expm1().copysign(scores)
     assert scores[same].mean() > scores[~same].mean() + 1

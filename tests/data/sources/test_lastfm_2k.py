@@ -13,6 +13,7 @@ def test_tags_of_one_artist_are_one_interaction_at_the_first_date(write):
         f"{user}\t{artist}\t{tag}\t1\t{month}\t2009\n" for user, artist, tag, month in rows
     )
     path.write_text("userID\tartistID\ttagID\tday\tmonth\tyear\n" + text)
+    (written.folder / "artists.dat").write_text("id\tname\n52\tBand Q\n")
     data = SOURCES.build("lastfm-2k", {}, "[data]").load(written.folder)
     assert data.catalogue.items == ("51", "52", "53")
     assert data.cleaning.repeated_pairs == 2
@@ -20,7 +21,7 @@ def test_tags_of_one_artist_are_one_interaction_at_the_first_date(write):
     first = datetime(2009, 2, 1, tzinfo=UTC)
     assert data.interactions.timestamp[0] == int(first.timestamp()) * 1_000_000
     assert not data.card.sequential
-    assert data.catalogue.titles == ("51", "52", "53")
+    assert data.catalogue.titles == ("51", "Band Q", "53")
 
 
 def test_nothing_of_the_tags_reaches_the_text(write):

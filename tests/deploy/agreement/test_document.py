@@ -37,6 +37,13 @@ def test_every_setting_is_in_the_digest(federation):
     assert len({agreement.digest, *(other.digest for other in others)}) == len(others) + 1
 
 
+@pytest.mark.parametrize("sequential", [True, False])
+def test_all_parties_know_whether_order_means_something(federation, sequential):
+    table = federation.agreement.table.model_copy(update={"sequential": sequential})
+    agreement = replace(federation.agreement, table=table)
+    assert agreement.setting(federation.catalogue, embed_titles=False).sequential is sequential
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -3,22 +3,23 @@
 In the first rounds every client contributes to the item graph (`graph.part`). The server takes the
 Transformer's first item vectors from the graph's spectrum; after that each round asks a cohort to
 train the Transformer (`sequence.part`). A device scores with the graph's operators, the
-Transformer, a head of its own on public item features (`on_device.feature_head`) and, where little
-is known of its user, with what others began with (`on_device.cold_users`), each standardised over
-the catalogue, and adds them with weights that validation picked. Under a privacy budget the model
-takes another form (`private.model`).
+Transformer, a head of its own on public item features (`on_device.feature_head`) and what users
+with like texts have (`graph.profile`), each standardised over the catalogue, and adds them with
+coefficients that were fitted on the devices (`ops.fusion`); where little is known of its user, what
+others began with speaks too (`on_device.cold_users`). Under a privacy budget the model takes
+another form (`private.model`).
 """
 
-from itertools import product
 from typing import ClassVar, Literal, Self, final
 
 import torch
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.graph.config import OPERATORS, GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
+from ufgraphfr.algorithms.ufgraphformer.graph.profile import Profile, ProfileSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems, ColdItemsSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers, ColdUsersSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
@@ -34,6 +35,7 @@ from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import check_heads
+from ufgraphfr.ops.fusion import squashed
 
 
 @final
@@ -54,15 +56,15 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     head: bool = True
     """The device's own preference for public item features; it needs the graph's item counts, and
     a data set with item features."""
+    profile: ProfileSpec | Literal[False] = ProfileSpec()
+    """What users with like texts have; it needs `text` and the graph's rounds, and says nothing
+    where texts say nothing of what users like."""
     cold_users: ColdUsersSpec | Literal[False] = ColdUsersSpec()
     """Whether users of whom little is known are served from what others began with; it needs the
     graph's rounds."""
     cold_items: ColdItemsSpec | None = None
     """How items that nobody has are scored from what is public of them; without it they are last,
     or ranked by what little the head and the features' part of the item vectors say."""
-    shares: tuple[NonNegativeFloat, ...] = Field((0.0, 0.5, 1.0), min_length=1)
-    """Weights of a graph's operator that validation chooses from, beside the Transformer's 1; where
-    the Transformer learns much by itself, smaller ones suit."""
     private: PrivateSpec | None = None
     """What this model becomes under a privacy budget, where its defaults do not fit."""
 
@@ -71,11 +73,6 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         check_heads(self.heads, self.dim)
         if not self.transformer and self.graph is False:
             raise ValueError("graph = false and transformer = false leave nothing: keep one part")
-        if not self.transformer and not any(self.shares):
-            raise ValueError(
-                f"shares = {list(self.shares)} leave nothing without the Transformer: "
-                f"offer a weight above 0"
-            )
         if self.cold_items is not None and self.graph is False:
             raise ValueError("cold_items needs the graph's item counts to know which are new")
         return self
@@ -83,12 +80,18 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     @property
     def item_graph(self) -> ItemGraph | None:
         """The graph, if it is on."""
-        return ItemGraph(self.graph, self.shares) if self.graph is not False else None
+        return ItemGraph(self.graph) if self.graph is not False else None
 
     @property
     def sequence(self) -> Sequence | None:
         """The Transformer, if it is on."""
         return Sequence(self, self.item_graph) if self.transformer else None
+
+    @property
+    def first_items(self) -> ColdUsers | None:
+        """What cold users are served from, if it is on."""
+        on = self.graph is not False and self.cold_users is not False
+        return ColdUsers(self.cold_users) if on and self.cold_users is not False else None
 
     @property
     def active_parts(self) -> list[Part]:
@@ -98,8 +101,10 @@ class UFGraphFormer(Algorithm, SequenceSpec):
             active += [graph, *([FeatureHead()] if self.head else [])]
         if self.sequence is not None:
             active.append(self.sequence)
-        if graph is not None and self.cold_users is not False:
-            active.append(ColdUsers(self.cold_users))
+        if graph is not None and self.text and self.profile is not False:
+            active.append(Profile(self.profile))
+        if self.first_items is not None:
+            active.append(self.first_items)
         if self.cold_items is not None:
             active.append(ColdItems(self.cold_items))
         return active
@@ -107,7 +112,11 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
         features = torch.zeros(setting.items, 0) if setting.features is None else setting.features
-        state: State = {"blend": self.blends()[-1], "features": features}
+        state: State = {
+            "blend": self.fixed_blends(setting)[0],
+            "features": features,
+            "ordered": torch.tensor(setting.sequential),
+        }
         for part in self.active_parts:
             state |= part.state(setting)
         return state
@@ -119,13 +128,13 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `Algorithm.broadcast`: nothing for the graph, then the Transformer's weights."""
         if self.asks_all_clients(round_number) or self.sequence is None:
-            return Task(round_number, clients, {}, {})
+            return Task(round_number, clients, {"ordered": state["ordered"]}, {})
         sent, constant = self.sequence.message(state)
         return Task(round_number, clients, sent, {}, constant)
 
     def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `capabilities.ScoringTask`: all that a device needs to rank."""
-        shared = {"blend": state["blend"], "features": state["features"]}
+        shared = {name: state[name] for name in ("blend", "features", "ordered")}
         for part in self.active_parts:
             shared |= part.shared(state)
         return Task(round_number, clients, shared, {})
@@ -150,28 +159,46 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         return state
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
-        """See `capabilities.Blended`: each part's scores, standardised for each user."""
-        scores = list[Tensor]()
-        for part in self.active_parts:
-            scores = part.beside(scores, task.shared, inputs)
-        beside = torch.stack(scores)
-        rows = beside.flatten(0, 1)
+        """See `capabilities.Blended`: each part's scores, standardised, with lighter tails."""
+        scores = (part.scores(task.shared, inputs) for part in self.active_parts)
+        return squashed(torch.cat([own for own in scores if own is not None]))
+
+    def part_names(self, setting: Setting) -> tuple[str, ...]:
+        """See `capabilities.Blended`."""
+        return tuple(name for part in self.active_parts for name in part.names(setting))
+
+    def blended(self, task: Task, inputs: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
+        """See `capabilities.Blended`; cold users and cold items have the last word."""
+        fused = torch.einsum("kcp,pci->kci", weights[..., : len(parts)], parts)
+        if self.first_items is not None:
+            prior = weights[..., -1]
+            fused = self.first_items.mixed(fused, task.shared, inputs, prior)
+        rows = fused.flatten(0, 1)
         for part in self.active_parts:
             rows = part.finished(rows, task.shared)
-        return rows.view_as(beside)
+        return rows.view_as(fused)
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        parts = self.parts(task, inputs, private)
-        return torch.einsum("p,pci->ci", task.shared["blend"], parts)
+        weights = task.shared["blend"].expand(1, len(inputs), -1)
+        return self.blended(task, inputs, self.parts(task, inputs, private), weights)[0]
 
-    def blends(self) -> Tensor:
-        """See `capabilities.Blended`: every mix of the parts that are on; the last is even."""
-        mixes = torch.tensor(
-            list(product(*(share for part in self.active_parts for share in part.shares)))
-        )
-        # without the Transformer the operators lead
-        return mixes if self.transformer else mixes[mixes[:, : len(OPERATORS)].any(1)]
+    def fixed_blends(self, setting: Setting) -> Tensor:
+        """See `capabilities.Blended`: all parts alike, the graph's alone, the Transformer alone."""
+        names = self.part_names(setting)
+        mixes = [torch.ones(len(names))]
+        if self.item_graph is not None and self.transformer:
+            from_graph = torch.tensor([name in self.item_graph.names(setting) for name in names])
+            alone = torch.tensor([name == "transformer" for name in names])
+            mixes += [from_graph.float(), alone.float()]
+        return torch.cat((torch.stack(mixes), self.priors[:1].expand(len(mixes), -1)), 1)
+
+    @property
+    def priors(self) -> Tensor:
+        """See `capabilities.Blended`: how much first items weigh, where cold users are served."""
+        if self.first_items is None:
+            return torch.zeros(1, 0)
+        return torch.tensor([[self.first_items.spec.prior], [0.0]])
 
     def is_feasible(self, report: Report, setting: Setting) -> bool:
         """See `capabilities.Judging`: each part knows what one history can say."""

@@ -6,7 +6,6 @@ from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.blend import standardised
 
 
 class Part:
@@ -22,9 +21,8 @@ class Part:
         """Uploaded arrays of whole numbers from 0, and the most that one client adds to each."""
         return {}
 
-    @property
-    def shares(self) -> tuple[tuple[float, ...], ...]:
-        """For each of the part's rows of scores the weights that validation chooses from."""
+    def names(self, setting: Setting) -> tuple[str, ...]:
+        """What each of the part's rows of scores is called."""
         return ()
 
     def state(self, setting: Setting) -> State:
@@ -47,16 +45,8 @@ class Part:
         """The part's scores, float ``[rows, clients, items]``; None for a part without any."""
         return None
 
-    def beside(self, scores: list[Tensor], shared: State, inputs: ClientBatch) -> list[Tensor]:
-        """The parts' scores so far and this one's, each standardised, ``[clients, items]``."""
-        own = self.scores(shared, inputs)
-        return scores if own is None else [*scores, *standardised(own)]
-
     def finished(self, scores: Tensor, shared: State) -> Tensor:
-        """Scores ``[rows, items]``, changed where this part has a last word.
-
-        Linear in the scores, so that a blend of finished parts is the finished blend.
-        """
+        """Fused scores ``[rows, items]``, changed where this part has a last word."""
         return scores
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:

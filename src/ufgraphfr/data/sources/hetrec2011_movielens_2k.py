@@ -16,9 +16,11 @@ from ufgraphfr.data.assemble import Items, assemble
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import by_hand
 from ufgraphfr.data.files import File, read_all
+from ufgraphfr.data.interactions import Selection
+from ufgraphfr.data.parsing import parse
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.sources.ml_100k import films_of
-from ufgraphfr.data.tables import Layout, parse
+from ufgraphfr.data.tables import Layout
 from ufgraphfr.data.timestamps import with_times
 
 _VIEWER = "A film viewer."
@@ -61,7 +63,16 @@ class HetRecMovieLens2K(Source):
         rows = rows.rename({"userID": "user", "movieID": "item"})
         items, bad_films = self._items(films, genres)
         bad = bad_rows + bad_films
-        return assemble(self.card, rows, {}, lambda _: _VIEWER, _VIEWER, items, bad)
+        return assemble(
+            self.card,
+            rows,
+            {},
+            lambda _: _VIEWER,
+            _VIEWER,
+            items,
+            bad,
+            selection=Selection(file_order=False),
+        )
 
     def _items(self, listed: File, genres: File) -> tuple[Items, int]:
         table = parse(listed, _LAYOUT).need(("id", "title", "year")).filled("id", "title")

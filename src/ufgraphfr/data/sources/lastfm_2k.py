@@ -21,8 +21,9 @@ from ufgraphfr.data.assemble import Items, assemble
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive
 from ufgraphfr.data.files import File
+from ufgraphfr.data.parsing import parse
 from ufgraphfr.data.sources.base import Source
-from ufgraphfr.data.tables import Layout, Table, parse
+from ufgraphfr.data.tables import Layout, Table
 from ufgraphfr.data.timestamps import with_times
 
 _LISTENER = "A listener of music."

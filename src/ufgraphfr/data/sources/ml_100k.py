@@ -28,8 +28,9 @@ from ufgraphfr.data.fetch import (
     matches,
 )
 from ufgraphfr.data.files import File, find, read, read_all
+from ufgraphfr.data.parsing import parse
 from ufgraphfr.data.sources.base import Source
-from ufgraphfr.data.tables import Layout, Table, parse
+from ufgraphfr.data.tables import Layout, Table
 from ufgraphfr.data.templates import person
 from ufgraphfr.data.timestamps import with_times
 from ufgraphfr.data.titles import film_title

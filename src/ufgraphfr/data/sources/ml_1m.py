@@ -13,9 +13,10 @@ from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive
 from ufgraphfr.data.files import File
+from ufgraphfr.data.parsing import parse
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.sources.ml_100k import GENDERS, MovieLens100K, films_of
-from ufgraphfr.data.tables import Layout, parse
+from ufgraphfr.data.tables import Layout
 from ufgraphfr.data.templates import person
 from ufgraphfr.data.timestamps import with_times
 

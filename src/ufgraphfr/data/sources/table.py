@@ -1,60 +1,33 @@
-"""Your own table: CSV, TSV, Parquet or RecBole atomic files with user and item columns.
+"""Your own table: CSV, TSV, JSON lines, Parquet, RecBole atomic files, or a list of items a line.
 
 RecBole's atomic files (https://recbole.io/docs/user_guide/data/atomic_files.html) are
 tab-separated with ``name:type`` headers.
 """
 
+import codecs
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+import polars as pl
+from pydantic import Field, field_validator
 
-from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.spec import Spec
+from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data import templates
 from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset
-from ufgraphfr.data.files import find, read
+from ufgraphfr.data.features import Kind
+from ufgraphfr.data.files import find
+from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
+from ufgraphfr.data.missing import plain, present
+from ufgraphfr.data.opening import Opening, Quotes
+from ufgraphfr.data.sources._table_columns import Columns
 from ufgraphfr.data.sources.base import Source
-from ufgraphfr.data.tables import Layout, Table, parse, parse_parquet
+from ufgraphfr.data.tables import Table
 from ufgraphfr.data.timestamps import with_times
 
-_LAYOUTS = {".csv": Layout(separator=",", quoted=True)} | dict.fromkeys(
-    (".tsv", ".inter", ".user", ".item"), Layout()
-)
-
-
-class Columns(Spec):
-    """Which column of the files holds what.
-
-    A user or item table uses the same name for the user or item as the interactions. A column
-    that is named must exist; without a name, `timestamp`, `rating` and `title` are taken from
-    columns of these names where there are any.
-    """
-
-    user: str = "user"
-    """Who."""
-    item: str = "item"
-    """What."""
-    timestamp: str = ""
-    """Numbers or ISO dates; without this column the order of the file counts."""
-    rating: str = ""
-    """Checked to be a number where it exists; every row counts as an interaction."""
-    title: str = ""
-    """Of the item table."""
-
-    def column_of(self, key: str, table: Table) -> str:
-        """The column that holds ``key``, or nothing if it may be missing and is.
-
-        Raises:
-            InputError: it was named, and is missing.
-        """
-        named: str = getattr(self, key)
-        if named:
-            table.need((named,))
-        return named or (key if key in table.columns else "")
+_Name = Annotated[str, Field(min_length=1)]
 
 
 class TableSource(Source):
@@ -63,49 +36,117 @@ class TableSource(Source):
     card: ClassVar[Card] = Card(name="table", title="Your own table")
     files: ClassVar[tuple[str, ...]] = ("interactions", "users", "items")
 
-    interactions: str = Field(min_length=1)
-    """File of interactions, relative to the data folder."""
+    interactions: _Name | Annotated[tuple[_Name, ...], Field(min_length=1)]
+    """File of interactions, relative to the data folder, or a list of files."""
     users: str = ""
     """File of user attributes, one row for each user."""
     items: str = ""
     """File of item titles and features; several values of a feature are separated by ``|``."""
     columns: Columns = Columns()
     """Names of the columns."""
+    layout: Literal["rows", "list"] = "rows"
+    """A ``list`` has a user and all of the user's items in each line, and no header."""
+    separator: str = ""
+    """What stands between fields; without it, it is seen from the file."""
+    header: bool = True
+    """Whether the first line names the columns; without a header they are given by number."""
+    encoding: str = "utf-8-sig"
+    """Of text files: ``latin-1``, for example."""
+    quotes: Quotes = "auto"
+    """Whether fields may stand in double quotes: ``auto`` is in .csv files alone."""
+    time_format: str = ""
+    """Of dates, as in ``%d.%m.%Y %H:%M``; without it, numbers and ISO dates are read."""
     template: str = ""
     """Sentence about a user with ``{column}`` fields of the user table; without it, one clause
-    for each column."""
+    for each column, as for a user of whom a field is missing."""
+    features: dict[str, Kind] = Field(default_factory=dict)
+    """What a column of the item table is, where its values mislead: ``label`` (codes, too),
+    ``number``, or ``text``, which joins the item's title."""
     name: str = Field(default="table", min_length=1)
     """What to call the data set in results."""
-    sequential: bool = True
-    """Whether timestamps or file order say what came first."""
+    sequential: bool | Literal["auto"] = "auto"
+    """Whether a user's order means something: ``auto`` says so where there are times. If it does
+    and there are none, the order of the file says what came first."""
+    file_order: bool = False
+    """Whether the order of the file's lines breaks ties in time; a hash of the ids does
+    otherwise."""
+    min_rating: float | None = None
+    """Rows of a lower rating are dropped."""
+    min_user: int = Field(default=MIN_INTERACTIONS, ge=MIN_INTERACTIONS)
+    """Users with fewer interactions are dropped."""
+    min_item: int = Field(default=1, ge=1)
+    """Items with fewer interactions are dropped."""
+    k_core: int = Field(default=0, ge=0)
+    """At least so many interactions for each user and each item that is kept."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_encoding(cls, encoding: str) -> str:
+        try:
+            found = codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError("no encoding is called so: utf-8, latin-1, cp1252 ...") from None
+        # a byte order mark is no part of the first column's name
+        return "utf-8-sig" if found == "utf-8" else encoding
 
     def located(self, *folders: Path) -> "TableSource":
         """See `Source.located`; a file that is not there is left to the data folder."""
-        found: dict[str, str] = {}
-        for key in self.files:
-            name = Path(getattr(self, key))
-            # who moved the files of a path names their folder
-            inside = name.name if name.is_absolute() else name
-            paths = (folder / inside for folder in folders if getattr(self, key))
-            there = next((path for path in paths if path.is_file()), None)
-            found |= {key: str(there.resolve())} if there else {}
+        found = {
+            "interactions": tuple(_located(name, folders) for name in self._interaction_files),
+            "users": _located(self.users, folders),
+            "items": _located(self.items, folders),
+        }
+        if isinstance(self.interactions, str):
+            found["interactions"] = found["interactions"][0]
         return self.model_copy(update=found)
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
         folder = data_dir or Path()
-        names = self.columns
-        table = self._interactions(folder)
-        rows, bad_rows = table.good(self.on_bad_row)
-        time = names.column_of("timestamp", table)
-        timed = {"timestamp": time} if time else {}
-        interactions = rows.select(user=names.user, item=names.item, **timed)
-        profiles, bad_users = self._profiles(folder)
-        items, bad_items = self._items(folder)
+        tables = [self._interactions(folder, name) for name in self._interaction_files]
+        read = [table.good(self.on_bad_row) for table in tables]
+        timed = {"timestamp" in table.columns for table in tables}
+        if len(timed) > 1:
+            raise InputError("some files of interactions have times and others none: name alike")
+        rows = pl.concat([rows for rows, _ in read])
+        wanted = self._rated(rows)
+        sequential = max(timed) if self.sequential == "auto" else self.sequential
+        profiles, bad_users, user_notes = self._profiles(folder)
+        items, bad_items, item_notes = self._items(folder)
         describe = partial(templates.fill, self.template) if self.template else templates.attributes
-        card = Card(name=self.name, title=self.name, sequential=self.sequential)
-        nobody, bad = templates.attributes({}), bad_rows + bad_users + bad_items
-        return assemble(card, interactions, profiles, describe, nobody, items, bad)
+        return assemble(
+            Card(name=self.name, title=self.name, sequential=sequential),
+            wanted,
+            profiles,
+            describe,
+            templates.attributes({}),
+            items,
+            sum(bad for _, bad in read) + bad_users + bad_items,
+            selection=Selection(
+                file_order=self.file_order or (sequential and not max(timed)),
+                min_user=max(self.min_user, self.k_core),
+                min_item=max(self.min_item, self.k_core),
+            ),
+            low_ratings=len(rows) - len(wanted),
+            users_file=Path(self.users).name,
+            notes=[
+                *(note for table in tables for note in table.notes),
+                *user_notes,
+                *item_notes,
+            ],
+        )
+
+    def _rated(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with a rating that counts."""
+        if self.min_rating is None:
+            return rows
+        kept = rows.filter(pl.col("rating").cast(pl.Float64) >= self.min_rating)
+        if kept.is_empty():
+            raise InputError(
+                f"[data] min_rating = {self.min_rating:g}: all {len(rows):,} rows have lower "
+                f"ratings: ask for less"
+            )
+        return kept
 
     def catalogue(self, data_dir: Path | None = None) -> Catalogue:
         """All items of the item table, in its order, whether or not anybody has touched them.
@@ -114,59 +155,98 @@ class TableSource(Source):
             InputError: the table is missing, or a row is bad.
         """
         folder = data_dir or Path()
-        known, _ = self._items(folder)
-        column = self.columns.item
-        table = _open(folder, self.items).need((column,)).filled(column).unique(column)
+        known, _, _ = self._items(folder)
+        table, column = self._item_table(folder)
         return known.of(tuple(table.good(self.on_bad_row)[0][column].to_list()))
 
-    def _interactions(self, folder: Path) -> Table:
-        names = self.columns
-        table = _open(folder, self.interactions).need((names.user, names.item))
-        time, rating = (names.column_of(key, table) for key in ("timestamp", "rating"))
-        table = table.filled(names.user, names.item)
-        if rating:
-            table = table.numeric(rating)
-        return with_times(table, time) if time else table
+    @property
+    def _interaction_files(self) -> tuple[str, ...]:
+        return (self.interactions,) if isinstance(self.interactions, str) else self.interactions
 
-    def _profiles(self, folder: Path) -> tuple[Profiles, int]:
-        user = self.columns.user
+    @property
+    def _opening(self) -> Opening:
+        return Opening(self.separator, self.encoding, self.header, self.quotes)
+
+    def _interactions(self, folder: Path, name: str) -> Table:
+        """Columns user and item, and timestamp and rating where there are any."""
+        names = self.columns
+        if self.layout == "list":
+            if self.min_rating is not None:
+                raise InputError('layout = "list" has no ratings, which min_rating needs: drop it')
+            return self._opening.lists(folder, name, "user", "item").filled("user", "item")
+        table = self._opening.table(folder, name)
+        user, item = (names.id_of(key, table) for key in ("user", "item"))
+        time, rating = (names.column_of(key, table) for key in ("timestamp", "rating"))
+        if self.min_rating is not None and not rating:
+            raise InputError(
+                f"{table.file} has no ratings, which min_rating needs: name their column"
+            )
+        table = table.ids(user).ids(item).filled(user, item)
+        table = table.numeric(rating) if rating else table
+        table = with_times(table, time, self.time_format) if time else table
+        chosen = {"user": user, "item": item, "timestamp": time, "rating": rating}
+        return table.chosen({key: column for key, column in chosen.items() if column})
+
+    def _profiles(self, folder: Path) -> tuple[Profiles, int, tuple[str, ...]]:
         if not self.users:
             if self.template:
                 raise InputError("template needs user attributes: name their file, users = ...")
-            return {}, 0
-        table = _open(folder, self.users).need((user,)).filled(user).unique(user)
+            return {}, 0, ()
+        table = self._opening.table(folder, self.users)
+        user = self.columns.id_of("user", table, self.columns.user_key)
+        table = table.ids(user).filled(user).unique(user)
         templates.check_template(self.template, set(table.columns) - {user})
         rows, bad = table.good(self.on_bad_row)
-        return profiles_of(rows.fill_null(""), user), bad
+        marks = table.several.items()
+        lists = [pl.col(name).str.replace_all(mark, ", ", literal=True) for name, mark in marks]
+        known, gaps = _known(rows.with_columns(lists), user, table.file)
+        return profiles_of(known, user), bad, (*table.notes, *gaps)
 
-    def _items(self, folder: Path) -> tuple[Items, int]:
-        item = self.columns.item
+    def _item_table(self, folder: Path) -> tuple[Table, str]:
+        table = self._opening.table(folder, self.items)
+        item = self.columns.id_of("item", table, self.columns.item_key)
+        return table.ids(item).filled(item).unique(item), item
+
+    def _items(self, folder: Path) -> tuple[Items, int, tuple[str, ...]]:
         if not self.items:
-            return Items(), 0
-        table = _open(folder, self.items).need((item,)).filled(item).unique(item)
+            return Items(), 0, ()
+        table, item = self._item_table(folder)
         title = self.columns.column_of("title", table)
         rows, bad = table.good(self.on_bad_row)
-        rows = rows.fill_null("")
-        titles = dict(rows.select(item, title).iter_rows()) if title else {}
+        titles = dict(rows.fill_null("").select(item, title).iter_rows()) if title else {}
+        rows, gaps = _known(rows.drop(*{title} - {""}), item, table.file)
+        for name in self.features:
+            if name not in rows.columns or name == item:
+                raise InputError(
+                    f"[data.features] {name}: {nearest(name, set(rows.columns) - {item})}"
+                )
         features = {
             name: {
-                key: tuple(value.split("|")) if value else ()
+                key: present(value.split(table.several.get(name, "|")))
                 for key, value in rows.select(item, name).iter_rows()
             }
             for name in rows.columns
-            if name not in (item, title)
+            if name != item
         }
-        return Items({key: value for key, value in titles.items() if value}, features), bad
+        titles = {key: value for key, value in titles.items() if value}
+        items = Items(titles, features, Path(self.items).name, self.features)
+        return items, bad, (*table.notes, *gaps)
 
 
-def _open(folder: Path, name: str) -> Table:
-    path = find(folder, name) or folder / name
-    suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".xz")]
-    kind = suffixes[-1] if suffixes else ""
-    if kind == ".parquet":
-        return parse_parquet(read(path))
-    if kind not in _LAYOUTS:
-        raise InputError(
-            f"{path} is of no known format: name it {', '.join((*_LAYOUTS, '.parquet'))}"
-        )
-    return parse(read(path), _LAYOUTS[kind])
+def _known(rows: pl.DataFrame, key: str, file: str) -> tuple[pl.DataFrame, list[str]]:
+    """What the rows say but for the key, `plain`, and a note of how much is missing."""
+    names = [name for name in rows.columns if name != key]
+    values = {name: [plain(value) for value in rows[name]] for name in names}
+    gaps = {name: column.count("") for name, column in values.items()}
+    counts = ", ".join(f"{name} of {gap:,}" for name, gap in gaps.items() if gap)
+    note = [f"{file}: missing of {len(rows):,} rows: {counts}"] if counts else []
+    return pl.DataFrame({key: rows[key], **values}), note
+
+
+def _located(name: str, folders: tuple[Path, ...]) -> str:
+    """The path of a file in the first folder that has it, in whatever container; else its name."""
+    # who moved the files of a path names their folder
+    inside = Path(name).name if Path(name).is_absolute() else name
+    there = (find(folder, inside) for folder in folders if name and folder.is_dir())
+    path = next((path for path in there if path), None)
+    return str(path.resolve()) if path else name

@@ -14,6 +14,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, Task, combine
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.metric_sums import metric_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
@@ -27,6 +28,9 @@ from ufgraphfr.deploy.wire.payload import (
     digest,
     encode_arrays,
 )
+from ufgraphfr.evaluation.fusion import FusionData
+from ufgraphfr.evaluation.metric_sums import Model
+from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import Client, Request
@@ -34,6 +38,8 @@ from ufgraphfr.privacy.accounted.ledger import Ledger
 
 MAX_USERS_AT_ONCE = 16
 """Bounds an agent's memory, whatever a simulation's chunk is."""
+MAX_CHOICES = 16
+"""Blends that a server may try at once."""
 
 
 class Refused(ValueError):
@@ -61,6 +67,7 @@ class Handlers:
         )
         self._users: tuple[int, ShardUsers | None] = (-1, None)
         self._models: dict[tuple[bool, int], Task] = {}
+        self._fusion: tuple[tuple[int, str, int], FusionData] | None = None
 
     def users(self) -> ShardUsers:
         """The users as they are now.
@@ -135,29 +142,72 @@ class Handlers:
             self.mechanism.pay(request.round, reply)
 
     def evaluate(self, request: Envelope) -> Envelope:
-        """Sums of metrics over the users."""
+        """Sums over the users: of metrics, or of what a fit of the blend needs."""
         if not self._metrics:
             raise Refused("the agreement lets no metrics leave")
         part = request.facts.get("part")
         if part not in ("validation", "test"):
             raise Refused("no such part of the data")
-        algorithm, users = self.algorithm, self.users()
-        task = self._task(request, evaluated=True)
-        choices = capabilities.blends(algorithm)
-        if choices is None:
-            choices = torch.ones(1, 1)
-        elif part == "test" or self.mechanism.is_private:
-            choices = task.shared["blend"][None]
+        users, task = self.users(), self._task(request, evaluated=True)
+        if not bool(torch.isin(users.clients, task.clients).all()):
+            raise Refused("the task is not for all clients that are here")
+        name, weights = self._weights(request, part, task)
+        model = self._evaluated(request, task)
+        chunk = min(MAX_USERS_AT_ONCE, self.agreement.experiment.evaluation.chunk)
+        if name == "choices":
+            return request.reply(encode_arrays(metric_sums(model, weights, users, part, chunk)))
+        # a fit asks several times for sums over the same scores
+        kind = (self.store.version, request.run, request.round)
+        if self._fusion is None or self._fusion[0] != kind:
+            asked = EvaluationSet.of(users.batch, users.split, part)
+            key = Key(self.agreement.experiment.seed)
+            self._fusion = kind, FusionData.of(model, asked, key, chunk)
+        return request.reply(encode_arrays(vars(self._fusion[1].sums(weights))))
+
+    def _weights(self, request: Envelope, part: HeldOut, task: Task) -> tuple[str, Tensor]:
+        """What is asked for, ``fit`` or ``choices``, and at which weights.
+
+        See `deploy.server.blend`; without a word of it the model is evaluated as it is.
+        """
+        algorithm = self.algorithm
+        if not isinstance(algorithm, capabilities.Blended):
+            if len(request.parts) != 2:
+                raise Refused("the agreed algorithm has no blend")
+            return "choices", torch.ones(1, 1)
+        if len(request.parts) == 2:
+            return "choices", task.shared["blend"][None]
+        if part != "validation" or self.mechanism.is_private:
+            raise Refused("a blend is chosen on validation, and without a budget")
+        arrays = decode_arrays(request.parts[2])
+        blend, fitted = len(task.shared["blend"]), len(algorithm.part_names(self.setting))
+        shapes = {"fit": (3, fitted), "choices": (2, MAX_CHOICES, blend)}
+        if len(arrays) != 1 or not arrays.keys() <= shapes.keys():
+            raise Refused("neither a fit nor a choice")
+        name, weights = arrays.popitem()
+        shape = tuple(weights.shape)
+        if name == "choices" and len(shape) == 3 and 1 <= shape[1] <= MAX_CHOICES:
+            shape = (shape[0], MAX_CHOICES, shape[2])
+        if shape != shapes[name] or not weights.is_floating_point():
+            raise Refused("weights of another shape")
+        if not bool(weights.isfinite().all()):
+            raise Refused("a weight that is not finite")
+        return name, weights
+
+    def _evaluated(self, request: Envelope, task: Task) -> Model:
+        """The model of a task, for some of its clients at a time."""
+        algorithm = self.algorithm
 
         def parts(batch: ClientBatch) -> Tensor:
             positions = torch.searchsorted(task.clients, batch.clients)
             private = self._private(request.run, request.round + 1, batch)
             return capabilities.parts(algorithm, task.select(positions), batch, private)
 
-        if not bool(torch.isin(users.clients, task.clients).all()):
-            raise Refused("the task is not for all clients that are here")
-        chunk = min(MAX_USERS_AT_ONCE, self.agreement.experiment.evaluation.chunk)
-        return request.reply(encode_arrays(metric_sums(parts, choices, users, part, chunk)))
+        def blended(batch: ClientBatch, scores: Tensor, weights: Tensor) -> Tensor:
+            positions = torch.searchsorted(task.clients, batch.clients)
+            some = task.select(positions)
+            return capabilities.blended(algorithm, some, batch, scores, weights)
+
+        return Model(parts, blended)
 
     @property
     def _metrics(self) -> bool:
@@ -176,8 +226,8 @@ class Handlers:
 
     def _task(self, request: Envelope, evaluated: bool) -> Task:
         """The task of a request, if it is one that the agreed algorithm sends."""
-        if len(request.parts) != 2:
-            raise Refused("a task has two parts")
+        if not 2 <= len(request.parts) <= 2 + int(evaluated):
+            raise Refused("a task has two parts, and an evaluation perhaps weights")
         task = decode_task(self._shared(request), request.parts[1])
         if task.round != request.round + int(evaluated):
             raise Refused("the task is for another round")

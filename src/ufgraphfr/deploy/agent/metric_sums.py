@@ -1,22 +1,22 @@
-"""Metrics of a shard as sums over its users, for every blend of the model's parts at once."""
+"""Metrics of a shard as sums over its users, for every blend of the model's parts asked for."""
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agent.users import ShardUsers
-from ufgraphfr.evaluation.metric_sums import Parts, evaluate_blends
+from ufgraphfr.evaluation.metric_sums import Model, evaluate_blends
 from ufgraphfr.evaluation.protocol import EvaluationSet
 
 
 def metric_sums(
-    parts: Parts, choices: Tensor, users: ShardUsers, part: HeldOut, chunk: int
+    model: Model, choices: Tensor, users: ShardUsers, part: HeldOut, chunk: int
 ) -> dict[str, Tensor]:
     """Sums over the users that are asked.
 
     Args:
-        parts: the model.
-        choices: float ``[choices, parts]``, weights of the parts to try.
+        model: its parts and their blends.
+        choices: see `evaluate_blends`.
         users: of the shard.
         part: ``validation`` or ``test``.
         chunk: users at a time.
@@ -26,6 +26,6 @@ def metric_sums(
         is one choice, ``covered`` uint8 ``[items]``: 1 for items in somebody's top ten.
     """
     asked = EvaluationSet.of(users.batch, users.split, part)
-    found = evaluate_blends(parts, choices, asked, chunk)
+    found = evaluate_blends(model, choices, asked, chunk)
     sums = {"sums": found.sums(), "asked": torch.tensor([len(asked.targets)])}
-    return sums | ({"covered": found.covered[0].byte()} if len(choices) == 1 else {})
+    return sums | ({"covered": found.covered[0].byte()} if choices.shape[-2] == 1 else {})

@@ -120,8 +120,7 @@ class Agreement:
         """
         text = None
         if embed_titles:
-            genres = catalogue.features.get("genre")
-            text = item_text(self.experiment, self.clients, catalogue.titles, genres)
+            text = item_text(self.experiment, self.clients, catalogue)
         elif self.experiment.mechanism.budget(self.clients) is not None:
             text = torch.zeros(len(catalogue.items), self.experiment.encoder.width)
         return Setting(
@@ -131,6 +130,7 @@ class Agreement:
             seed=self.experiment.seed,
             features=item_features(catalogue),
             item_text=text,
+            sequential=bool(self.table.sequential),
         )
 
     @property
@@ -141,7 +141,7 @@ class Agreement:
             "min_users": self.min_users,
             "metrics": self.metrics,
             "nodes": [vars(node) for node in self.nodes],
-            "table": self.table.model_dump(mode="json"),
+            "table": self.table.model_dump(mode="json", exclude_none=True),
             "experiment": self.experiment.resolved(),
         }
         return self.signed or tomli_w.dumps(SCHEMA.write(values)).encode()

@@ -53,6 +53,7 @@ def draft_tryout(
         users=NO_FILE,
         template="{text}",
         sequential=dataset.card.sequential,
+        file_order=True,
     )
     agreement = make(experiment, dataset.catalogue.digest, holders, table)
     return Documents(agreement, dataset.catalogue)
@@ -89,7 +90,14 @@ def draft(
     holders = tuple(
         Node(_name(index), index * users_per_node, users_per_node) for index in range(nodes)
     )
-    table = source.model_copy(update={"interactions": NO_FILE, "items": "", "users": ""})
+    # what the holders' files cannot be asked for is agreed on
+    agreed = {
+        "interactions": NO_FILE,
+        "items": "",
+        "users": "",
+        "sequential": bool(source.sequential),
+    }
+    table = source.model_copy(update=agreed)
     if metrics is None:
         private = experiment.mechanism.budget(nodes * users_per_node) is not None
         metrics = "none" if private else "sums"

@@ -1,4 +1,4 @@
-"""Metrics that come back from nodes: sums over users, checked, added up and turned into means."""
+"""What comes back from nodes: sums over users, checked, added up and turned into means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from ufgraphfr.deploy.wire.payload import decode_arrays
 from ufgraphfr.evaluation.metric_sums import COVERAGE, RANKINGS
 from ufgraphfr.evaluation.metrics import NAMES
 from ufgraphfr.experiment.assess import Metrics
+from ufgraphfr.ops.fusion import FusionSums
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,27 @@ def read_sums(reply: Envelope, width: int, clients: int, items: int) -> dict[str
     if width == 1 and bool((arrays["covered"] > 1).any()):
         raise Malformed("an item is covered or not")
     return arrays
+
+
+def read_fit(reply: Envelope, fits: int, parts: int) -> FusionSums:
+    """The sums that a fit needs, if they have the form of such.
+
+    Raises:
+        Malformed: they have not.
+    """
+    arrays = decode_arrays(only_part(reply))
+    shapes = {
+        "loss": (fits,),
+        "gradient": (fits, parts),
+        "hessian": (fits, parts, parts),
+    }
+    if {name: tuple(value.shape) for name, value in arrays.items()} != shapes:
+        raise Malformed("sums of a fit of another shape")
+    if any(value.dtype != torch.float64 for value in arrays.values()):
+        raise Malformed("sums of a fit of another kind")
+    if not all(bool(value.isfinite().all()) for value in arrays.values()):
+        raise Malformed("a sum that is not finite")
+    return FusionSums(**arrays)
 
 
 def total(parts: Sequence[dict[str, Tensor]]) -> Sums:

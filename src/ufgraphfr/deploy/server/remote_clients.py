@@ -5,18 +5,16 @@ sent, and its content must pass `federation.validation`.
 """
 
 import logging
-import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any
+from functools import partial, reduce
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.algorithms.capabilities import blends, scoring_task
+from ufgraphfr.algorithms.capabilities import Blended, scoring_task
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
@@ -25,21 +23,17 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import server_mechanism
-from ufgraphfr.deploy.server.handshake import TooFewReplies
-from ufgraphfr.deploy.server.metric_sums import Sums, only_part, read_sums, total
+from ufgraphfr.deploy.server.metric_sums import Sums, only_part, read_fit, read_sums, total
 from ufgraphfr.deploy.server.metrics import RunMetrics
+from ufgraphfr.deploy.server.nodes import Nodes
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
-from ufgraphfr.deploy.wire.message import Envelope, Kind, Malformed, MissingArray, matched
+from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import (
     decode_report,
-    digest,
-    encode_arrays,
-    encode_personal,
-    is_large,
-    shared_arrays,
 )
+from ufgraphfr.evaluation.fusion import Candidates
 from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
@@ -52,12 +46,15 @@ from ufgraphfr.federation.transport import Rejected, Response, Transport
 from ufgraphfr.federation.validation.check import RULES, RejectedReply, check_bytes
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.federation.validation.expected import Validation
+from ufgraphfr.ops.fusion import FusionSums
 from ufgraphfr.privacy.accounted.guarantee import central_spent
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 from ufgraphfr.privacy.none import NoMechanism
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class RemoteClients:
@@ -75,12 +72,10 @@ class RemoteClients:
         metrics: RunMetrics,
     ) -> None:
         """Takes what was agreed on, a way to the nodes, and who takes part."""
-        self._agreement, self._engine, self._settings = agreement, engine, settings
-        self._participants, self._metrics = participants, metrics
-        self._settled, self._best = 0, 0
-        self._cached: dict[str, set[str]] = {}
+        self._agreement, self._participants, self._metrics = agreement, participants, metrics
+        self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics)
         self.setting = agreement.setting(catalogue, embed_titles=True)
-        self.sequential = agreement.table.sequential
+        self.sequential = bool(agreement.table.sequential)
         self.clients = torch.cat(list(participants.clients.values())).sort().values
         self.data: dict[str, Any] = {
             "name": f"{agreement.experiment.source.kind} on {len(participants.clients)} nodes",
@@ -122,7 +117,7 @@ class RemoteClients:
 
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: agents are told with the next request."""
-        self._settled, self._best = round_number, best_round
+        self._nodes.settled, self._nodes.best = round_number, best_round
         self._metrics.update(rounds=round_number)
         spent = central_spent(self._ledger)
         if spent is not None and self._ledger.claim is not None:
@@ -141,7 +136,7 @@ class RemoteClients:
             return
         cohorts, used = self._participants.by_node(cohort), 0
         node_of = {int(clients[0]): node for node, clients in cohorts.items()}
-        checked = CheckedTransport(_Nodes(self._ask), self._validation)
+        checked = CheckedTransport(_Unchecked(self._ask), self._validation)
         for answer in checked.exchange(task_for, cohort, key):
             node = node_of[int(answer.asked[0])]
             if isinstance(answer, Rejected):
@@ -152,7 +147,7 @@ class RemoteClients:
                 down = round(answer.bytes_down * len(answer.asked))
                 self._metrics.answered(node, clients, down, round(answer.bytes_up * clients))
             yield answer
-        self._require_quorum(used, len(cohorts), key.round)
+        self._nodes.require_quorum(used, len(cohorts), key.round)
 
     def _ask(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
@@ -161,10 +156,10 @@ class RemoteClients:
         cohorts = self._participants.by_node(cohort)
         expected = self._validation.expected(task_for(cohort[:1]), cohort)
         requests = {
-            node: partial(self._envelope, "train", node, key.round, task_for(clients))
+            node: partial(self._nodes.envelope, "train", node, key.round, task_for(clients))
             for node, clients in cohorts.items()
         }
-        for node, request, reply in self._replies(requests, key.round):
+        for node, request, reply in self._nodes.replies(requests, key.round):
             asked = cohorts[node]
             try:
                 payload = only_part(reply)
@@ -181,112 +176,86 @@ class RemoteClients:
             yield Response(asked, report, request.size / len(asked), up)
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
-        """See `Population.validate`; every choice of a blend is tried in one message."""
+        """See `Population.validate`; a fit of the blend takes some messages more."""
         if self._agreement.metrics == "none":
             return state, None
-        sums = self._evaluate(self._algorithm, state, round_number, "validation", pick)
-        choices = blends(self._algorithm)
-        if choices is None or not pick:
-            return state, sums.metrics(0)
+        algorithm = self._algorithm
+        if not (pick and isinstance(algorithm, Blended)):
+            return state, self._evaluate(algorithm, state, round_number, "validation").metrics(0)
+        width = len(algorithm.part_names(self.setting))
+
+        def ask(weights: Tensor) -> FusionSums:
+            read = partial(read_fit, fits=len(weights), parts=width)
+            found = self._collected(
+                algorithm,
+                state,
+                round_number,
+                "validation",
+                lambda reply, _: read(reply),
+                {"fit": weights},
+            )
+            return reduce(FusionSums.__add__, found)
+
+        fixed = algorithm.fixed_blends(self.setting)
+        candidates = Candidates.fitted(ask, fixed, algorithm.priors)
+        sums = self._evaluate(algorithm, state, round_number, "validation", candidates.halves)
         best = best_choice(sums.sums[:, 0, NAMES.index(SELECTED_BY)])
-        return state | {"blend": choices[best]}, sums.metrics(best)
+        return state | {"blend": candidates.everybody[best]}, sums.metrics(best)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; ranks stay on the devices."""
         if self._agreement.metrics == "none":
             return TestResult(None)
         algorithm = model_in_use(self._agreement.experiment, self.setting)
-        sums = self._evaluate(algorithm, best.server, best.round, "test", pick=False)
+        sums = self._evaluate(algorithm, best.server, best.round, "test")
         return TestResult(sums.metrics(0))
 
     def _evaluate(
-        self, algorithm: Algorithm, state: State, number: int, part: HeldOut, pick: bool
+        self,
+        algorithm: Algorithm,
+        state: State,
+        number: int,
+        part: HeldOut,
+        choices: Tensor | None = None,
     ) -> Sums:
-        choices = blends(algorithm)
-        width = len(choices) if choices is not None and pick else 1
-        parts, items, holders = [], self.setting.items, self._participants.clients
-        requests = {}
+        """Metrics of the model as it is, or of some choices of a blend."""
+        width, items = (1 if choices is None else choices.shape[1]), self.setting.items
+
+        def read(reply: Envelope, clients: int) -> dict[str, Tensor]:
+            return read_sums(reply, width, clients, items)
+
+        weights = None if choices is None else {"choices": choices}
+        return total(self._collected(algorithm, state, number, part, read, weights))
+
+    def _collected(
+        self,
+        algorithm: Algorithm,
+        state: State,
+        number: int,
+        part: HeldOut,
+        read: Callable[[Envelope, int], T],
+        weights: dict[str, Tensor] | None,
+    ) -> list[T]:
+        """What the nodes say of a model; ``read`` takes a reply and how many clients a node has."""
+        found, holders, requests = list[T](), self._participants.clients, {}
         for node, clients in holders.items():
             task = scoring_task(algorithm, state, clients, number + 1)
-            requests[node] = partial(self._envelope, "evaluate", node, number, task, part)
-        for node, request, reply in self._replies(requests, number):
+            requests[node] = partial(
+                self._nodes.envelope, "evaluate", node, number, task, part, weights
+            )
+        for node, request, reply in self._nodes.replies(requests, number):
             try:
-                parts.append(read_sums(reply, width, len(holders[node]), items))
+                found.append(read(reply, len(holders[node])))
             except Malformed as error:
                 self._metrics.rejected(node, str(error))
                 continue
             self._metrics.evaluated(request.size, len(reply.parts[0]))
-        self._require_quorum(len(parts), len(requests), number)
-        return total(parts)
-
-    def _envelope(
-        self, kind: Kind, node: str, number: int, task: Task, part: HeldOut | None = None
-    ) -> Envelope:
-        arrays = shared_arrays(task)
-        digests = {name: digest(value) for name, value in arrays.items()}
-        cached = self._cached.get(node, set())
-        new = {
-            name: value
-            for name, value in arrays.items()
-            if digests[name] not in cached or not is_large(value)
-        }
-        facts: dict[str, Any] = {"settled": self._settled, "best": self._best, "shared": digests}
-        return Envelope(
-            kind=kind,
-            agreement=self._agreement.digest,
-            run=self._participants.run,
-            round=number,
-            node=node,
-            nonce=secrets.token_hex(16),
-            facts=facts if part is None else facts | {"part": part},
-            parts=(encode_arrays(new), encode_personal(task)),
-        )
-
-    def _replies(
-        self, requests: Mapping[str, Callable[[], Envelope]], number: int
-    ) -> Iterator[tuple[str, Envelope, Envelope]]:
-        """Node, request and the reply to it; other replies are counted and dropped.
-
-        A node that lacks arrays that it had is asked once more, with all of them.
-        """
-        again, until = set(requests), time.monotonic() + self._settings.round_timeout
-        for _ in range(2):
-            # each is made when it is sent: the first node works while the second one's is made
-            asked = cache(lambda node: requests[node]())
-            missing, again, seconds = again, set[str](), until - time.monotonic()
-            for node, chunks in self._engine.ask(sorted(missing), asked, number, seconds):
-                if node not in missing:
-                    self._metrics.rejected(node, "a second reply")
-                    continue
-                missing.remove(node)
-                before = self._cached.pop(node, None)
-                try:
-                    reply = matched(asked(node), chunks)
-                except MissingArray:
-                    again |= {node} if before else set()
-                    continue
-                except Malformed as error:
-                    self._metrics.rejected(node, str(error))
-                    continue
-                self._cached[node] = set(asked(node).facts["shared"].values())
-                yield node, asked(node), reply
-            for node in sorted(missing):
-                self._metrics.lost(node)
-            if not again:
-                return
-
-    def _require_quorum(self, used: int, asked: int, number: int) -> None:
-        needed = self._settings.needed(asked)
-        if used < needed:
-            raise TooFewReplies(
-                f"round {number}: {used} of {asked} nodes gave a usable reply within "
-                f"{self._settings.round_timeout:g} s, and the quorum is {needed}: see that the "
-                f"nodes run, then resume with ufgraphfr deploy up"
-            )
+        self._nodes.require_quorum(len(found), len(requests), number)
+        return found
 
 
 @dataclass(frozen=True)
-class _Nodes:
+class _Unchecked:
     """The nodes as a transport, before anything is checked."""
 
     exchange: Callable[[Callable[[Tensor], Task], Tensor, Key], Iterator[Response | Rejected]]

@@ -9,6 +9,8 @@ from made_batches import made_batch
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
+from ufgraphfr.algorithms.ufgraphformer.graph.profile import lift
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import SUM, ColdUsers, ColdUsersSpec
 from ufgraphfr.baselines.position_popularity import PositionPopularity
 from ufgraphfr.core.keys import Key
@@ -20,12 +22,14 @@ ITEMS = 30
 BATCH = made_batch([26, 17, 9, 3, 1, 0], ITEMS)
 SPEC = ColdUsersSpec(latest=3, width=2, prior=4)
 PART = ColdUsers(SPEC)
-MODEL = UFGraphFormer(dim=8, hidden=8, history=5, graph={"rounds": 1}, cold_users=SPEC)
+MODEL = UFGraphFormer(
+    dim=8, hidden=8, history=5, graph={"rounds": 1}, profile=False, cold_users=SPEC
+)
 SETTING = Setting(ITEMS, len(BATCH), BATCH.text.shape[1], 0)
 
 
-def collected(model: UFGraphFormer) -> State:
-    state = model.init_server(SETTING)
+def collected(model: UFGraphFormer, setting: Setting = SETTING) -> State:
+    state = model.init_server(setting)
     update, _ = model.local(model.broadcast(state, BATCH.clients, 1), BATCH, {}, Key(0, 1))
     sums = one_row(update.arrays)
     return model.aggregate(state, Report(1, BATCH.clients, sums, Aggregation.SUM, update.loss))
@@ -49,16 +53,59 @@ def test_without_any_history_the_ranking_is_position_popularity() -> None:
         assert torch.equal(own.argsort(stable=True), counts.argsort(stable=True))
 
 
+def test_where_order_means_nothing_it_is_popularity() -> None:
+    state, nobody = collected(MODEL, replace(SETTING, sequential=False)), oldest(0)
+    expected = torch.bincount(BATCH.items, minlength=ITEMS)
+    found = MODEL.score(MODEL.scoring_task(state, BATCH.clients, 2), nobody, {})
+    assert int(expected.max()) > 1
+    for own in found:
+        assert torch.equal(own.argsort(stable=True), expected.argsort(stable=True))
+
+
+def test_what_the_profile_says_is_added_to_the_logarithms() -> None:
+    model = UFGraphFormer(**MODEL.model_dump() | {"profile": {}})
+    state, nobody = collected(model), oldest(0)
+    task = model.scoring_task(state, BATCH.clients, 2)
+    said = lift(task.shared, nobody)
+    assert said.abs().max() > 0.1
+    expected = standardised((state[SUM][0] + 0.5).log() + said)
+    torch.testing.assert_close(model.score(task, nobody, {}), expected)
+
+
 @pytest.mark.parametrize("known", [1, 2, 3])
 def test_the_own_items_weigh_the_more_the_more_there_are(known: int) -> None:
     state, some = collected(MODEL), oldest(known)
     some = some.select((some.counts == known).nonzero()[:, 0])
     task = MODEL.scoring_task(state, some.clients, 2)
     alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
-    parts = MODEL.parts(task, some, {})
-    torch.testing.assert_close(parts[:-1], alone.parts(task, some, {}) * known / (known + 4))
+    fused = replace(task, shared=task.shared | {"blend": task.shared["blend"][:-1]})
+    own = standardised(alone.score(fused, some, {})) * known / (known + 4)
     others = standardised((state[SUM][known] + 0.5).log()) * 4 / (known + 4)
-    torch.testing.assert_close(parts[-1], others.expand(len(some), -1))
+    torch.testing.assert_close(MODEL.score(task, some, {}), own + others)
+
+
+def test_without_a_prior_they_speak_for_those_without_history_alone() -> None:
+    state = collected(MODEL)
+    blend = state["blend"].clone()
+    blend[-1] = 0
+    task = MODEL.scoring_task(state | {"blend": blend}, BATCH.clients, 2)
+    alone = UFGraphFormer(**MODEL.model_dump() | {"cold_users": False})
+    fused = replace(task, shared=task.shared | {"blend": blend[:-1]})
+    some = oldest(2)
+    found, own = MODEL.score(task, some, {}), alone.score(fused, some, {})
+    nobody = some.counts == 0
+    torch.testing.assert_close(found[~nobody].argsort(), own[~nobody].argsort())
+    assert not torch.equal(found[nobody], own[nobody])
+
+
+def test_without_order_nobody_tells_first_items() -> None:
+    state = MODEL.init_server(replace(SETTING, sequential=False))
+    task = MODEL.broadcast(state, BATCH.clients, 1)
+    assert SUM not in MODEL.local(task, BATCH, {}, Key(0, 1))[0].arrays
+    counts = torch.bincount(BATCH.items, minlength=ITEMS).float()
+    ranking = MODEL.scoring_task(state | {COUNTS: counts}, BATCH.clients, 2)
+    found = MODEL.score(ranking, oldest(0), {})
+    torch.testing.assert_close(found, standardised((counts + 0.5).log()).expand(len(BATCH), -1))
 
 
 def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
@@ -71,7 +118,8 @@ def test_whoever_has_more_is_served_from_the_own_items_alone() -> None:
 
 
 def contribution(batch: ClientBatch) -> torch.Tensor:
-    update = PART.contribution(Task(1, batch.clients, {}, {}), batch, Key(0, 1))
+    task = Task(1, batch.clients, {"ordered": torch.tensor(True)}, {})
+    update = PART.contribution(task, batch, Key(0, 1))
     assert update is not None
     return update.arrays[SUM]
 

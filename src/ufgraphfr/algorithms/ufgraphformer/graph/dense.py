@@ -1,8 +1,4 @@
-"""The item graph of a catalogue whose pairs of items fit into memory.
-
-A contribution is the upper triangle of a symmetric matrix of small whole numbers; clients send
-it in ``rounds`` parts of about equal size, each a public block of the matrix's rows.
-"""
+"""The item graph of a catalogue whose pairs of items fit into memory."""
 
 from dataclasses import dataclass
 
@@ -12,133 +8,79 @@ from torch import Tensor
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     COUNTS,
     LEVELS,
+    NEXT,
+    PAIRS,
     SHRINK,
+    STEP,
     GraphSpec,
-    low_pass_factors,
-    narrow,
 )
+from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.messages import State
-from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.item_graph import (
-    co_interactions,
-    cooccurrence,
-    largest,
-    normalised,
-    ridge_inverse,
-)
-from ufgraphfr.ops.recency import propagate, recency
+from ufgraphfr.ops.item_graph import largest, normalised, ridge_inverse
+from ufgraphfr.ops.recency import propagate
 
-SUMS = ("graph.pairs", "graph.cooccurrence")
+RIDGE = "graph.inverse"
+_TINY = 1e-12
+"""Keeps a division finite; nothing measured comes near it."""
 
 
 @dataclass(frozen=True)
 class DenseGraph:
-    """Three dense operators; see `ItemGraph` for what they are."""
+    """Operators ``[items, items]``."""
 
     spec: GraphSpec
 
-    @property
-    def integer_bounds(self) -> dict[str, int]:
-        """The most that one client adds to an entry of each sum."""
-        return dict(zip(SUMS, (1, LEVELS), strict=True))
-
-    def contribution(self, batch: ClientBatch, round_number: int) -> State:
-        """What these clients add, whole numbers ``[entries]``, summed over them.
-
-        Args:
-            batch: the clients' data.
-            round_number: from 1 to ``rounds``: which rows.
-        """
-        items, device = batch.n_items, batch.items.device
-        rows = self.rows(items, round_number)
-        histories = batch.ptr, batch.items, items
-        weights = self.spec.weights.to(device)
-        blocks = co_interactions(*histories, rows), cooccurrence(*histories, weights, rows)
-        upper = _upper(rows, items, device)
-        return {
-            name: narrow(block[upper], len(batch) * bound)
-            for (name, bound), block in zip(self.integer_bounds.items(), blocks, strict=True)
-        }
-
-    def item_views(self, arrays: State, items: int, round_number: int) -> State:
-        """The largest entry of each item in clients' parts, ``[clients, items, 1]`` each."""
-        rows = self.rows(items, round_number)
-        return {name: _largest_by_item(arrays[name], rows, items) for name in SUMS}
-
-    def is_feasible(self, arrays: State, items: int, round_number: int) -> bool:
-        """Whether one client could have contributed these: pairs and gaps of one history."""
-        pairs, near = (arrays[name].flatten().long() for name in SUMS)
-        rows = self.rows(items, round_number)
-        upper = _upper(rows, items, pairs.device)
-        block = torch.zeros(upper.shape, dtype=torch.int64, device=pairs.device)
-        block[upper] = pairs
-        has = block.diagonal(rows.start)
-        # a row of the history holds the same items as any other, from its own position on
-        others = block.amax(0)
-        possible = torch.outer(has, others).where(upper, torch.zeros_like(block))
-        return bool(
-            (pairs <= 1).all() and torch.equal(block, possible) and (near <= LEVELS * pairs).all()
-        )
-
-    def empty(self, items: int) -> State:
+    def empty(self, items: int, operators: tuple[str, ...]) -> State:
         """Sums and operators before anybody has contributed."""
-        nothing: State = {name: torch.zeros(items, items) for name in (*SUMS, "graph.inverse")}
-        few = {"graph.low_pass": torch.zeros(items, self.spec.rank), COUNTS: torch.zeros(items)}
-        return nothing | few
+        names = {PAIRS, RIDGE, *(f"graph.{name}" for name in operators)}
+        return {name: torch.zeros(items, items) for name in sorted(names)}
 
-    def collected(self, state: State, sums: State, round_number: int) -> State:
-        """The sums with one more part of their rows."""
-        items = len(state[COUNTS])
-        rows = self.rows(items, round_number)
-        upper = _upper(rows, items, state[COUNTS].device)
-        kept = {name: state[name].clone() for name in SUMS}
-        for name in SUMS:
-            kept[name][rows.start : rows.stop][upper] = sums[name].to(kept[name].dtype)
+    def collected(self, state: State, sums: State, block: Block) -> State:
+        """The sums with one more block."""
+        kept = {name: state[name].clone() for name in sums.keys() & {PAIRS, NEXT, STEP}}
+        for name in kept:
+            rows, there = kept[name][block.rows.start : block.rows.stop], sums[name]
+            if name == PAIRS:
+                rows[block.upper.to(rows.device)] = there.to(rows.dtype)
+            else:
+                rows.copy_(there.view(rows.shape))
         return kept
 
-    def operators(self, sums: State) -> State:
-        """Operators from the upper triangles; co-occurrence takes the place of its sums."""
-        pairs, near = (value.triu() + value.triu(1).T for value in (sums[name] for name in SUMS))
+    def operators(self, state: State) -> State:
+        """The operators from the sums, which they take the place of."""
+        pairs = state[PAIRS].triu() + state[PAIRS].triu(1).T
         total = pairs.diagonal().clone()
-        return {
-            "graph.pairs": pairs.new_zeros(0),
-            "graph.cooccurrence": normalised(near / LEVELS, total, SHRINK),
-            "graph.inverse": ridge_inverse(pairs, self.spec.ridge).float(),
-            "graph.low_pass": low_pass(pairs, self.spec.power, self.spec.rank),
+        found = {
+            PAIRS: pairs.new_zeros(0),
             COUNTS: total,
+            RIDGE: ridge_inverse(pairs, self.spec.ridge).float(),
+            "graph.low_pass": low_pass(pairs, self.spec.power, self.spec.rank),
         }
+        found["graph.cosine"] = normalised(pairs.fill_diagonal_(0), total, SHRINK)
+        if NEXT in state:
+            after = state[NEXT] / LEVELS
+            found["graph.cooccurrence"] = normalised(after + after.T, total, SHRINK)
+            found[NEXT] = normalised(after, total, SHRINK)
+            found[STEP] = state[STEP] / (total + 1)[:, None]
+        return found
 
-    def rows(self, items: int, round_number: int) -> range:
-        """The rows of one part; parts hold about equally many entries of the upper triangle."""
-        rounds = self.spec.rounds
-        left = 1 - torch.arange(rounds + 1, dtype=torch.float64) / rounds
-        bounds = (items * (1 - left.sqrt())).round().long().tolist()
-        return range(bounds[round_number - 1], bounds[round_number])
-
-    def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
-        """Each operator's scores of the whole history, float ``[3, clients, items]``."""
-        weights = recency(inputs.ptr, self.spec.decay)
-        history = inputs.ptr, inputs.items, weights
-        inverse = shared["graph.inverse"]
-        ridge = -propagate(*history, inverse) / inverse.diagonal().clamp(min=_TINY)
+    def propagated(
+        self, shared: State, name: str, history: tuple[Tensor, Tensor, Tensor]
+    ) -> Tensor:
+        """Weighted histories sent through an operator, float ``[clients, items]``."""
+        scores = propagate(*history, shared[f"graph.{name}"])
+        if name != "inverse":
+            return scores
+        ptr, items, weights = history
+        ridge = -scores / shared[RIDGE].diagonal().clamp(min=_TINY)
         # the ridge operator has no diagonal: what an item would add to itself is taken back
-        owner = owners(inputs.ptr, len(inputs.items))
-        ridge.index_put_((owner, inputs.items), weights.to(ridge.dtype), accumulate=True)
-        near = propagate(*history, shared["graph.cooccurrence"])
-        into, out = low_pass_factors(shared, self.spec.power)
-        # for lasting taste all of a history counts alike
-        smooth = propagate(inputs.ptr, inputs.items, torch.ones_like(weights), into) @ out
-        return torch.stack((ridge, near, smooth))
+        owner = owners(ptr, len(items))
+        return ridge.index_put_((owner, items), weights.to(ridge.dtype), accumulate=True)
 
-    def cooccurrence(self, state: State) -> Tensor:
-        """The co-occurrence operator with its diagonal, float ``[items, items]``."""
-        total = state[COUNTS]
-        return state["graph.cooccurrence"] + torch.diag(total / (total + SHRINK))
-
-
-_TINY = 1e-12
-"""Keeps a division finite; nothing measured comes near it."""
+    def with_diagonal(self, state: State, name: str, diagonal: Tensor) -> Tensor:
+        """A symmetric operator with a diagonal, ``[items, items]``."""
+        return state[f"graph.{name}"] + torch.diag(diagonal)
 
 
 def low_pass(gram: Tensor, power: float, rank: int) -> Tensor:
@@ -159,20 +101,3 @@ def low_pass(gram: Tensor, power: float, rank: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     vectors, _ = largest(gram * torch.outer(scale, scale), rank, generator)
     return torch.nn.functional.pad(vectors, (0, rank - vectors.shape[1]))
-
-
-def _largest_by_item(sums: Tensor, rows: range, items: int) -> Tensor:
-    """Over the row and the column of each item, ``[clients, items, 1]``."""
-    upper = _upper(rows, items, sums.device)
-    block = sums.new_zeros(len(sums), *upper.shape)
-    block[:, upper] = sums
-    by_item = block.amax(1) if len(rows) else sums.new_zeros(len(sums), items)
-    in_rows = by_item[:, rows.start : rows.stop]
-    by_item[:, rows.start : rows.stop] = torch.maximum(in_rows, block.amax(2))
-    return by_item[..., None]
-
-
-def _upper(rows: range, items: int, device: torch.device) -> Tensor:
-    """Which entries of a block of rows lie on or above the diagonal, bool ``[rows, items]``."""
-    row = torch.arange(rows.start, rows.stop, device=device)
-    return torch.arange(items, device=device) >= row[:, None]

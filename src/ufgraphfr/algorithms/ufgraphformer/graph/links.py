@@ -1,7 +1,7 @@
 """A sparse item-item operator: each item's strongest links, padded, in memory linear in the items.
 
-``index`` is int32 ``[items, links]``, ascending in each row, and ``value`` float of the same shape,
-from history item (the row) to candidate; a value of 0 is no link.
+``index`` is int32 ``[items, links]`` and ``value`` float of the same shape, from history item (the
+row) to candidate; a value of 0 is no link.
 """
 
 import torch
@@ -9,50 +9,34 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners
 
-_ROWS = 512
-"""Rows decoded at a time; bounds memory at ``_ROWS * items`` floats."""
-
-
-def buckets(items: int, width: int) -> Tensor:
-    """A public hash of the items into ``width`` buckets of about equal size, int64 ``[items]``."""
-    return torch.randperm(items, generator=torch.Generator().manual_seed(0)) % width
-
 
 def strongest(
-    sketch: Tensor, bucket: Tensor, total: Tensor, shrink: float, links: int
+    rows: Tensor, columns: Tensor, value: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """The strongest links of a symmetric matrix N of which each row's buckets are known.
-
-    N_ij is in S[i, h(j)] and in S[j, h(i)], where other items share its bucket. What these add on
-    average is taken off (Deng and Rafiei, "New estimation algorithms for streaming data: count-min
-    can do more", 2007) and the smaller of the two is believed (Cormode and Muthukrishnan,
-    J. Algorithms 55(1), 2005). Then N_ij / (sqrt(n_i n_j) + shrink), as `item_graph.normalised`.
+    """Each row's largest entries.
 
     Args:
-        sketch: float ``[items, buckets]``, S, the rows of N summed into buckets.
-        bucket: int64 ``[items]``, h.
-        total: float ``[items]``, n, how many clients have each item.
-        shrink: pulls the links of rare items to zero.
-        links: how many to keep of each item, at most.
+        rows: int64 ``[entries]``.
+        columns: likewise.
+        value: float ``[entries]``, positive.
+        size: items, and how many links to keep of each at most.
 
     Returns:
         ``index`` and ``value``.
     """
-    items, width = sketch.shape[0], sketch.shape[1]
-    # an item's own weight in a bucket leaves the rest to share it; one bucket for each is exact
-    noise = sketch.sum(1, keepdim=True) / width if items > width else sketch.new_zeros(items, 1)
-    clean = (sketch - noise) * (width / max(1, width - 1) if items > width else 1.0)
-    across = clean.T.contiguous()
-    root, parts = total.clamp(min=1).sqrt(), []
-    for rows in torch.arange(items, device=sketch.device).split(_ROWS):
-        there = clean[rows].index_select(1, bucket)
-        near = torch.minimum(there, across[bucket[rows]]).clamp_(min=0).mul_(total > 0)
-        near[torch.arange(len(rows)), rows] = 0
-        near /= torch.outer(root[rows], root) + shrink
-        value, index = near.topk(min(links, items), sorted=False)
-        index, order = index.sort(1)
-        parts.append((index.int(), value.gather(1, order)))
-    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+    items, links = size
+    order = value.argsort(descending=True, stable=True)
+    order = order[rows[order].argsort(stable=True)]
+    rows = rows[order]
+    first = torch.searchsorted(rows, rows)
+    position = torch.arange(len(rows), device=rows.device) - first
+    kept = position < links
+    order, rows, position = order[kept], rows[kept], position[kept]
+    index = torch.zeros(items, links, dtype=torch.int32, device=rows.device)
+    found = value.new_zeros(items, links)
+    index[rows, position] = columns[order].int()
+    found[rows, position] = value[order]
+    return index, found
 
 
 def matrix(index: Tensor, value: Tensor, diagonal: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
 """The item graph as a part of the model: an item graph from sums of clients' contributions.
 
-A client adds 1 to each pair of its items and, to pairs that lie near each other in its history, the
-more the nearer. The server turns the sums into three operators: the inverse that ridge regression
-needs (EASE), normalised co-occurrence, and a projection on the graph's smoothest directions. The
-device propagates its own recency-weighted history over them: linear graph networks of one hop, one
-hop and, in the limit, all hops, whose input never leaves the device.
+A client adds 1 to each pair of its items and, where its history has an order, to each item and one
+that followed it, the more the sooner, and once more if it followed at once. The server turns the
+sums into operators: the inverse that ridge regression needs (EASE), normalised co-interaction,
+co-occurrence near each other and succession, and a projection on the graph's smoothest directions.
+The device propagates its own history over them, all of it alike or the recent items more: linear
+graph networks of one hop, one hop and, in the limit, all hops, whose input never leaves the device.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,16 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.graph.config import OPERATORS, GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.config import (
+    COUNTS,
+    LEVELS,
+    NEXT,
+    PAIRS,
+    SHRINK,
+    STEP,
+    GraphSpec,
+)
+from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.algorithms.ufgraphformer.graph.dense import DenseGraph
 from ufgraphfr.algorithms.ufgraphformer.graph.sparse import SparseGraph
 from ufgraphfr.algorithms.ufgraphformer.part import Part
@@ -21,6 +31,12 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.item_graph import spectral
+from ufgraphfr.ops.recency import propagate, recency
+
+View = tuple[str, float]
+"""An operator, and the weight of a history item relative to the next one."""
+LASTING, RECENT, LATEST, LAST = 1.0, 0.8, 0.3, 0.0
+"""Taste that lasts, that of some ten items, of the last few, and of the last one."""
 
 
 @dataclass(frozen=True)
@@ -29,72 +45,110 @@ class ItemGraph(Part):
 
     Attributes:
         spec: its hyper-parameters.
-        operator_shares: the weights of an operator that validation chooses from.
     """
 
     spec: GraphSpec
-    operator_shares: tuple[float, ...] = (1.0,)
 
     def form(self, items: int) -> DenseGraph | SparseGraph:
         """The graph for a catalogue of so many items."""
-        return (SparseGraph if items > self.spec.dense_items else DenseGraph)(self.spec)
+        return (DenseGraph if self.is_dense(items) else SparseGraph)(self.spec)
+
+    def is_dense(self, items: int) -> bool:
+        """Whether operators are matrices of items x items."""
+        return items <= self.spec.dense_items
+
+    def views(self, items: int, ordered: bool) -> tuple[View, ...]:
+        """In which ways a history is propagated."""
+        when = (LASTING, RECENT) if ordered else (LASTING,)
+        ridge = tuple(("inverse", decay) for decay in when if self.is_dense(items))
+        near = tuple(
+            (name, decay) for name in ("cooccurrence", "next") for decay in (RECENT, LATEST)
+        )
+        near = (*near, ("step", LAST)) if ordered else ()
+        return (*ridge, *(("cosine", decay) for decay in when), *near)
+
+    def names(self, setting: Setting) -> tuple[str, ...]:
+        """See `Part.names`."""
+        views = self.views(setting.items, setting.sequential)
+        named = (f"{'ridge' if name == 'inverse' else name} {decay:g}" for name, decay in views)
+        return "popularity", "low-pass", *named
 
     @property
     def integer_bounds(self) -> dict[str, int]:
         """See `Part.integer_bounds`."""
-        return DenseGraph(self.spec).integer_bounds | SparseGraph(self.spec).integer_bounds
-
-    @property
-    def shares(self) -> tuple[tuple[float, ...], ...]:
-        """See `Part.shares`."""
-        return (self.operator_shares,) * len(OPERATORS)
+        return {PAIRS: 1, NEXT: LEVELS, STEP: 1}
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
-        return self.form(setting.items).empty(setting.items)
+        operators = (
+            ("cosine", "cooccurrence", "next", "step") if setting.sequential else ("cosine",)
+        )
+        few = {"graph.low_pass": torch.zeros(setting.items, self.spec.rank)}
+        few[COUNTS] = torch.zeros(setting.items)
+        return few | self.form(setting.items).empty(setting.items, operators)
 
     def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
         """See `Part.contribution`: sums over these clients, in the first rounds."""
         if task.round > self.spec.rounds:
             return None
-        sums = self.form(batch.n_items).contribution(batch, task.round)
+        block = Block(self.spec, batch.n_items, task.round)
+        sums = block.contribution(batch, bool(task.shared["ordered"]))
         return Update({**sums}, torch.zeros(len(batch), device=batch.items.device), summed=True)
 
     def collect(self, state: State, sums: State, round_number: int) -> State:
         """See `Part.collect`: one more part of the sums, and at last the operators."""
-        form = self.form(len(state["graph.counts"]))
-        if not form.integer_bounds.keys() <= sums.keys():
+        if PAIRS not in sums:
             return state
-        kept = form.collected(state, sums, round_number)
-        return state | (form.operators(kept) if round_number == self.spec.rounds else kept)
+        items = len(state[COUNTS])
+        form, block = self.form(items), Block(self.spec, items, round_number)
+        kept = state | form.collected(state, sums, block)
+        return kept | form.operators(kept) if round_number == self.spec.rounds else kept
 
     def shared(self, state: State) -> State:
         """See `Part.shared`."""
-        return {name: value for name, value in state.items() if name.startswith("graph.")}
+        return {
+            name: value
+            for name, value in state.items()
+            if name.startswith("graph.")
+            and not name.startswith(PAIRS)
+            and not name.endswith(("cells", "sums"))
+        }
 
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
-        """See `Part.scores`: each operator's for the whole history, ``[3, clients, items]``."""
-        return self.form(inputs.n_items).scores(shared, inputs)
+        """See `Part.scores`: popularity and each view, ``[views, clients, items]``."""
+        form, items = self.form(inputs.n_items), inputs.n_items
+        popular = (shared[COUNTS] + 1).log().expand(len(inputs), -1)
+        scale = shared[COUNTS].clamp(min=1)[:, None] ** self.spec.power
+        vectors = shared["graph.low_pass"]
+        history = {
+            decay: (inputs.ptr, inputs.items, recency(inputs.ptr, decay))
+            for decay in (LASTING, RECENT, LATEST, LAST)
+        }
+        smooth = propagate(*history[LASTING], vectors / scale) @ (vectors * scale).T
+        views = self.views(items, NEXT in shared)
+        found = (form.propagated(shared, name, history[decay]) for name, decay in views)
+        return torch.stack((popular, smooth, *found))
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: sums of one history."""
-        form = self.form(setting.items)
-        if not form.integer_bounds.keys() <= arrays.keys():
-            return True
-        return form.is_feasible(arrays, setting.items, round_number)
+        return PAIRS not in arrays or Block(self.spec, setting.items, round_number).is_feasible(
+            arrays
+        )
 
     def item_views(self, arrays: State, setting: Setting, round_number: int) -> State:
         """See `Part.item_views`."""
-        form = self.form(setting.items)
-        if not form.integer_bounds.keys() <= arrays.keys() or round_number > self.spec.rounds:
+        if PAIRS not in arrays or round_number > self.spec.rounds:
             return arrays
-        return arrays | form.item_views(arrays, setting.items, round_number)
+        return arrays | Block(self.spec, setting.items, round_number).by_item(arrays)
 
     def item_vectors(self, state: State, dim: int, generator: torch.Generator) -> Tensor:
         """Item vectors ``[items, dim]`` whose products approximate co-occurrence, of unit variance.
 
         An item co-occurs with itself as much as can be.
         """
-        operator = self.form(len(state["graph.counts"])).cooccurrence(state)
+        total = state[COUNTS]
+        name = "cooccurrence" if "graph.cooccurrence" in state else "cosine"
+        form = self.form(len(total))
+        operator = form.with_diagonal(state, name, total / (total + SHRINK))
         vectors = spectral(operator, dim, generator)
         return vectors / vectors.std().clamp(min=torch.finfo(vectors.dtype).tiny)

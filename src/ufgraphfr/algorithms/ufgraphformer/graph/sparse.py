@@ -1,15 +1,8 @@
-"""The item graph of a large catalogue: each item's strongest links, collected through a sketch.
+"""The item graph of a large catalogue: sums as lists of entries, operators as strongest links.
 
-A client's co-occurrence sums are added up in a public hash of the columns into ``buckets``: they
-have a fixed size, linear in the items, and do not show which pairs a client has once they are added
-to those of others. The server reads each item's ``neighbors`` strongest links out of them and
-forgets the sums. There is no ridge operator, its scores are 0; the low-pass one is that of the
-links.
-
-What is not offered: a contribution alone shows its owner's items (a row that is not zero), as a
-dense one does, so sums must be formed where nobody looks at single ones. It is dense on the wire,
-``items * buckets`` small numbers, 100 MB for 100,000 items: bearable for silos and shards of users
-that add up first, much for a phone.
+The sums are exact; a block of them is dense on its way, and for large catalogues large: bearable
+for silos and shards of users that add up first, much for a phone. Of each operator an item keeps
+its ``neighbors`` strongest links. There is no ridge operator, whose inverse is dense.
 """
 
 from dataclasses import dataclass
@@ -21,112 +14,118 @@ from ufgraphfr.algorithms.ufgraphformer.graph import links
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     COUNTS,
     LEVELS,
+    NEXT,
+    PAIRS,
     SHRINK,
+    STEP,
     GraphSpec,
-    low_pass_factors,
-    narrow,
 )
+from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.core.messages import State
-from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.item_graph import cooccurrence, largest
-from ufgraphfr.ops.recency import propagate, recency
+from ufgraphfr.ops.item_graph import largest
 
-SUMS = (COUNTS, "graph.sketch")
+Entries = tuple[Tensor, Tensor, Tensor]
+"""Rows, columns and values, each ``[entries]``."""
 
 
 @dataclass(frozen=True)
 class SparseGraph:
-    """What `DenseGraph` does, for a large catalogue; see there for the methods."""
+    """What `DenseGraph` does, in memory linear in the entries that are not zero."""
 
     spec: GraphSpec
 
-    @property
-    def integer_bounds(self) -> dict[str, int]:
-        """The most that one client adds to an entry of each sum."""
-        # all items near one of them could share a bucket
-        return dict(zip(SUMS, (1, 2 * int(self.spec.weights.sum())), strict=True))
-
-    def contribution(self, batch: ClientBatch, round_number: int) -> State:
-        """Counts ``[rows]`` and the sketch ``[rows * buckets]`` of one part of the items."""
-        items, device = batch.n_items, batch.items.device
-        rows, bucket = self._rows(items, round_number), self._bucket(items).to(device)
-        histories = batch.ptr, batch.items, items
-        counts = torch.bincount(batch.items, minlength=items)[rows.start : rows.stop]
-        sketch = cooccurrence(*histories, self.spec.weights.to(device), rows, bucket).flatten()
-        return {
-            name: narrow(value, len(batch) * self.integer_bounds[name])
-            for name, value in zip(SUMS, (counts, sketch), strict=True)
-        }
-
-    def item_views(self, arrays: State, items: int, round_number: int) -> State:
-        """A part holds the rows of some items alone: they stay as they are."""
-        return {}
-
-    def is_feasible(self, arrays: State, items: int, round_number: int) -> bool:
-        """Whether one client could have contributed these."""
-        bounds = self.integer_bounds
-        return all(bool((arrays[name] <= bounds[name]).all()) for name in SUMS)
-
-    def empty(self, items: int) -> State:
+    def empty(self, items: int, operators: tuple[str, ...]) -> State:
         """Sums and operators before anybody has contributed."""
-        size = items, min(self.spec.neighbors, items)
-        return {
-            COUNTS: torch.zeros(items),
-            "graph.sketch": torch.zeros(items, min(self.spec.buckets, items)),
-            "graph.index": torch.zeros(size, dtype=torch.int32),
-            "graph.cooccurrence": torch.zeros(size),
-            "graph.low_pass": torch.zeros(items, self.spec.rank),
+        size, state = (items, min(self.spec.neighbors, items)), {}
+        for name in operators:
+            state[f"graph.{name}.index"] = torch.zeros(size, dtype=torch.int32)
+            state[f"graph.{name}"] = torch.zeros(size)
+        for name in (PAIRS, *((NEXT, STEP) if "next" in operators else ())):
+            state |= {f"{name}.cells": torch.zeros(0, dtype=torch.int64)}
+            state |= {f"{name}.sums": torch.zeros(0)}
+        return state
+
+    def collected(self, state: State, sums: State, block: Block) -> State:
+        """The sums with one more block."""
+        added = {}
+        for name in sums.keys() & {PAIRS, NEXT, STEP}:
+            flat, first = sums[name], block.rows.start * block.items
+            place = flat.nonzero()[:, 0]
+            cells = place + first
+            if name == PAIRS:
+                cells = block.upper.flatten().nonzero()[:, 0].to(flat.device)[place] + first
+            added[f"{name}.cells"] = torch.cat((state[f"{name}.cells"], cells))
+            added[f"{name}.sums"] = torch.cat((state[f"{name}.sums"], flat[place].float()))
+        return state | added
+
+    def operators(self, state: State) -> State:
+        """Links and the smoothest directions; the sums are forgotten."""
+        items = len(state[COUNTS])
+        rows, columns, value = _entries(state, PAIRS, items)
+        diagonal = rows == columns
+        total = torch.zeros(items, device=value.device)
+        total[rows[diagonal]] = value[diagonal]
+        rows, columns, value = rows[~diagonal], columns[~diagonal], value[~diagonal]
+        both = torch.cat((rows, columns)), torch.cat((columns, rows)), torch.cat((value, value))
+        found = {COUNTS: total, "graph.low_pass": self._low_pass(both, total)}
+        found |= self._links("cosine", both, total)
+        if f"{NEXT}.cells" in state:
+            rows, columns, value = _entries(state, NEXT, items)
+            after = rows, columns, value / LEVELS
+            found |= self._links("next", after, total)
+            found |= self._links("cooccurrence", _with_transpose(after, items), total)
+            rows, columns, value = _entries(state, STEP, items)
+            found |= self._strongest("step", (rows, columns, value / (total[rows] + 1)), items)
+        gone = {
+            name: value[:0] for name, value in state.items() if name.endswith(("cells", "sums"))
         }
+        return found | gone
 
-    def collected(self, state: State, sums: State, round_number: int) -> State:
-        """The sums with one more part of their rows."""
-        rows = self._rows(len(state[COUNTS]), round_number)
-        kept = {name: state[name].clone() for name in SUMS}
-        for name in SUMS:
-            here = kept[name][rows.start : rows.stop]
-            here.copy_(sums[name].view(here.shape))
-        return kept
-
-    def operators(self, sums: State) -> State:
-        """Links and their smoothest directions; the sketch is forgotten."""
-        total, sketch = sums[COUNTS], sums["graph.sketch"] / LEVELS
-        bucket = self._bucket(len(total)).to(sketch.device)
-        index, near = links.strongest(sketch, bucket, total, SHRINK, self.spec.neighbors)
+    def _links(self, name: str, entries: Entries, total: Tensor) -> State:
+        """As `item_graph.normalised`."""
+        rows, columns, value = entries
         root = total.clamp(min=1).sqrt()
-        raw = near * (root[:, None] * root[index] + SHRINK)
-        scale = total.clamp(min=1) ** -self.spec.power
-        graph = links.matrix(index, raw * scale[:, None] * scale[index], total * scale.square())
-        generator = torch.Generator().manual_seed(0)
-        smooth, _ = largest(graph, self.spec.rank, generator)
-        return {
-            COUNTS: total,
-            "graph.sketch": sketch.new_zeros(0),
-            "graph.index": index,
-            "graph.cooccurrence": near,
-            "graph.low_pass": torch.nn.functional.pad(
-                smooth, (0, self.spec.rank - smooth.shape[1])
-            ),
-        }
+        scaled = value / (root[rows] * root[columns] + SHRINK)
+        return self._strongest(name, (rows, columns, scaled), len(total))
 
-    def _bucket(self, items: int) -> Tensor:
-        return links.buckets(items, min(self.spec.buckets, items))
+    def _strongest(self, name: str, entries: Entries, items: int) -> State:
+        index, kept = links.strongest(*entries, (items, min(self.spec.neighbors, items)))
+        return {f"graph.{name}.index": index, f"graph.{name}": kept}
 
-    def _rows(self, items: int, round_number: int) -> range:
-        """The rows of one part."""
-        bounds = [items * part // self.spec.rounds for part in (round_number - 1, round_number)]
-        return range(*bounds)
+    def _low_pass(self, entries: Entries, total: Tensor) -> Tensor:
+        """See `dense.low_pass`; the diagonal is the counts."""
+        rows, columns, value = entries
+        scale, items = total.clamp(min=1) ** -self.spec.power, len(total)
+        each = torch.arange(items, device=rows.device)
+        cells = torch.stack((torch.cat((rows, each)), torch.cat((columns, each))))
+        entry = torch.cat((value * scale[rows] * scale[columns], total * scale.square()))
+        graph = torch.sparse_coo_tensor(cells, entry, (items, items), check_invariants=False)
+        vectors, _ = largest(graph.coalesce(), self.spec.rank, torch.Generator().manual_seed(0))
+        return torch.nn.functional.pad(vectors, (0, self.spec.rank - vectors.shape[1]))
 
-    def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
-        """Each operator's scores of the whole history, float ``[3, clients, items]``."""
-        weights = recency(inputs.ptr, self.spec.decay)
-        operator = shared["graph.index"], shared["graph.cooccurrence"]
-        near = links.propagate_links(inputs.ptr, inputs.items, weights, *operator)
-        into, out = low_pass_factors(shared, self.spec.power)
-        smooth = propagate(inputs.ptr, inputs.items, torch.ones_like(weights), into) @ out
-        return torch.stack((torch.zeros_like(near), near, smooth))
+    def propagated(
+        self, shared: State, name: str, history: tuple[Tensor, Tensor, Tensor]
+    ) -> Tensor:
+        """Weighted histories sent through an operator, float ``[clients, items]``."""
+        operator = shared[f"graph.{name}.index"], shared[f"graph.{name}"]
+        return links.propagate_links(*history, *operator)
 
-    def cooccurrence(self, state: State) -> Tensor:
-        """The co-occurrence operator with its diagonal, sparse ``[items, items]``."""
-        total = state[COUNTS]
-        diagonal = total / (total + SHRINK)
-        return links.matrix(state["graph.index"], state["graph.cooccurrence"], diagonal)
+    def with_diagonal(self, state: State, name: str, diagonal: Tensor) -> Tensor:
+        """A symmetric operator with a diagonal, sparse ``[items, items]``."""
+        return links.matrix(state[f"graph.{name}.index"], state[f"graph.{name}"], diagonal)
+
+
+def _entries(state: State, name: str, items: int) -> Entries:
+    cells = state[f"{name}.cells"]
+    return cells // items, cells % items, state[f"{name}.sums"]
+
+
+def _with_transpose(entries: Entries, items: int) -> Entries:
+    rows, columns, value = entries
+    cells = torch.stack((torch.cat((rows, columns)), torch.cat((columns, rows))))
+    both = torch.sparse_coo_tensor(
+        cells, torch.cat((value, value)), (items, items), check_invariants=False
+    )
+    summed = both.coalesce()
+    rows, columns = summed.indices()
+    return rows, columns, summed.values()

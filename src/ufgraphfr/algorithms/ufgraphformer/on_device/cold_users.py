@@ -2,10 +2,12 @@
 
 With the item graph's first part every client tells at which of its first positions it has which
 item; only the sums over clients are needed, and a position more or less is one number more or less.
+Where the order of items means nothing, what others have at all stands for it.
 After k items a cold user is likely to want what others had at the next positions. Its scores are
 the mean of the logarithm of these counts and of the model's other parts, the first with the weight
 of ``prior`` items and the second with that of k: what is known of the user outgrows what is known
 of everybody, as in a posterior mean. Beyond ``latest`` items the other parts speak alone.
+What the profile part has to say of the user (`graph.profile`) is a difference of such logarithms.
 """
 
 from dataclasses import dataclass
@@ -15,7 +17,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.graph.config import narrow
+from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS, narrow
+from ufgraphfr.algorithms.ufgraphformer.graph.profile import MAP, lift
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Task
@@ -37,7 +40,8 @@ class ColdUsersSpec(Spec):
     width: int = Field(10, ge=1)
     """How many positions from the next one on count."""
     prior: float = Field(4.0, gt=0)
-    """How many of the own items weigh as much as what others began with."""
+    """How many of the own items weigh as much as what others began with; validation may do without,
+    but for users of whom nothing is known."""
 
     @property
     def positions(self) -> int:
@@ -56,18 +60,14 @@ class ColdUsers(Part):
         """See `Part.integer_bounds`."""
         return {SUM: 1}
 
-    @property
-    def shares(self) -> tuple[tuple[float, ...], ...]:
-        """See `Part.shares`: it has its own share for each user."""
-        return ((1.0,),)
-
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
-        return {SUM: torch.zeros(self.spec.latest + 1, setting.items)}
+        windows = self.spec.latest + 1 if setting.sequential else 0
+        return {SUM: torch.zeros(windows, setting.items)}
 
     def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
         """See `Part.contribution`: whole numbers ``[positions * items]``, summed over clients."""
-        if task.round != 1:
+        if task.round != 1 or not bool(task.shared["ordered"]):
             return None
         counts = first_item_counts(batch.ptr, batch.items, batch.n_items, self.spec.positions)
         no_loss = torch.zeros(len(batch), device=batch.items.device)
@@ -75,7 +75,7 @@ class ColdUsers(Part):
 
     def collect(self, state: State, sums: State, round_number: int) -> State:
         """See `Part.collect`: for each length of a history the counts of the next positions."""
-        if SUM not in sums:
+        if SUM not in sums or not len(state[SUM]):
             return state
         counts = sums[SUM].view(self.spec.positions, -1)
         return state | {SUM: window_sums(counts, self.spec.width)}
@@ -84,16 +84,36 @@ class ColdUsers(Part):
         """See `Part.shared`."""
         return {SUM: state[SUM]}
 
-    def beside(self, scores: list[Tensor], shared: State, inputs: ClientBatch) -> list[Tensor]:
-        """See `Part.beside`: the others' scores weigh the less the less is known of a user."""
-        latest = self.spec.latest
-        known = inputs.counts.clamp(max=latest + 1)
-        others = standardised((shared[SUM] + SMOOTHING).log())
-        # beyond the latest position they have nothing to say
-        others = torch.cat((others, others.new_zeros(1, inputs.n_items)))
-        share = known / (known + self.spec.prior)
-        share = torch.where(known > latest, 1.0, share)[:, None].to(others)
-        return [*(own * share for own in scores), (1 - share) * others[known]]
+    def mixed(self, fused: Tensor, shared: State, inputs: ClientBatch, prior: Tensor) -> Tensor:
+        """Fused scores, the less of them the less is known of a user.
+
+        Args:
+            fused: float ``[choices, clients, items]``.
+            shared: what this part shares.
+            inputs: the clients.
+            prior: float ``[choices, clients or 1]``, see `ColdUsersSpec.prior`; 0 asks the first
+                items only where nothing is known.
+
+        Returns:
+            float ``[choices, clients, items]``.
+        """
+        cold = (inputs.counts <= self.spec.latest).nonzero()[:, 0]
+        if len(cold) == 0:
+            return fused
+        some = inputs.select(cold)
+        known, weight = some.counts, prior.expand(-1, len(inputs))[:, cold]
+        others = (self._counts(shared, known) + SMOOTHING).log()
+        if MAP in shared:
+            others = others + lift(shared, some)
+        share = torch.where(known == 0, 0.0, known / (known + weight).clamp(min=1))[..., None]
+        mixed = share * standardised(fused[:, cold]) + (1 - share) * standardised(others)
+        return fused.index_copy(1, cold, mixed.to(fused))
+
+    def _counts(self, shared: State, known: Tensor) -> Tensor:
+        """How many clients have each item at the next positions, or at all, [clients, items]."""
+        if not len(shared[SUM]):
+            return shared[COUNTS].expand(len(known), -1)
+        return shared[SUM][known]
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: one item a position, from the first on."""

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit_newton
 from ufgraphfr.algorithms.ufgraphformer.part import Part
@@ -10,8 +11,6 @@ from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.recency import recency
 
-SHARES = (0.0, 0.125, 0.25)
-"""That validation chooses from: ranking got worse where it could outweigh the operators."""
 RIDGE = 1.0
 """Pulls a user's weights to those all users share; the value of every recorded run."""
 DECAY = 0.9
@@ -23,10 +22,9 @@ STEPS = 4
 class FeatureHead(Part):
     """Log popularity plus the user's preference; it needs the graph's item counts."""
 
-    @property
-    def shares(self) -> tuple[tuple[float, ...], ...]:
-        """See `Part.shares`."""
-        return (SHARES,)
+    def names(self, setting: Setting) -> tuple[str, ...]:
+        """See `Part.names`."""
+        return ("features",)
 
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
         """See `Part.scores`."""

@@ -11,7 +11,7 @@ class SequenceSpec(Spec):
     """Hyper-parameters of the network and of its training."""
 
     text: bool = True
-    """The embedded profile as token 0."""
+    """The embedded profile as token 0; without it no part reads any text."""
     features: bool = True
     """Whether an item's vector has a part from its public features, if there are any."""
     spectral: bool = True

@@ -40,10 +40,9 @@ class Sequence(Part):
     spec: SequenceSpec
     graph: ItemGraph | None
 
-    @property
-    def shares(self) -> tuple[tuple[float, ...], ...]:
-        """See `Part.shares`: the others' are relative to this."""
-        return ((1.0,),)
+    def names(self, setting: Setting) -> tuple[str, ...]:
+        """See `Part.names`."""
+        return ("transformer",)
 
     def network(self, items: int, text_width: int, columns: int) -> Transformer:
         """The Transformer for a catalogue with some columns of public features."""

@@ -1,0 +1,131 @@
+"""Requests to the nodes of a deployment, and the replies that answer them.
+
+A reply is used only if its envelope answers the very request that was sent.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from torch import Tensor
+
+from ufgraphfr.core.messages import Task
+from ufgraphfr.data.split import HeldOut
+from ufgraphfr.deploy.server.handshake import TooFewReplies
+from ufgraphfr.deploy.server.metrics import RunMetrics
+from ufgraphfr.deploy.server.settings import ServerSettings
+from ufgraphfr.deploy.wire.engine import Engine
+from ufgraphfr.deploy.wire.message import Envelope, Kind, Malformed, MissingArray, matched
+from ufgraphfr.deploy.wire.payload import (
+    digest,
+    encode_arrays,
+    encode_personal,
+    is_large,
+    shared_arrays,
+)
+
+
+class Nodes:
+    """The nodes as the server asks them.
+
+    Attributes:
+        settled: the last round that no node needs to repeat, and ``best``, the best one so far;
+            agents are told with each request.
+    """
+
+    def __init__(
+        self,
+        agreement: str,
+        run: str,
+        engine: Engine,
+        settings: ServerSettings,
+        metrics: RunMetrics,
+    ) -> None:
+        """Takes the agreement's digest, the run, a way to the nodes, and who counts."""
+        self._agreement, self._run, self._engine = agreement, run, engine
+        self._settings, self._metrics = settings, metrics
+        self.settled, self.best = 0, 0
+        self._cached: dict[str, set[str]] = {}
+
+    def envelope(
+        self,
+        kind: Kind,
+        node: str,
+        number: int,
+        task: Task,
+        part: HeldOut | None = None,
+        weights: dict[str, Tensor] | None = None,
+    ) -> Envelope:
+        """A request of one node; large arrays that it has are named and not sent again."""
+        arrays = shared_arrays(task)
+        digests = {name: digest(value) for name, value in arrays.items()}
+        cached = self._cached.get(node, set())
+        new = {
+            name: value
+            for name, value in arrays.items()
+            if digests[name] not in cached or not is_large(value)
+        }
+        facts: dict[str, Any] = {"settled": self.settled, "best": self.best, "shared": digests}
+        return Envelope(
+            kind=kind,
+            agreement=self._agreement,
+            run=self._run,
+            round=number,
+            node=node,
+            nonce=secrets.token_hex(16),
+            facts=facts if part is None else facts | {"part": part},
+            parts=(
+                encode_arrays(new),
+                encode_personal(task),
+                *(() if weights is None else (encode_arrays(weights),)),
+            ),
+        )
+
+    def replies(
+        self, requests: Mapping[str, Callable[[], Envelope]], number: int
+    ) -> Iterator[tuple[str, Envelope, Envelope]]:
+        """Node, request and the reply to it; other replies are counted and dropped.
+
+        A node that lacks arrays that it had is asked once more, with all of them.
+        """
+        again, until = set(requests), time.monotonic() + self._settings.round_timeout
+        for _ in range(2):
+            # each is made when it is sent: the first node works while the second one's is made
+            asked = cache(lambda node: requests[node]())
+            missing, again, seconds = again, set[str](), until - time.monotonic()
+            for node, chunks in self._engine.ask(sorted(missing), asked, number, seconds):
+                if node not in missing:
+                    self._metrics.rejected(node, "a second reply")
+                    continue
+                missing.remove(node)
+                before = self._cached.pop(node, None)
+                try:
+                    reply = matched(asked(node), chunks)
+                except MissingArray:
+                    again |= {node} if before else set()
+                    continue
+                except Malformed as error:
+                    self._metrics.rejected(node, str(error))
+                    continue
+                self._cached[node] = set(asked(node).facts["shared"].values())
+                yield node, asked(node), reply
+            for node in sorted(missing):
+                self._metrics.lost(node)
+            if not again:
+                return
+
+    def require_quorum(self, used: int, asked: int, number: int) -> None:
+        """Enough nodes gave a usable reply.
+
+        Raises:
+            TooFewReplies: they did not.
+        """
+        needed = self._settings.needed(asked)
+        if used < needed:
+            raise TooFewReplies(
+                f"round {number}: {used} of {asked} nodes gave a usable reply within "
+                f"{self._settings.round_timeout:g} s, and the quorum is {needed}: see that the "
+                f"nodes run, then resume with ufgraphfr deploy up"
+            )

@@ -1,0 +1,115 @@
+"""What users know for a learned fusion: the scores of their validation item and of its rivals.
+
+The coefficients are fitted on validation items, and validation chooses between them and fixed
+blends. So that it does not judge coefficients by the users they were fitted to, users are halved by
+the parity of their number: each half is validated with the coefficients of the other, and the model
+keeps those of everybody.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.evaluation.metric_sums import Model, half
+from ufgraphfr.evaluation.protocol import EvaluationSet
+from ufgraphfr.ops.fusion import DRAFT, FusionSums, fit_fusion, fusion_sums
+from ufgraphfr.ops.ranking import candidates_alone
+
+MOST_USERS = 10_000
+"""More are not asked: a few dozen coefficients are known well enough from these."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The blends that validation chooses from.
+
+    Attributes:
+        halves: float ``[2, choices, blend]``, what users of either half are validated with.
+        everybody: float ``[choices, blend]``, what the model keeps of a choice.
+    """
+
+    halves: Tensor
+    everybody: Tensor
+
+    @classmethod
+    def fitted(
+        cls, ask: Callable[[Tensor], FusionSums], fixed: Tensor, priors: Tensor
+    ) -> "Candidates":
+        """The fitted blend and fixed ones, each with every prior.
+
+        Args:
+            ask: from weights of the three fits, ``[3, parts]``, to the sums there.
+            fixed: see `capabilities.Blended.fixed_blends`.
+            priors: see `capabilities.Blended.priors`.
+        """
+        parts = fixed.shape[1] - priors.shape[1]
+        start = torch.full((3, parts), 2 / parts, dtype=torch.float64)
+        one, other, everybody = fit_fusion(ask, start).float()
+        fixed = fixed[:, :parts]
+        # who was asked for a fit is validated with the other half's
+        halves = torch.stack([torch.cat((own[None], fixed)) for own in (other, one)])
+        with_priors = [
+            torch.cat([_with(mixes, prior) for prior in priors], dim=-2)
+            for mixes in (halves, torch.cat((everybody[None], fixed)))
+        ]
+        return cls(*with_priors)
+
+
+def _with(mixes: Tensor, prior: Tensor) -> Tensor:
+    return torch.cat((mixes, prior.expand(*mixes.shape[:-1], -1)), dim=-1)
+
+
+@dataclass(frozen=True)
+class FusionData:
+    """Features of the users whose item is on their draft list; see `fusion_sums`."""
+
+    features: Tensor
+    rival: Tensor
+    half: Tensor
+
+    @classmethod
+    def of(cls, model: Model, asked: EvaluationSet, key: Key, chunk: int = 256) -> "FusionData":
+        """Score the users, and keep what the fit needs.
+
+        Args:
+            model: its parts.
+            asked: who is asked for what.
+            key: seed of the choice of users.
+            chunk: clients at a time.
+        """
+        users, places = asked.clients, torch.arange(len(asked.clients))
+        if len(users) > MOST_USERS:
+            words = key.to(Purpose.FUSION).words(users.clients, 0, 4)[:, 0]
+            places = words.argsort(stable=True)[:MOST_USERS].sort().values
+        found = list[FusionData]()
+        for own in places.split(chunk):
+            clients = users.select(own)
+            scored = model.parts(clients).detach().nan_to_num_()
+            target = asked.targets[own].to(scored.device)
+            found.append(cls._drafted(scored, clients.to(scored.device), target))
+        each = zip(*(vars(part).values() for part in found), strict=True)
+        return cls(*(torch.cat(values) for values in each))
+
+    @classmethod
+    def _drafted(cls, scored: Tensor, clients: ClientBatch, target: Tensor) -> "FusionData":
+        """Of some clients, from their scores ``[parts, clients, items]``."""
+        draft, _ = candidates_alone(scored.sum(0), target, clients.ptr, clients.items)
+        draft.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
+        best, listed = draft.topk(min(DRAFT, draft.shape[1]))
+        inside = (listed == target[:, None]).any(1)
+        chosen = torch.cat((target[:, None], listed), 1)[inside]
+        rival = (chosen != chosen[:, :1]) & (torch.cat((best[:, :1], best), 1)[inside] > -torch.inf)
+        rival[:, 0] = True
+        features = scored[:, inside].gather(2, chosen.expand(len(scored), -1, -1))
+        return cls(
+            features.permute(1, 2, 0).cpu(), rival.cpu(), half(clients.clients[inside].cpu())
+        )
+
+    def sums(self, weights: Tensor) -> FusionSums:
+        """The sums over these users at the weights of the three fits, ``[3, parts]``."""
+        member = torch.stack((self.half == 0, self.half == 1, torch.ones_like(self.half) > 0))
+        return fusion_sums(self.features, self.rival, member, weights)

@@ -1,0 +1,103 @@
+"""Learned fusion: coefficients of several scores, fitted by Newton's method on sums over users.
+
+A user's scores f_p are fused to w . f. The equal sum drafts a list of ``DRAFT`` items for each
+user, and w maximises the likelihood of the held-out item under a softmax over the list, for users
+whose item is on it: re-ranking what may be shown is all that a top ten asks for, and items far
+below would otherwise decide the fit. Loss, gradient and Hessian are sums over users of a few
+hundred numbers, so a fit over devices is exact. Weights are drawn towards equal ones by a ridge.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.ops.blend import standardised
+
+DRAFT = 200
+RIDGE = 3.0
+"""As if so many users had seen equal weights; 1 to 40 fit alike on MovieLens-100K and DeskDrop."""
+_STEPS = 12
+_CLOSE = 1e-5
+"""Steps smaller than this end the fit."""
+
+
+def squashed(scores: Tensor) -> Tensor:
+    """sign(z) log(1 + |z|) of each user's z-scores, float ``[..., items]``: lighter tails."""
+    z = standardised(scores)
+    return z.abs().log1p_().copysign_(z)
+
+
+@dataclass(frozen=True)
+class FusionSums:
+    """Sums over users at some weights, for several fits at once.
+
+    Attributes:
+        loss: float64 ``[fits]``, negative log-likelihood.
+        gradient: float64 ``[fits, parts]``.
+        hessian: float64 ``[fits, parts, parts]``.
+    """
+
+    loss: Tensor
+    gradient: Tensor
+    hessian: Tensor
+
+    def __add__(self, other: "FusionSums") -> "FusionSums":
+        """The sums over two groups of users."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return FusionSums(*(one + another for one, another in pairs))
+
+
+def fusion_sums(features: Tensor, rival: Tensor, member: Tensor, weights: Tensor) -> FusionSums:
+    """What some users add to a fit.
+
+    Args:
+        features: float ``[users, 1 + draft, parts]``, of the held-out item and its rivals.
+        rival: bool ``[users, 1 + draft]``, False for what is no rival.
+        member: bool ``[fits, users]``, which users count in which fit.
+        weights: float64 ``[fits, parts]``.
+    """
+    sums = []
+    for own, weight in zip(member, weights, strict=True):
+        f = features[own].double()
+        logits = (f @ weight).masked_fill(~rival[own], -torch.inf)
+        log_chance = logits.log_softmax(1)
+        chance = log_chance.exp()
+        mean = torch.einsum("us,usp->up", chance, f)
+        second = (chance.reshape(-1, 1) * f.flatten(0, 1)).T @ f.flatten(0, 1)
+        gradient = (mean - f[:, 0]).sum(0)
+        sums.append((-log_chance[:, 0].sum(), gradient, second - mean.T @ mean))
+    return FusionSums(*(torch.stack(each) for each in zip(*sums, strict=True)))
+
+
+def fit_fusion(ask: Callable[[Tensor], FusionSums], start: Tensor) -> Tensor:
+    """The weights of each fit.
+
+    Args:
+        ask: from weights ``[fits, parts]`` to the sums there.
+        start: float64 ``[fits, parts]``, where Newton's method begins.
+
+    Returns:
+        float64 ``[fits, parts]``.
+    """
+    parts = start.shape[1]
+    # two standard scores together, shared equally: where equal weights fit about best
+    prior = torch.full_like(start, 2 / parts)
+    at, best, step = start, start, torch.zeros_like(start)
+    lowest = torch.full_like(start[:, 0], torch.inf)
+    for _ in range(_STEPS):
+        sums = ask(at)
+        away = at - prior
+        loss = sums.loss + RIDGE / 2 * away.square().sum(1)
+        better = (loss <= lowest)[:, None]
+        hessian = sums.hessian + RIDGE * torch.eye(parts, dtype=at.dtype)
+        newton = torch.linalg.solve(hessian, sums.gradient + RIDGE * away)
+        # a step that made it worse is taken back by half
+        best = torch.where(better, at, best)
+        lowest = torch.minimum(loss, lowest)
+        step = torch.where(better, newton, step / 2)
+        at = best - step
+        if bool(step.abs().max() < _CLOSE):
+            break
+    return at

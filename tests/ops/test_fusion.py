@@ -1,0 +1,88 @@
+"""The fit of a fusion against autograd, and over groups of users against all in one place."""
+
+import torch
+
+from ufgraphfr.ops.fusion import RIDGE, FusionSums, fit_fusion, fusion_sums, squashed
+
+USERS, RIVALS, PARTS = 80, 12, 4
+GENERATOR = torch.Generator().manual_seed(0)
+FEATURES = torch.randn(USERS, 1 + RIVALS, PARTS, generator=GENERATOR)
+FEATURES[:, 0] += torch.tensor([1.0, 0.3, 0.0, -0.5])
+RIVAL = torch.rand(USERS, 1 + RIVALS, generator=GENERATOR) < 0.8
+RIVAL[:, 0] = True
+MEMBER = torch.stack((torch.arange(USERS) % 2 == 0, torch.ones(USERS, dtype=torch.bool)))
+START = torch.full((2, PARTS), 0.5, dtype=torch.float64)
+
+
+def likelihood(weights: torch.Tensor) -> torch.Tensor:
+    logits = (FEATURES.double() @ weights).masked_fill(~RIVAL, -torch.inf)
+    return -logits.log_softmax(1)[:, 0]
+
+
+def test_the_sums_are_loss_gradient_and_hessian() -> None:
+    weights = torch.randn(2, PARTS, generator=GENERATOR, dtype=torch.float64)
+    sums = fusion_sums(FEATURES, RIVAL, MEMBER, weights)
+    for fit in range(2):
+
+        def loss(w: torch.Tensor, fit: int = fit) -> torch.Tensor:
+            return likelihood(w)[MEMBER[fit]].sum()
+
+        at = weights[fit].clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(at), at)
+        hessian = torch.autograd.functional.hessian(loss, weights[fit])
+        torch.testing.assert_close(sums.loss[fit], loss(weights[fit]))
+        torch.testing.assert_close(sums.gradient[fit], gradient)
+        torch.testing.assert_close(sums.hessian[fit], hessian)
+
+
+def test_devices_fit_what_a_central_optimiser_fits() -> None:
+    places = torch.arange(USERS).split(7)
+
+    def ask(weights: torch.Tensor) -> FusionSums:
+        total = fusion_sums(FEATURES[places[0]], RIVAL[places[0]], MEMBER[:, places[0]], weights)
+        for own in places[1:]:
+            total = total + fusion_sums(FEATURES[own], RIVAL[own], MEMBER[:, own], weights)
+        return total
+
+    found = fit_fusion(ask, START)
+    for fit in range(2):
+        weights = START[fit].clone().requires_grad_()
+        optimiser = torch.optim.LBFGS([weights], max_iter=200, tolerance_grad=1e-10)
+
+        def closure(fit: int = fit, weights: torch.Tensor = weights) -> torch.Tensor:
+            weights.grad = None
+            loss = likelihood(weights)[MEMBER[fit]].sum()
+            loss = loss + RIDGE / 2 * (weights - 2 / PARTS).square().sum()
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+        torch.testing.assert_close(found[fit], weights.detach(), atol=1e-5, rtol=0)
+
+
+def test_a_step_too_far_is_taken_back() -> None:
+    """Rivals far apart: a full step of Newton's method from here makes the loss worse."""
+    features = torch.zeros(40, 2, 1)
+    features[:, 0, 0] = torch.where(torch.arange(40) < 30, 3.0, -3.0)
+    rival, member = torch.ones(40, 2, dtype=torch.bool), torch.ones(1, 40, dtype=torch.bool)
+    start = torch.full((1, 1), 3.0, dtype=torch.float64)
+    losses = []
+
+    def ask(weights: torch.Tensor) -> FusionSums:
+        sums = fusion_sums(features, rival, member, weights)
+        losses.append(float(sums.loss))
+        return sums
+
+    found = fit_fusion(ask, start)
+    at = torch.linspace(-3, 3, 6001, dtype=torch.float64)
+    curve = torch.stack([fusion_sums(features, rival, member, w.view(1, 1)).loss[0] for w in at])
+    curve = curve + RIDGE / 2 * (at - 2).square()
+    assert abs(float(found) - float(at[curve.argmin()])) < 2e-3
+    assert max(losses) > losses[0], "the step that is taken back"
+
+
+def test_squashed_scores_keep_their_order_and_sign() -> None:
+    scores = torch.randn(3, 50, generator=GENERATOR)
+    found = squashed(scores)
+    assert torch.equal(found.argsort(), scores.argsort())
+    assert torch.equal(squashed(torch.ones(2, 5)), torch.zeros(2, 5))
