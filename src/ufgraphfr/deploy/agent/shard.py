@@ -90,7 +90,9 @@ class Agent:
         except (OSError, sqlite3.Error, MemoryError) as error:
             reply, reason = request.reply(code="failed"), f"{type(error).__name__}: {error}"
         except InputError as error:
-            reply, reason = request.reply(code="failed"), str(error)
+            # the text stays here; the server learns only where to look
+            reply = request.reply(code="failed", facts={"reason": "input"})
+            reason = str(error)
         except Exception as error:
             logger.exception("a request failed")
             reply, reason = request.reply(code="failed"), type(error).__name__
