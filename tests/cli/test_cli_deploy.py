@@ -83,6 +83,13 @@ def test_status_counts_answers(agent, made):
     assert "1 requests refused" in shown
 
 
+def test_status_says_why_the_last_request_failed(agent, made):
+    audit = made / "nodes" / "node-1" / "shard" / "audit.jsonl"
+    lines = ({"code": "ok", "reason": ""}, {"code": "failed", "reason": "too few items"})
+    audit.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "not answered: too few items" in agent("status").out
+
+
 def test_no_shard(cli, tmp_path):
     ended = cli("agent", "--shard", tmp_path, "status")
     assert ended.code == 2

@@ -38,8 +38,8 @@ def import_(
 ) -> None:
     """Load users' data; every row is checked, and what is there already stays."""
     folder: ShardFolder = context.obj
-    new, rows = folder.import_table(interactions, users)
-    _console().print(f"{new:,} new users, {rows:,} new interactions")
+    for line in folder.import_table(interactions, users).lines():
+        _console().print(line, soft_wrap=True)
 
 
 @app.command()
@@ -64,6 +64,8 @@ def status(context: typer.Context) -> None:
         console.print(value, markup=False, soft_wrap=True)
     for code, count in _answers(folder.audit).items():
         console.print(f"{count:,} requests {code}", markup=False)
+    if reason := _last_reason(folder.audit):
+        console.print(f"the last request was not answered: {reason}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -85,6 +87,12 @@ def forget(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _last_reason(audit: Path) -> str:
+    """Why the last request failed or was refused; empty if it was answered."""
+    lines = audit.read_text(encoding="utf-8").splitlines() if audit.exists() else []
+    return str(json.loads(lines[-1]).get("reason", "")) if lines else ""
 
 
 def _answers(audit: Path) -> dict[str, int]:

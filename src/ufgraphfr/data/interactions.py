@@ -69,7 +69,9 @@ class Interactions:
         user, stamp = self.user[order], self.timestamp[order]
         last = np.flatnonzero(np.append(user[1:] != user[:-1], True))
         ties = (
-            (user[last] == user[last - k - 1]) & (stamp[last - k] == stamp[last - k - 1])
+            (last > k)
+            & (user[last] == user.take(last - k - 1, mode="wrap"))
+            & (stamp.take(last - k, mode="wrap") == stamp.take(last - k - 1, mode="wrap"))
             for k in (0, 1)
         )
         return int(np.logical_or(*ties).sum())

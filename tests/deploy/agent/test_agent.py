@@ -15,7 +15,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation, Task
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
+from ufgraphfr.deploy.wire.message import Envelope, Malformed, matched, pack, unpack
 from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
 from ufgraphfr.federation import codec
 
@@ -313,6 +313,21 @@ def test_a_number_is_never_given_out_twice(federation):
 def test_adding_again_changes_nothing(federation):
     store = ShardStore(federation.shard(NODE).database)
     assert store.add(store.rows(), 0, 15) == (0, 0)
+
+
+def test_data_that_cannot_be_used_are_named_here_and_hinted_at_to_the_server(
+    federation, monkeypatch
+):
+    def refuse(*_):
+        raise InputError("a secret of this shard")
+
+    monkeypatch.setattr("ufgraphfr.deploy.agent.handlers.read_users", refuse)
+    request = train(federation)
+    chunks = Agent(federation.shard(NODE)).answer(pack(request))
+    with pytest.raises(Malformed, match=r"answered 'failed': .* agent status there says why"):
+        matched(request, chunks)
+    assert b"secret" not in b"".join(chunks)
+    assert reasons(federation)[-1] == "a secret of this shard"
 
 
 def test_the_audit_log_names_no_user_and_no_item(federation):

@@ -19,7 +19,7 @@ from ufgraphfr.deploy.operations.init import draft, write
 from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment import build
 
-ITEMS = "item,title,genre\na,First,Drama|Crime\nb,Second,Comedy\nc,,Drama\nd,Fourth,\n"
+ITEMS = "item,title,genre\na,First,Drama|Crime\nb,Second,Comedy\nc,,Drama\nd,Fourth,\ne,Fifth,\n"
 ROWS = "user,item,timestamp\n" + "".join(
     f"{user},{item},{time}\n" for user in ("u", "v") for time, item in enumerate("abc")
 )
@@ -150,16 +150,101 @@ def test_the_app_holds_names_and_no_code(own):
 def test_import_reads_a_holders_own_tables(own, tmp_path):
     shard = ShardFolder(own.node("node-2").shard)
     name, agreement, catalogue = shard.signed()
-    assert catalogue.items == ("a", "b", "c", "d")
-    assert catalogue.titles == ("First", "Second", "c", "Fourth")
+    assert catalogue.items == ("a", "b", "c", "d", "e")
+    assert catalogue.titles == ("First", "Second", "c", "Fourth", "Fifth")
     rows = tmp_path / "rows.csv"
     rows.write_text(ROWS)
     store = ShardStore(shard.database)
-    assert import_table(store, agreement, catalogue, name, rows, None) == (2, 6)
+    assert added(import_table(store, agreement, catalogue, name, rows, None)) == (2, 6)
     assert store.rows().clients.tolist() == [10, 11]
-    assert import_table(store, agreement, catalogue, name, rows, None) == (0, 0)
+    assert added(import_table(store, agreement, catalogue, name, rows, None)) == (0, 0)
     rows.write_text(ROWS + "u,d,9\n")
-    assert import_table(store, agreement, catalogue, name, rows, None) == (0, 1)
+    assert added(import_table(store, agreement, catalogue, name, rows, None)) == (0, 1)
+
+
+def added(report):
+    return report.users, report.interactions
+
+
+@pytest.fixture
+def importer(own, tmp_path):
+    """Imports rows of `user,item,timestamp`, and the store they are in."""
+    shard = ShardFolder(own.node("node-1").shard)
+
+    def bring(*rows, header="user,item,timestamp"):
+        path = tmp_path / "part.csv"
+        path.write_text("\n".join([header, *rows, ""]))
+        return shard.import_table(path, None)
+
+    return bring, ShardStore(shard.database)
+
+
+def histories(store):
+    rows = store.rows()
+    order = sorted(range(len(rows.user)), key=lambda row: (rows.user[row], rows.time[row]))
+    found = dict.fromkeys(rows.names, "")
+    for row in order:
+        found[rows.names[rows.user[row]]] += "abcd"[rows.item[row]]
+    return found
+
+
+def test_users_wait_until_their_rows_of_several_imports_are_enough(importer):
+    bring, store = importer
+    assert bring("u,a,1", "u,b,2", "v,a,1").lines() == [
+        "2 new users, 3 new interactions",
+        "2 users wait until they have 3 interactions",
+    ]
+    assert store.rows().names == ()
+    assert bring("u,c,3").lines()[0] == "0 new users, 1 new interactions"
+    assert histories(store) == {"u": "abc"}
+    assert "1 rows were here already" in bring("v,a,1", "v,b,2").lines()
+    assert histories(store) == {"u": "abc"}
+
+
+@pytest.mark.parametrize(
+    "earlier", ["1600000000.5", "1600000000500", "1600000000500000", "2020-09-13T12:26:40.5"]
+)
+def test_times_of_all_imports_are_in_one_unit(earlier, importer):
+    bring, store = importer
+    bring("u,a,1700000000", "u,b,1700000001", "u,c,1700000002")
+    bring(f"u,d,{earlier}")
+    assert histories(store) == {"u": "dabc"}
+    assert store.rows().time.max() == 1700000002_000_000
+
+
+def test_times_that_cannot_be_compared_are_refused(importer):
+    bring, store = importer
+    bring("u,a,1700000000", "u,b,1700000001", "u,c,1700000002")
+    with pytest.raises(InputError, match="one side counts since 1970"):
+        bring("u,d,7")
+    with pytest.raises(InputError, match="this table has none"):
+        bring("u,d", header="user,item")
+    assert histories(store) == {"u": "abc"}
+
+
+def test_the_earliest_time_of_a_pair_counts_across_imports(importer):
+    bring, store = importer
+    bring("u,a,5", "u,b,6", "u,c,7")
+    assert added(bring("u,c,1")) == (0, 0)
+    assert histories(store) == {"u": "cab"}
+
+
+def test_data_that_a_round_would_refuse_are_refused_at_import(importer, monkeypatch):
+    bring, store = importer
+
+    def refuse(*_):
+        raise InputError("no round can use this")
+
+    monkeypatch.setattr("ufgraphfr.deploy.agent.users.read_users", refuse)
+    with pytest.raises(InputError, match="no round can use this"):
+        bring("u,a,5", "u,b,6", "u,c,7")
+    assert store.names() == []
+
+
+def test_an_import_counts_the_rows_that_find_their_item(importer):
+    bring, _ = importer
+    with pytest.raises(InputError, match=r"'zz'.*holds 'a': 2 of 3 rows found their item"):
+        bring("u,a,1", "u,b,2", "u,zz,3")
 
 
 def test_import_refuses_what_the_catalogue_does_not_know(own, tmp_path):

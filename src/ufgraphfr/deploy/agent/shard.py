@@ -11,7 +11,7 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.handlers import Handlers, Refused
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agent.users import import_table
+from ufgraphfr.deploy.agent.users import Imported, import_table
 from ufgraphfr.deploy.agreement.document import Agreement, read_documents
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
@@ -55,7 +55,7 @@ class ShardFolder:
         agreement.node(name)
         return name, agreement, catalogue
 
-    def import_table(self, interactions: Path, users: Path | None) -> tuple[int, int]:
+    def import_table(self, interactions: Path, users: Path | None) -> Imported:
         """Load users' data into the shard, see `users.import_table`."""
         name, agreement, catalogue = self.signed()
         store = ShardStore(self.database)
@@ -89,6 +89,10 @@ class Agent:
             reply, reason = request.reply(code="refused"), str(error)
         except (OSError, sqlite3.Error, MemoryError) as error:
             reply, reason = request.reply(code="failed"), f"{type(error).__name__}: {error}"
+        except InputError as error:
+            # the text stays here; the server learns only where to look
+            reply = request.reply(code="failed", facts={"reason": "input"})
+            reason = str(error)
         except Exception as error:
             logger.exception("a request failed")
             reply, reason = request.reply(code="failed"), type(error).__name__

@@ -6,7 +6,7 @@ nobody trains twice.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from torch import Tensor
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Private
 from ufgraphfr.core.versions import Schema
+from ufgraphfr.data.interactions import MIN_INTERACTIONS
+from ufgraphfr.deploy.agent.times import check_alike, in_microseconds
 
 SCHEMA = Schema("shard")
 """Its version is the file's ``user_version``; 0 was written before it was set, and is 1."""
@@ -37,6 +39,10 @@ CREATE TABLE IF NOT EXISTS outbox (
     reply BLOB NOT NULL, PRIMARY KEY (run, round, kind));
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
+
+_READY = (
+    f"number IN (SELECT user FROM interactions GROUP BY user HAVING count(*) >= {MIN_INTERACTIONS})"
+)
 
 _SUPERSEDED = """
 DELETE FROM private WHERE run = ?1
@@ -128,19 +134,31 @@ class ShardStore:
         """The users, by client id."""
         return [row[0] for row in self._db.execute("SELECT name FROM users ORDER BY number")]
 
-    def add(self, rows: Rows, first: int, capacity: int) -> tuple[int, int]:
-        """Add users and their interactions; what is there already stays.
+    def waiting(self) -> int:
+        """How many users have too few interactions to take part yet."""
+        (users,) = self._db.execute(f"SELECT count(*) FROM users WHERE NOT {_READY}").fetchone()
+        return int(users)
+
+    def add(
+        self,
+        rows: Rows,
+        first: int,
+        capacity: int,
+        check: Callable[[], object] = lambda: None,
+    ) -> tuple[int, int]:
+        """Add users and their interactions; of a pair that is there already the earliest counts.
 
         Args:
             rows: ``clients`` is not used: new users get the next free ids.
             first: the first id this shard may give out.
             capacity: how many it may give out.
+            check: looks at the result; nothing is added if it raises.
 
         Returns:
             How many users and how many interactions are new.
 
         Raises:
-            InputError: more users than ids.
+            InputError: more users than ids, or times unlike those that are here.
         """
         with self.transaction():
             ids = dict(self._db.execute("SELECT name, number FROM users"))
@@ -159,26 +177,51 @@ class ShardStore:
             self.raise_counter("next", free + len(new))
             added = self._add_interactions(rows, [ids[name] for name in rows.names])
             self.raise_counter("version", self.version + 1)
+            check()
         return len(new), added
 
     def _add_interactions(self, rows: Rows, clients: Sequence[int]) -> int:
         users = [clients[user] for user in rows.user.tolist()]
-        times = [None] * len(users) if rows.time is None else rows.time.tolist()
-        before = self._db.total_changes
+        before, latest = self._count()
+        times: list[int] | list[None] = [None] * len(users)
+        if users and before:
+            check_alike(latest, rows.time)
+        if latest is not None:
+            self._to_microseconds()
+        if rows.time is not None:
+            times = in_microseconds(rows.time).tolist()
         self._db.executemany(
-            "INSERT OR IGNORE INTO interactions (user, item, time) VALUES (?, ?, ?)",
+            "INSERT INTO interactions (user, item, time) VALUES (?, ?, ?) "
+            "ON CONFLICT (user, item) DO UPDATE SET time = excluded.time "
+            "WHERE excluded.time < time",
             zip(users, rows.item.tolist(), times, strict=True),
         )
-        return self._db.total_changes - before
+        return self._count()[0] - before
+
+    def _count(self) -> tuple[int, int | None]:
+        """How many interactions there are, and the latest time."""
+        count, latest = self._db.execute("SELECT count(*), max(time) FROM interactions").fetchone()
+        return int(count), latest
+
+    def _to_microseconds(self) -> None:
+        """Rewrite times that a release before kept as their file had them."""
+        stored = self._db.execute("SELECT row, time FROM interactions WHERE time NOT NULL")
+        places, times = np.array(stored.fetchall(), np.int64).T
+        unified = in_microseconds(times)
+        if (unified != times).any():
+            pairs = zip(unified.tolist(), places.tolist(), strict=True)
+            self._db.executemany("UPDATE interactions SET time = ? WHERE row = ?", pairs)
 
     def rows(self) -> Rows:
-        """Everything about all users."""
+        """Everything about all users who have enough interactions to take part."""
         users = self._db.execute(
-            "SELECT number, name, vector FROM users ORDER BY number"
+            f"SELECT number, name, vector FROM users WHERE {_READY} ORDER BY number"
         ).fetchall()
         clients = np.array([user[0] for user in users], np.int64)
         texts = [np.frombuffer(user[2], np.float32) for user in users]
-        rows = self._db.execute("SELECT user, item, time FROM interactions ORDER BY row").fetchall()
+        ready = f"user IN (SELECT number FROM users WHERE {_READY})"
+        query = f"SELECT user, item, time FROM interactions WHERE {ready} ORDER BY row"
+        rows = self._db.execute(query).fetchall()
         user = np.searchsorted(clients, np.array([row[0] for row in rows], np.int64))
         item = np.array([row[1] for row in rows], np.int64)
         timed = all(row[2] is not None for row in rows)

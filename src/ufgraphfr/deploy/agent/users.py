@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
-from ufgraphfr.data.interactions import Interactions
+from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.interactions import MIN_INTERACTIONS, Cleaning, Interactions
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.data.unasked import told
@@ -38,10 +40,41 @@ class ShardUsers:
     batch: ClientBatch
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        users, interactions: how many are new.
+        there: rows whose user and item were here before.
+        waiting: users of the shard who have too few interactions to take part yet.
+        cleaning: what was left out of the table.
+    """
+
+    users: int
+    interactions: int
+    there: int
+    waiting: int
+    cleaning: Cleaning
+
+    def lines(self) -> list[str]:
+        """For people."""
+        counts = {
+            "bad rows left out": self.cleaning.bad_rows,
+            "rows of low ratings left out": self.cleaning.low_ratings,
+            "repeated (user, item) rows of the table left out": self.cleaning.repeated_pairs,
+            "rows were here already": self.there,
+            f"users wait until they have {MIN_INTERACTIONS} interactions": self.waiting,
+        }
+        users = "1 new user" if self.users == 1 else f"{self.users:,} new users"
+        told = [f"{count:,} {what}" for what, count in counts.items() if count]
+        return [f"{users}, {self.interactions:,} new interactions", *told]
+
+
 def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> ShardUsers | None:
     """The users of a shard, split as the protocol says; None if there are none yet."""
     rows = store.rows()
-    if len(rows.clients) == 0:
+    if len(rows.clients) == 0 or len(rows.user) == 0:
         return None
     interactions = Interactions(
         user=rows.user,
@@ -67,7 +100,7 @@ def import_table(
     node: str,
     interactions: Path,
     users: Path | None,
-) -> tuple[int, int]:
+) -> Imported:
     """Load users' data, with the checks of the ``table`` source.
 
     Args:
@@ -79,25 +112,22 @@ def import_table(
         users: the file of their attributes, if there is one.
 
     Returns:
-        How many users and how many interactions are new.
+        What is new, and what was left out.
 
     Raises:
-        InputError: a bad row, an item that is not in the catalogue, or too many users.
+        InputError: a bad row, an item that is not in the catalogue, times unlike those that are
+            here, too many users, or data with which no round could work; nothing is imported.
     """
     files = {"interactions": str(interactions), "users": str(users) if users else ""}
     changes = files if users else files | {"template": ""}
-    dataset = TableSource(**(agreement.table.model_dump() | changes)).load(Path())
-    item_ids = {name: item for item, name in enumerate(catalogue.items)}
-    unknown = [name for name in dataset.catalogue.items if name not in item_ids]
-    if unknown:
-        raise InputError(
-            f"{interactions}: item '{unknown[0]}' is not in the catalogue ({len(unknown):,} such "
-            f"items): take these rows out, or agree on a larger catalogue"
-        )
+    table = TableSource(**(agreement.table.model_dump() | changes))
+    # a rule for all of somebody's data says nothing of one file of them
+    table = table.model_copy(update={"min_user": 1, "min_item": 1, "k_core": 0})
+    dataset = table.load(Path())
+    agreed_items = _agreed_items(dataset, catalogue, interactions)
     # the usual cache would keep users' profiles outside of the shard
     with tempfile.TemporaryDirectory() as cache:
         texts = embed(agreement.experiment.encoder, dataset.users.texts, Path(cache))
-    agreed_items = np.array([item_ids[name] for name in dataset.catalogue.items], np.int64)
     rows = Rows(
         clients=np.arange(dataset.interactions.n_users),
         names=dataset.users.names,
@@ -107,4 +137,23 @@ def import_table(
         time=dataset.interactions.timestamp,
     )
     here = agreement.node(node)
-    return store.add(rows, here.first, here.clients)
+    # what a round would refuse is told now, and one user's data never take the node away
+    new = store.add(
+        rows, here.first, here.clients, check=lambda: read_users(store, agreement, catalogue)
+    )
+    there = len(dataset.interactions) - new[1]
+    return Imported(*new, there, store.waiting(), dataset.cleaning)
+
+
+def _agreed_items(dataset: Dataset, catalogue: Catalogue, file: Path) -> NDArray[np.int64]:
+    """The agreement's number of each of a table's items."""
+    item_ids = {name: item for item, name in enumerate(catalogue.items)}
+    unknown = [name for name in dataset.catalogue.items if name not in item_ids]
+    if unknown:
+        known = np.isin(dataset.catalogue.items, catalogue.items)[dataset.interactions.item]
+        raise InputError(
+            f"{file}: item '{unknown[0]}' is not in the catalogue ({len(unknown):,} such "
+            f"items), which holds '{catalogue.items[0]}': {known.sum():,} of {len(known):,} rows "
+            f"found their item; take the others out, or agree on a larger catalogue"
+        )
+    return np.array([item_ids[name] for name in dataset.catalogue.items], np.int64)

@@ -26,6 +26,7 @@ def handshake(agreement: Agreement, engine: Engine, settings: ServerSettings) ->
     """
     run, until = secrets.token_hex(8), time.monotonic() + settings.startup_timeout
     replies: dict[str, Envelope] = {}
+    refusals: dict[str, str] = {}
     names = [node.name for node in agreement.nodes]
     while len(replies) < len(names) and time.monotonic() < until:
         new = (engine.reachable() & set(names)) - replies.keys()
@@ -37,13 +38,15 @@ def handshake(agreement: Agreement, engine: Engine, settings: ServerSettings) ->
             try:
                 replies[node] = matched(requests[node], chunks)
             except Malformed as error:
+                refusals[node] = str(error)
                 logger.warning("%s: %s", node, error)
         time.sleep(0.0 if len(replies) == len(names) else 1.0)
     if len(replies) < settings.needed(len(names)):
+        said = "".join(f"; {node}: {why}" for node, why in sorted(refusals.items()))
         raise TooFewReplies(
             f"{len(replies)} of {len(names)} nodes came within {settings.startup_timeout:g} s, and "
             f"the quorum is a share of {settings.quorum:g}: see that SuperNodes and agents run, "
-            f"and hold data"
+            f"and hold data{said}"
         )
     return Participants.of(agreement, run, replies)
 

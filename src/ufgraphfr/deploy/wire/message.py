@@ -128,6 +128,10 @@ def unpack(chunks: list[bytes]) -> Envelope:
     return envelope
 
 
+REASONS = {"input": "what it holds or agreed to cannot be used; agent status there says why"}
+"""What an agent may say of a failure: words fixed here, nothing of its data."""
+
+
 def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
     """The reply, if it is one to this request.
 
@@ -143,7 +147,10 @@ def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
     if reply.code == "missing":
         raise MissingArray
     if reply.code != "ok":
-        raise Malformed(f"the agent answered '{reply.code}'")
+        known = REASONS.get(
+            str(reply.facts.get("reason")), "its audit log and agent status say why"
+        )
+        raise Malformed(f"the agent answered '{reply.code}': {known}")
     return reply
 
 
