@@ -54,7 +54,7 @@ COVERAGE = 10
 _AT_ONCE = 4
 """Blends formed by one product: faster than one by one."""
 _LARGE = 2**24
-"""Bytes of scores from which on freed memory is handed back after each chunk: kept, its holes fit
+"""Bytes of scores from which on freed memory is handed back before each product: kept, its holes fit
 no later block, and the process grows with the users."""
 
 
@@ -143,8 +143,6 @@ def evaluate_blends(
     ranks = torch.empty(2, count, len(users), dtype=torch.float64)
     covered = torch.zeros(count, items, dtype=torch.bool)
     for places in torch.arange(len(users)).split(chunk):
-        if is_large:
-            give_back_freed_memory()
         clients = users.select(places)
         scored = model.parts(clients).detach()
         if scored.shape[1:] != (len(clients), items):
@@ -156,6 +154,8 @@ def evaluate_blends(
         weights = weights.transpose(0, 1).to(scored)
         target, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
         for group in torch.arange(count).split(_AT_ONCE):
+            if is_large:
+                give_back_freed_memory()
             scores = model.blended(clients, scored, weights[group])
             # no item of a history is a candidate, whatever the blend
             scores, candidates = candidates_alone(scores, target, clients.ptr, clients.items)
