@@ -54,8 +54,8 @@ COVERAGE = 10
 _AT_ONCE = 4
 """Blends formed by one product: faster than one by one."""
 _LARGE = 2**24
-"""Bytes of scores from which on freed memory is handed back before each product: kept, its holes fit
-no later block, and the process grows with the users."""
+"""Bytes of scores from which on freed memory is handed back before each product: kept, its holes
+fit no later block, and the process grows."""
 
 
 @dataclass(frozen=True)
