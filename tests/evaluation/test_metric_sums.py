@@ -85,6 +85,18 @@ def test_fewer_users_are_scored_at_once_where_items_are_many(
         assert torch.equal(found.covered, expected.covered)
 
 
+@pytest.mark.parametrize(("large", "times"), [(1, 3), (2**40, 0)])
+def test_large_chunks_hand_freed_memory_back(
+    monkeypatch: pytest.MonkeyPatch, batch: ClientBatch, split: Split, large: int, times: int
+) -> None:
+    asked, done = EvaluationSet.of(batch, split, "test"), []
+    home = "ufgraphfr.evaluation.metric_sums"
+    monkeypatch.setattr(f"{home}._LARGE", large)
+    monkeypatch.setattr(f"{home}.give_back_freed_memory", lambda: done.append(True))
+    evaluate(lambda own: parts_of(own)[0], asked, chunk=-(-len(asked.clients) // 3))
+    assert len(done) == times
+
+
 def test_rounding_errors_decide_no_tie() -> None:
     assert best_choice(torch.tensor([0.1 + 0.2, 0.3, 0.1], dtype=torch.float64).flip(0)) == 1
     assert best_choice(torch.tensor([0.3, 0.3 + 1e-8], dtype=torch.float64)) == 1

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, summary, values
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
@@ -53,6 +54,9 @@ COVERAGE = 10
 
 _AT_ONCE = 4
 """Blends formed by one product: faster than one by one."""
+_LARGE = 2**24
+"""Bytes of scores from which on freed memory is handed back before each product: kept, its holes
+fit no later block, and the process grows."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,9 @@ def evaluate_blends(
     users, items = asked.clients, asked.clients.n_items
     halves = choices if choices.dim() == 3 else choices.expand(2, *choices.shape)
     count = halves.shape[1]
-    chunk = at_most(chunk, items * max(min(_AT_ONCE, count), halves.shape[2]))
+    width = items * max(min(_AT_ONCE, count), halves.shape[2])
+    chunk = at_most(chunk, width)
+    is_large = 4 * width * chunk >= _LARGE
     ranks = torch.empty(2, count, len(users), dtype=torch.float64)
     covered = torch.zeros(count, items, dtype=torch.bool)
     for places in torch.arange(len(users)).split(chunk):
@@ -157,6 +163,8 @@ def evaluate_blends(
         weights = weights.transpose(0, 1).to(scored)
         target, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
         for group in torch.arange(count).split(_AT_ONCE):
+            if is_large:
+                give_back_freed_memory()
             scores = model.blended(clients, scored, weights[group])
             # no item of a history is a candidate, whatever the blend
             scores, candidates = candidates_alone(scores, target, clients.ptr, clients.items)
