@@ -47,7 +47,7 @@ def test_keys_of_nested_tables_and_their_former_names(cli):
     assert keys["graph.rounds"]["default"] == "8"
     assert keys["adam.lr"]["renamed"] == ["lr"]
     assert keys["cold_users"]["renamed"] == ["newcomers"]
-    assert keys["shares"]["type"] == "list of numbers"
+    assert keys["adam.betas"]["type"] == "list of numbers"
 
 
 def test_a_table_and_a_part_that_names_a_kind(cli):
