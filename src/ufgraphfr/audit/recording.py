@@ -135,8 +135,7 @@ class Recording(FinishedRun):
     def held_out(self, client: int) -> Tensor:
         """A client's validation and test item, bool ``[items]``."""
         split = self.prepared.split
-        targets = int(split.validation[client]), int(split.test[client])
-        items = torch.tensor([item for item in targets if item >= 0], dtype=torch.int64)
+        items = torch.tensor([int(split.validation[client]), int(split.test[client])])
         items = items[items >= 0]
         return torch.zeros(split.n_items, dtype=torch.bool).index_fill(0, items, True)
 

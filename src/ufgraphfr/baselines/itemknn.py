@@ -24,7 +24,7 @@ from ufgraphfr.baselines._links import (
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.arrays.sparse_rows import owners, ranges
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.item_graph import co_interactions
+from ufgraphfr.ops.item_graph import co_interactions, strongest
 
 
 @final
@@ -50,7 +50,7 @@ class ItemKNN(Baseline):
         for pairs, counts in _co_interactions(training):
             candidate, history = pairs // items, pairs % items
             similar = counts / (root[candidate] * root[history] + self.shrink)
-            kept = _strongest(candidate, similar, self.neighbors)
+            kept = strongest(candidate, similar, self.neighbors)
             found.append((history[kept], candidate[kept], similar[kept]))
         row, column, value = (torch.cat(parts) for parts in zip(*found, strict=True))
         return Links.of(row, column, value, items).arrays("operator")
@@ -100,15 +100,3 @@ def _co_interactions(training: ClientBatch) -> Iterator[tuple[Tensor, Tensor]]:
         begun, before = pairs[whole:], counts[whole:]
         yield pairs[:whole], counts[:whole]
     yield begun, before
-
-
-def _strongest(row: Tensor, values: Tensor, count: int) -> Tensor:
-    """The places of each row's largest values, all positive, of equal ones the first.
-
-    Rows are ascending.
-    """
-    # positive floats are in the order of their bits: one sort for rows and values
-    falling = torch.iinfo(torch.int32).max - values.view(torch.int32).long()
-    order = ((row << 32) + falling).argsort(stable=True)
-    place = torch.arange(len(row)) - torch.searchsorted(row, row)
-    return order[place < count]

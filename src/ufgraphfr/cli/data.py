@@ -91,7 +91,7 @@ def summary(
     rows = data.interactions
     facts = facts_of(data)
     expected = estimate(rows.n_users, rows.n_items, len(rows))
-    if expected.graph_bytes > LARGE:
+    if expected.graph == "dense" and expected.graph_bytes > LARGE:
         facts["warnings"].append(
             f"the item graph needs about {gigabytes(expected.graph_bytes)}: a sparse one needs "
             f"less, set algorithm.graph.dense_items below {rows.n_items}"

@@ -138,6 +138,13 @@ def combine(reports: list[Report]) -> Report:
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
 
 
+def gathered(reports: list[Report], report: Report) -> list[Report]:
+    """Replies and one more; sums are added as they come, so that no more than two are held."""
+    if report.aggregation is Aggregation.SUM:
+        return [combine([*reports, report])]
+    return [*reports, report]
+
+
 def _sum(parts: list[Tensor]) -> Tensor:
     """The sum of some arrays, one at a time; whole numbers are widened, so that none overflows."""
     total = parts[0] if parts[0].is_floating_point() else parts[0].long()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.interactions import Interactions
+from ufgraphfr.data.timestamps import STEP, unit_of
 
 QUANTILES = {
     "min": 0.0,
@@ -29,8 +30,8 @@ FEW = 5
 TIED = 0.5
 """Above this share of ties, time says little of what came first."""
 
-_FIRST, _LAST = 1e8, 1e10
-"""Seconds from 1973 to 2286."""
+_LAST = 10**10
+"""Seconds in the year 2286; no data are later."""
 
 
 def facts_of(data: Dataset) -> dict[str, Any]:
@@ -86,10 +87,10 @@ def _featured(features: Mapping[str, tuple[tuple[str, ...], ...]], items: int) -
 
 def _date(stamp: int) -> str | None:
     """The day, if the number is seconds, milliseconds, micro- or nanoseconds since 1970."""
-    for unit in (1, 10**3, 10**6, 10**9):
-        if _FIRST <= stamp / unit < _LAST:
-            return datetime.fromtimestamp(stamp // unit, UTC).date().isoformat()
-    return None
+    unit = unit_of(stamp)
+    if unit is None or stamp >= _LAST * STEP**unit:
+        return None
+    return datetime.fromtimestamp(stamp // STEP**unit, UTC).date().isoformat()
 
 
 def _time(rows: Interactions) -> dict[str, int | str | None] | None:

@@ -9,6 +9,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.tables import Table, broken
 
 _MICROSECONDS = 1_000_000
+_LARGEST = 9e12
 _ISO_FORMATS = (
     "%Y-%m-%d",
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -20,8 +21,9 @@ _ISO_FORMATS = (
 )
 
 
-_EPOCH = 1e8
-"""Smaller numbers may count anything; from here on they are seconds since 1973, or a finer unit."""
+_EPOCH, STEP = 10**8, 1000
+"""Smaller numbers may count anything; from here on they are seconds, from 1973 on. Each finer unit
+is a thousand times as much."""
 _UNIT_GAP = 100
 """Times of one unit lie closer; seconds and milliseconds since 1970 are a thousand apart."""
 
@@ -61,6 +63,12 @@ def with_times(table: Table, column: str, time_format: str = "") -> Table:
     return replace(marked, frame=marked.frame.with_columns(best.alias(column)))
 
 
+def unit_of(stamp: int) -> int | None:
+    """0 for seconds since 1970, 1 for milliseconds, up to 3; None if it is no date."""
+    units = [unit for unit in range(4) if stamp >= _EPOCH * STEP**unit]
+    return units[-1] if units else None
+
+
 def _of_other_unit(values: pl.Series) -> pl.Series:
     size = np.abs(values.fill_null(0).fill_nan(0).to_numpy())
     dates = np.unique(size[(size >= _EPOCH) & np.isfinite(size)])
@@ -85,9 +93,10 @@ def _formatted(text: pl.Series, time_format: str) -> pl.Series:
 def _fraction(text: pl.Series) -> pl.Series:
     value = text.cast(pl.Float64, strict=False)
     finite = value.set(~value.is_finite(), None)
-    # microseconds with a fraction would not fit
-    fine = (finite == finite.floor()).all() or (finite.abs().max() or 0) > 9e12  # type: ignore[operator]
-    return (finite * (1 if fine else _MICROSECONDS)).cast(pl.Int64, strict=False)
+    largest = finite.drop_nulls().abs().to_numpy().max(initial=0.0)
+    # microseconds of more would not fit
+    is_whole = (finite == finite.floor()).all() or largest > _LARGEST
+    return (finite * (1 if is_whole else _MICROSECONDS)).cast(pl.Int64, strict=False)
 
 
 def _date(text: pl.Series) -> pl.Series:

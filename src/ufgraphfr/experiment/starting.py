@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,8 @@ def own_tables(
     Raises:
         InputError: a file cannot be read, or no column is known to be the user or the item.
     """
-    header = header_of(interactions)
+    headers = {path: header_of(path) for path in (interactions, users, items) if path}
+    header = headers[interactions]
     name = interactions.name
     columns = need(name, header, ("user", "item"), said)
     columns |= guess(name, header, ("timestamp", "rating"), said)
@@ -89,9 +90,9 @@ def own_tables(
     for key, path, noun in (("users", users, "user"), ("items", items, "item")):
         if path is not None:
             files[key] = path
-            columns |= _key_of(path, noun, columns[noun].column, said)
+            columns |= _key_of(path.name, headers[path], noun, columns[noun].column, said)
     if items is not None:
-        columns |= guess(items.name, header_of(items), ("title",), said)
+        columns |= guess(items.name, headers[items], ("title",), said)
     elif "title" in said:
         raise InputError(f"--title-column {said['title']}: titles are in a table of items, --items")
     for noun, path in (("user", users), ("item", items)):
@@ -106,12 +107,14 @@ def own_tables(
     return OwnTables(files, columns, tuple(notes))
 
 
-def _key_of(path: Path, noun: str, column: str, said: Mapping[str, str]) -> dict[str, Guess]:
+def _key_of(
+    file: str, header: Sequence[str], noun: str, column: str, said: Mapping[str, str]
+) -> dict[str, Guess]:
     """The id's column in a table of users or items, where it is called otherwise there."""
-    key, header = f"{noun}_key", header_of(path)
+    key = f"{noun}_key"
     if key not in said and column in header:
         return {}
-    return need(path.name, header, (key,), said)
+    return need(file, header, (key,), said)
 
 
 def _rest(cohort: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Aggregation, Report, State, Task, combine
+from ufgraphfr.core.messages import Report, State, Task, gathered
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
 from ufgraphfr.federation.transport import Rejected, Transport
@@ -61,12 +61,6 @@ class _Collected:
     bytes_up: list[float] = field(default_factory=list)
     bytes_once: list[float] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
-
-    def add(self, report: Report) -> None:
-        """One more report; sums are added as they come, so that no more than two are held."""
-        self.reports.append(report)
-        if report.aggregation is Aggregation.SUM:
-            self.reports[:] = [combine(self.reports)]
 
 
 def rounds(
@@ -160,7 +154,7 @@ def _collect(
         if isinstance(answer, Rejected):
             collected.rejected[answer.reason] += 1
             continue
-        collected.add(answer.report)
+        collected.reports[:] = gathered(collected.reports, answer.report)
         collected.bytes_down.append(answer.bytes_down)
         collected.bytes_up.append(answer.bytes_up)
         collected.bytes_once.append(answer.bytes_once)

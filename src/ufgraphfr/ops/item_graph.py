@@ -123,3 +123,28 @@ def largest(operator: Tensor, count: int, generator: torch.Generator) -> tuple[T
     value, turn = torch.linalg.eigh(basis.T @ operator @ basis)
     vectors: Tensor = basis @ turn[:, -count:]
     return vectors, value[-count:]
+
+
+def smoothest(operator: Tensor, rank: int) -> Tensor:
+    """Eigenvectors of the largest eigenvalues, float ``[items, rank]``, zero beyond ``items``."""
+    vectors, _ = largest(operator, rank, torch.Generator().manual_seed(0))
+    return torch.nn.functional.pad(vectors, (0, rank - vectors.shape[1]))
+
+
+def strongest(row: Tensor, values: Tensor, count: int) -> Tensor:
+    """The places of each row's largest entries, of equal ones the first, row after row.
+
+    Args:
+        row: int64 ``[entries]``, in any order.
+        values: float32 ``[entries]``, positive.
+        count: how many of each row.
+
+    Returns:
+        int64, places in ``row`` and ``values``; within a row the largest value comes first.
+    """
+    # positive floats are in the order of their bits: one sort for rows and values
+    falling = torch.iinfo(torch.int32).max - values.view(torch.int32).long()
+    order = ((row << 32) + falling).argsort(stable=True)
+    row = row[order]
+    place = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
+    return order[place < count]

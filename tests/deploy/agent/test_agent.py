@@ -10,13 +10,20 @@ import pytest
 import torch
 from small_federation import NODES, federate, toy_values
 
+from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.arrays.quantised import Quantised
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation, Task
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, matched, pack, unpack
-from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
+from ufgraphfr.deploy.wire.payload import (
+    decode_arrays,
+    digest,
+    encode_arrays,
+    encode_personal,
+    shared_arrays,
+)
 from ufgraphfr.federation import codec
 
 NODE = NODES[0]
@@ -263,6 +270,80 @@ def test_metrics_leave_only_if_that_was_agreed(federation):
     asked = train(federation, kind="evaluate", facts={"part": "validation"})
     assert ask(agent, asked).code == "refused"
     assert "the agreement lets no metrics leave" in reasons(federation)
+
+
+def evaluation(federation, weights, part="validation"):
+    """A request for sums at some weights of the blend, after round 1."""
+    algorithm, clients = federation.agreement.algorithm, torch.arange(20)
+    state = algorithm.init_server(setting_of(federation))
+    request = of(federation, scoring_task(algorithm, state, clients, 2), round=1)
+    facts = request.facts | {"part": part}
+    parts = (*request.parts, encode_arrays(weights))
+    return replace(request, kind="evaluate", facts=facts, parts=parts)
+
+
+def widths(federation):
+    """How many coefficients are fitted, and how many numbers a blend has."""
+    algorithm, setting = federation.agreement.algorithm, setting_of(federation)
+    return len(algorithm.part_names(setting)), algorithm.fixed_blends(setting).shape[1]
+
+
+def test_a_fit_gets_sums_at_the_weights_that_it_names(federation):
+    parts, blend = widths(federation)
+    agent = Agent(federation.shard(NODE))
+    found = []
+    for scale in (0.0, 1.0):
+        fit = torch.full((3, parts), scale, dtype=torch.float64)
+        reply = ask(agent, evaluation(federation, {"fit": fit}))
+        found.append(decode_arrays(reply.parts[0]))
+    assert {name: value.shape for name, value in found[0].items()} == {
+        "loss": (3,),
+        "gradient": (3, parts),
+        "hessian": (3, parts, parts),
+    }
+    # the third fit is to the users of both halves
+    for name, value in found[0].items():
+        torch.testing.assert_close(value[0] + value[1], value[2])
+        assert not torch.equal(value, found[1][name])
+    reply = ask(agent, evaluation(federation, {"choices": torch.ones(2, 5, blend)}))
+    assert decode_arrays(reply.parts[0])["sums"].shape[0] == 5
+
+
+DOUBLE = torch.float64
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "kind", "value"),
+    [
+        ("fit", (3, "parts"), torch.float32, 0.0),
+        ("fit", (2, "parts"), DOUBLE, 0.0),
+        ("fit", (3, "blend"), DOUBLE, 0.0),
+        ("fit", (0,), DOUBLE, 0.0),
+        ("fit", (3, "parts"), DOUBLE, torch.nan),
+        ("choices", (2, 17, "blend"), torch.float32, 1.0),
+        ("choices", (2, 0, "blend"), torch.float32, 1.0),
+        ("choices", (3, 1, "blend"), torch.float32, 1.0),
+        ("choices", (2, "blend"), torch.float32, 1.0),
+        ("choices", (2, 1, "blend"), torch.float16, 1.0),
+        ("choices", (2, 1, "blend"), torch.float32, torch.inf),
+        ("raw", (2, 1, "blend"), torch.float32, 1.0),
+    ],
+)
+def test_weights_that_no_fit_or_choice_has_are_refused(name, shape, kind, value, federation):
+    known = dict(zip(("parts", "blend"), widths(federation), strict=True))
+    size = [known.get(length, length) for length in shape]
+    request = evaluation(federation, {name: torch.full(size, value, dtype=kind)})
+    assert ask(Agent(federation.shard(NODE)), request).code == "refused"
+
+
+def test_weights_of_nothing_are_refused(federation):
+    assert ask(Agent(federation.shard(NODE)), evaluation(federation, {})).code == "refused"
+
+
+def test_a_blend_is_not_chosen_on_the_test(federation):
+    choices = {"choices": torch.ones(2, 1, widths(federation)[1])}
+    request = evaluation(federation, choices, part="test")
+    assert ask(Agent(federation.shard(NODE)), request).code == "refused"
 
 
 def test_a_forgotten_user_takes_no_further_part(federation):

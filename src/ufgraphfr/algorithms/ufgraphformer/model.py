@@ -90,8 +90,9 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     @property
     def first_items(self) -> ColdUsers | None:
         """What cold users are served from, if it is on."""
-        on = self.graph is not False and self.cold_users is not False
-        return ColdUsers(self.cold_users) if on and self.cold_users is not False else None
+        if self.graph is False or self.cold_users is False:
+            return None
+        return ColdUsers(self.cold_users)
 
     @property
     def active_parts(self) -> list[Part]:
@@ -134,7 +135,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `capabilities.ScoringTask`: all that a device needs to rank."""
-        shared = {name: state[name] for name in ("blend", "features", "ordered")}
+        shared = {name: state[name] for name in ("blend", "features")}
         for part in self.active_parts:
             shared |= part.shared(state)
         return Task(round_number, clients, shared, {})

@@ -4,6 +4,7 @@ Everything that decides what may leave comes from the agent's own agreement. A r
 arrays, and those must have the names, kinds and shapes that the agreement's algorithm sends.
 """
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Aggregation, Private, Report, Task, combine
+from ufgraphfr.core.messages import Private, Report, Task, combine, gathered
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import HeldOut
@@ -67,7 +68,7 @@ class Handlers:
         )
         self._users: tuple[int, ShardUsers | None] = (-1, None)
         self._models: dict[tuple[bool, int], Task] = {}
-        self._fusion: tuple[tuple[int, str, int], FusionData] | None = None
+        self._fusion: tuple[Hashable, FusionData] | None = None
 
     def users(self) -> ShardUsers:
         """The users as they are now.
@@ -123,9 +124,7 @@ class Handlers:
             private = self._private(request.run, request.round, batch)
             report, after = client.respond(Request(task.select(chunk), batch, private, key))
             self.store.keep_weights(request.run, request.round, batch.clients, after)
-            # sums are added as they come, so that no more than two are held
-            summed = report.aggregation is Aggregation.SUM
-            reports = [combine([*reports, report])] if summed else [*reports, report]
+            reports = gathered(reports, report)
         total = combine(reports)
         if self.mechanism.is_private:
             # the ledger pays once the reply is kept, see `pay`
@@ -157,7 +156,8 @@ class Handlers:
         if name == "choices":
             return request.reply(encode_arrays(metric_sums(model, weights, users, part, chunk)))
         # a fit asks several times for sums over the same scores
-        kind = (self.store.version, request.run, request.round)
+        sent = tuple(sorted(request.facts["shared"].items()))
+        kind = (self.store.version, request.run, request.round, sent)
         if self._fusion is None or self._fusion[0] != kind:
             asked = EvaluationSet.of(users.batch, users.split, part)
             key = Key(self.agreement.experiment.seed)
@@ -167,7 +167,7 @@ class Handlers:
     def _weights(self, request: Envelope, part: HeldOut, task: Task) -> tuple[str, Tensor]:
         """What is asked for, ``fit`` or ``choices``, and at which weights.
 
-        See `deploy.server.blend`; without a word of it the model is evaluated as it is.
+        See `RemoteClients.validate`; without a word of it the model is evaluated as it is.
         """
         algorithm = self.algorithm
         if not isinstance(algorithm, capabilities.Blended):
@@ -179,18 +179,18 @@ class Handlers:
         if part != "validation" or self.mechanism.is_private:
             raise Refused("a blend is chosen on validation, and without a budget")
         arrays = decode_arrays(request.parts[2])
-        blend, fitted = len(task.shared["blend"]), len(algorithm.part_names(self.setting))
-        shapes = {"fit": (3, fitted), "choices": (2, MAX_CHOICES, blend)}
-        if len(arrays) != 1 or not arrays.keys() <= shapes.keys():
+        if len(arrays) != 1 or not arrays.keys() <= {"fit", "choices"}:
             raise Refused("neither a fit nor a choice")
         name, weights = arrays.popitem()
-        shape = tuple(weights.shape)
-        if name == "choices" and len(shape) == 3 and 1 <= shape[1] <= MAX_CHOICES:
-            shape = (shape[0], MAX_CHOICES, shape[2])
-        if shape != shapes[name] or not weights.is_floating_point():
-            raise Refused("weights of another shape")
-        if not bool(weights.isfinite().all()):
-            raise Refused("a weight that is not finite")
+        shape: tuple[int, ...]
+        if name == "fit":
+            kind, shape = torch.float64, (3, len(algorithm.part_names(self.setting)))
+        else:
+            count = min(MAX_CHOICES, weights.shape[1]) if weights.dim() == 3 else 0
+            kind, shape = torch.float32, (2, max(1, count), len(task.shared["blend"]))
+        _check_array(weights, kind, shape)
+        if not weights.numel():
+            raise Refused("no weights")
         return name, weights
 
     def _evaluated(self, request: Envelope, task: Task) -> Model:

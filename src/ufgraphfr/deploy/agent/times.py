@@ -4,16 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.timestamps import STEP, unit_of
 
-_EPOCH, _STEP = 10**8, 1000
-"""From 1973 on, seconds are above the first; each finer unit is a thousand times as much."""
 MICROSECONDS = 2
-
-
-def unit_of(latest: int) -> int | None:
-    """Unit of a column by its latest time: 0 for seconds, 1 for milliseconds; None: no date."""
-    units = [unit for unit in range(4) if latest >= _EPOCH * _STEP**unit]
-    return units[-1] if units else None
+"""Their unit, see `unit_of`."""
 
 
 def in_microseconds(times: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -21,7 +15,7 @@ def in_microseconds(times: NDArray[np.int64]) -> NDArray[np.int64]:
     unit = unit_of(int(times.max(initial=0)))
     if unit is None or unit == MICROSECONDS:
         return times
-    return times * _STEP ** (MICROSECONDS - unit) if unit < MICROSECONDS else times // _STEP
+    return times * STEP ** (MICROSECONDS - unit) if unit < MICROSECONDS else times // STEP
 
 
 def check_alike(before: int | None, now: NDArray[np.int64] | None) -> None:

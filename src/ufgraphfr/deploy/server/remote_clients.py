@@ -30,9 +30,7 @@ from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
-from ufgraphfr.deploy.wire.payload import (
-    decode_report,
-)
+from ufgraphfr.deploy.wire.payload import decode_report
 from ufgraphfr.evaluation.fusion import Candidates
 from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY

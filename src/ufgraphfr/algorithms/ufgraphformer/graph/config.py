@@ -14,6 +14,7 @@ SHRINK = 5.0
 """Pulls the links of rare items to zero; from the search that the operators were screened in."""
 PAIRS, NEXT, STEP = "graph.pairs", "graph.next", "graph.step"
 """What clients contribute: co-interactions, what followed what soon, and what at once."""
+CONTRIBUTED = frozenset({PAIRS, NEXT, STEP})
 COUNTS = "graph.counts"
 """In the server's memory: how many clients have each item, float ``[items]``."""
 
@@ -22,7 +23,7 @@ class GraphSpec(Spec):
     """Hyper-parameters; the ``[algorithm.graph]`` table."""
 
     renamed: ClassVar[dict[str, str]] = {"near": "gap_decay"}
-    counted: ClassVar[dict[str, str]] = {"rank": "items", "neighbors": "items", "buckets": "items"}
+    counted: ClassVar[dict[str, str]] = {"rank": "items", "neighbors": "items"}
 
     rounds: int = Field(8, ge=1)
     """Rounds over which the contributions are spread."""

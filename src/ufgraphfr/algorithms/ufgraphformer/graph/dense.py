@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
+    CONTRIBUTED,
     COUNTS,
     LEVELS,
     NEXT,
@@ -17,7 +18,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.messages import State
-from ufgraphfr.ops.item_graph import largest, normalised, ridge_inverse
+from ufgraphfr.ops.item_graph import normalised, ridge_inverse, smoothest
 from ufgraphfr.ops.recency import propagate
 
 RIDGE = "graph.inverse"
@@ -38,7 +39,7 @@ class DenseGraph:
 
     def collected(self, state: State, sums: State, block: Block) -> State:
         """The sums with one more block."""
-        kept = {name: state[name].clone() for name in sums.keys() & {PAIRS, NEXT, STEP}}
+        kept = {name: state[name].clone() for name in sums.keys() & CONTRIBUTED}
         for name in kept:
             rows, there = kept[name][block.rows.start : block.rows.stop], sums[name]
             if name == PAIRS:
@@ -98,6 +99,4 @@ def low_pass(gram: Tensor, power: float, rank: int) -> Tensor:
         float32 ``[items, rank]``, orthonormal columns (zero beyond ``items``).
     """
     scale = gram.diagonal().clamp(min=1) ** -power
-    generator = torch.Generator().manual_seed(0)
-    vectors, _ = largest(gram * torch.outer(scale, scale), rank, generator)
-    return torch.nn.functional.pad(vectors, (0, rank - vectors.shape[1]))
+    return smoothest(gram * torch.outer(scale, scale), rank)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.ops import item_graph
 
 
 def strongest(
@@ -18,24 +19,20 @@ def strongest(
     Args:
         rows: int64 ``[entries]``.
         columns: likewise.
-        value: float ``[entries]``, positive.
+        value: float32 ``[entries]``, positive.
         size: items, and how many links to keep of each at most.
 
     Returns:
         ``index`` and ``value``.
     """
     items, links = size
-    order = value.argsort(descending=True, stable=True)
-    order = order[rows[order].argsort(stable=True)]
-    rows = rows[order]
-    first = torch.searchsorted(rows, rows)
-    position = torch.arange(len(rows), device=rows.device) - first
-    kept = position < links
-    order, rows, position = order[kept], rows[kept], position[kept]
+    kept = item_graph.strongest(rows, value, links)
+    rows = rows[kept]
+    position = torch.arange(len(rows), device=rows.device) - torch.searchsorted(rows, rows)
     index = torch.zeros(items, links, dtype=torch.int32, device=rows.device)
     found = value.new_zeros(items, links)
-    index[rows, position] = columns[order].int()
-    found[rows, position] = value[order]
+    index[rows, position] = columns[kept].int()
+    found[rows, position] = value[kept]
     return index, found
 
 

@@ -25,7 +25,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
 )
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.algorithms.ufgraphformer.graph.dense import DenseGraph
-from ufgraphfr.algorithms.ufgraphformer.graph.sparse import SparseGraph
+from ufgraphfr.algorithms.ufgraphformer.graph.sparse import LISTS, SparseGraph
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Task
@@ -109,9 +109,7 @@ class ItemGraph(Part):
         return {
             name: value
             for name, value in state.items()
-            if name.startswith("graph.")
-            and not name.startswith(PAIRS)
-            and not name.endswith(("cells", "sums"))
+            if name.startswith("graph.") and name not in LISTS | {PAIRS}
         }
 
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
@@ -120,12 +118,12 @@ class ItemGraph(Part):
         popular = (shared[COUNTS] + 1).log().expand(len(inputs), -1)
         scale = shared[COUNTS].clamp(min=1)[:, None] ** self.spec.power
         vectors = shared["graph.low_pass"]
+        views = self.views(items, NEXT in shared)
         history = {
             decay: (inputs.ptr, inputs.items, recency(inputs.ptr, decay))
-            for decay in (LASTING, RECENT, LATEST, LAST)
+            for decay in {LASTING, *(decay for _, decay in views)}
         }
         smooth = propagate(*history[LASTING], vectors / scale) @ (vectors * scale).T
-        views = self.views(items, NEXT in shared)
         found = (form.propagated(shared, name, history[decay]) for name, decay in views)
         return torch.stack((popular, smooth, *found))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.ufgraphformer.graph import links
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
+    CONTRIBUTED,
     COUNTS,
     LEVELS,
     NEXT,
@@ -22,10 +23,12 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
 )
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.core.messages import State
-from ufgraphfr.ops.item_graph import largest
+from ufgraphfr.ops.item_graph import smoothest
 
 Entries = tuple[Tensor, Tensor, Tensor]
 """Rows, columns and values, each ``[entries]``."""
+LISTS = frozenset(f"{name}.{part}" for name in CONTRIBUTED for part in ("cells", "sums"))
+"""In the server's memory while it collects: where each sum has entries, and these."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class SparseGraph:
     def collected(self, state: State, sums: State, block: Block) -> State:
         """The sums with one more block."""
         added = {}
-        for name in sums.keys() & {PAIRS, NEXT, STEP}:
+        for name in sums.keys() & CONTRIBUTED:
             flat, first = sums[name], block.rows.start * block.items
             place = flat.nonzero()[:, 0]
             cells = place + first
@@ -76,10 +79,7 @@ class SparseGraph:
             found |= self._links("cooccurrence", _with_transpose(after, items), total)
             rows, columns, value = _entries(state, STEP, items)
             found |= self._strongest("step", (rows, columns, value / (total[rows] + 1)), items)
-        gone = {
-            name: value[:0] for name, value in state.items() if name.endswith(("cells", "sums"))
-        }
-        return found | gone
+        return found | {name: state[name][:0] for name in LISTS & state.keys()}
 
     def _links(self, name: str, entries: Entries, total: Tensor) -> State:
         """As `item_graph.normalised`."""
@@ -100,8 +100,7 @@ class SparseGraph:
         cells = torch.stack((torch.cat((rows, each)), torch.cat((columns, each))))
         entry = torch.cat((value * scale[rows] * scale[columns], total * scale.square()))
         graph = torch.sparse_coo_tensor(cells, entry, (items, items), check_invariants=False)
-        vectors, _ = largest(graph.coalesce(), self.spec.rank, torch.Generator().manual_seed(0))
-        return torch.nn.functional.pad(vectors, (0, self.spec.rank - vectors.shape[1]))
+        return smoothest(graph.coalesce(), self.spec.rank)
 
     def propagated(
         self, shared: State, name: str, history: tuple[Tensor, Tensor, Tensor]

@@ -75,7 +75,7 @@ class ColdUsers(Part):
 
     def collect(self, state: State, sums: State, round_number: int) -> State:
         """See `Part.collect`: for each length of a history the counts of the next positions."""
-        if SUM not in sums or not len(state[SUM]):
+        if SUM not in sums:
             return state
         counts = sums[SUM].view(self.spec.positions, -1)
         return state | {SUM: window_sums(counts, self.spec.width)}

@@ -1,0 +1,83 @@
+"""What users know for a fusion: the draft list, its rivals, and who counts in which fit."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.keys import Key
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.data.split import Split
+from ufgraphfr.evaluation import fusion
+from ufgraphfr.evaluation.fusion import Candidates, FusionData
+from ufgraphfr.evaluation.metric_sums import Model
+from ufgraphfr.evaluation.protocol import EvaluationSet
+from ufgraphfr.ops.fusion import FusionSums
+
+
+def parts_of(clients: ClientBatch) -> Tensor:
+    """Two parts, the same for a client in any chunk, without ties."""
+    generators = [torch.Generator().manual_seed(client) for client in clients.clients.tolist()]
+    rows = [torch.randn(2, clients.n_items, generator=each) for each in generators]
+    return torch.stack(rows, dim=1)
+
+
+def not_asked(_clients: ClientBatch, _parts: Tensor, _weights: Tensor) -> Tensor:
+    raise AssertionError("a fit needs no blend")
+
+
+MODEL = Model(parts_of, not_asked)
+
+
+@pytest.fixture
+def asked(batch: ClientBatch, split: Split) -> EvaluationSet:
+    return EvaluationSet.of(batch, split, "validation")
+
+
+@pytest.mark.parametrize("draft", [40, 10_000])
+def test_rivals_are_the_best_of_the_equal_sum_that_nobody_has(
+    asked: EvaluationSet, draft: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fusion, "DRAFT", draft)
+    known = FusionData.of(MODEL, asked, Key(0), chunk=7)
+    expected = []
+    for place, target in enumerate(asked.targets.tolist()):
+        one = asked.clients.select(torch.tensor([place]))
+        scores = parts_of(one)[:, 0]
+        free = sorted(
+            set(range(one.n_items)) - set(one.items.tolist()) | {target},
+            key=lambda item: -float(scores.sum(0)[item]),
+        )[:draft]
+        if target in free:
+            expected.append((scores[:, target], {float(scores[0, item]) for item in free}))
+    assert len(known.features) == len(expected) == len(known.half)
+    assert 0 < len(expected) < len(asked.targets) or draft == 10_000
+    for features, rival, (own, listed) in zip(known.features, known.rival, expected, strict=True):
+        assert torch.equal(features[0], own)
+        assert rival[0]
+        assert set(features[rival, 0].tolist()) == listed
+
+
+def test_not_more_users_are_asked_than_needed(
+    asked: EvaluationSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fusion, "MOST_USERS", 10)
+    monkeypatch.setattr(fusion, "DRAFT", 10_000)
+    some, others = (FusionData.of(MODEL, asked, Key(seed)) for seed in (0, 1))
+    assert len(some.features) == len(others.features) == 10
+    assert not torch.equal(some.features, others.features)
+
+
+def test_each_half_is_validated_with_the_fit_to_the_other() -> None:
+    fits = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
+
+    def ask(weights: Tensor) -> FusionSums:
+        # a parabola about the sum of each fit, steep against the ridge
+        away = weights - fits
+        steep = torch.full((3, 1, 1), 1e9, dtype=torch.float64)
+        return FusionSums(away[:, 0].square() * 5e8, away * 1e9, steep)
+
+    found = Candidates.fitted(ask, torch.tensor([[7.0, 4.0]]), torch.tensor([[4.0], [0.0]]))
+    ones = [[2.0, 4.0], [7.0, 4.0], [2.0, 0.0], [7.0, 0.0]]
+    others = [[1.0, 4.0], [7.0, 4.0], [1.0, 0.0], [7.0, 0.0]]
+    torch.testing.assert_close(found.halves, torch.tensor([ones, others]))
+    assert found.everybody[:, 0].tolist() == pytest.approx([3.0, 7.0, 3.0, 7.0])
