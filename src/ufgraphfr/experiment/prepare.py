@@ -132,10 +132,12 @@ def item_text(
 
 def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
     if protocol.split == "leave-one-out":
-        split = leave_one_out(rows, protocol.cold_users, protocol.cold_items)
+        split = leave_one_out(
+            rows, protocol.cold_users, protocol.cold_items, targets=protocol.targets
+        )
         _check_kept_out(split, protocol)
         return split
-    split = global_time(rows, protocol.train_until, protocol.validate_until)
+    split = global_time(rows, protocol.train_until, protocol.validate_until, protocol.targets)
     validated, tested = len(split.asked("validation")), len(split.asked("test"))
     logger.info(
         f"global-time: {len(split.warm):,} of {split.n_users:,} users train; {validated:,} are "
