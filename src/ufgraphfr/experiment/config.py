@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
@@ -18,6 +18,8 @@ from ufgraphfr.core.spec import Registry, Spec, parse
 from ufgraphfr.data.client_batches import Negatives
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.evaluation.metrics import SHOWN, metric, with_defaults
+from ufgraphfr.evaluation.metrics.base import Metric, RankMetric
 from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
@@ -80,17 +82,38 @@ class EvaluationSpec(Spec):
     """Short for the algorithm's ``evaluated_table``."""
     baselines: tuple[str, ...] = ()
     """Centralised recommenders to evaluate beside the algorithm."""
+    metrics: tuple[str, ...] = SHOWN
+    """What tables show, as in ``hr@10``; a result holds these and the defaults."""
     chunk: int = Field(128, ge=1)
     """Clients scored at once; bounds memory, changes no result."""
 
     renamed: ClassVar[dict[str, str]] = {"yardsticks": "baselines"}
 
-    @field_validator("baselines", mode="before")
+    @field_validator("baselines", "metrics", mode="before")
     @classmethod
-    def _listed(cls, value: object) -> object:
+    def _listed(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, list | tuple):
-            raise ValueError('must be a list, as in ["popularity", "ease"]')
+            example = '["popularity", "ease"]' if info.field_name == "baselines" else '["hr@10"]'
+            raise ValueError(f"must be a list, as in {example}")
         return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # one name for each, however it was written
+        return tuple(dict.fromkeys(metric(name).name for name in value))
+
+    @property
+    def computed(self) -> tuple[Metric, ...]:
+        """The metrics of a result."""
+        return with_defaults(self.metrics)
+
+    @property
+    def sent(self) -> tuple[Metric, ...]:
+        """Those that a deployment computes: no counts of single items leave a node."""
+        always = with_defaults()
+        kept = (each for each in self.computed if isinstance(each, RankMetric) or each in always)
+        return tuple(kept)
 
 
 @dataclass(frozen=True)
@@ -129,8 +152,8 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """What makes it this experiment: what was changed, without names of the run and of files.
 
-        Which data a file holds is told by the digest of the data. Baselines beside the model change
-        nothing of it, so a run may be finished with others.
+        Which data a file holds is told by the digest of the data. Baselines beside the model and
+        metrics change nothing of it, so a run may be finished with others.
         """
         tables = copy.deepcopy(self.changed())
         del tables["name"]
@@ -139,6 +162,7 @@ class Experiment:
         # it says again what the algorithm's key says
         tables.get("evaluation", {}).pop("table", None)
         tables.get("evaluation", {}).pop("baselines", None)
+        tables.get("evaluation", {}).pop("metrics", None)
         return {"schema": CONFIG.version} | {
             key: value for key, value in tables.items() if value != {}
         }
