@@ -128,6 +128,7 @@ class TableSource(Source):
                 min_item=max(self.min_item, self.k_core),
             ),
             low_ratings=len(rows) - len(wanted),
+            others=rows["user"].unique().to_list(),
             users_file=Path(self.users).name,
             notes=[
                 *(note for table in tables for note in table.notes),
