@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,12 +13,15 @@ from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.baselines import BASELINES
 from ufgraphfr.baselines.base import Baseline
+from ufgraphfr.core.derived import AUTO, Derived
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.core.spec import Registry, Spec, parse
 from ufgraphfr.data.client_batches import Negatives
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.experiment.auto import left_open, without_auto
 from ufgraphfr.experiment.schemas import CONFIG
+from ufgraphfr.experiment.settings import flat, put
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import PrivacySpec
@@ -27,7 +30,7 @@ from ufgraphfr.text.base import Encoder
 
 DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphfr", "privacy": "none"}
 TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation")
-KEYS = ("schema", "name", "seed", *TABLES)
+KEYS = ("schema", "name", "seed", *TABLES, "derived")
 
 
 class ProtocolSpec(Spec):
@@ -98,6 +101,9 @@ class Experiment:
     Attributes:
         folder: where files that it names are looked for, if it was read from one; it decides
             nothing.
+        auto: keys, as ``table.key``, that are to be derived from the data; until then they have
+            their defaults.
+        derived: keys that were, and why; it decides nothing, their values do.
     """
 
     name: str
@@ -111,6 +117,8 @@ class Experiment:
     evaluation: EvaluationSpec
     baselines: tuple[Baseline, ...]
     folder: Path | None = field(default=None, compare=False)
+    auto: frozenset[str] = frozenset()
+    derived: tuple[Derived, ...] = field(default=(), compare=False)
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, ready to be written as TOML and read again."""
@@ -132,6 +140,7 @@ class Experiment:
         """
         tables = copy.deepcopy(self.changed())
         del tables["name"]
+        tables.pop("derived", None)
         for key in self.source.files:
             tables["data"].pop(key, None)
         # it says again what the algorithm's key says
@@ -155,8 +164,10 @@ class Experiment:
         """The data set, with the files it names looked for in ``data_dir``, then in `folder`."""
         return self.source.located(*(place for place in (data_dir, self.folder) if place))
 
-    def _tables(self, exclude_defaults: bool) -> dict[str, Any]:
-        parts: dict[str, Spec] = {
+    @property
+    def parts(self) -> dict[str, Spec]:
+        """What each table of the file became."""
+        return {
             "data": self.source,
             "protocol": self.protocol,
             "text": self.encoder,
@@ -165,12 +176,20 @@ class Experiment:
             "privacy": self.mechanism,
             "evaluation": self.evaluation,
         }
+
+    def _tables(self, exclude_defaults: bool) -> dict[str, Any]:
         tables = {
             name: ({"kind": part.kind} if name in DEFAULT_KINDS else {})
             | part.model_dump(mode="json", exclude_none=True, exclude_defaults=exclude_defaults)
-            for name, part in parts.items()
+            for name, part in self.parts.items()
         }
-        return {"name": self.name, "seed": self.seed, **tables}
+        for key in sorted(self.auto):
+            put(tables, key, AUTO)
+        reasons: dict[str, Any] = {}
+        for each in self.derived:
+            put(reasons, each.key, each.why)
+        told = {"derived": reasons} if reasons else {}
+        return {"name": self.name, "seed": self.seed, **tables, **told}
 
 
 def _digest(values: dict[str, Any]) -> str:
@@ -186,7 +205,7 @@ def build(values: dict[str, Any]) -> Experiment:
     for key, value in values.items():
         if key not in KEYS:
             raise InputError(f"the experiment has no key '{key}': {nearest(key, KEYS)}")
-        if key in TABLES and not isinstance(value, dict):
+        if key in (*TABLES, "derived") and not isinstance(value, dict):
             raise InputError(f"'{key}' = {value!r} must be a table: write [{key}]")
     CONFIG.check(version_in(values), "the experiment")
     seed = values.get("seed", 0)
@@ -195,6 +214,23 @@ def build(values: dict[str, Any]) -> Experiment:
     name = values.get("name", "run")
     if not isinstance(name, str) or name.strip(". ") == "" or "/" in name:
         raise InputError(f"name = {name!r} must be a string that can name a folder, without '/'")
+    experiment = _built(without_auto(values, _derivable(values)), seed, name)
+    told, now = flat(values.get("derived", {})), flat(experiment.resolved())
+    return replace(
+        experiment,
+        auto=left_open(experiment.parts),
+        derived=tuple(Derived(key, now.get(key), str(why)) for key, why in told.items()),
+    )
+
+
+def _derivable(values: dict[str, Any]) -> frozenset[str]:
+    """The keys that an experiment's model can derive."""
+    kind = str(values.get("algorithm", {}).get("kind", DEFAULT_KINDS["algorithm"]))
+    known = "." in kind or kind.replace("_", "-") in ALGORITHMS.kinds
+    return frozenset(getattr(ALGORITHMS.find(kind) if known else None, "derived_keys", ()))
+
+
+def _built(values: dict[str, Any], seed: int, name: str) -> Experiment:
     evaluation = parse(EvaluationSpec, values.get("evaluation", {}), "[evaluation]")
     return Experiment(
         name=name,

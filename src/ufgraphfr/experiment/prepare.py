@@ -12,6 +12,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import asks_for_item_text
+from ufgraphfr.core.derived import DataFacts
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
@@ -52,6 +53,12 @@ class PreparedExperiment:
             "digest": self.dataset.digest,
             "left_out": unasked(self.split),
         }
+
+    @property
+    def public_facts(self) -> DataFacts:
+        """What settings may be derived from."""
+        rows = self.dataset.interactions
+        return DataFacts(len(self.split.warm), rows.n_items, len(rows))
 
     @cached_property
     def validation(self) -> EvaluationSet:
