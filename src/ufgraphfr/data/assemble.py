@@ -60,6 +60,8 @@ def assemble(
     selection: Selection = FILE_ORDER,
     low_ratings: int = 0,
     others: Collection[str] = (),
+    rows_read: int = 0,
+    ratings: Mapping[str, int] | None = None,
     users_file: str = "the user table",
     notes: Sequence[str] = (),
 ) -> Dataset:
@@ -77,6 +79,8 @@ def assemble(
         selection: which interactions count, and in which order.
         low_ratings: how many rows were left out for their rating.
         others: users of the files whom neither rows nor profiles may name.
+        rows_read: as of `Dataset`; without it, the good rows.
+        ratings: as of `Dataset`.
         users_file: how messages name the table of profiles.
         notes: what people should know of how the files were read.
 
@@ -102,6 +106,8 @@ def assemble(
         catalogue=items.of(item_names),
         cleaning=replace(cleaning, bad_rows=bad_rows, low_ratings=low_ratings),
         notes=tuple(told),
+        rows_read=rows_read or len(interactions),
+        ratings=ratings,
         untrained=untrained.without(users, others),
     )
 

@@ -27,6 +27,8 @@ PROTOCOL_SEED = 20250114
 SAMPLED = 99
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
+COLD_LEAST = max(COLD_KNOWN) + COLD_TARGETS
+"""With fewer items a user cannot be asked for ten after ten."""
 
 Ids: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -54,7 +56,8 @@ class Split:
             -1 where a user has fewer.
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
         cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
-        first_items: int64 ``[cold, 20]``, each cold user's first items in time order.
+        first_items: int64 ``[cold, 20]``, each cold user's first items in time order; -1 where it
+            has fewer.
         cold_items: items kept out of all histories on purpose, int64 ``[cold]``, ascending.
         cold_item_ptr: int64 ``[users + 1]``, bounds in ``cold_item_history``.
         cold_item_history: int64, what each user has of the cold items, in time order.
@@ -96,17 +99,21 @@ def leave_one_out(
     cold_users: float = 0.0,
     cold_items: float = 0.0,
     user_ids: Ids | None = None,
+    cold_least: int = COLD_LEAST,
+    cold_fold: int = 0,
 ) -> Split:
     """Split by time within each user.
 
     Args:
         data: the interactions.
-        cold_users: the share of users, among those with at least 20 interactions, that are
-            kept out of training altogether.
+        cold_users: the share of users, among those with at least ``cold_least`` interactions, that
+            are kept out of training altogether.
         cold_items: the share of items that are kept out of all histories. Whoever has fewer than
             three others neither trains nor is asked.
         user_ids: int64 ``[users]``, the ids that key each user's draws; None is 0, 1, and so on.
             Some users of a population, with their ids there, draw what they would among all.
+        cold_least: see ``cold_users``.
+        cold_fold: which of the disjoint shares of users it is, from 0.
 
     Returns:
         The split; a fixed seed draws cold users, cold items and candidates.
@@ -119,8 +126,8 @@ def leave_one_out(
     cold_item_ptr, cold_item_history = _bounds(is_cold)[ptr], history[is_cold]
     ptr, history = _bounds(~is_cold)[ptr], history[~is_cold]
     counts = np.diff(ptr)
-    eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
-    cold = _drawn_share(eligible, user_ids, cold_users, stream=0)
+    eligible = np.flatnonzero(counts >= cold_least)
+    cold = _drawn_share(eligible, user_ids, cold_users, stream=0, fold=cold_fold)
     warm = counts >= MIN_INTERACTIONS
     warm[cold] = False
     trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
@@ -225,7 +232,7 @@ def _split(
         sampled_validation=sampled_validation,
         sampled_test=sampled_test,
         cold_users=cold,
-        first_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
+        first_items=_first_items(ptr, history, cold),
         cold_items=np.empty(0, np.int64),
         cold_item_ptr=np.zeros_like(ptr),
         cold_item_history=np.empty(0, np.int64),
@@ -245,12 +252,20 @@ def _by_time(data: Interactions, user_ids: Ids) -> tuple[Ids, Ids]:
     return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
 
 
-def _drawn_share(eligible: Ids, ids: Ids, share: float, stream: int) -> Ids:
+def _first_items(ptr: Ids, history: Ids, users: Ids) -> Ids:
+    """The first items of some users, -1 where they have fewer."""
+    place = ptr[users][:, None] + np.arange(COLD_LEAST)
+    own = place < ptr[users + 1][:, None]
+    return np.where(own, history[np.where(own, place, 0)], -1)
+
+
+def _drawn_share(eligible: Ids, ids: Ids, share: float, stream: int, fold: int = 0) -> Ids:
     """A share of these users or items, ascending; ``ids``, of all of them, key the draws."""
     key = Key(PROTOCOL_SEED, round=stream, purpose=Purpose.SPLIT)
     draws = key.words(torch.from_numpy(ids[eligible]), 0, 1)
     order = np.argsort(draws[:, 0].numpy(), kind="stable")
-    return np.sort(eligible[order[: round(share * len(eligible))]])
+    many = round(share * len(eligible))
+    return np.sort(eligible[order[fold * many : (fold + 1) * many]])
 
 
 def _bounds(counts: NDArray[Any]) -> Ids:

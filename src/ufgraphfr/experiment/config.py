@@ -17,8 +17,10 @@ from ufgraphfr.core.derived import AUTO, Derived
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.core.spec import Registry, Spec, parse
 from ufgraphfr.data.client_batches import Negatives
+from ufgraphfr.data.interactions import MIN_INTERACTIONS
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.split import COLD_LEAST
 from ufgraphfr.experiment.auto import left_open, without_auto
 from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.experiment.settings import flat, put
@@ -45,13 +47,23 @@ class ProtocolSpec(Spec):
     negatives: Negatives = "honest"
     """``legacy-leaky`` spares held-out items as training negatives, which marks them."""
     cold_users: float = Field(0.0, ge=0, lt=1)
-    """Share of users, among those with 20 interactions, that never train; leave-one-out only."""
+    """Share of users, among those with enough items, that never train; leave-one-out only."""
+    cold_least: int = Field(COLD_LEAST, ge=MIN_INTERACTIONS)
+    """How many items are enough; after fewer than 20, fewer than ten are asked for."""
+    cold_fold: int = Field(0, ge=0)
+    """Which share it is, from 0: of the five folds of cold_users = 0.2 each user is in one."""
     cold_items: float = Field(0.0, ge=0, lt=1)
     """Share of items that are kept out of all training histories; leave-one-out only."""
 
     @model_validator(mode="after")
     def _fits(self) -> "ProtocolSpec":
         first, second = self.train_until, self.validate_until
+        folds = int(1 / self.cold_users + 1e-9) if self.cold_users else 1
+        if self.cold_fold >= folds:
+            raise ValueError(
+                f"cold_fold = {self.cold_fold}: cold_users = {self.cold_users} makes {folds} "
+                f"fold(s), counted from 0"
+            )
         if self.split == "leave-one-out":
             if (first, second) != (0.8, 0.9):
                 raise ValueError("train_until and validate_until go with split = 'global-time'")

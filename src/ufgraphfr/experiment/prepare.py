@@ -139,7 +139,13 @@ def item_text(
 
 def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
     if protocol.split == "leave-one-out":
-        split = leave_one_out(rows, protocol.cold_users, protocol.cold_items)
+        split = leave_one_out(
+            rows,
+            protocol.cold_users,
+            protocol.cold_items,
+            cold_least=protocol.cold_least,
+            cold_fold=protocol.cold_fold,
+        )
         _check_kept_out(split, protocol)
         return split
     split = global_time(rows, protocol.train_until, protocol.validate_until)
@@ -170,5 +176,6 @@ def _check_kept_out(split: Split, protocol: ProtocolSpec) -> None:
         )
     if protocol.cold_users and not len(split.cold_users):
         logger.warning(
-            f"cold_users = {protocol.cold_users} keeps nobody out: too few users have 20 items"
+            f"cold_users = {protocol.cold_users} keeps nobody out: too few users have "
+            f"{protocol.cold_least} items (cold_least)"
         )

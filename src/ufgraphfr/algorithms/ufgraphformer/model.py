@@ -6,7 +6,7 @@ train the Transformer (`sequence.part`). A device scores with the graph's operat
 Transformer, a head of its own on public item features (`on_device.feature_head`) and what users
 with like texts have (`graph.profile`), each standardised over the catalogue, and adds them with
 coefficients that were fitted on the devices (`ops.fusion`); where little is known of its user, what
-others began with speaks too (`on_device.cold_users`). Under a privacy budget the model takes
+others have speaks too (`on_device.cold_users`). Under a privacy budget the model takes
 another form (`private.model`).
 """
 
@@ -64,7 +64,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     """What users with like texts have; it needs `text` and the graph's rounds, and says nothing
     where texts say nothing of what users like."""
     cold_users: ColdUsersSpec | Literal[False] = ColdUsersSpec()
-    """Whether users of whom little is known are served from what others began with; it needs the
+    """Whether users of whom little is known are served from what others have; it needs the
     graph's rounds."""
     cold_items: ColdItemsSpec | None = None
     """How items that nobody has are scored from what is public of them; without it they are last,
