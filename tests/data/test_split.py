@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.interactions import Interactions
-from ufgraphfr.data.split import SAMPLED, global_time, leave_one_out
+from ufgraphfr.data.protocol_draws import SAMPLED
+from ufgraphfr.data.split import global_time, leave_one_out
 from ufgraphfr.data.unasked import told, unasked
 
 

@@ -11,6 +11,7 @@ from ufgraphfr.experiment import build, execute
 
 CASES = {
     "ufgraphformer": {},
+    "ufgraphformer, several targets": {"protocol": {"targets": 2}},
     "ufgraphformer, clipped": {"federation": {"upload": {"clip": 0.05}}},
     "fedmf": {"algorithm": {"kind": "fedmf", "dim": 4, "lr": 0.05}},
     "fedrecon": {"algorithm": {"kind": "fedrecon", "dim": 4}},

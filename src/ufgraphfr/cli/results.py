@@ -109,6 +109,11 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
 def _facts(result: dict[str, Any]) -> list[str]:
     """What the table leaves out."""
     facts = [f"seed {result['seed']}; {result['guarantee']}"]
+    if errors := result.get("standard_errors", {}).get("full"):
+        facts.append(
+            f"standard error over users, all items: HR@10 {errors['hr@10']:.4f}, "
+            f"NDCG@10 {errors['ndcg@10']:.4f}"
+        )
     if result["baselines"]:
         facts.append("baselines are centralised: they see everybody's training rows")
     for kind in result["baselines"].keys() - _computed(result).keys():

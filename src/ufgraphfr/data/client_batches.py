@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 from ufgraphfr.core.keys import Key
-from ufgraphfr.data.split import Split
+from ufgraphfr.data.split import HeldOut, Split
 
 Negatives = Literal["honest", "legacy-leaky"]
 
@@ -108,10 +108,14 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
     owner = owners(ptr, len(items))
     excluded_owner, excluded = owner, items
     if negatives == "legacy-leaky":
-        asked = [split.asked("validation"), split.asked("test")]
-        held_out = [split.validation[asked[0]], split.test[asked[1]]]
-        excluded_owner = torch.cat([owner, *map(torch.from_numpy, asked)])
-        excluded = torch.cat([items, *map(torch.from_numpy, held_out)])
+        parts: tuple[HeldOut, ...] = ("validation", "test")
+        for part in parts:
+            asked, targets = (
+                torch.from_numpy(each) for each in (split.asked(part), split.targets(part))
+            )
+            there = targets >= 0
+            excluded_owner = torch.cat([excluded_owner, asked.repeat_interleave(there.sum(1))])
+            excluded = torch.cat([excluded, targets[there]])
     order = torch.argsort(excluded_owner * split.n_items + excluded)
     excluded_ptr = pointers(torch.bincount(excluded_owner, minlength=split.n_users))
     clients = torch.arange(split.n_users)

@@ -1,5 +1,6 @@
 """What users know for a learned fusion: the scores of their validation item and of its rivals.
 
+Who has several gives the first, which comes next; the others are no rivals of it.
 The coefficients are fitted on validation items, and validation chooses between them and fixed
 blends. So that it does not judge coefficients by the users they were fitted to, users are halved by
 the parity of their number: each half is validated with the coefficients of the other, and the model
@@ -89,15 +90,18 @@ class FusionData:
         for own in places.split(at_most(chunk, users.n_items)):
             clients = users.select(own)
             scored = model.parts(clients).detach().nan_to_num_()
-            target = asked.targets[own].to(scored.device)
-            found.append(cls._drafted(scored, clients.to(scored.device), target))
+            targets = asked.targets[own].to(scored.device)
+            found.append(cls._drafted(scored, clients.to(scored.device), targets))
         each = zip(*(vars(part).values() for part in found), strict=True)
         return cls(*(torch.cat(values) for values in each))
 
     @classmethod
-    def _drafted(cls, scored: Tensor, clients: ClientBatch, target: Tensor) -> "FusionData":
+    def _drafted(cls, scored: Tensor, clients: ClientBatch, targets: Tensor) -> "FusionData":
         """Of some clients, from their scores ``[parts, clients, items]``."""
-        draft, _ = candidates_alone(scored.sum(0), target, clients.ptr, clients.items)
+        target, others = targets[:, 0], targets[:, 1:]
+        draft, _ = candidates_alone(scored.sum(0), targets, clients.ptr, clients.items)
+        row, column = (others >= 0).nonzero(as_tuple=True)
+        draft[row, others[row, column]] = torch.nan
         draft.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
         best, listed = draft.topk(min(DRAFT, draft.shape[1]))
         inside = (listed == target[:, None]).any(1)

@@ -19,7 +19,8 @@ from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, PROTOCOL_SEED, Split
+from ufgraphfr.data.protocol_draws import PROTOCOL_SEED
+from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, Split
 from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.evaluation.protocol import Score, at_most, inputs, scored
 from ufgraphfr.ops.ranking import candidate_ranks, full_ranks

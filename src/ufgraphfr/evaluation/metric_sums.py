@@ -14,9 +14,16 @@ from torch import Tensor
 
 from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, summary, values
+from ufgraphfr.evaluation.metrics import (
+    NAMES,
+    SELECTED_BY,
+    per_user,
+    standard_errors,
+    summary,
+    values,
+)
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
-from ufgraphfr.ops.ranking import candidate_ranks, candidates_alone, sampled_ranks
+from ufgraphfr.ops.ranking import candidates_alone, each_rank, sampled_ranks
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,13 @@ fit no later block, and the process grows."""
 
 @dataclass(frozen=True)
 class RankingResult:
-    """What came out for each user that was asked.
+    """What came out for each target of each user that was asked.
 
     Attributes:
-        users: int64 ``[asked]``, the data set's numbers, ascending.
-        full: float64 ``[asked]``, the target's rank in the full ranking.
-        sampled: float64 ``[asked]``, its rank among itself and 99 sampled items; NaN for a user
+        users: int64 ``[targets]``, the data set's numbers, ascending: as often as a user has
+            targets.
+        full: float64 ``[targets]``, the target's rank in the full ranking.
+        sampled: float64 ``[targets]``, its rank among itself and 99 sampled items; NaN for a user
             who never touched fewer than 99.
         coverage: share of the items that are in somebody's top ten of the full ranking.
     """
@@ -83,8 +91,16 @@ class RankingResult:
         ``sampled99`` is empty if no user can be asked.
         """
         return {
-            "full": {**summary(self.full), f"coverage@{COVERAGE}": self.coverage},
-            "sampled99": summary(self.sampled),
+            "full": {**summary(self.full, self.users), f"coverage@{COVERAGE}": self.coverage},
+            "sampled99": summary(self.sampled, self.users),
+        }
+
+    @property
+    def standard_errors(self) -> dict[str, dict[str, float]]:
+        """Of those means, over users; none of the coverage."""
+        return {
+            "full": standard_errors(self.full, self.users),
+            "sampled99": standard_errors(self.sampled, self.users),
         }
 
 
@@ -93,8 +109,8 @@ class BlendResults:
     """What came out under each blend.
 
     Attributes:
-        users: int64 ``[asked]``, the clients' numbers.
-        ranks: float64 ``[rankings, choices, asked]``, of the target.
+        users: int64 ``[targets]``, the clients' numbers: as often as a user has targets.
+        ranks: float64 ``[rankings, choices, targets]``.
         covered: bool ``[choices, items]``, whether an item is in somebody's top ten.
     """
 
@@ -104,7 +120,8 @@ class BlendResults:
 
     def best(self) -> int:
         """The choice that `SELECTED_BY` prefers."""
-        return best_choice(torch.from_numpy(values(SELECTED_BY, self.ranks[0]).sum(1)))
+        gains = per_user(values(SELECTED_BY, self.ranks[0]), self.users)
+        return best_choice(torch.from_numpy(gains.sum(1)))
 
     def of(self, choice: int) -> RankingResult:
         """The result under one choice."""
@@ -114,12 +131,13 @@ class BlendResults:
 
     def sums(self) -> Tensor:
         """Sums of the metrics over the users, float64 ``[choices, rankings, metrics]``."""
-        each = np.stack([np.nansum(values(name, self.ranks), -1) for name in NAMES], axis=-1)
+        found = [per_user(values(name, self.ranks), self.users) for name in NAMES]
+        each = np.stack([np.nansum(values, -1) for values in found], axis=-1)
         return torch.from_numpy(each).transpose(0, 1).contiguous()
 
     def ranked(self) -> Tensor:
         """How many users have a rank, int64 ``[rankings]``."""
-        return torch.from_numpy((~np.isnan(self.ranks[:, 0])).sum(-1))
+        return torch.from_numpy((~np.isnan(per_user(self.ranks[:, 0], self.users))).sum(-1))
 
 
 def best_choice(gains: Tensor) -> int:
@@ -131,7 +149,7 @@ def best_choice(gains: Tensor) -> int:
 def evaluate_blends(
     model: Model, choices: Tensor, asked: EvaluationSet, chunk: int = 256
 ) -> BlendResults:
-    """Rank every user's target under every blend; scores are not kept.
+    """Rank every user's targets under every blend; scores are not kept.
 
     Args:
         model: its parts, and what blends of them are.
@@ -149,7 +167,7 @@ def evaluate_blends(
     width = items * max(min(_AT_ONCE, count), halves.shape[2])
     chunk = at_most(chunk, width)
     is_large = 4 * width * chunk >= _LARGE
-    ranks = torch.empty(2, count, len(users), dtype=torch.float64)
+    ranks = torch.empty(2, count, *asked.targets.shape, dtype=torch.float64)
     covered = torch.zeros(count, items, dtype=torch.bool)
     for places in torch.arange(len(users)).split(chunk):
         clients = users.select(places)
@@ -161,17 +179,26 @@ def evaluate_blends(
             )
         clients, weights = clients.to(scored.device), halves[half(clients.clients).cpu()]
         weights = weights.transpose(0, 1).to(scored)
-        target, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
+        targets, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
         for group in torch.arange(count).split(_AT_ONCE):
             if is_large:
                 give_back_freed_memory()
             scores = model.blended(clients, scored, weights[group])
             # no item of a history is a candidate, whatever the blend
-            scores, candidates = candidates_alone(scores, target, clients.ptr, clients.items)
-            ranks[0, group[:, None], places] = candidate_ranks(scores, candidates, target).cpu()
-            ranks[1, group[:, None], places] = sampled_ranks(scores, target, rivals).cpu()
+            scores, candidates = candidates_alone(scores, targets, clients.ptr, clients.items)
+            ranks[0, group[:, None], places] = each_rank(scores, candidates, targets).cpu()
+            ranks[1, group[:, None], places] = _sampled(scores, targets, rivals).cpu()
             covered[group] |= _listed(scores).cpu()
-    return BlendResults(users.clients.numpy(), ranks.numpy(), covered)
+    there = asked.targets >= 0
+    owner = users.clients.repeat_interleave(there.sum(1))
+    return BlendResults(owner.numpy(), ranks[..., there].numpy(), covered)
+
+
+def _sampled(scores: Tensor, targets: Tensor, rivals: Tensor) -> Tensor:
+    """Each target's rank among itself and a client's rivals, ``[choices, clients, targets]``."""
+    # what pads the targets has a rank too, which nobody reads
+    each = [sampled_ranks(scores, target, rivals) for target in targets.clamp(min=0).unbind(1)]
+    return torch.stack(each, -1)
 
 
 def _listed(scores: Tensor) -> Tensor:
@@ -189,5 +216,5 @@ def _listed(scores: Tensor) -> Tensor:
 
 
 def evaluate(score: Score, asked: EvaluationSet, chunk: int = 256) -> RankingResult:
-    """Rank every user's target by a model of one part; see `evaluate_blends`."""
+    """Rank every user's targets by a model of one part; see `evaluate_blends`."""
     return evaluate_blends(Model.of(score), torch.ones(1, 1), asked, chunk).of(0)

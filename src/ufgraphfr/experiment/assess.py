@@ -95,11 +95,16 @@ def assess_attack(
     if adversary is None or aim is None:
         return None
     honest = ~np.isin(test.users, aim.clients.numpy())
-    places = torch.from_numpy(honest.nonzero()[0])
+    clients = prepared.test.clients
+    places = (~torch.isin(clients.clients, aim.clients)).nonzero()[:, 0]
+    users = test.users[honest]
     return {
         "kind": adversary.kind,
         "clients": len(aim.clients),
         "target": prepared.dataset.catalogue.items[aim.target],
-        "er@10": exposure(score, prepared.test.clients.select(places), aim.target),
-        "honest": {"full": summary(test.full[honest]), "sampled99": summary(test.sampled[honest])},
+        "er@10": exposure(score, clients.select(places), aim.target),
+        "honest": {
+            "full": summary(test.full[honest], users),
+            "sampled99": summary(test.sampled[honest], users),
+        },
     }

@@ -1,7 +1,8 @@
 """Runs side by side, and which differences mean something.
 
 Runs that differ in their seed alone are one row. A row's difference to the first row is tested by
-a bootstrap paired over users (and seeds), from the per-user test ranks kept in the run folders.
+a bootstrap paired over users (and seeds), from the test ranks kept in the run folders; several
+targets of a user are one value, their mean.
 """
 
 import json
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import parse
 from ufgraphfr.evaluation.metric_sums import RANKINGS
-from ufgraphfr.evaluation.metrics import summary, values
+from ufgraphfr.evaluation.metrics import per_user, summary, values
 from ufgraphfr.evaluation.significance import Difference, difference
 from ufgraphfr.experiment.config import ProtocolSpec
 from ufgraphfr.experiment.finished import Run
@@ -29,7 +30,10 @@ TESTED = "ndcg@10"
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A finished run: all its users, or those of whom little is known."""
+    """A finished run: all its users, or those of whom little is known.
+
+    ``users`` and ``ranks`` have an entry for each target of a user.
+    """
 
     folder: Path
     group: str
@@ -84,7 +88,7 @@ def read_run(folder: Path, at_most: int | None = None) -> ComparedRun:
     test = result["test"]
     if at_most is not None:
         columns = _sparse(columns, at_most, folder)
-        test = {ranking: summary(columns[ranking]) for ranking in RANKINGS}
+        test = {ranking: summary(columns[ranking], columns["user"]) for ranking in RANKINGS}
     group, protocol = _asked(run)
     return ComparedRun(
         folder=folder,
@@ -201,4 +205,4 @@ def _spread(samples: list[float]) -> float:
 
 def _tested(runs: list[ComparedRun]) -> NDArray[np.float64]:
     """float64 ``[seeds, users]``."""
-    return np.stack([values(TESTED, run.ranks) for run in runs])
+    return np.stack([per_user(values(TESTED, run.ranks), run.users) for run in runs])

@@ -44,6 +44,8 @@ class ProtocolSpec(Spec):
     """``global-time``: share of all interactions before the first date, trained on."""
     validate_until: float = Field(0.9, gt=0, lt=1)
     """``global-time``: share before the second date, from which on the test asks."""
+    targets: int = Field(1, ge=1)
+    """Held-out items of each user, for the test and again for the validation; see `Split`."""
     negatives: Negatives = "honest"
     """``legacy-leaky`` spares held-out items as training negatives, which marks them."""
     cold_users: float = Field(0.0, ge=0, lt=1)

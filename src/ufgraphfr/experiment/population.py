@@ -49,15 +49,18 @@ class TestResult:
 
     Attributes:
         test: metrics, means over the users that were asked, or None if none leave the devices.
+        standard_errors: of those, over users; none if ranks stay on the devices.
         validation: likewise, of a model without rounds, whose lines hold none.
         kept_out: NDCG@10 of ``cold`` users, of ``cold_all`` of their items and of ``new_items``;
             None where none are kept out.
         baselines: their metrics by kind.
-        ranks: a column for each ranking, a row for each user; empty if ranks stay on the devices.
+        ranks: a column for each ranking, a row for each target of each user; empty if ranks stay
+            on the devices.
         attack: what simulated malicious clients achieved, or None if there are none.
     """
 
     test: Metrics | None
+    standard_errors: Metrics = field(default_factory=dict)
     validation: Metrics | None = None
     kept_out: dict[str, dict[str, float] | None] = field(default_factory=dict)
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -207,7 +210,9 @@ class Simulated:
         beside, outcomes = assess_baselines(self._experiment.baselines, prepared, chunk)
         ranks = _ranks(prepared, test, outcomes)
         attack = assess_attack(self._experiment, prepared, score, test)
-        return TestResult(test.metrics, validation, kept_out, beside, ranks, attack)
+        return TestResult(
+            test.metrics, test.standard_errors, validation, kept_out, beside, ranks, attack
+        )
 
 
 def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Setting) -> Score:
@@ -222,7 +227,7 @@ def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Sett
 def _ranks(
     prepared: PreparedExperiment, test: RankingResult, baselines: dict[str, RankingResult]
 ) -> dict[str, NDArray[Any]]:
-    """Each user's test ranks, of the model and of the baselines beside it, and known items."""
+    """Each target's ranks, of the model and of the baselines beside it, and known items."""
     columns: dict[str, NDArray[Any]] = {
         "user": np.array([prepared.dataset.users.names[user] for user in test.users]),
         "known": prepared.split.known[test.users],

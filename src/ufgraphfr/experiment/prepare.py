@@ -145,10 +145,11 @@ def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
             protocol.cold_items,
             cold_least=protocol.cold_least,
             cold_fold=protocol.cold_fold,
+            targets=protocol.targets,
         )
         _check_kept_out(split, protocol)
         return split
-    split = global_time(rows, protocol.train_until, protocol.validate_until)
+    split = global_time(rows, protocol.train_until, protocol.validate_until, protocol.targets)
     validated, tested = len(split.asked("validation")), len(split.asked("test"))
     logger.info(
         f"global-time: {len(split.warm):,} of {split.n_users:,} users train; {validated:,} are "

@@ -190,7 +190,7 @@ def make(
     if protocol.split != "leave-one-out" or protocol.cold_users or protocol.negatives != "honest":
         raise InputError(
             "[protocol]: a deployment evaluates by leave-one-out, with honest negatives and "
-            "without cold users: leave the table out"
+            "without cold users: leave those keys out"
         )
     if (
         experiment.federation.upload is not None
