@@ -20,6 +20,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.evaluation.metrics import per_user, values
 from ufgraphfr.experiment.compare import ComparedRun, grouped, read_run
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.derive import settled
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.reading import read
 from ufgraphfr.experiment.run_folder import RunFolder
@@ -55,7 +56,7 @@ def regenerated_by(experiment: Experiment, experiments: Path, overrides: tuple[s
     """
     for path in sorted(experiments.rglob("*.toml")):
         try:
-            given = read(path, overrides)
+            given = settled(read(path, overrides), experiment)
         except InputError:
             # overrides of one experiment may make no sense in another
             continue

@@ -59,18 +59,18 @@ class Run:
 
     @cached_property
     def _recommender(self) -> Recommender:
-        prepared = self._run.prepared(self._data_dir)
-        return Recommender(prepared, self._run.score(prepared))
+        return Recommender.of(self._run, self._data_dir)
 
     def recommend(self, user: str | int, n: int = 10) -> Frame:
         """The best items that a user has not seen: columns ``item``, ``title`` and ``score``.
 
         Args:
-            user: the data set's id.
+            user: the data set's id, also of one who has too few interactions to train.
             n: how many.
 
         Raises:
-            InputError: no such user, or the data cannot be found or have changed.
+            InputError: no such user, one whom the model cannot serve, or the data cannot be found
+                or have changed.
         """
         return frame_of_rows([vars(each) for each in self._recommender.recommend(str(user), n)])
 

@@ -63,6 +63,7 @@ def test_what_is_written_is_described(cli, tables, monkeypatch):
     assert facts["time"]["tied_users"] == 2
     assert facts["time"]["first_date"] == "2017-07-14"
     assert facts["ratings"] == {"1": 9, "2": 8}
+    assert facts["rows_read"] == 17
     assert facts["joins"] == {
         "users_with_profile": 2,
         "items_with_title": 7,
@@ -74,7 +75,14 @@ def test_what_is_written_is_described(cli, tables, monkeypatch):
     assert few.startswith("a user has 4.7 interactions")
     assert every.startswith("a user has every item")
     shown = cli("data", "describe", "my.toml").out
-    for text in ("of a user", "2017-07-14", "6 rows (43%) tie", "job is nurse", "estimate"):
+    for text in (
+        "of a user",
+        "2017-07-14",
+        "6 rows (43%) tie",
+        "job is nurse",
+        "estimate",
+        "rows read",
+    ):
         assert text in shown
     assert max(map(len, shown.splitlines())) <= 80
 

@@ -64,6 +64,7 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
         lines[key] = f"{count:,}{note}"
     columns = facts["feature_columns"].items()
     return lines | {
+        "rows read": f"{facts['rows_read']:,}" if facts["rows_read"] else "",
         "left out": facts["left out"],
         "time": _time(facts),
         "ratings": _ratings(facts["ratings"]),

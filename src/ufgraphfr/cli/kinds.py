@@ -10,7 +10,8 @@ from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.core.spec import Registry, Spec
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.evaluation.metrics import METRICS
-from ufgraphfr.experiment.config import EvaluationSpec, ProtocolSpec
+from ufgraphfr.experiment.config import ProtocolSpec
+from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences import DEFENCES

@@ -20,12 +20,16 @@ Ids: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 
-def drawn_share(eligible: Ids, ids: Ids, share: float, stream: int) -> Ids:
-    """A share of these users or items, ascending; ``ids``, of all of them, key the draws."""
+def drawn_share(eligible: Ids, ids: Ids, share: float, stream: int, fold: int = 0) -> Ids:
+    """A share of these users or items, ascending: the ``fold``-th of the disjoint ones.
+
+    ``ids``, of all of them, key the draws.
+    """
     key = Key(PROTOCOL_SEED, round=stream, purpose=Purpose.SPLIT)
     draws = key.words(torch.from_numpy(ids[eligible]), 0, 1)
     order = np.argsort(draws[:, 0].numpy(), kind="stable")
-    return np.sort(eligible[order[: round(share * len(eligible))]])
+    many = round(share * len(eligible))
+    return np.sort(eligible[order[fold * many : (fold + 1) * many]])
 
 
 def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Iterator[Ids]:

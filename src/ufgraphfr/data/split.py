@@ -24,6 +24,8 @@ from ufgraphfr.data.protocol_draws import PROTOCOL_SEED, drawn_share, sampled_ca
 
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
+COLD_LEAST = max(COLD_KNOWN) + COLD_TARGETS
+"""With fewer items a user cannot be asked for ten after ten."""
 
 Ids: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -54,7 +56,8 @@ class Split:
             0 for users not asked, and -1 where a user has fewer.
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
         cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
-        first_items: int64 ``[cold, 20]``, each cold user's first items in time order.
+        first_items: int64 ``[cold, 20]``, each cold user's first items in time order; -1 where it
+            has fewer.
         cold_items: items kept out of all histories on purpose, int64 ``[cold]``, ascending.
         cold_item_ptr: int64 ``[users + 1]``, bounds in ``cold_item_history``.
         cold_item_history: int64, what each user has of the cold items, in time order.
@@ -113,18 +116,22 @@ def leave_one_out(
     cold_users: float = 0.0,
     cold_items: float = 0.0,
     user_ids: Ids | None = None,
+    cold_least: int = COLD_LEAST,
+    cold_fold: int = 0,
     targets: int = 1,
 ) -> Split:
     """Split by time within each user.
 
     Args:
         data: the interactions.
-        cold_users: the share of users, among those with at least 20 interactions, that are
-            kept out of training altogether.
+        cold_users: the share of users, among those with at least ``cold_least`` interactions, that
+            are kept out of training altogether.
         cold_items: the share of items that are kept out of all histories. Whoever has fewer than
             three others neither trains nor is asked.
         user_ids: int64 ``[users]``, the ids that key each user's draws; None is 0, 1, and so on.
             Some users of a population, with their ids there, draw what they would among all.
+        cold_least: see ``cold_users``.
+        cold_fold: which of the disjoint shares of users it is, from 0.
         targets: how many items each user is asked for, at most.
 
     Returns:
@@ -138,8 +145,8 @@ def leave_one_out(
     cold_item_ptr, cold_item_history = _bounds(is_cold)[ptr], history[is_cold]
     ptr, history = _bounds(~is_cold)[ptr], history[~is_cold]
     counts = np.diff(ptr)
-    eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
-    cold = drawn_share(eligible, user_ids, cold_users, stream=0)
+    eligible = np.flatnonzero(counts >= cold_least)
+    cold = drawn_share(eligible, user_ids, cold_users, stream=0, fold=cold_fold)
     warm = counts >= MIN_INTERACTIONS
     warm[cold] = False
     # one row at least is trained on
@@ -252,7 +259,7 @@ def _split(
         sampled_validation=sampled_validation,
         sampled_test=sampled_test,
         cold_users=cold,
-        first_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
+        first_items=_first_items(ptr, history, cold),
         cold_items=np.empty(0, np.int64),
         cold_item_ptr=np.zeros_like(ptr),
         cold_item_history=np.empty(0, np.int64),
@@ -277,6 +284,13 @@ def _by_time(data: Interactions, user_ids: Ids) -> tuple[Ids, Ids]:
         tie = key.words(pair, 0, 1)[:, 0].numpy()
     order = np.lexsort((tie, stamp, data.user))
     return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
+
+
+def _first_items(ptr: Ids, history: Ids, users: Ids) -> Ids:
+    """The first items of some users, -1 where they have fewer."""
+    place = ptr[users][:, None] + np.arange(COLD_LEAST)
+    own = place < ptr[users + 1][:, None]
+    return np.where(own, history[np.where(own, place, 0)], -1)
 
 
 def _bounds(counts: NDArray[Any]) -> Ids:

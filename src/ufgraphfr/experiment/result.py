@@ -1,6 +1,7 @@
 """The result of a run: test metrics, costs and each user's ranks, read once at the best round."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,17 @@ def write_result(
         "peak_rss_bytes": peak_rss_bytes(),
         "privacy": guarantee(ledger.claim),
         "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
-        "config_digest": experiment.digest,
+        **_settings(experiment),
     }
     if tested.attack is not None:
         result["attack"] = tested.attack | {"rejected": rejected(lines)}
     folder.write_json(folder.result, RESULT.write(result))
+
+
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    """Which settings were derived from the data, and by which digest to know all of them."""
+    derived = [asdict(each) for each in experiment.derived]
+    return {"derived": derived, "config_digest": experiment.digest}
 
 
 def _metrics(tested: TestResult, lines: list[dict[str, Any]], best_round: int) -> dict[str, Any]:
