@@ -86,6 +86,16 @@ def test_compare_shows_metrics_and_differences(cli, toy, folder, tmp_path):
     assert "a claim needs at least 5 seeds" in ended.out
 
 
+def test_compare_shows_the_metrics_asked_for(cli, folder):
+    ended = cli("compare", folder, "--metric", "recall@3", "--metric", "auc")
+    assert ended.code == 0, ended.err
+    headings = next(line for line in ended.out.splitlines() if "RECALL@3" in line)
+    assert headings.split() == ["run", "(seeds)", *["RECALL@3", "AUC"] * 2]
+    refused = cli("compare", folder, "--metric", "recal@3")
+    assert refused.code == 2
+    assert "did you mean 'recall@10'?" in refused.err
+
+
 def test_compare_may_ask_sparse_users_alone(cli, folder):
     ended = cli("compare", folder, "--at-most", "30")
     assert ended.code == 0

@@ -21,7 +21,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 
 def drawn_share(eligible: Ids, ids: Ids, share: float, stream: int, fold: int = 0) -> Ids:
-    """A share of these users or items, ascending, the ``fold``-th of the disjoint ones of that size.
+    """A share of these users or items, ascending: the ``fold``-th of the disjoint ones.
 
     ``ids``, of all of them, key the draws.
     """

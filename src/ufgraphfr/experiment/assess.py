@@ -14,6 +14,7 @@ from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.kept_out import evaluate_cold, evaluate_cold_all, evaluate_new_items
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
 from ufgraphfr.evaluation.metrics import summary
+from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aimed
@@ -37,7 +38,10 @@ def assess_kept_out(
 
 
 def assess_baselines(
-    baselines: Iterable[Baseline], prepared: PreparedExperiment, chunk: int
+    baselines: Iterable[Baseline],
+    prepared: PreparedExperiment,
+    chunk: int,
+    asked: tuple[Metric, ...] | None = None,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, RankingResult]]:
     """Every baseline through the protocol; one that fails costs its own row, and is told.
 
@@ -49,7 +53,9 @@ def assess_baselines(
     outcomes: dict[str, RankingResult] = {}
     for baseline in baselines:
         try:
-            metrics[baseline.kind], outcomes[baseline.kind] = _assessed(baseline, prepared, chunk)
+            metrics[baseline.kind], outcomes[baseline.kind] = _assessed(
+                baseline, prepared, chunk, asked
+            )
         # whatever it is, hours of training are not to be lost for a point of comparison
         except Exception as error:
             # torch tells in many lines what it could not allocate
@@ -70,13 +76,13 @@ def check_memory(baseline: Baseline, prepared: PreparedExperiment) -> None:
 
 
 def _assessed(
-    baseline: Baseline, prepared: PreparedExperiment, chunk: int
+    baseline: Baseline, prepared: PreparedExperiment, chunk: int, asked: tuple[Metric, ...] | None
 ) -> tuple[dict[str, Any], RankingResult]:
     check_memory(baseline, prepared)
     score = partial(baseline.score, baseline.fit(prepared.batch))
-    test = evaluate(score, prepared.test, chunk)
+    test = evaluate(score, prepared.test, chunk, asked)
     metrics = {
-        "validation": evaluate(score, prepared.validation, chunk).metrics,
+        "validation": evaluate(score, prepared.validation, chunk, asked).metrics,
         "test": test.metrics,
         **assess_kept_out(score, prepared, chunk),
     }

@@ -5,9 +5,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
@@ -22,6 +22,7 @@ from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.split import COLD_LEAST
 from ufgraphfr.experiment.auto import left_open, without_auto
+from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
 from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.experiment.settings import flat, put
 from ufgraphfr.federation.cohort import FederationSpec
@@ -86,28 +87,6 @@ class ProtocolSpec(Spec):
         return self
 
 
-class EvaluationSpec(Spec):
-    """When and what is evaluated; the ``[evaluation]`` table."""
-
-    every: int = Field(5, ge=1)
-    """Rounds between two evaluations on validation; a checkpoint is written with each."""
-    table: Literal["received", "local"] | None = None
-    """Short for the algorithm's ``evaluated_table``."""
-    baselines: tuple[str, ...] = ()
-    """Centralised recommenders to evaluate beside the algorithm."""
-    chunk: int = Field(128, ge=1)
-    """Clients scored at once; bounds memory, changes no result."""
-
-    renamed: ClassVar[dict[str, str]] = {"yardsticks": "baselines"}
-
-    @field_validator("baselines", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        if not isinstance(value, list | tuple):
-            raise ValueError('must be a list, as in ["popularity", "ease"]')
-        return value
-
-
 @dataclass(frozen=True)
 class Experiment:
     """A checked experiment: everything that decides its result.
@@ -149,8 +128,8 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """What makes it this experiment: what was changed, without names of the run and of files.
 
-        Which data a file holds is told by the digest of the data. Baselines beside the model change
-        nothing of it, so a run may be finished with others.
+        Which data a file holds is told by the digest of the data. Baselines beside the model and
+        metrics change nothing of it, so a run may be finished with others.
         """
         tables = copy.deepcopy(self.changed())
         del tables["name"]
@@ -160,6 +139,7 @@ class Experiment:
         # it says again what the algorithm's key says
         tables.get("evaluation", {}).pop("table", None)
         tables.get("evaluation", {}).pop("baselines", None)
+        tables.get("evaluation", {}).pop("metrics", None)
         return {"schema": CONFIG.version} | {
             key: value for key, value in tables.items() if value != {}
         }

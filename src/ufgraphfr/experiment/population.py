@@ -178,14 +178,15 @@ class Simulated:
         """See `Population.validate`."""
         algorithm, asked = self._algorithm, self._prepared.validation
         chunk, key = self._experiment.evaluation.chunk, Key(self._experiment.seed)
+        metrics = self._experiment.evaluation.computed
         arguments = (algorithm, state, self._store, round_number)
         if not (pick and isinstance(algorithm, Blended)):
-            return state, evaluate(device_score(*arguments), asked, chunk).metrics
+            return state, evaluate(device_score(*arguments), asked, chunk, metrics).metrics
         model = device_model(*arguments)
         known = FusionData.of(model, asked, key, chunk)
         fixed = algorithm.fixed_blends(self.setting)
         candidates = Candidates.fitted(known.sums, fixed, algorithm.priors)
-        found = evaluate_blends(model, candidates.halves, asked, chunk)
+        found = evaluate_blends(model, candidates.halves, asked, chunk, metrics)
         best = found.best()
         blend = candidates.everybody[best].to(self._store.device)
         return state | {"blend": blend}, found.of(best).metrics
@@ -201,13 +202,14 @@ class Simulated:
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; baselines and cold users beside it."""
         chunk, prepared = self._experiment.evaluation.chunk, self._prepared
+        metrics = self._experiment.evaluation.computed
         score = restored_score(self._experiment, best, self.setting)
-        test = evaluate(score, prepared.test, chunk)
+        test = evaluate(score, prepared.test, chunk, metrics)
         validation = None
         if not isinstance(self._experiment.model, Algorithm):
-            validation = evaluate(score, prepared.validation, chunk).metrics
+            validation = evaluate(score, prepared.validation, chunk, metrics).metrics
         kept_out = assess_kept_out(score, prepared, chunk)
-        beside, outcomes = assess_baselines(self._experiment.baselines, prepared, chunk)
+        beside, outcomes = assess_baselines(self._experiment.baselines, prepared, chunk, metrics)
         ranks = _ranks(prepared, test, outcomes)
         attack = assess_attack(self._experiment, prepared, score, test)
         return TestResult(

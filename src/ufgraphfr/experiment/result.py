@@ -40,6 +40,7 @@ def write_result(
         "split": experiment.protocol.split,
         "sequential": population.sequential,
         "seed": experiment.seed,
+        "metrics": experiment.evaluation.metrics,
         "rounds": len(lines),
         "best_round": best.best_round,
         **_metrics(tested, lines, best.best_round),

@@ -215,6 +215,12 @@ def _shipped_kinds_only(experiment: dict[str, Any]) -> None:
                 f"{key} = '{value}' is not of this package: an agreement names no code that each "
                 f"node has not installed; run it as a simulation"
             )
+    for name in experiment.get("evaluation", {}).get("metrics", ()):
+        if "." in str(name):
+            raise InputError(
+                f"[evaluation] metrics: '{name}' is not of this package, and an agreement names no "
+                f"code that each node has not installed; leave it out"
+            )
 
 
 def read_agreement(path: Path) -> Agreement:
