@@ -70,7 +70,8 @@ def _from_data(experiment: Experiment, facts: DataFacts) -> tuple[Derived, ...]:
     given = {k: v for k, v in flat(experiment.resolved()).items() if k not in experiment.auto}
     if COHORT in given:
         given[COHORT] = experiment.federation.expected(facts.users)
-    return experiment.model.derive(facts, given)
+    found = experiment.model.derive(facts, given)
+    return tuple(each for each in found if each.key in experiment.auto)
 
 
 def _from_budget(experiment: Experiment, setting: Setting) -> tuple[Derived, ...]:
