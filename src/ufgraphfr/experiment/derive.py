@@ -12,7 +12,7 @@ from dataclasses import replace
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.core.derived import DataFacts, Derived
-from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.reading import build_beside
 from ufgraphfr.experiment.settings import flat, put, take
@@ -42,6 +42,11 @@ def derive(experiment: Experiment, facts: DataFacts, setting: Setting) -> Experi
     for each in found:
         logger.info("%s", each)
     return _with(experiment, found)
+
+
+def flagship_settings(facts: DataFacts) -> tuple[Derived, ...]:
+    """What the flagship would derive from data, if nothing of it were set."""
+    return _from_data(build({"algorithm": {"kind": "ufgraphformer"}}), facts)
 
 
 def settled(experiment: Experiment, there: Experiment) -> Experiment:
