@@ -212,7 +212,8 @@ def build(values: dict[str, Any]) -> Experiment:
     told, now = flat(values.get("derived", {})), flat(experiment.resolved())
     return replace(
         experiment,
-        auto=left_open(experiment.parts),
+        # a derived value may be the default, and is settled
+        auto=left_open(experiment.parts) - told.keys(),
         derived=tuple(Derived(key, now.get(key), str(why)) for key, why in told.items()),
     )
 

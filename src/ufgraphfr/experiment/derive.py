@@ -12,7 +12,7 @@ from dataclasses import replace
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.core.derived import DataFacts, Derived
-from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.reading import build_beside
 from ufgraphfr.experiment.settings import flat, put, take
@@ -44,6 +44,11 @@ def derive(experiment: Experiment, facts: DataFacts, setting: Setting) -> Experi
     return _with(experiment, found)
 
 
+def flagship_settings(facts: DataFacts) -> tuple[Derived, ...]:
+    """What the flagship would derive from data, if nothing of it were set."""
+    return _from_data(build({"algorithm": {"kind": "ufgraphformer"}}), facts)
+
+
 def settled(experiment: Experiment, there: Experiment) -> Experiment:
     """The experiment with what it leaves open as it is in another that leaves nothing open.
 
@@ -70,7 +75,8 @@ def _from_data(experiment: Experiment, facts: DataFacts) -> tuple[Derived, ...]:
     given = {k: v for k, v in flat(experiment.resolved()).items() if k not in experiment.auto}
     if COHORT in given:
         given[COHORT] = experiment.federation.expected(facts.users)
-    return experiment.model.derive(facts, given)
+    found = experiment.model.derive(facts, given)
+    return tuple(each for each in found if each.key in experiment.auto)
 
 
 def _from_budget(experiment: Experiment, setting: Setting) -> tuple[Derived, ...]:
