@@ -89,7 +89,8 @@ def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) ->
     for sentence in told(split):
         logger.info(sentence)
     clients = torch.from_numpy(rows.clients)
-    batch = build(split, torch.from_numpy(rows.texts), agreement.experiment.protocol.negatives)
+    texts, negatives = torch.from_numpy(rows.texts), agreement.experiment.protocol.negatives
+    batch = build(split, texts, negatives, interactions.sequential)
     return ShardUsers(clients, split, replace(batch, clients=clients))
 
 
