@@ -5,7 +5,7 @@ code that reads it in training.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ class ClientBatch:
         excluded: int64, items that are never negatives, ascending within a client.
         text: float ``[clients, width]``, the embedded profile.
         n_items: how many items there are.
+        ordered: whether the order of a history means something.
     """
 
     clients: Tensor
@@ -38,6 +39,7 @@ class ClientBatch:
     excluded: Tensor
     text: Tensor
     n_items: int
+    ordered: bool = True
 
     def __len__(self) -> int:
         """How many clients this holds."""
@@ -56,6 +58,7 @@ class ClientBatch:
             *_select(self.excluded_ptr, self.excluded, positions),
             self.text[positions],
             self.n_items,
+            self.ordered,
         )
 
     def last(self, length: int) -> tuple[Tensor, Tensor]:
@@ -90,11 +93,15 @@ class ClientBatch:
 
     def to(self, device: torch.device) -> "ClientBatch":
         """The same data on another device."""
-        tensors = {name: value for name, value in vars(self).items() if name != "n_items"}
-        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+        moved: dict[str, Any] = {
+            name: each.to(device) for name, each in vars(self).items() if isinstance(each, Tensor)
+        }
+        return replace(self, **moved)
 
 
-def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> ClientBatch:
+def build(
+    split: Split, text: Tensor, negatives: Negatives = "honest", ordered: bool = True
+) -> ClientBatch:
     """All users in one batch.
 
     Args:
@@ -103,6 +110,7 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
         negatives: ``honest`` draws training negatives from everything outside the training items;
             ``legacy-leaky`` also spares the held-out items, which marks them: published
             figures of this line of work were made that way.
+        ordered: whether the order of a history means something.
     """
     ptr, items = torch.from_numpy(split.ptr), torch.from_numpy(split.train)
     owner = owners(ptr, len(items))
@@ -119,7 +127,9 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
     order = torch.argsort(excluded_owner * split.n_items + excluded)
     excluded_ptr = pointers(torch.bincount(excluded_owner, minlength=split.n_users))
     clients = torch.arange(split.n_users)
-    return ClientBatch(clients, ptr, items, excluded_ptr, excluded[order], text, split.n_items)
+    return ClientBatch(
+        clients, ptr, items, excluded_ptr, excluded[order], text, split.n_items, ordered
+    )
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.evaluation.metric_sums import Model, half
+from ufgraphfr.evaluation.metric_sums import Model, RankingResult, evaluate_blends, half
+from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.protocol import EvaluationSet, at_most
 from ufgraphfr.ops.fusion import DRAFT, FusionSums, fit_fusion, fusion_sums
 from ufgraphfr.ops.ranking import candidates_alone
@@ -58,6 +59,48 @@ class Candidates:
             for mixes in (halves, torch.cat((everybody[None], fixed)))
         ]
         return cls(*with_priors)
+
+
+@dataclass(frozen=True)
+class ChosenBlend:
+    """What validation chose.
+
+    Attributes:
+        halves: float ``[2, blend]``, what users of either half were validated with.
+        everybody: float ``[blend]``, what the model keeps.
+        result: of the validation.
+    """
+
+    halves: Tensor
+    everybody: Tensor
+    result: RankingResult
+
+
+def choose_blend(
+    model: Model,
+    asked: EvaluationSet,
+    fixed: Tensor,
+    priors: Tensor,
+    key: Key,
+    chunk: int = 256,
+    metrics: tuple[Metric, ...] | None = None,
+) -> ChosenBlend:
+    """Fit the fusion, and choose between it and fixed blends.
+
+    Args:
+        model: its parts, and what blends of them are.
+        asked: the validation.
+        fixed: see `capabilities.Blended.fixed_blends`.
+        priors: see `capabilities.Blended.priors`.
+        key: seed of the choice of users.
+        chunk: clients at a time, at most.
+        metrics: what the result holds, see `metric_sums.evaluate`.
+    """
+    known = FusionData.of(model, asked, key, chunk)
+    candidates = Candidates.fitted(known.sums, fixed, priors)
+    found = evaluate_blends(model, candidates.halves, asked, chunk, metrics)
+    best = found.best()
+    return ChosenBlend(candidates.halves[:, best], candidates.everybody[best], found.of(best))
 
 
 def _with(mixes: Tensor, prior: Tensor) -> Tensor:

@@ -30,6 +30,10 @@ from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
 from ufgraphfr.ops.ranking import candidates_alone, each_rank, sampled_ranks
 
 
+def _weighted(_: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
+    return torch.einsum("kcp,pci->kci", weights, parts)
+
+
 @dataclass(frozen=True)
 class Model:
     """A model as it is evaluated: its parts' scores, and what blends of them score.
@@ -37,20 +41,16 @@ class Model:
     Attributes:
         parts: from clients with their input to float ``[parts, clients, items]``.
         blended: from clients, these scores and weights ``[choices, clients, blend]`` to float
-            ``[choices, clients, items]``.
+            ``[choices, clients, items]``; by default the weighted sum.
     """
 
     parts: Callable[[ClientBatch], Tensor]
-    blended: Callable[[ClientBatch, Tensor, Tensor], Tensor]
+    blended: Callable[[ClientBatch, Tensor, Tensor], Tensor] = _weighted
 
     @classmethod
     def of(cls, score: Score) -> "Model":
         """A model of one part."""
-        return cls(lambda clients: score(clients)[None], _weighted)
-
-
-def _weighted(_: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
-    return torch.einsum("kcp,pci->kci", weights, parts)
+        return cls(lambda clients: score(clients)[None])
 
 
 def half(clients: Tensor) -> Tensor:

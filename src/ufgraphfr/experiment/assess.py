@@ -18,6 +18,7 @@ from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aimed
+from ufgraphfr.experiment.fitted import fit_baseline, validate_baseline
 from ufgraphfr.experiment.prepare import PreparedExperiment
 
 logger = logging.getLogger(__name__)
@@ -65,24 +66,14 @@ def assess_baselines(
     return metrics, outcomes
 
 
-def check_memory(baseline: Baseline, prepared: PreparedExperiment) -> None:
-    """A baseline's memory on these data is affordable.
-
-    Raises:
-        InputError: it is not.
-    """
-    batch = prepared.batch
-    baseline.check_memory(len(batch), batch.n_items, len(batch.items))
-
-
 def _assessed(
     baseline: Baseline, prepared: PreparedExperiment, chunk: int, asked: tuple[Metric, ...] | None
 ) -> tuple[dict[str, Any], RankingResult]:
-    check_memory(baseline, prepared)
-    score = partial(baseline.score, baseline.fit(prepared.batch))
+    fitted = fit_baseline(baseline, prepared, chunk)
+    score = partial(baseline.score, fitted)
     test = evaluate(score, prepared.test, chunk, asked)
     metrics = {
-        "validation": evaluate(score, prepared.validation, chunk, asked).metrics,
+        "validation": validate_baseline(baseline, fitted, prepared, chunk, asked).metrics,
         "test": test.metrics,
         **assess_kept_out(score, prepared, chunk),
     }

@@ -107,7 +107,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     return PreparedExperiment(
         dataset=dataset,
         split=split,
-        batch=build(split, text, experiment.protocol.negatives),
+        batch=build(split, text, experiment.protocol.negatives, rows.sequential),
         setting=Setting(
             items=rows.n_items,
             clients=rows.n_users,

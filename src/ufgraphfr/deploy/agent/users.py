@@ -90,7 +90,8 @@ def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) ->
     for sentence in told(split):
         logger.info(sentence)
     clients = torch.from_numpy(rows.clients)
-    batch = build(split, torch.from_numpy(rows.texts), protocol.negatives)
+    texts = torch.from_numpy(rows.texts)
+    batch = build(split, texts, protocol.negatives, interactions.sequential)
     return ShardUsers(clients, split, replace(batch, clients=clients))
 
 
