@@ -131,7 +131,7 @@ def _rest(cohort: int) -> tuple[str, ...]:
         "[evaluation]",
         "# rounds between two evaluations",
         f"every = {EVERY}",
-        'baselines = ["popularity", "ease"]',
+        'baselines = ["popularity", "ease", "closed-forms"]',
     )
 
 
