@@ -127,7 +127,7 @@ def _rest(derived: Sequence[Derived]) -> tuple[str, ...]:
         'kind = "ufgraphformer"',
         "",
         "[evaluation]",
-        'baselines = ["popularity", "ease"]',
+        'baselines = ["popularity", "ease", "closed-forms"]',
     )
 
 
