@@ -47,7 +47,8 @@ def collected(spec: GraphSpec, batch: ClientBatch) -> State:
             assert update is not None
             for name, value in update.arrays.items():
                 assert isinstance(value, torch.Tensor)
-                sums[name] = sums.get(name, 0) + value.float()
+                own = value.float()
+                sums[name] = sums[name] + own if name in sums else own
         state = graph.collect(state, sums, number)
     return graph.shared(state)
 
