@@ -99,6 +99,18 @@ def test_large_catalogues_have_no_ease_and_are_told(caplog: pytest.LogCaptureFix
     assert "ease is left out: above 10 items its inverse is too large" in caplog.text
 
 
+def test_without_order_there_is_no_markov_and_that_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = "markov is left out: histories have no order"
+    with caplog.at_level(logging.INFO):
+        ClosedForms().fit(made(ordered=True))
+        ClosedForms(markov=False).fit(made(ordered=False))
+        assert said not in caplog.text
+        ClosedForms().fit(made(ordered=False))
+    assert said in caplog.text
+
+
 def test_what_does_not_fit_the_memory_is_left_out(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

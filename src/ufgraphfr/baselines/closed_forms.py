@@ -116,6 +116,8 @@ class ClosedForms(Baseline):
         """The baselines that are on, but for those that are too large for these data."""
         size = len(training), training.n_items, len(training.items)
         left = memory_budget() - self._graph_bytes(*size)
+        if self.markov is not False and not training.ordered:
+            logger.info("%s: markov is left out: histories have no order", self.kind)
         for kind, baseline in self._beside(training.ordered).items():
             needed = baseline.estimated_bytes(*size)
             if isinstance(baseline, Ease) and not self.graph.is_dense(training.n_items):
