@@ -326,3 +326,15 @@ def test_sampled_training_still_learns_the_board(checkerboard: ClientBatch, fede
     # in standard deviations again
     scores = scores.abs().expm1().copysign(scores)
     assert scores[same].mean() > scores[~same].mean() + 1
+
+
+def test_weights_of_another_network_are_refused_by_name(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
+    state = with_graph(model, checkerboard)
+    size = len(state["net"])
+    older = state | {name: state[name][1:] for name in ("net", "net.mean")}
+    with pytest.raises(InputError, match=rf"{size - 1:,} weights and not {size:,}"):
+        model.score(model.scoring_task(older, checkerboard.clients, 2), checkerboard, {})
+    task = model.broadcast(older, checkerboard.clients, 2)
+    with pytest.raises(InputError, match="another version"):
+        model.local(task, checkerboard, {}, Key(0, round=2))
