@@ -77,7 +77,7 @@ class ClosedForms(Baseline):
         for kind, baseline in self._beside(inputs.ordered).items():
             if own := _named(fitted, f"{kind}."):
                 found.append(baseline.score(own, inputs)[None])
-        return squashed(torch.cat(found))
+        return squashed(*found)
 
     def part_names(self, fitted: dict[str, Tensor]) -> tuple[str, ...]:
         """See `Fused.part_names`."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.blend import standardise
 
 DRAFT = 200
 RIDGE = 3.0
@@ -25,10 +25,22 @@ _CLOSE = 1e-5
 """Steps smaller than this end the fit."""
 
 
-def squashed(scores: Tensor) -> Tensor:
-    """sign(z) log(1 + |z|) of each user's z-scores, float ``[..., items]``: lighter tails."""
-    z = standardised(scores)
-    return z.abs().log1p_().copysign_(z)
+def squashed(*parts: Tensor) -> Tensor:
+    """sign(z) log(1 + |z|) of each user's z-scores: lighter tails.
+
+    Args:
+        parts: each float ``[views, ..., items]``.
+
+    Returns:
+        float ``[all views, ..., items]``.
+    """
+    found = parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
+    views = (view for part in parts for view in part)
+    # view by view, each of which stays in the processor's cache
+    for view, into in zip(views, found, strict=True):
+        standardise(view, into)
+        torch.copysign(into.abs().log1p_(), into, out=into)
+    return found
 
 
 @dataclass(frozen=True)
@@ -131,5 +143,6 @@ def fit_fusion(ask: Callable[[Tensor], FusionSums], start: Tensor) -> Tensor:
         step = torch.where(better, newton, step / 2)
         at = best - step
         if bool(step.abs().max() < _CLOSE):
-            break
-    return at
+            return at
+    # nobody has seen the last step
+    return best

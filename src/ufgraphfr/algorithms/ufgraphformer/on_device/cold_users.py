@@ -28,7 +28,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.blend import standardise, standardised
 from ufgraphfr.ops.first_items import first_item_counts, window_sums
 
 SUM = "first_items"
@@ -96,7 +96,7 @@ class ColdUsers(Part):
         """Fused scores, the less of them the less is known of a user.
 
         Args:
-            fused: float ``[choices, clients, items]``.
+            fused: float ``[choices, clients, items]``; it is changed.
             shared: what this part shares.
             inputs: the clients.
             prior: float ``[choices, clients or 1]``, see `ColdUsersSpec.prior`; 0 asks the first
@@ -110,21 +110,24 @@ class ColdUsers(Part):
             return fused
         some = inputs.select(cold)
         known, weight = some.counts, prior.expand(-1, len(inputs))[:, cold]
-        others = (self._counts(shared, known) + SMOOTHING).log()
+        others = self._log_counts(shared, known)
         if MAP in shared:
             others = others + lift(shared, some)
         share = torch.where(known == 0, 0.0, known / (known + weight).clamp(min=1))[..., None]
-        mixed = share * standardised(fused[:, cold]) + (1 - share) * standardised(others)
-        return fused.index_copy(1, cold, mixed.to(fused))
+        everybody = len(cold) == len(inputs)
+        own = fused if everybody else fused[:, cold]
+        standardise(own, own)
+        own.mul_(share).addcmul_(1 - share, standardised(others).to(own))
+        return fused if everybody else fused.index_copy_(1, cold, own)
 
-    def _counts(self, shared: State, known: Tensor) -> Tensor:
-        """How many clients have each item at the next positions, or at all, [clients, items]."""
+    def _log_counts(self, shared: State, known: Tensor) -> Tensor:
+        """Of the clients who have an item at the next positions, or at all, [clients, items]."""
         if not len(shared[SUM]):
-            return shared[COUNTS].expand(len(known), -1)
-        counts = shared[SUM][known]
+            return (shared[COUNTS] + SMOOTHING).log().expand(len(known), -1)
+        own = (shared[SUM] + SMOOTHING).log()[known]
         if self.spec.basis == "popular":
-            counts[known == 0] = shared[COUNTS].to(counts)
-        return counts
+            own[known == 0] = (shared[COUNTS].to(own) + SMOOTHING).log()
+        return own
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: one item a position, from the first on."""
