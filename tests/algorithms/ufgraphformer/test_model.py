@@ -65,6 +65,14 @@ def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds
     torch.testing.assert_close(state["graph.next"], normalised(after, pairs.diagonal(), SHRINK))
     step = successions(*own, torch.ones(1))
     torch.testing.assert_close(state["graph.step"], step / (pairs.diagonal() + 1)[:, None])
+    lately = torch.zeros(checkerboard.n_items)
+    for history in checkerboard.items.split(checkerboard.counts.tolist()):
+        for age, item in enumerate(reversed(history.tolist())):
+            lately[item] += round(7 * 0.8**age) / 7
+    torch.testing.assert_close(state["graph.lately"], lately)
+    scores = model.item_graph.scores(model.item_graph.shared(state), checkerboard)
+    recent = scores[model.part_names(setting_of(checkerboard)).index("recent popularity")]
+    torch.testing.assert_close(recent, (lately + 1).log().expand(len(checkerboard), -1))
 
 
 def test_the_parts_of_a_contribution_are_of_like_size() -> None:
@@ -224,13 +232,13 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch)
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [
-        ({}, 15),
+        ({}, 16),
         ({"graph": False}, 1),
-        ({"head": False}, 14),
-        ({"transformer": False}, 14),
-        ({"text": False}, 14),
-        ({"profile": False}, 14),
-        ({"cold_users": False}, 14),
+        ({"head": False}, 15),
+        ({"transformer": False}, 15),
+        ({"text": False}, 15),
+        ({"profile": False}, 15),
+        ({"cold_users": False}, 15),
     ],
 )
 def test_every_part_has_a_switch(

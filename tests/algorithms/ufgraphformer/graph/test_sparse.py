@@ -55,13 +55,13 @@ def test_clients_contribute_the_same_numbers_in_either_form(clients: int, ordere
     for sparse, dense in zip(blocks(dense_items=1), blocks(), strict=True):
         mine, theirs = (block.contribution(batch, ordered) for block in (sparse, dense))
         assert mine.keys() == theirs.keys()
-        assert len(mine) == (3 if ordered else 1)
+        assert len(mine) == (4 if ordered else 1)
         for name, flat in mine.items():
-            assert flat.is_sparse
+            assert flat.is_sparse == (name != "graph.lately")
             assert flat.dtype == theirs[name].dtype
             assert torch.equal(flat.to_dense(), theirs[name])
             told |= {name} if theirs[name].any() else set()
-    assert len(told) == (3 if ordered else 1)
+    assert len(told) == (4 if ordered else 1)
 
 
 def test_a_block_of_a_large_catalogue_is_never_written_out() -> None:
@@ -93,7 +93,7 @@ def test_one_client_cannot_contribute_what_no_history_says(dense_items: int) -> 
             told = {n: v.to_dense() for n, v in block.contribution(one, True).items()}
             assert block.is_feasible(told)
             assert block.is_feasible({"graph.pairs": told["graph.pairs"]})
-            most = {"graph.pairs": 1, "graph.next": 7, "graph.step": 1}
+            most = {"graph.pairs": 1, "graph.next": 7, "graph.step": 1, "graph.lately": 7}
             for name, flat in told.items():
                 for place in flat.nonzero()[:, 0][:3]:
                     more = flat.clone()
@@ -110,6 +110,14 @@ def test_one_client_cannot_contribute_what_no_history_says(dense_items: int) -> 
             other = told["graph.step"].clone().view(len(block.rows), 24)
             other[absent - block.rows.start, 23] = 1
             assert not block.is_feasible(told | {"graph.step": other.flatten()})
+            lately = told["graph.lately"].clone()
+            lately[absent - block.rows.start] = 1
+            assert not block.is_feasible(told | {"graph.lately": lately})
+            # nobody has two last items
+            lately = told["graph.lately"] * 0
+            own = torch.tensor(sorted(set(one.items.tolist()) & set(block.rows)), dtype=torch.int64)
+            lately[own - block.rows.start] = 7
+            assert block.is_feasible(told | {"graph.lately": lately}) == (len(own) < 2)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -167,4 +175,4 @@ def test_a_federation_learns_the_board(
 def test_memory_is_linear_in_the_items() -> None:
     model = UFGraphFormer(**SMALL, graph={"dense_items": 100, "neighbors": 7})
     state = model.item_graph.state(Setting(5000, 10, 8, 0))
-    assert sum(value.numel() for value in state.values()) == 5000 * (1 + 4 * 2 * 7 + 64)
+    assert sum(value.numel() for value in state.values()) == 5000 * (2 + 4 * 2 * 7 + 64)

@@ -1,9 +1,9 @@
-"""What clients contribute to the item graph: sums over them of three matrices, block by block.
+"""What clients contribute to the item graph: sums of three matrices and a vector, block by block.
 
 The upper triangle of the co-interactions and, where histories have an order, all of what followed
-what, soon or at once; small whole numbers. A block is some rows of each; which, is public. Its
-arrays are flat. Those of a large catalogue, of which nearly all is zero, are sparse tensors; they
-mean, and travel as, the same dense ones.
+what, soon or at once, and what each client had last; small whole numbers. A block is some rows of
+each; which, is public. Its arrays are flat. Matrices of a large catalogue, of which nearly all is
+zero, are sparse tensors; they mean, and travel as, the same dense ones.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
+    LATELY,
     LEVELS,
     NEXT,
     PAIRS,
@@ -59,8 +60,10 @@ class Block:
 
     def contribution(self, batch: ClientBatch, ordered: bool) -> State:
         """What these clients add, whole numbers ``[entries]``, summed over them."""
-        if self.spec.is_dense(self.items):
-            return self._dense(batch, ordered)
+        sums = (self._dense if self.spec.is_dense(self.items) else self._sparse)(batch, ordered)
+        return sums | self._lately(batch) if ordered else sums
+
+    def _sparse(self, batch: ClientBatch, ordered: bool) -> State:
         histories = batch.ptr, batch.items, self.items
         weights, starts = self.spec.weights.to(batch.items.device), self.starts
         cells, sums = pair_cells(*histories, self.rows)
@@ -73,6 +76,16 @@ class Block:
                 sums = narrow(sums, len(batch) * most)
                 found[name] = _flat(cells, sums, len(self.rows) * self.items)
         return found
+
+    def _lately(self, batch: ClientBatch) -> State:
+        """What these clients had last, by item ``[rows]``, the later the more."""
+        weights = self.spec.lately.to(batch.items.device)
+        age = (batch.ptr[1:] - 1).repeat_interleave(batch.counts)
+        age -= torch.arange(len(batch.items), device=age.device)
+        late = age < len(weights)
+        found = weights.new_zeros(self.items).index_add_(0, batch.items[late], weights[age[late]])
+        own = found[self.rows.start : self.rows.stop]
+        return {LATELY: narrow(own, len(batch) * LEVELS)}
 
     def entries(self, name: str, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rows and columns of the entries of an array ``[entries]`` that are not zero, and these.
@@ -112,8 +125,15 @@ class Block:
         feasible = bool((value == 1).all()) and bool(has[rows].all())
         if not feasible or len(rows) != int(after[has].sum()):
             return False
-        if NEXT not in arrays or STEP not in arrays:
+        if not {NEXT, STEP, LATELY} <= arrays.keys():
             return True
+        lately = arrays[LATELY].flatten()
+        own, weights = has[self.rows.start : self.rows.stop], self.spec.lately.to(lately)
+        largest = lately[lately > 0].sort(descending=True).values
+        if len(largest) > len(weights) or bool((largest > weights[: len(largest)]).any()):
+            return False
+        if not bool(own[lately > 0].all()):
+            return False
         # of the columns before its own rows a block does not say whether the client has them
         others[: self.rows.start] = True
         return all(
@@ -135,6 +155,11 @@ class Block:
                 else:
                     block = arrays[name].view(block.shape)
                 views[name] = self._largest(block)
+        if LATELY in arrays:
+            lately = arrays[LATELY]
+            by_item = lately.new_zeros(len(lately), self.items)
+            by_item[:, self.rows.start : self.rows.stop] = lately
+            views[LATELY] = by_item[..., None]
         return views
 
     def _largest(self, block: Tensor) -> Tensor:
