@@ -3,6 +3,7 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from largest_tensor import LargestTensor
 from torch import Tensor
 
 from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import (
@@ -47,6 +48,15 @@ def test_without_history_or_features_there_is_no_preference() -> None:
     assert torch.equal(newton(features, offset, torch.zeros(2, 6), 1.0, 3), torch.zeros(2, 3))
     nothing = newton(torch.zeros(6, 0), offset, torch.ones(2, 6), 1.0, 3)
     assert nothing.shape == (2, 0)
+
+
+def test_products_of_features_are_held_for_no_catalogue_and_nobody_may_ask() -> None:
+    items, columns = 500, 40
+    features, offset = torch.randn(items, columns), torch.randn(items)
+    with LargestTensor() as watched:
+        newton(features, offset, torch.ones(3, items), 1.0, 4)
+    assert watched.numbers <= items * columns
+    assert newton(features, offset, torch.ones(0, items), 1.0, 4).shape == (0, columns)
 
 
 def test_it_comes_to_the_maximum_where_whole_steps_overshoot() -> None:

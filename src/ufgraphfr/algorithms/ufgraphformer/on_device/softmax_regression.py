@@ -5,10 +5,10 @@ concave function, where ``wanted`` and ``total`` are the sums by which a history
 likelihood: of the features of its items, weighted, and of the weights.
 
 Two solvers of one problem. Newton's method with each user's own curvature takes four steps, of a
-matrix product with columns^2 / 2 columns and a linear system each: right for the two dozen genres
-and years of the feature head. Under a privacy budget there are three times as many columns (texts,
-popularity levels), at which that is nine times the work for each of many users; there all share
-the curvature under the offset alone, and a step is two products with the columns themselves.
+product of the features with themselves and a linear system for each user: right for the two dozen
+genres and years of the feature head. Under a privacy budget there are three times as many columns
+(texts, popularity levels), at which that is nine times the work for each of many users; there all
+share the curvature under the offset alone, and a step is two products with the columns themselves.
 """
 
 import torch
@@ -34,9 +34,6 @@ def fit_newton(
     Returns:
         float ``[users, columns]``; zeros for a user without history.
     """
-    # products of two features, each pair once: one matrix product then sums them for everybody
-    pairs = torch.triu_indices(len(features.T), len(features.T), device=features.device)
-    products = features[:, pairs[0]] * features[:, pairs[1]]
     identity = torch.eye(len(features.T), device=features.device)
     weight = total[:, None]
     best = move = torch.zeros_like(wanted)
@@ -50,7 +47,7 @@ def fit_newton(
         if left:
             mean = chance @ features
             gradient = wanted - weight * mean - ridge * tried
-            curvature = weight[:, :, None] * _covariance(chance @ products, mean, pairs)
+            curvature = weight[:, :, None] * _covariance(features, chance, mean)
             newton = torch.linalg.solve(curvature + ridge * identity, gradient)
             move = torch.where(worse, move / 2, newton)
     return best
@@ -89,13 +86,13 @@ def _softmax(features: Tensor, offset: Tensor, weights: Tensor) -> tuple[Tensor,
     return norm, (logits - norm).exp()
 
 
-def _covariance(products: Tensor, mean: Tensor, pairs: Tensor) -> Tensor:
+def _covariance(features: Tensor, chance: Tensor, mean: Tensor) -> Tensor:
     """Of the features under each user's current preference, ``[users, columns, columns]``."""
-    spread = -mean[:, :, None] * mean[:, None, :]
-    one, other = pairs
-    upper = spread[:, one, other] + products
-    spread[:, one, other] = spread[:, other, one] = upper
-    return spread
+    # user by user: products of features, items * columns^2 / 2 numbers, are not held
+    second = features.new_empty(len(chance), features.shape[1], features.shape[1])
+    for each, into in zip(chance, second, strict=True):
+        torch.mm((features * each[:, None]).T, features, out=into)
+    return second - mean[:, :, None] * mean[:, None, :]
 
 
 def _uncorrelated(features: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
