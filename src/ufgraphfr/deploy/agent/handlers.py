@@ -101,6 +101,14 @@ class Handlers:
         here = torch.isin(task.clients, users.clients)
         if int(here.sum()) < self.agreement.min_users:
             raise Refused(f"fewer than {self.agreement.min_users} of the clients are here")
+        if isinstance(self.mechanism, ShardMechanism):
+            # whoever the server names, the claim holds: those over it are left out of the sum
+            admitted = self.store.participations.admit(
+                self.agreement.digest, self.mechanism, request.round, task.clients[here]
+            )
+            here[here.clone()] = admitted
+            if int(here.sum()) < self.agreement.min_users:
+                raise Refused("too few of the clients may take part again under the guarantee")
         if not bool(here.all()):
             task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, users, task)

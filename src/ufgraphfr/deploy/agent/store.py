@@ -20,6 +20,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Private
 from ufgraphfr.core.versions import Schema
 from ufgraphfr.data.interactions import MIN_INTERACTIONS
+from ufgraphfr.deploy.agent.participation import Participations
 from ufgraphfr.deploy.agent.times import check_alike, in_microseconds
 
 SCHEMA = Schema("shard")
@@ -98,6 +99,7 @@ class ShardStore:
         # what is deleted is overwritten: nothing of a forgotten person stays in free pages
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_TABLES)
+        self.participations = Participations(self._db)
         if version != SCHEMA.version:
             self._db.execute(f"PRAGMA user_version = {SCHEMA.version}")
 
@@ -174,6 +176,7 @@ class ShardStore:
                 ids[rows.names[user]] = client
                 record = (client, rows.names[user], rows.texts[user].tobytes())
                 self._db.execute("INSERT INTO users VALUES (?, ?, ?)", record)
+                self.participations.begin(client)
             self.raise_counter("next", free + len(new))
             added = self._add_interactions(rows, [ids[name] for name in rows.names])
             self.raise_counter("version", self.version + 1)
@@ -247,6 +250,7 @@ class ShardStore:
                 "SELECT count(*) FROM interactions WHERE user = ?", row
             ).fetchone()
             self._db.execute("DELETE FROM users WHERE number = ?", row)
+            self.participations.forget(row[0])
             # replies that wait in the outbox may hold this person's part
             self._db.execute("DELETE FROM outbox")
             self.raise_counter("version", self.version + 1)
