@@ -20,6 +20,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Private
 from ufgraphfr.core.versions import Schema
 from ufgraphfr.data.interactions import MIN_INTERACTIONS
+from ufgraphfr.deploy.agent.answers import Answers
 from ufgraphfr.deploy.agent.participation import Participations
 from ufgraphfr.deploy.agent.times import check_alike, in_microseconds
 
@@ -99,7 +100,7 @@ class ShardStore:
         # what is deleted is overwritten: nothing of a forgotten person stays in free pages
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_TABLES)
-        self.participations = Participations(self._db)
+        self.participations, self.answers = Participations(self._db), Answers(self._db)
         if version != SCHEMA.version:
             self._db.execute(f"PRAGMA user_version = {SCHEMA.version}")
 
@@ -251,8 +252,7 @@ class ShardStore:
             ).fetchone()
             self._db.execute("DELETE FROM users WHERE number = ?", row)
             self.participations.forget(row[0])
-            # replies that wait in the outbox may hold this person's part
-            self._db.execute("DELETE FROM outbox")
+            self.answers.forget()
             self.raise_counter("version", self.version + 1)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return int(deleted)
@@ -288,7 +288,7 @@ class ShardStore:
     def keep_reply(self, run: str, round_number: int, kind: str, digest: str, reply: bytes) -> None:
         """Keep a reply before it is sent."""
         record = (run, round_number, kind, digest, reply)
-        self._db.execute("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", record)
+        self._db.execute("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)", record)
 
     def settle(self, run: str, settled: int, best: int) -> None:
         """Drop what only a checkpoint older than ``settled`` would need, but for the best round."""

@@ -85,7 +85,8 @@ def check_turns(experiment: Experiment, algorithm: Algorithm, clients: int, ledg
     """Check that an honest server asks nobody more often than agents let them take part.
 
     Args:
-        experiment, algorithm: what is run.
+        experiment: what is run.
+        algorithm: its model, as the budget affords it.
         clients: how many there really are.
         ledger: the claim.
 
@@ -196,7 +197,8 @@ def server_mechanism(
     """What the server runs.
 
     Args:
-        experiment, algorithm: what is run.
+        experiment: what is run.
+        algorithm: its model, as the budget affords it.
         clients: ids that nodes may give out.
         here: clients that take part.
         ledger: where the claim is written.
