@@ -37,6 +37,14 @@ def init(
     ] = False,
     users: Annotated[int, typer.Option(min=1, help="Most users of a node.")] = 100_000,
     min_users: MinUsers = 20,
+    expected_users: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Users of all nodes together, from which a budget's parts follow. "
+            "Default: --min-users at each node.",
+        ),
+    ] = None,
     consented_metrics: Annotated[
         bool,
         typer.Option(
@@ -63,7 +71,9 @@ def init(
         documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir)
     else:
         metrics = "sums" if consented_metrics else None
-        documents = initialiser.draft(checked, nodes, users, min_users, metrics, data_dir)
+        documents = initialiser.draft(
+            checked, nodes, users, min_users, metrics, data_dir, expected_users
+        )
     initialiser.write(deployment, documents, settings)
     console = _console()
     console.print(f"wrote {folder}; read its README.md", soft_wrap=True, markup=False)
