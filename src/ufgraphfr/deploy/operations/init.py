@@ -113,8 +113,7 @@ def draft(
         private = experiment.mechanism.budget(nodes * users_per_node) is not None
         metrics = "none" if private else "sums"
     expected = nodes * min_users if expected_users is None else expected_users
-    most = nodes * users_per_node
-    if expected > most:
+    if expected > (most := nodes * users_per_node):
         raise InputError(
             f"{expected:,} users are expected of {nodes} nodes, which may have {most:,}: raise "
             f"--users, or lower --expected-users or --min-users"
