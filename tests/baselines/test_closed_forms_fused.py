@@ -47,7 +47,8 @@ def collected(spec: GraphSpec, batch: ClientBatch) -> State:
             assert update is not None
             for name, value in update.arrays.items():
                 assert isinstance(value, torch.Tensor)
-                sums[name] = sums.get(name, 0) + value.float()
+                own = value.float()
+                sums[name] = sums[name] + own if name in sums else own
         state = graph.collect(state, sums, number)
     return graph.shared(state)
 
@@ -96,6 +97,18 @@ def test_large_catalogues_have_no_ease_and_are_told(caplog: pytest.LogCaptureFix
     assert "ease" not in names
     assert not any(name.startswith("ridge") for name in names)
     assert "ease is left out: above 10 items its inverse is too large" in caplog.text
+
+
+def test_without_order_there_is_no_markov_and_that_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = "markov is left out: histories have no order"
+    with caplog.at_level(logging.INFO):
+        ClosedForms().fit(made(ordered=True))
+        ClosedForms(markov=False).fit(made(ordered=False))
+        assert said not in caplog.text
+        ClosedForms().fit(made(ordered=False))
+    assert said in caplog.text
 
 
 def test_what_does_not_fit_the_memory_is_left_out(

@@ -38,6 +38,12 @@ def compared(one: dict[str, Any], other: dict[str, Any]) -> None:
         for ranking, metrics in other[part].items():
             for name, value in metrics.items():
                 assert value == pytest.approx(one[part][ranking][name], abs=1e-9), (part, name)
+    if one["blend"] is None:
+        assert other["blend"] is None
+        return
+    assert other["blend"]["chosen"] == one["blend"]["chosen"]
+    for own, there in zip(one["blend"]["parts"], other["blend"]["parts"], strict=True):
+        assert there == pytest.approx(own, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", CASES)

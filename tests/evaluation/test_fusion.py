@@ -8,10 +8,10 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import Split
 from ufgraphfr.evaluation import fusion
-from ufgraphfr.evaluation.fusion import Candidates, FusionData
+from ufgraphfr.evaluation.fusion import SHARES, Candidates, FusionData
 from ufgraphfr.evaluation.metric_sums import Model
 from ufgraphfr.evaluation.protocol import EvaluationSet
-from ufgraphfr.ops.fusion import FusionSums
+from ufgraphfr.ops.fusion import FusionSums, spread_shares
 
 
 def parts_of(clients: ClientBatch) -> Tensor:
@@ -81,3 +81,33 @@ def test_each_half_is_validated_with_the_fit_to_the_other() -> None:
     others = [[1.0, 4.0], [7.0, 4.0], [1.0, 0.0], [7.0, 0.0]]
     torch.testing.assert_close(found.halves, torch.tensor([ones, others]))
     assert found.everybody[:, 0].tolist() == pytest.approx([3.0, 7.0, 3.0, 7.0])
+
+
+def test_the_strongest_parts_alone_are_candidates_once() -> None:
+    # by themselves they gain 8, 9 (but downwards), 1, 18, 0 and 2
+    gradient = torch.tensor([-4.0, 3.0, -1.0, -6.0, 0.0, -2.0], dtype=torch.float64)
+    curvature = torch.tensor([2.0, 1.0, 1.0, 2.0, 0.0, 2.0], dtype=torch.float64)
+
+    def ask(weights: Tensor) -> FusionSums:
+        loss = weights @ gradient + weights.square() @ curvature / 2
+        return FusionSums(loss, gradient + weights * curvature, curvature.diag().expand(3, 6, 6))
+
+    fixed = torch.stack((torch.ones(6), torch.eye(6)[3]))
+    found = Candidates.fitted(ask, fixed, torch.zeros(1, 0))
+    assert torch.equal(found.everybody[1:], torch.cat((fixed, torch.eye(6)[[0, 5]])))
+    assert torch.equal(found.halves[:, 1:], found.everybody[1:].expand(2, -1, -1))
+
+
+def test_shares_are_covariances_with_the_fused_score_over_the_lists(asked: EvaluationSet) -> None:
+    known = FusionData.of(MODEL, asked, Key(0))
+    blend = torch.tensor([[2.0, -0.5]])
+    parts = [
+        own[there].double() * blend for own, there in zip(known.features, known.rival, strict=True)
+    ]
+    centred = torch.cat([(own - own.mean(0)) / len(own) ** 0.5 for own in parts])
+    fused = centred.sum(1)
+    expected = centred.T @ fused / (fused @ fused)
+    at_zero = known.sums(torch.zeros(3, 2, dtype=torch.float64))
+    torch.testing.assert_close(spread_shares(at_zero, blend)[0], expected.float())
+    kept = Candidates.fitted(known.sums, blend, torch.zeros(1, 0)).kept(1)
+    torch.testing.assert_close(kept[SHARES], expected.float())

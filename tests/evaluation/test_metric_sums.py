@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from largest_tensor import LargestTensor
 from torch import Tensor
 
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import Split
+from ufgraphfr.evaluation.fusion import choose_blend
 from ufgraphfr.evaluation.metric_sums import Model, best_choice, evaluate, evaluate_blends, half
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
 from ufgraphfr.evaluation.protocol import EvaluationSet
@@ -74,10 +77,10 @@ def test_fewer_users_are_scored_at_once_where_items_are_many(
         return whole[:, own.clients]
 
     expected = evaluate_blends(Model(parts, weighted), BLENDS, asked)
-    # room for the scores of three users under four blends, then for not even one
+    # room for the scores of three users, then for not even one
     for room, most in ((3.5, 3), (0.5, 1)):
         sizes.clear()
-        size = int(room * 4 * 4 * split.n_items)
+        size = int(room * 4 * split.n_items)
         monkeypatch.setattr("ufgraphfr.evaluation.protocol.MOST_BYTES", size)
         found = evaluate_blends(Model(parts, weighted), BLENDS, asked)
         assert max(sizes) == most
@@ -85,16 +88,24 @@ def test_fewer_users_are_scored_at_once_where_items_are_many(
         assert torch.equal(found.covered, expected.covered)
 
 
-@pytest.mark.parametrize(("large", "times"), [(1, 3), (2**40, 0)])
-def test_large_chunks_hand_freed_memory_back(
-    monkeypatch: pytest.MonkeyPatch, batch: ClientBatch, split: Split, large: int, times: int
-) -> None:
-    asked, done = EvaluationSet.of(batch, split, "test"), []
-    home = "ufgraphfr.evaluation.metric_sums"
-    monkeypatch.setattr(f"{home}._LARGE", large)
-    monkeypatch.setattr(f"{home}.give_back_freed_memory", lambda: done.append(True))
-    evaluate(lambda own: parts_of(own)[0], asked, chunk=-(-len(asked.clients) // 3))
-    assert len(done) == times
+@pytest.mark.parametrize("blends", [1, 5])
+def test_twice_the_users_need_no_larger_tensor(blends: int) -> None:
+    items, parts, largest = 3_000, 3, []
+    vectors = torch.rand(parts, 4, items, generator=torch.Generator().manual_seed(4))
+    for users in (600, 1_200):
+        own = torch.rand(parts, users, 4, generator=torch.Generator().manual_seed(5))
+        ptr, drawn = torch.arange(users + 1), torch.arange(users)
+        clients = ClientBatch(drawn, ptr, drawn, ptr * 0, drawn[:0], torch.empty(users, 0), items)
+        asked = EvaluationSet(clients, drawn[:, None] + 1, drawn[:, None] + 2)
+
+        def scored(some: ClientBatch, own: Tensor = own) -> Tensor:
+            return own[:, some.clients] @ vectors
+
+        with LargestTensor() as watched:
+            choose_blend(Model(scored), asked, BLENDS[:blends], torch.zeros(1, 0), Key(0))
+        largest.append(watched.numbers)
+    # of all users the scores of one part alone would be larger
+    assert largest[0] == largest[1] < 600 * items
 
 
 def test_rounding_errors_decide_no_tie() -> None:

@@ -1,11 +1,17 @@
 """A fusion among the baselines: its coefficients are fitted, and validated by halves."""
 
 import json
+from io import StringIO
 
+import pytest
 import torch
+from rich.console import Console
 
 from ufgraphfr.baselines.closed_forms import ClosedForms
+from ufgraphfr.cli.results import show_result
+from ufgraphfr.experiment.blend import described
 from ufgraphfr.experiment.config import build
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.fitted import fit_baseline, validate_baseline
 from ufgraphfr.experiment.prepare import prepare
 
@@ -36,3 +42,43 @@ def test_it_runs_beside_a_model_and_alone_alike(toy, run):
     assert alone["algorithm"] == "closed-forms"
     for part in ("validation", "test", "cold"):
         assert beside["baselines"]["closed-forms"][part] == alone[part]
+
+
+def test_a_result_and_the_screen_tell_the_coefficients(toy, run):
+    for kind in ("closed-forms", "ufgraphformer"):
+        folder = run(toy(algorithm={"kind": kind}), kind)
+        told = json.loads((folder / "result.json").read_text())["blend"]
+        memory = Run(folder).checkpoint.server
+        parts = told["parts"]
+        assert len({own["part"] for own in parts}) == len(parts)
+        weights = [own["weight"] for own in parts] + told["not_fitted"]
+        assert weights == memory["blend"].tolist()
+        assert sum(own["share"] for own in parts) == pytest.approx(1, abs=1e-5)
+        console = Console(record=True, width=100, file=StringIO())
+        show_result(console, folder / "result.json")
+        shown = console.export_text()
+        assert f"coefficients: {told['chosen']}" in shown
+        largest = max(parts, key=lambda own: own["share"])
+        assert f"{largest['part']} " in shown
+        assert f"{largest['share']:.0%}" in shown
+
+
+@pytest.mark.parametrize(
+    ("weights", "kind"),
+    [
+        ([1.0, 1.0, 1.0], "all parts alike"),
+        ([1.0, 0.0, 1.0], "some parts alike"),
+        ([0.0, 1.0, 0.0], "b alone"),
+        ([1.0, 0.5, 0.0], "fitted"),
+    ],
+)
+def test_the_kind_of_a_blend_is_read_from_its_weights(weights, kind):
+    told = described(("a", "b", "c"), {"blend": torch.tensor([*weights, 4.0])})
+    assert told["chosen"] == kind
+    assert [own["share"] for own in told["parts"]] == [None, None, None]
+    assert told["not_fitted"] == [4.0]
+
+
+def test_a_model_without_parts_has_no_blend(toy, run):
+    folder = run(toy(algorithm={"kind": "popularity"}))
+    assert json.loads((folder / "result.json").read_text())["blend"] is None

@@ -81,8 +81,23 @@ def test_a_step_too_far_is_taken_back() -> None:
     assert max(losses) > losses[0], "the step that is taken back"
 
 
+def test_a_fit_that_runs_out_of_steps_returns_the_best_weights_it_has_seen() -> None:
+    """A curvature that is told far too small: each step overshoots, and is halved."""
+    seen = list[tuple[float, float]]()
+
+    def ask(weights: torch.Tensor) -> FusionSums:
+        at = weights - 2
+        loss, gradient = 50 * at.square().sum(1), 100 * at
+        seen.append((float(loss + RIDGE / 2 * (weights - 2).square()), float(weights)))
+        return FusionSums(loss, gradient, torch.full((1, 1, 1), 7.3, dtype=torch.float64))
+
+    found = fit_fusion(ask, torch.full((1, 1), 3.0, dtype=torch.float64))
+    assert float(found) == min(seen)[1]
+
+
 def test_squashed_scores_keep_their_order_and_sign() -> None:
     scores = torch.randn(3, 50, generator=GENERATOR)
     found = squashed(scores)
     assert torch.equal(found.argsort(), scores.argsort())
     assert torch.equal(squashed(torch.ones(2, 5)), torch.zeros(2, 5))
+    assert torch.equal(squashed(scores[:1], scores[1:]), found)

@@ -77,7 +77,7 @@ class ClosedForms(Baseline):
         for kind, baseline in self._beside(inputs.ordered).items():
             if own := _named(fitted, f"{kind}."):
                 found.append(baseline.score(own, inputs)[None])
-        return squashed(torch.cat(found))
+        return squashed(*found)
 
     def part_names(self, fitted: dict[str, Tensor]) -> tuple[str, ...]:
         """See `Fused.part_names`."""
@@ -116,9 +116,11 @@ class ClosedForms(Baseline):
         """The baselines that are on, but for those that are too large for these data."""
         size = len(training), training.n_items, len(training.items)
         left = memory_budget() - self._graph_bytes(*size)
+        if self.markov is not False and not training.ordered:
+            logger.info("%s: markov is left out: histories have no order", self.kind)
         for kind, baseline in self._beside(training.ordered).items():
             needed = baseline.estimated_bytes(*size)
-            if isinstance(baseline, Ease) and not ItemGraph(self.graph).is_dense(training.n_items):
+            if isinstance(baseline, Ease) and not self.graph.is_dense(training.n_items):
                 why = f"above {self.graph.dense_items:,} items its inverse is too large"
             elif needed > left:
                 why = f"it needs about {needed:,} bytes, and {max(0, left):,} are left"
@@ -134,7 +136,7 @@ class ClosedForms(Baseline):
     def _graph_bytes(self, users: int, items: int, interactions: int) -> int:
         """Operators, and what is held on the way to them."""
         blocks = 12 * _BLOCK_BYTES
-        if ItemGraph(self.graph).is_dense(items):
+        if self.graph.is_dense(items):
             return 48 * items**2 + blocks
         kept = 8 * 4 * items * min(self.graph.neighbors, items)
         # histories of the mean length, twice for those that are longer

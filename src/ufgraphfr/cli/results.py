@@ -75,6 +75,8 @@ def show_result(console: Console, path: Path) -> None:
     for title, part in KEPT_OUT.items():
         if result.get(part) is not None:
             console.print(_kept_out_table(result, title, part))
+    if result.get("blend") is not None:
+        console.print(_blend_table(result["blend"]))
     for line in _facts(result):
         console.print(line, highlight=False, markup=False)
 
@@ -124,6 +126,25 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
         table.add_row(kind, *(f"{value:.3f}" for value in found.values()), style="dim")
     own = (f"{value:.3f}" for value in result[part].values())
     table.add_row(escape(result["algorithm"]), *own, style="bold")
+    return table
+
+
+def _blend_table(blend: dict[str, Any]) -> Table:
+    """Each part's coefficient, and how much of the order it decides; parts without are left out."""
+    table = Table(
+        title=f"coefficients: {escape(blend['chosen'])}",
+        title_justify="left",
+        title_style="",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("part", overflow="fold")
+    table.add_column("coefficient", justify="right")
+    table.add_column("share of the score's spread", justify="right")
+    used = [own for own in blend["parts"] if own["weight"]]
+    for own in sorted(used, key=lambda own: -(own["share"] or 0)):
+        share = "-" if own["share"] is None else f"{own['share']:.0%}"
+        table.add_row(escape(own["part"]), f"{own['weight']:.2f}", share)
     return table
 
 

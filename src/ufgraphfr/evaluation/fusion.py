@@ -2,9 +2,9 @@
 
 Who has several gives the first, which comes next; the others are no rivals of it.
 The coefficients are fitted on validation items, and validation chooses between them and fixed
-blends. So that it does not judge coefficients by the users they were fitted to, users are halved by
-the parity of their number: each half is validated with the coefficients of the other, and the model
-keeps those of everybody.
+blends: those that a model names, and its strongest parts alone. So that it does not judge
+coefficients by the users they were fitted to, users are halved by the parity of their number: each
+half is validated with the coefficients of the other, and the model keeps those of everybody.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,23 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metric_sums import Model, RankingResult, evaluate_blends, half
 from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.protocol import EvaluationSet, at_most
-from ufgraphfr.ops.fusion import DRAFT, FusionSums, fit_fusion, fusion_sums
+from ufgraphfr.ops.fusion import (
+    DRAFT,
+    FusionSums,
+    fit_fusion,
+    fusion_sums,
+    spread_shares,
+    strongest,
+)
 from ufgraphfr.ops.ranking import candidates_alone
 
+SHARES = "blend.shares"
+"""In a memory beside ``blend``: each part's share of the spread, float ``[parts]``."""
 MOST_USERS = 10_000
 """More are not asked: a few dozen coefficients are known well enough from these."""
 
@@ -32,16 +42,18 @@ class Candidates:
     Attributes:
         halves: float ``[2, choices, blend]``, what users of either half are validated with.
         everybody: float ``[choices, blend]``, what the model keeps of a choice.
+        shares: float ``[choices, parts]``, of the spread of what it keeps, see `spread_shares`.
     """
 
     halves: Tensor
     everybody: Tensor
+    shares: Tensor
 
     @classmethod
     def fitted(
         cls, ask: Callable[[Tensor], FusionSums], fixed: Tensor, priors: Tensor
     ) -> "Candidates":
-        """The fitted blend and fixed ones, each with every prior.
+        """The fitted blend, fixed ones and the strongest parts alone, each with every prior.
 
         Args:
             ask: from weights of the three fits, ``[3, parts]``, to the sums there.
@@ -51,14 +63,20 @@ class Candidates:
         parts = fixed.shape[1] - priors.shape[1]
         start = torch.full((3, parts), 2 / parts, dtype=torch.float64)
         one, other, everybody = fit_fusion(ask, start).float()
-        fixed = fixed[:, :parts]
+        at_zero, fixed = ask(torch.zeros_like(start)), fixed[:, :parts]
+        alone = torch.eye(parts)[strongest(at_zero)]
+        fixed = torch.cat((fixed, alone[~_among(alone, fixed)]))
         # who was asked for a fit is validated with the other half's
         halves = torch.stack([torch.cat((own[None], fixed)) for own in (other, one)])
-        with_priors = [
+        halves, kept = (
             torch.cat([_with(mixes, prior) for prior in priors], dim=-2)
             for mixes in (halves, torch.cat((everybody[None], fixed)))
-        ]
-        return cls(*with_priors)
+        )
+        return cls(halves, kept, spread_shares(at_zero, kept[:, :parts]))
+
+    def kept(self, choice: int) -> State:
+        """What a model's memory keeps of a choice."""
+        return {"blend": self.everybody[choice], SHARES: self.shares[choice]}
 
 
 @dataclass(frozen=True)
@@ -67,12 +85,12 @@ class ChosenBlend:
 
     Attributes:
         halves: float ``[2, blend]``, what users of either half were validated with.
-        everybody: float ``[blend]``, what the model keeps.
+        kept: what the model's memory keeps.
         result: of the validation.
     """
 
     halves: Tensor
-    everybody: Tensor
+    kept: State
     result: RankingResult
 
 
@@ -100,7 +118,12 @@ def choose_blend(
     candidates = Candidates.fitted(known.sums, fixed, priors)
     found = evaluate_blends(model, candidates.halves, asked, chunk, metrics)
     best = found.best()
-    return ChosenBlend(candidates.halves[:, best], candidates.everybody[best], found.of(best))
+    return ChosenBlend(candidates.halves[:, best], candidates.kept(best), found.of(best))
+
+
+def _among(rows: Tensor, others: Tensor) -> Tensor:
+    """Which rows are the same blend as one of others, bool ``[rows]``."""
+    return ((rows != 0)[:, None] == (others != 0)).all(2).any(1)
 
 
 def _with(mixes: Tensor, prior: Tensor) -> Tensor:

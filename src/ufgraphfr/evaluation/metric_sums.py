@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metrics import (
     COVERAGE,
@@ -64,9 +63,6 @@ who never touched so many."""
 
 _AT_ONCE = 4
 """Blends formed by one product: faster than one by one."""
-_LARGE = 2**24
-"""Bytes of scores from which on freed memory is handed back before each product: kept, its holes
-fit no later block, and the process grows."""
 
 
 @dataclass(frozen=True)
@@ -206,9 +202,7 @@ def evaluate_blends(
     users, items = asked.clients, asked.clients.n_items
     halves = choices if choices.dim() == 3 else choices.expand(2, *choices.shape)
     count = halves.shape[1]
-    width = items * max(min(_AT_ONCE, count), halves.shape[2])
-    chunk = at_most(chunk, width)
-    is_large = 4 * width * chunk >= _LARGE
+    chunk = at_most(chunk, items)
     ranks = torch.empty(2, count, *asked.targets.shape, dtype=torch.float64)
     metrics = with_defaults() if metrics is None else metrics
     lengths = sorted({each.at for each in metrics if isinstance(each, ListMetric)})
@@ -225,8 +219,6 @@ def evaluate_blends(
         weights = weights.transpose(0, 1).to(scored)
         targets, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
         for group in torch.arange(count).split(_AT_ONCE):
-            if is_large:
-                give_back_freed_memory()
             scores = model.blended(clients, scored, weights[group])
             # no item of a history is a candidate, whatever the blend
             scores, candidates = candidates_alone(scores, targets, clients.ptr, clients.items)

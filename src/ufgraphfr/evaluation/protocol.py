@@ -27,8 +27,9 @@ Score: TypeAlias = Callable[[ClientBatch], Tensor]
 """From clients with their input to scores of every item, float ``[clients, items]``."""
 
 
-MOST_BYTES = 2**26
-"""Of the scores that are held at once."""
+MOST_BYTES = 2**20
+"""Of the scores of one model that are held at once: they stay in the processor's cache, where they
+are worked on several times as fast, and what evaluation needs does not grow with the users."""
 
 
 def at_most(chunk: int, scores: int) -> int:

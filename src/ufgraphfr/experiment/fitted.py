@@ -43,7 +43,7 @@ def fit_baseline(baseline: Baseline, prepared: PreparedExperiment, chunk: int) -
     equal, no_priors = torch.ones(1, len(fitted["blend"])), torch.zeros(1, 0)
     model, key = Model(partial(baseline.parts, fitted)), Key(prepared.setting.seed)
     chosen = choose_blend(model, prepared.validation, equal, no_priors, key, chunk)
-    return fitted | {"blend": chosen.everybody, _HALVES: chosen.halves}
+    return fitted | chosen.kept | {_HALVES: chosen.halves}
 
 
 def validate_baseline(

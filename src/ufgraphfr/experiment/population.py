@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.base import Algorithm, Setting, on
 from ufgraphfr.algorithms.capabilities import Blended
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
@@ -185,8 +185,7 @@ class Simulated:
         model = device_model(*arguments)
         fixed, priors = algorithm.fixed_blends(self.setting), algorithm.priors
         chosen = choose_blend(model, asked, fixed, priors, key, chunk, metrics)
-        blend = chosen.everybody.to(self._store.device)
-        return state | {"blend": blend}, chosen.result.metrics
+        return state | on(self._store.device, chosen.kept), chosen.result.metrics
 
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: weights in memory have no versions."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
+from ufgraphfr.experiment.blend import blend_of
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.population import Population, TestResult
@@ -44,6 +45,7 @@ def write_result(
         "rounds": len(lines),
         "best_round": best.best_round,
         **_metrics(tested, lines, best.best_round),
+        "blend": blend_of(experiment, population, best.server),
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
         "unsound": unsound(lines, ledger.claim is not None),

@@ -208,18 +208,20 @@ class Transformer:
         attended = self._attention(params, name, normed)
         x = x + (attended if first is None else attended * first)
         normed = _norm(x, params[f"{name}ffn.gain"], params[f"{name}ffn.shift"])
-        gate, wide = (normed @ params[f"{name}up.weight"] + params[f"{name}up.bias"]).chunk(2, -1)
-        out = (F.silu(gate) * wide) @ params[f"{name}down.weight"] + params[f"{name}down.bias"]
+        gate, wide = _linear(normed, params, f"{name}up").chunk(2, -1)
+        out = _linear(F.silu(gate) * wide, params, f"{name}down")
         return x + (out if second is None else out * second)
 
     def _attention(self, params: Params, name: str, x: Tensor) -> Tensor:
-        projected = x @ params[f"{name}in.weight"] + params[f"{name}in.bias"]
+        projected = _linear(x, params, f"{name}in")
         # [..., length, 3 * dim] to three of [..., heads, length, dim / heads]
         parts = projected.unflatten(-1, (3, self.heads, -1)).movedim(-3, 0).transpose(-2, -3)
         bias = causal_bias(params[f"{name}distance.bias"], x.shape[-2])
+        # with all axes of the queries: otherwise torch writes all attention weights out
+        bias = bias.expand(*parts.shape[1:-1], -1)
         mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=bias)
         joined = mixed.transpose(-2, -3).flatten(-2)
-        return joined @ params[f"{name}out.weight"] + params[f"{name}out.bias"]
+        return _linear(joined, params, f"{name}out")
 
     def logits(self, params: Params, states: Tensor) -> Tensor:
         """Scores of every item, float ``[..., items]``."""
@@ -248,5 +250,9 @@ def causal_bias(bias: Tensor, length: int) -> Tensor:
     return row.unfold(-1, length, 1).flip(-2)
 
 
+def _linear(x: Tensor, params: Params, name: str) -> Tensor:
+    return F.linear(x, params[f"{name}.weight"].mT, params[f"{name}.bias"])
+
+
 def _norm(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:]) * gain + shift
+    return F.layer_norm(x, x.shape[-1:], gain, shift)

@@ -15,9 +15,16 @@ def standardised(scores: Tensor) -> Tensor:
     Returns:
         float of the same shape; zero where a user has the same score everywhere.
     """
-    centred = scores - scores.mean(-1, keepdim=True)
+    found = torch.empty_like(scores)
+    standardise(scores, found)
+    return found
+
+
+def standardise(scores: Tensor, out: Tensor) -> None:
+    """As `standardised`, written to ``out``, which may be the scores."""
+    torch.sub(scores, scores.mean(-1, keepdim=True), out=out)
     # several times as fast as torch.std
-    length = torch.linalg.vector_norm(centred, dim=-1, keepdim=True)
+    length = torch.linalg.vector_norm(out, dim=-1, keepdim=True)
     std = length / math.sqrt(max(1, scores.shape[-1] - 1))
     # zero over zero is zero
-    return centred.div_(std.clamp_(min=torch.finfo(centred.dtype).tiny))
+    out.div_(std.clamp_(min=torch.finfo(out.dtype).tiny))

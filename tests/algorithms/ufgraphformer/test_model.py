@@ -65,6 +65,14 @@ def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds
     torch.testing.assert_close(state["graph.next"], normalised(after, pairs.diagonal(), SHRINK))
     step = successions(*own, torch.ones(1))
     torch.testing.assert_close(state["graph.step"], step / (pairs.diagonal() + 1)[:, None])
+    lately = torch.zeros(checkerboard.n_items)
+    for history in checkerboard.items.split(checkerboard.counts.tolist()):
+        for age, item in enumerate(reversed(history.tolist())):
+            lately[item] += round(7 * 0.8**age) / 7
+    torch.testing.assert_close(state["graph.lately"], lately)
+    scores = model.item_graph.scores(model.item_graph.shared(state), checkerboard)
+    recent = scores[model.part_names(setting_of(checkerboard)).index("recent popularity")]
+    torch.testing.assert_close(recent, (lately + 1).log().expand(len(checkerboard), -1))
 
 
 def test_the_parts_of_a_contribution_are_of_like_size() -> None:
@@ -224,13 +232,13 @@ def test_local_steps_descend_on_weights_of_the_device(checkerboard: ClientBatch)
 @pytest.mark.parametrize(
     ("switches", "parts"),
     [
-        ({}, 15),
+        ({}, 16),
         ({"graph": False}, 1),
-        ({"head": False}, 14),
-        ({"transformer": False}, 14),
-        ({"text": False}, 14),
-        ({"profile": False}, 14),
-        ({"cold_users": False}, 14),
+        ({"head": False}, 15),
+        ({"transformer": False}, 15),
+        ({"text": False}, 15),
+        ({"profile": False}, 15),
+        ({"cold_users": False}, 15),
     ],
 )
 def test_every_part_has_a_switch(
@@ -326,3 +334,15 @@ def test_sampled_training_still_learns_the_board(checkerboard: ClientBatch, fede
     # in standard deviations again
     scores = scores.abs().expm1().copysign(scores)
     assert scores[same].mean() > scores[~same].mean() + 1
+
+
+def test_weights_of_another_network_are_refused_by_name(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1})
+    state = with_graph(model, checkerboard)
+    size = len(state["net"])
+    older = state | {name: state[name][1:] for name in ("net", "net.mean")}
+    with pytest.raises(InputError, match=rf"{size - 1:,} weights and not {size:,}"):
+        model.score(model.scoring_task(older, checkerboard.clients, 2), checkerboard, {})
+    task = model.broadcast(older, checkerboard.clients, 2)
+    with pytest.raises(InputError, match="another version"):
+        model.local(task, checkerboard, {}, Key(0, round=2))

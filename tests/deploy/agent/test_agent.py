@@ -14,6 +14,7 @@ from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.arrays.quantised import Quantised
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation, Task
+from ufgraphfr.deploy.agent.handlers import MAX_CHOICES
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, matched, pack, unpack
@@ -25,6 +26,7 @@ from ufgraphfr.deploy.wire.payload import (
     shared_arrays,
 )
 from ufgraphfr.federation import codec
+from ufgraphfr.ops.fusion import STRONGEST
 
 NODE = NODES[0]
 FEDMF = {"kind": "fedmf", "dim": 4, "lr": 0.05}
@@ -307,6 +309,12 @@ def test_a_fit_gets_sums_at_the_weights_that_it_names(federation):
         assert not torch.equal(value, found[1][name])
     reply = ask(agent, evaluation(federation, {"choices": torch.ones(2, 5, blend)}))
     assert decode_arrays(reply.parts[0])["sums"].shape[0] == 5
+
+
+def test_what_a_server_chooses_from_is_not_too_much_for_an_agent(federation):
+    algorithm, setting = federation.agreement.algorithm, setting_of(federation)
+    blends = 1 + len(algorithm.fixed_blends(setting)) + STRONGEST
+    assert blends * len(algorithm.priors) <= MAX_CHOICES
 
 
 DOUBLE = torch.float64

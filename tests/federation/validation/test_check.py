@@ -372,6 +372,7 @@ def test_what_to_expect_is_learnt_once_and_drawn_anew_each_round(batch, monkeypa
         lambda a: a | {"graph.next": a["graph.next"] * 8},
         lambda a: a | {"graph.next": torch.ones_like(a["graph.next"])},
         lambda a: a | {"graph.step": a["graph.step"] * 2},
+        lambda a: a | {"graph.lately": torch.full_like(a["graph.lately"], 7)},
     ],
 )
 def test_a_graph_contribution_must_be_of_one_history(forge, batch):

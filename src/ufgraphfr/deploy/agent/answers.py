@@ -19,8 +19,8 @@ CREATE TABLE IF NOT EXISTS evaluations (
     run TEXT NOT NULL, part TEXT NOT NULL, round INTEGER NOT NULL, digest TEXT NOT NULL,
     model TEXT NOT NULL, reply BLOB, PRIMARY KEY (run, part, round, digest));
 """
-MAX_FIT_ANSWERS = MAX_STEPS + 1
-"""Answers to one fit of a blend: the sums of each step, and the metrics of the choices."""
+MAX_FIT_ANSWERS = MAX_STEPS + 2
+"""Answers to one fit of a blend: the sums of each step and at zero, and the choices' metrics."""
 
 
 class Refused(ValueError):

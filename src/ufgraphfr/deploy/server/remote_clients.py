@@ -208,7 +208,7 @@ class RemoteClients:
         candidates = Candidates.fitted(ask, fixed, algorithm.priors)
         sums = self._evaluate(algorithm, state, round_number, "validation", candidates.halves)
         best = best_choice(sums.sums[:, 0, NAMES.index(SELECTED_BY)])
-        return state | {"blend": candidates.everybody[best]}, sums.metrics(best)
+        return state | candidates.kept(best), sums.metrics(best)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; ranks stay on the devices."""

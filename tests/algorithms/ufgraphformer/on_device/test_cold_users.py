@@ -62,16 +62,21 @@ def test_where_order_means_nothing_it_is_popularity() -> None:
         assert torch.equal(own.argsort(stable=True), expected.argsort(stable=True))
 
 
-def test_all_that_others_have_is_the_basis_unless_it_is_to_be_what_they_began_with() -> None:
-    popular = UFGraphFormer(**MODEL.model_dump() | {"cold_users": {"latest": 3}})
+def test_without_any_item_all_that_others_have_counts_unless_it_is_to_be_what_they_began_with() -> (
+    None
+):
+    spec = SPEC.model_copy(update={"basis": "popular"})
+    popular = UFGraphFormer(**MODEL.model_dump() | {"cold_users": spec.model_dump()})
     state, nobody = collected(popular), oldest(0)
-    assert state[SUM].numel() == 0, "no position is told"
     expected = torch.bincount(BATCH.items, minlength=ITEMS)
     began = PositionPopularity(window=2, latest=3)
     assert not torch.equal(expected, began.score(began.fit(BATCH), nobody)[0])
     found = popular.score(popular.scoring_task(state, BATCH.clients, 2), nobody, {})
     for own in found:
         assert torch.equal(own.argsort(stable=True), expected.argsort(stable=True))
+    task, one = popular.scoring_task(state, BATCH.clients, 2), oldest(1)
+    one = one.select(one.counts.nonzero()[:, 0])
+    torch.testing.assert_close(popular.score(task, one, {}), MODEL.score(task, one, {}))
 
 
 def test_what_the_profile_says_is_added_to_the_logarithms() -> None:

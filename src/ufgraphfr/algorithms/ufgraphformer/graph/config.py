@@ -14,7 +14,10 @@ SHRINK = 5.0
 """Pulls the links of rare items to zero; from the search that the operators were screened in."""
 PAIRS, NEXT, STEP = "graph.pairs", "graph.next", "graph.step"
 """What clients contribute: co-interactions, what followed what soon, and what at once."""
+LATELY = "graph.lately"
+"""What clients contribute by item and not by pair: what they had last, the later the more."""
 CONTRIBUTED = frozenset({PAIRS, NEXT, STEP})
+_LATELY_DECAY = 0.8
 COUNTS = "graph.counts"
 """In the server's memory: how many clients have each item, float ``[items]``."""
 
@@ -42,6 +45,16 @@ class GraphSpec(Spec):
     of items x items numbers and their inverse take 1 GB at this size."""
     neighbors: int = Field(200, ge=1)
     """Links of an item that a large catalogue keeps in each operator."""
+
+    def is_dense(self, items: int) -> bool:
+        """Whether sums and operators of a catalogue are matrices of items x items."""
+        return items <= self.dense_items
+
+    @property
+    def lately(self) -> Tensor:
+        """What a client adds for its last item, the one before, ..., whole, ``[last items]``."""
+        weights = (LEVELS * _LATELY_DECAY ** torch.arange(LEVELS**2)).round()
+        return weights[weights > 0]
 
     @property
     def weights(self) -> Tensor:

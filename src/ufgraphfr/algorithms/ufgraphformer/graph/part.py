@@ -1,11 +1,12 @@
 """The item graph as a part of the model: an item graph from sums of clients' contributions.
 
 A client adds 1 to each pair of its items and, where its history has an order, to each item and one
-that followed it, the more the sooner, and once more if it followed at once. The server turns the
-sums into operators: the inverse that ridge regression needs (EASE), normalised co-interaction,
-co-occurrence near each other and succession, and a projection on the graph's smoothest directions.
-The device propagates its own history over them, all of it alike or the recent items more: linear
-graph networks of one hop, one hop and, in the limit, all hops, whose input never leaves the device.
+that followed it, the more the sooner, and once more if it followed at once; and it adds what it had
+last, which tells what is on the rise. The server turns the sums into operators: the inverse that
+ridge regression needs (EASE), normalised co-interaction, co-occurrence near each other and
+succession, and a projection on the graph's smoothest directions. The device propagates its own
+history over them, all of it alike or the recent items more: linear graph networks of one hop, one
+hop and, in the limit, all hops, whose input never leaves the device.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     COUNTS,
+    LATELY,
     LEVELS,
     NEXT,
     PAIRS,
@@ -51,16 +53,12 @@ class ItemGraph(Part):
 
     def form(self, items: int) -> DenseGraph | SparseGraph:
         """The graph for a catalogue of so many items."""
-        return (DenseGraph if self.is_dense(items) else SparseGraph)(self.spec)
-
-    def is_dense(self, items: int) -> bool:
-        """Whether operators are matrices of items x items."""
-        return items <= self.spec.dense_items
+        return (DenseGraph if self.spec.is_dense(items) else SparseGraph)(self.spec)
 
     def views(self, items: int, ordered: bool) -> tuple[View, ...]:
         """In which ways a history is propagated."""
         when = (LASTING, RECENT) if ordered else (LASTING,)
-        ridge = tuple(("inverse", decay) for decay in when if self.is_dense(items))
+        ridge = tuple(("inverse", decay) for decay in when if self.spec.is_dense(items))
         near = tuple(
             (name, decay) for name in ("cooccurrence", "next") for decay in (RECENT, LATEST)
         )
@@ -71,12 +69,13 @@ class ItemGraph(Part):
         """See `Part.names`."""
         views = self.views(setting.items, setting.sequential)
         named = (f"{'ridge' if name == 'inverse' else name} {decay:g}" for name, decay in views)
-        return "popularity", "low-pass", *named
+        lately = ("recent popularity",) if setting.sequential else ()
+        return "popularity", "low-pass", *lately, *named
 
     @property
     def integer_bounds(self) -> dict[str, int]:
         """See `Part.integer_bounds`."""
-        return {PAIRS: 1, NEXT: LEVELS, STEP: 1}
+        return {PAIRS: 1, NEXT: LEVELS, STEP: 1, LATELY: LEVELS}
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
@@ -84,7 +83,9 @@ class ItemGraph(Part):
             ("cosine", "cooccurrence", "next", "step") if setting.sequential else ("cosine",)
         )
         few = {"graph.low_pass": torch.zeros(setting.items, self.spec.rank)}
-        few[COUNTS] = torch.zeros(setting.items)
+        few |= {name: torch.zeros(setting.items) for name in (COUNTS, LATELY)}
+        if not setting.sequential:
+            del few[LATELY]
         return few | self.form(setting.items).empty(setting.items, operators)
 
     def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
@@ -102,6 +103,9 @@ class ItemGraph(Part):
         items = len(state[COUNTS])
         form, block = self.form(items), Block(self.spec, items, round_number)
         kept = state | form.collected(state, sums, block)
+        if LATELY in sums:
+            kept[LATELY] = kept[LATELY].clone()
+            kept[LATELY][block.rows.start : block.rows.stop] = sums[LATELY] / LEVELS
         return kept | form.operators(kept) if round_number == self.spec.rounds else kept
 
     def shared(self, state: State) -> State:
@@ -115,7 +119,8 @@ class ItemGraph(Part):
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
         """See `Part.scores`: popularity and each view, ``[views, clients, items]``."""
         form, items = self.form(inputs.n_items), inputs.n_items
-        popular = (shared[COUNTS] + 1).log().expand(len(inputs), -1)
+        counted = [(shared[name] + 1).log() for name in (COUNTS, LATELY) if name in shared]
+        popular, *lately = (own.expand(len(inputs), -1) for own in counted)
         scale = shared[COUNTS].clamp(min=1)[:, None] ** self.spec.power
         vectors = shared["graph.low_pass"]
         views = self.views(items, NEXT in shared)
@@ -125,7 +130,7 @@ class ItemGraph(Part):
         }
         smooth = propagate(*history[LASTING], vectors / scale) @ (vectors * scale).T
         found = (form.propagated(shared, name, history[decay]) for name, decay in views)
-        return torch.stack((popular, smooth, *found))
+        return torch.stack((popular, smooth, *lately, *found))
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: sums of one history."""

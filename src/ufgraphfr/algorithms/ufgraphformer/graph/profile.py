@@ -127,9 +127,8 @@ class Profile(Part):
 def lift(shared: State, inputs: ClientBatch) -> Tensor:
     """How much likelier each item is, by the text: a difference of log counts, [clients, items]."""
     counts = shared[COUNTS]
-    relative = 1 + coordinates(inputs.text) @ shared[MAP].to(inputs.text)
-    expected = counts * relative.clamp(min=LEAST)
-    return ((expected + SMOOTHING) / (counts + SMOOTHING)).log()
+    relative = (coordinates(inputs.text) @ shared[MAP].to(inputs.text)).add_(1).clamp_(min=LEAST)
+    return relative.mul_(counts).add_(SMOOTHING).div_(counts + SMOOTHING).log_()
 
 
 def _width(setting: Setting) -> int:

@@ -1,10 +1,11 @@
 """Cold users: of whom little is known is served from what others have, and from the own profile.
 
 Two questions have two answers. What a user will like, of all items, is what many have: the graph's
-counts. What it will take next is what others began with, often a list that everybody is shown: for
-these every client tells, with the item graph's first part, at which of its first positions it has
-which item, and after k items a user is served from the counts of the next positions. Only sums over
-clients are needed. Where the order of items means nothing, the first stands for the second.
+counts, which serve users without any item. What it will take next is what others began with, often
+a list that everybody is shown: for these every client tells, with the item graph's first part, at
+which of its first positions it has which item, and after k items a user is served from the counts
+of the next positions. Only sums over clients are needed. Where the order of items means nothing,
+the first stands for the second.
 The scores of a cold user are the mean of the logarithm of these counts and of the model's other
 parts, the first with the weight of ``prior`` items and the second with that of k: what is known of
 the user outgrows what is known of everybody, as in a posterior mean. Beyond ``latest`` items the
@@ -27,7 +28,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.blend import standardise, standardised
 from ufgraphfr.ops.first_items import first_item_counts, window_sums
 
 SUM = "first_items"
@@ -39,8 +40,9 @@ class ColdUsersSpec(Spec):
     """Hyper-parameters; the ``[algorithm.cold_users]`` table."""
 
     basis: Literal["popular", "began"] = "popular"
-    """What of others counts: all that they have, or what they ``began`` with, where order means
-    something. The first serves all later items of a cold user best, the second its next ones."""
+    """What of others serves a user without any item: all that they have, or what they ``began``
+    with, where order means something. The first suits all later items best, the second the next
+    ones."""
     latest: int = Field(10, ge=0)
     """The longest history of a cold user."""
     width: int = Field(10, ge=1)
@@ -68,13 +70,12 @@ class ColdUsers(Part):
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
-        began = setting.sequential and self.spec.basis == "began"
-        windows = self.spec.latest + 1 if began else 0
+        windows = self.spec.latest + 1 if setting.sequential else 0
         return {SUM: torch.zeros(windows, setting.items)}
 
     def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
         """See `Part.contribution`: whole numbers ``[positions * items]``, summed over clients."""
-        if task.round != 1 or self.spec.basis != "began" or not bool(task.shared["ordered"]):
+        if task.round != 1 or not bool(task.shared["ordered"]):
             return None
         counts = first_item_counts(batch.ptr, batch.items, batch.n_items, self.spec.positions)
         no_loss = torch.zeros(len(batch), device=batch.items.device)
@@ -95,7 +96,7 @@ class ColdUsers(Part):
         """Fused scores, the less of them the less is known of a user.
 
         Args:
-            fused: float ``[choices, clients, items]``.
+            fused: float ``[choices, clients, items]``; it is changed.
             shared: what this part shares.
             inputs: the clients.
             prior: float ``[choices, clients or 1]``, see `ColdUsersSpec.prior`; 0 asks the first
@@ -109,18 +110,24 @@ class ColdUsers(Part):
             return fused
         some = inputs.select(cold)
         known, weight = some.counts, prior.expand(-1, len(inputs))[:, cold]
-        others = (self._counts(shared, known) + SMOOTHING).log()
+        others = self._log_counts(shared, known)
         if MAP in shared:
             others = others + lift(shared, some)
         share = torch.where(known == 0, 0.0, known / (known + weight).clamp(min=1))[..., None]
-        mixed = share * standardised(fused[:, cold]) + (1 - share) * standardised(others)
-        return fused.index_copy(1, cold, mixed.to(fused))
+        everybody = len(cold) == len(inputs)
+        own = fused if everybody else fused[:, cold]
+        standardise(own, own)
+        own.mul_(share).addcmul_(1 - share, standardised(others).to(own))
+        return fused if everybody else fused.index_copy_(1, cold, own)
 
-    def _counts(self, shared: State, known: Tensor) -> Tensor:
-        """How many clients have each item at the next positions, or at all, [clients, items]."""
+    def _log_counts(self, shared: State, known: Tensor) -> Tensor:
+        """Of the clients who have an item at the next positions, or at all, [clients, items]."""
         if not len(shared[SUM]):
-            return shared[COUNTS].expand(len(known), -1)
-        return shared[SUM][known]
+            return (shared[COUNTS] + SMOOTHING).log().expand(len(known), -1)
+        own = (shared[SUM] + SMOOTHING).log()[known]
+        if self.spec.basis == "popular":
+            own[known == 0] = (shared[COUNTS].to(own) + SMOOTHING).log()
+        return own
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: one item a position, from the first on."""

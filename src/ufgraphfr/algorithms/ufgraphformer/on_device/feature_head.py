@@ -29,6 +29,8 @@ class FeatureHead(Part):
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
         """See `Part.scores`."""
         features, offset = shared["features"], (shared[COUNTS] + 1).log()
+        if not features.shape[1]:
+            return offset.expand(1, len(inputs), -1)
         history = offset.new_zeros(len(inputs), len(offset))
         owner = owners(inputs.ptr, len(inputs.items))
         history[owner, inputs.items] = recency(inputs.ptr, DECAY).to(offset.dtype)

@@ -17,6 +17,7 @@ from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import SharedModel
 from ufgraphfr.core.arrays.protocol import Matrix
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -105,9 +106,20 @@ class Sequence(Part):
         )
 
     def _network_in(self, shared: State) -> Transformer:
-        """The shapes of the weights in a message."""
+        """The shapes of the weights in a message.
+
+        Raises:
+            InputError: there are more weights than shapes, or fewer.
+        """
         items, columns = shared["features"].shape
-        return self.network(items, shared["projection"].shape[1], columns)
+        network = self.network(items, shared["projection"].shape[1], columns)
+        if len(shared["net"]) != network.size:
+            raise InputError(
+                f"the Transformer has {len(shared['net']):,} weights and not {network.size:,}, as "
+                f"this version's has: another version trained it; open it with that one, or train "
+                f"anew"
+            )
+        return network
 
     def collect(self, state: State, sums: State, round_number: int) -> State:
         """See `Part.collect`: a step of Adam; the first weights, once there is a graph."""
