@@ -30,6 +30,8 @@ class Setting:
         features: float ``[items, columns]``, what is publicly known of each item, or None.
         item_text: float ``[items, width]``, the embedded titles, for models that ask for them.
         sequential: whether histories have an order that means something.
+        expected_clients: how many are counted on, where ``clients`` is how many ids there are;
+            None if they are the same.
     """
 
     items: int
@@ -39,6 +41,7 @@ class Setting:
     features: Tensor | None = None
     item_text: Tensor | None = None
     sequential: bool = True
+    expected_clients: int | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,13 @@ Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 _FEWEST = "Users whose sum may leave a node; of fewer, nothing does."
 # the second is what the release before called it
 MinUsers = Annotated[int, typer.Option("--min-users", "--smallest", min=1, help=_FEWEST)]
+_COUNTED_ON = (
+    "Users of all nodes together, from which a budget's parts follow. "
+    "Default: --min-users at each node."
+)
+ExpectedUsers = Annotated[int | None, typer.Option(min=1, help=_COUNTED_ON)]
+_CONSENTED = "Sums of metrics leave without noise although there is a guarantee."
+ConsentedMetrics = Annotated[bool, typer.Option("--consented-metrics", help=_CONSENTED)]
 EXIT_STOPPED = 3
 WAITING = ("waiting for nodes", "running")
 
@@ -37,13 +44,8 @@ def init(
     ] = False,
     users: Annotated[int, typer.Option(min=1, help="Most users of a node.")] = 100_000,
     min_users: MinUsers = 20,
-    consented_metrics: Annotated[
-        bool,
-        typer.Option(
-            "--consented-metrics",
-            help="Sums of metrics leave without noise although there is a guarantee.",
-        ),
-    ] = False,
+    expected_users: ExpectedUsers = None,
+    consented_metrics: ConsentedMetrics = False,
     host: Annotated[str, typer.Option(help="By which nodes know the server.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the engine, on loopback.")] = 8443,
     node_port: Annotated[
@@ -63,7 +65,9 @@ def init(
         documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir)
     else:
         metrics = "sums" if consented_metrics else None
-        documents = initialiser.draft(checked, nodes, users, min_users, metrics, data_dir)
+        documents = initialiser.draft(
+            checked, nodes, users, min_users, metrics, data_dir, expected_users
+        )
     initialiser.write(deployment, documents, settings)
     console = _console()
     console.print(f"wrote {folder}; read its README.md", soft_wrap=True, markup=False)

@@ -14,7 +14,8 @@ def model_in_use(experiment: Experiment, setting: Setting) -> Algorithm:
     model = experiment.model
     if not isinstance(model, Algorithm):
         raise TypeError(f"{model.kind} is fitted centrally, it is no algorithm")
-    budget = experiment.mechanism.budget(setting.clients)
+    # ids that nobody may ever get are no users to average over
+    budget = experiment.mechanism.budget(setting.expected_clients or setting.clients)
     return model if budget is None else capabilities.for_budget(model, budget, setting)
 
 

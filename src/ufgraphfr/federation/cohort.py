@@ -96,10 +96,14 @@ class FederationSpec(Spec):
             )
         return self
 
+    @property
+    def cohort_is_share(self) -> bool:
+        """Whether the cohort is a share of the clients, and no number of them."""
+        return self.cohort <= 1 and not isinstance(self.cohort, int)
+
     def expected(self, clients: int) -> float:
         """The expected size of a cohort."""
-        counted = self.cohort > 1 or isinstance(self.cohort, int)
-        return min(clients, self.cohort if counted else self.cohort * clients)
+        return min(clients, self.cohort * clients if self.cohort_is_share else self.cohort)
 
     def check(self, clients: int) -> None:
         """There are as many clients as a round asks for, and some in most rounds.

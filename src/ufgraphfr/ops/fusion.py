@@ -20,7 +20,8 @@ RIDGE = 3.0
 """As if so many users had seen equal weights; 1 to 40 fit alike on MovieLens-100K and DeskDrop."""
 STRONGEST = 3
 """So many parts are worth a trial alone."""
-_STEPS = 12
+MAX_STEPS = 12
+"""Times that a fit asks for sums, at most."""
 _CLOSE = 1e-5
 """Steps smaller than this end the fit."""
 
@@ -130,7 +131,7 @@ def fit_fusion(ask: Callable[[Tensor], FusionSums], start: Tensor) -> Tensor:
     prior = torch.full_like(start, 2 / parts)
     at, best, step = start, start, torch.zeros_like(start)
     lowest = torch.full_like(start[:, 0], torch.inf)
-    for _ in range(_STEPS):
+    for _ in range(MAX_STEPS):
         sums = ask(at)
         away = at - prior
         loss = sums.loss + RIDGE / 2 * away.square().sum(1)

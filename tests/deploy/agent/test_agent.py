@@ -275,10 +275,10 @@ def test_metrics_leave_only_if_that_was_agreed(federation):
 
 
 def evaluation(federation, weights, part="validation"):
-    """A request for sums at some weights of the blend, after round 1."""
+    """A request for sums at some weights of the blend, after round 2, which is evaluated."""
     algorithm, clients = federation.agreement.algorithm, torch.arange(20)
     state = algorithm.init_server(setting_of(federation))
-    request = of(federation, scoring_task(algorithm, state, clients, 2), round=1)
+    request = of(federation, scoring_task(algorithm, state, clients, 3), round=2)
     facts = request.facts | {"part": part}
     parts = (*request.parts, encode_arrays(weights))
     return replace(request, kind="evaluate", facts=facts, parts=parts)

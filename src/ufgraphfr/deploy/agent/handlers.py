@@ -16,6 +16,7 @@ from ufgraphfr.core.messages import Private, Report, Task, combine, gathered
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import HeldOut
+from ufgraphfr.deploy.agent.answers import Evaluation, Refused
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.metric_sums import metric_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
@@ -41,10 +42,6 @@ MAX_USERS_AT_ONCE = 16
 """Bounds an agent's memory, whatever a simulation's chunk is."""
 MAX_CHOICES = 16
 """Blends that a server may try at once."""
-
-
-class Refused(ValueError):
-    """A request outside the agreement; the message goes to the agent's own log alone."""
 
 
 class Handlers:
@@ -87,7 +84,8 @@ class Handlers:
     def hello(self, request: Envelope) -> Envelope:
         """Which client ids are here."""
         users = self.users()
-        facts = {"interactions": len(users.split.history)} if self._metrics else {}
+        sums = self.agreement.metrics == "sums"
+        facts = {"interactions": len(users.split.history)} if sums else {}
         return request.reply(encode_arrays({"clients": users.clients}), facts=facts)
 
     def train(self, request: Envelope) -> Envelope:
@@ -101,6 +99,14 @@ class Handlers:
         here = torch.isin(task.clients, users.clients)
         if int(here.sum()) < self.agreement.min_users:
             raise Refused(f"fewer than {self.agreement.min_users} of the clients are here")
+        if isinstance(self.mechanism, ShardMechanism):
+            # whoever the server names, the claim holds: those over it are left out of the sum
+            admitted = self.store.participations.admit(
+                self.agreement.digest, self.mechanism, request.round, task.clients[here]
+            )
+            here[here.clone()] = admitted
+            if int(here.sum()) < self.agreement.min_users:
+                raise Refused("too few of the clients may take part again under the guarantee")
         if not bool(here.all()):
             task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, users, task)
@@ -140,13 +146,13 @@ class Handlers:
         if isinstance(self.mechanism, ShardMechanism):
             self.mechanism.pay(request.round, reply)
 
-    def evaluate(self, request: Envelope) -> Envelope:
+    def evaluation(self, request: Envelope) -> Evaluation:
+        """What a request wants evaluated, if that was agreed on."""
+        fitted = isinstance(self.algorithm, capabilities.Blended) and not self.mechanism.is_private
+        return Evaluation.of(request, self.agreement, fitted)
+
+    def evaluate(self, request: Envelope, part: HeldOut) -> Envelope:
         """Sums over the users: of metrics, or of what a fit of the blend needs."""
-        if not self._metrics:
-            raise Refused("the agreement lets no metrics leave")
-        part = request.facts.get("part")
-        if part not in ("validation", "test"):
-            raise Refused("no such part of the data")
         users, task = self.users(), self._task(request, evaluated=True)
         if not bool(torch.isin(users.clients, task.clients).all()):
             raise Refused("the task is not for all clients that are here")
@@ -210,10 +216,6 @@ class Handlers:
             return capabilities.blended(algorithm, some, batch, scores, weights)
 
         return Model(parts, blended)
-
-    @property
-    def _metrics(self) -> bool:
-        return self.agreement.metrics == "sums"
 
     def _private(self, run: str, before: int, batch: ClientBatch) -> Private:
         """The weights that clients have before a round, each ``[clients, ...]``."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.deploy.agent.answers import Refused
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
-from ufgraphfr.deploy.agent.handlers import Handlers, Refused
+from ufgraphfr.deploy.agent.handlers import Handlers
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agent.users import Imported, import_table
 from ufgraphfr.deploy.agreement.document import Agreement, read_documents
@@ -104,11 +105,12 @@ class Agent:
             raise Refused("another agreement than the one signed off here")
         if request.node != self._name or request.code != "ok":
             raise Refused("a request for another node")
+        self._store.answers.pin(request.agreement, request.run)
         self._settle(request)
         if request.kind == "hello":
             return self._handlers.hello(request)
         if request.kind == "evaluate":
-            return self._handlers.evaluate(request)
+            return self._evaluated(request)
         if request.kind == "train":
             return self._once(request)
         raise Refused("no such kind of request")
@@ -117,9 +119,10 @@ class Agent:
         """Train for a round, once: the same request gets the same reply again."""
         where = (request.run, request.round, request.kind)
         before = self._store.answered(*where)
-        if before is not None:
-            if before[0] != request.digest:
-                raise Refused("another request for a round that was answered")
+        if before is not None and before[0] != request.digest:
+            raise Refused("another request for a round that was answered")
+        # a reply is empty once somebody was forgotten whose part it held
+        if before is not None and before[1]:
             reply = request.reply(before[1])
         else:
             with self._store.transaction():
@@ -127,6 +130,17 @@ class Agent:
                 self._store.keep_reply(*where, request.digest, reply.parts[0])
         # killed before this, the reply waits; killed after it, it is paid for and waits
         self._handlers.pay(request, reply.parts[0])
+        return reply
+
+    def _evaluated(self, request: Envelope) -> Envelope:
+        """Evaluate what was agreed on, once: the same request gets the same reply again."""
+        asked = self._handlers.evaluation(request)
+        before = self._store.answers.evaluated(asked)
+        if before is not None:
+            return request.reply(before)
+        with self._store.transaction():
+            reply = self._handlers.evaluate(request, asked.part)
+            self._store.answers.keep(asked, reply.parts[0])
         return reply
 
     def _settle(self, request: Envelope) -> None:

@@ -20,6 +20,8 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Private
 from ufgraphfr.core.versions import Schema
 from ufgraphfr.data.interactions import MIN_INTERACTIONS
+from ufgraphfr.deploy.agent.answers import Answers
+from ufgraphfr.deploy.agent.participation import Participations
 from ufgraphfr.deploy.agent.times import check_alike, in_microseconds
 
 SCHEMA = Schema("shard")
@@ -98,6 +100,7 @@ class ShardStore:
         # what is deleted is overwritten: nothing of a forgotten person stays in free pages
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.executescript(_TABLES)
+        self.participations, self.answers = Participations(self._db), Answers(self._db)
         if version != SCHEMA.version:
             self._db.execute(f"PRAGMA user_version = {SCHEMA.version}")
 
@@ -174,6 +177,7 @@ class ShardStore:
                 ids[rows.names[user]] = client
                 record = (client, rows.names[user], rows.texts[user].tobytes())
                 self._db.execute("INSERT INTO users VALUES (?, ?, ?)", record)
+                self.participations.begin(client)
             self.raise_counter("next", free + len(new))
             added = self._add_interactions(rows, [ids[name] for name in rows.names])
             self.raise_counter("version", self.version + 1)
@@ -247,8 +251,8 @@ class ShardStore:
                 "SELECT count(*) FROM interactions WHERE user = ?", row
             ).fetchone()
             self._db.execute("DELETE FROM users WHERE number = ?", row)
-            # replies that wait in the outbox may hold this person's part
-            self._db.execute("DELETE FROM outbox")
+            self.participations.forget(row[0])
+            self.answers.forget()
             self.raise_counter("version", self.version + 1)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return int(deleted)
@@ -284,7 +288,7 @@ class ShardStore:
     def keep_reply(self, run: str, round_number: int, kind: str, digest: str, reply: bytes) -> None:
         """Keep a reply before it is sent."""
         record = (run, round_number, kind, digest, reply)
-        self._db.execute("INSERT INTO outbox VALUES (?, ?, ?, ?, ?)", record)
+        self._db.execute("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)", record)
 
     def settle(self, run: str, settled: int, best: int) -> None:
         """Drop what only a checkpoint older than ``settled`` would need, but for the best round."""

@@ -77,6 +77,9 @@ class Agreement:
         min_users: users whose sum may leave a node; of fewer, nothing leaves.
         metrics: whether sums of users' metrics may leave a node without noise.
         table: how a shard's files are read.
+        expected_users: how many all nodes are counted on to have together; what a budget affords
+            follows from it, and no guarantee rests on it. 0 in agreements of before, which took
+            the number of ids.
         signed: the file it was read from; empty if it has not been written yet.
     """
 
@@ -86,6 +89,7 @@ class Agreement:
     min_users: int
     metrics: MetricsPolicy
     table: TableSource
+    expected_users: int = 0
     signed: bytes = field(default=b"", repr=False, compare=False)
 
     @property
@@ -131,6 +135,7 @@ class Agreement:
             features=item_features(catalogue),
             item_text=text,
             sequential=bool(self.table.sequential),
+            expected_clients=self.expected_users or None,
         )
 
     @property
@@ -140,6 +145,7 @@ class Agreement:
             "catalogue": self.catalogue,
             "min_users": self.min_users,
             "metrics": self.metrics,
+            "expected_users": self.expected_users,
             "nodes": [vars(node) for node in self.nodes],
             "table": self.table.model_dump(mode="json", exclude_none=True),
             "experiment": self.experiment.resolved(),
@@ -174,6 +180,7 @@ def make(
     table: TableSource,
     min_users: int = 1,
     metrics: MetricsPolicy = "sums",
+    expected_users: int = 0,
 ) -> Agreement:
     """Check that an experiment can be run by those who do not see the data.
 
@@ -204,7 +211,7 @@ def make(
     # centralised baselines see everybody's rows
     evaluation = experiment.evaluation.model_copy(update={"baselines": ()})
     experiment = replace(experiment, evaluation=evaluation, baselines=())
-    return Agreement(experiment, catalogue, nodes, min_users, metrics, table)
+    return Agreement(experiment, catalogue, nodes, min_users, metrics, table, expected_users)
 
 
 def _shipped_kinds_only(experiment: dict[str, Any]) -> None:
@@ -250,6 +257,7 @@ def read_agreement(path: Path) -> Agreement:
                 parse(TableSource, values["table"], f"{path} [table]"),
                 int(values["min_users"]),
                 values["metrics"],
+                int(values.get("expected_users", 0)),
             )
         return replace(agreement, signed=signed)
     except InputError as error:

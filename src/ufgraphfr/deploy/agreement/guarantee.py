@@ -5,6 +5,8 @@ have spent, for the statement of the run.
 """
 
 import hashlib
+import math
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -14,10 +16,10 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.privacy_plan import calibrate
+from ufgraphfr.experiment.privacy_plan import plan
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Arrays, Mechanism
+from ufgraphfr.privacy.base import Arrays, Mechanism, Participation
 from ufgraphfr.privacy.central_jdp import CentralJDP
 
 
@@ -46,6 +48,63 @@ def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
         )
 
 
+def participations(experiment: Experiment, exposure: Participation) -> int:
+    """Rounds of one part that each agent lets a user take part in, from what was signed alone.
+
+    How many users there are is nobody's promise: the agreement knows how many ids a node may give
+    out, the server who is there. So ``rotation`` counts on turns only where the cohort is a share;
+    for a number of clients it is ``participation_cap``, and every round without it.
+    """
+    release, federation = exposure.release, experiment.federation
+    if federation.sampling != "rotation" or exposure.participations == release.rounds:
+        return release.rounds
+    if federation.cohort_is_share:
+        # as many clients as a share needs to be one
+        turns = math.ceil(1 / federation.cohort)
+        return federation.participations(release.first, release.last, turns)
+    spec = experiment.mechanism
+    assert isinstance(spec, CentralJDP)
+    return min(release.rounds, spec.participation_cap or release.rounds)
+
+
+def _calibrated(
+    experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger
+) -> Mechanism:
+    """The mechanism, for a claim that agents enforce; ``clients`` are the ids they may give out."""
+    planned = plan(experiment, algorithm, clients)
+    if experiment.mechanism.budget(clients) is not None:
+        exposures = tuple(
+            replace(exposure, participations=participations(experiment, exposure))
+            for exposure in planned.exposures
+        )
+        planned = replace(planned, exposures=exposures)
+    return experiment.mechanism.calibrate(planned, ledger)
+
+
+def check_turns(experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger) -> None:
+    """Check that an honest server asks nobody more often than agents let them take part.
+
+    Args:
+        experiment: what is run.
+        algorithm: its model, as the budget affords it.
+        clients: how many there really are.
+        ledger: the claim.
+
+    Raises:
+        InputError: it would, so the run could not be finished.
+    """
+    for exposure in plan(experiment, algorithm, clients).exposures:
+        part = exposure.release.part
+        most = ledger.claim["parts"][part]["participations"] if ledger.claim else 0
+        if exposure.participations > most:
+            raise InputError(
+                f"[federation] {clients:,} clients are here, so a rotation asks each "
+                f"{exposure.participations} times for '{part}', and agents answer {most}: let more "
+                f"users in, or agree anew on fewer rounds, a smaller cohort or a larger "
+                f"[privacy] participation_cap"
+            )
+
+
 def shard_mechanism(
     experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger
 ) -> Mechanism:
@@ -54,7 +113,7 @@ def shard_mechanism(
     Raises:
         InputError: the budget cannot be kept, or the clip would adapt to other holders' users.
     """
-    mechanism = calibrate(experiment, algorithm, clients, ledger)
+    mechanism = _calibrated(experiment, algorithm, clients, ledger)
     if not isinstance(mechanism, NoisedSums):
         return mechanism
     for part in mechanism.parts:
@@ -78,6 +137,15 @@ class ShardMechanism(Mechanism):
     def __init__(self, inner: NoisedSums) -> None:
         """Takes the mechanism of one holder, calibrated."""
         self._inner = inner
+
+    def participations(self, round_number: int) -> tuple[str, int]:
+        """The part of a round, and how many of its rounds a user may be in.
+
+        Raises:
+            BudgetSpent: the round is in no part.
+        """
+        part = self._inner.part(round_number)
+        return part.name, part.exposure.participations
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`."""
@@ -124,8 +192,22 @@ class ServerMechanism(Mechanism):
 
 
 def server_mechanism(
-    experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger
+    experiment: Experiment, algorithm: Algorithm, clients: int, here: int, ledger: Ledger
 ) -> Mechanism:
-    """What the server runs."""
-    mechanism = calibrate(experiment, algorithm, clients, ledger)
-    return ServerMechanism(mechanism) if isinstance(mechanism, NoisedSums) else mechanism
+    """What the server runs.
+
+    Args:
+        experiment: what is run.
+        algorithm: its model, as the budget affords it.
+        clients: ids that nodes may give out.
+        here: clients that take part.
+        ledger: where the claim is written.
+
+    Raises:
+        InputError: the run would ask a client more often than agents answer.
+    """
+    mechanism = _calibrated(experiment, algorithm, clients, ledger)
+    if not isinstance(mechanism, NoisedSums):
+        return mechanism
+    check_turns(experiment, algorithm, here, ledger)
+    return ServerMechanism(mechanism)

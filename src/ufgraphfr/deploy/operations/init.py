@@ -61,7 +61,7 @@ def draft_tryout(
         sequential=dataset.card.sequential,
         file_order=True,
     )
-    agreement = make(experiment, dataset.catalogue.digest, holders, table)
+    agreement = make(experiment, dataset.catalogue.digest, holders, table, expected_users=users)
     facts = DataFacts(users, len(dataset.catalogue.items), len(dataset.interactions))
     return _settled(agreement, dataset.catalogue, facts)
 
@@ -73,6 +73,7 @@ def draft(
     min_users: int,
     metrics: MetricsPolicy | None = None,
     data_dir: Path | None = None,
+    expected_users: int | None = None,
 ) -> Documents:
     """A deployment for data that only their holders have.
 
@@ -83,9 +84,12 @@ def draft(
         min_users: users whose sum may leave a node.
         metrics: whether sums of metrics may leave; None lets them unless there is a guarantee.
         data_dir: folder of the file of items.
+        expected_users: how many all nodes have together; None counts on ``min_users`` at each,
+            below which nothing leaves a node.
 
     Raises:
-        InputError: the experiment does not say what the items are.
+        InputError: the experiment does not say what the items are, or more users are expected
+            than there are ids.
     """
     source = experiment.located_source(data_dir)
     if not isinstance(source, TableSource) or not source.items:
@@ -108,7 +112,13 @@ def draft(
     if metrics is None:
         private = experiment.mechanism.budget(nodes * users_per_node) is not None
         metrics = "none" if private else "sums"
-    agreement = make(experiment, catalogue.digest, holders, table, min_users, metrics)
+    expected = nodes * min_users if expected_users is None else expected_users
+    if expected > (most := nodes * users_per_node):
+        raise InputError(
+            f"{expected:,} users are expected of {nodes} nodes, which may have {most:,}: raise "
+            f"--users, or lower --expected-users or --min-users"
+        )
+    agreement = make(experiment, catalogue.digest, holders, table, min_users, metrics, expected)
     users = agreement.clients
     facts = DataFacts(users, len(catalogue.items), users * ASSUMED, assumed=True)
     return _settled(agreement, catalogue, facts)

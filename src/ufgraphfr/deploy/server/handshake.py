@@ -24,7 +24,8 @@ def handshake(agreement: Agreement, engine: Engine, settings: ServerSettings) ->
     Raises:
         TooFewReplies: too few nodes came in time.
     """
-    run, until = secrets.token_hex(8), time.monotonic() + settings.startup_timeout
+    # agents know one run of an agreement, and a server that starts anew means that one
+    run, until = agreement.digest[:16], time.monotonic() + settings.startup_timeout
     replies: dict[str, Envelope] = {}
     refusals: dict[str, str] = {}
     names = [node.name for node in agreement.nodes]

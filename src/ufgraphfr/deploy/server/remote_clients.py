@@ -93,7 +93,11 @@ class RemoteClients:
         """See `Population.mechanism`: the nodes add the noise."""
         self._ledger = ledger
         return server_mechanism(
-            self._agreement.experiment, algorithm, self._agreement.clients, ledger
+            self._agreement.experiment,
+            algorithm,
+            self._agreement.clients,
+            len(self.clients),
+            ledger,
         )
 
     def begin(

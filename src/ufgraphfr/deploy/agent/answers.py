@@ -1,0 +1,123 @@
+"""What a shard has answered, so that it answers nothing else: one run, and each evaluation once.
+
+Sums without noise protect nobody from whoever may ask for two of them at will: the difference of
+two cohorts, or of two models, is about one person. So the run's name is pinned by its first
+message, and a round is evaluated on one model.
+"""
+
+import sqlite3
+from dataclasses import dataclass, replace
+
+from ufgraphfr.data.split import HeldOut
+from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.wire.message import Envelope
+from ufgraphfr.ops.fusion import MAX_STEPS
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS runs (agreement TEXT PRIMARY KEY, run TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS evaluations (
+    run TEXT NOT NULL, part TEXT NOT NULL, round INTEGER NOT NULL, digest TEXT NOT NULL,
+    model TEXT NOT NULL, reply BLOB, PRIMARY KEY (run, part, round, digest));
+"""
+MAX_FIT_ANSWERS = MAX_STEPS + 2
+"""Answers to one fit of a blend: the sums of each step and at zero, and the choices' metrics."""
+
+
+class Refused(ValueError):
+    """A request outside the agreement; the message goes to the agent's own log alone."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A request to evaluate, as far as it decides whether it may be answered.
+
+    Attributes:
+        run, part, round: what is evaluated.
+        digest: of the whole request.
+        model: of what is the same in all messages about one model.
+        most: messages about it that are answered.
+    """
+
+    run: str
+    part: HeldOut
+    round: int
+    digest: str
+    model: str
+    most: int
+
+    @staticmethod
+    def of(request: Envelope, agreement: Agreement, fitted: bool) -> "Evaluation":
+        """Check a request against what was agreed on.
+
+        Args:
+            request: it.
+            agreement: says which rounds are evaluated.
+            fitted: whether a blend is fitted on validation.
+
+        Raises:
+            Refused: no such evaluation was agreed on.
+        """
+        if agreement.metrics != "sums":
+            raise Refused("the agreement lets no metrics leave")
+        part = request.facts.get("part")
+        if part not in ("validation", "test"):
+            raise Refused("no such part of the data")
+        every, last = agreement.experiment.evaluation.every, agreement.experiment.federation.rounds
+        agreed = request.round % every == 0 or request.round == last or part == "test"
+        if not (1 <= request.round <= last and agreed):
+            raise Refused(f"round {request.round} is not among those that are evaluated")
+        plain = replace(request, parts=request.parts[:2])
+        most = MAX_FIT_ANSWERS if fitted and part == "validation" else 1
+        return Evaluation(request.run, part, request.round, request.digest, plain.digest, most)
+
+
+class Answers:
+    """The records of one shard."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        """Makes the tables, if they are not there."""
+        self._db = db
+        db.executescript(TABLES)
+
+    def pin(self, agreement: str, run: str) -> None:
+        """An agreement has one run: that of its first message.
+
+        Raises:
+            Refused: another one.
+        """
+        self._db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?)", (agreement, run))
+        query = "SELECT run FROM runs WHERE agreement = ?"
+        if self._db.execute(query, (agreement,)).fetchone() != (run,):
+            raise Refused("another run than the one of this agreement: a new run needs a new one")
+
+    def evaluated(self, asked: Evaluation) -> bytes | None:
+        """The reply that a request got before, unless somebody was forgotten since.
+
+        Raises:
+            Refused: it got none, and may get none.
+        """
+        where = "run = ? AND part = ?"
+        given = self._db.execute(
+            f"SELECT round, digest, model, reply FROM evaluations WHERE {where}",
+            (asked.run, asked.part),
+        ).fetchall()
+        if asked.part == "validation":
+            given = [each for each in given if each[0] == asked.round]
+        for _, digest, _, reply in given:
+            if digest == asked.digest:
+                return None if reply is None else bytes(reply)
+        if any(each[0] != asked.round or each[2] != asked.model for each in given):
+            raise Refused(f"the {asked.part} was answered for another model")
+        if len(given) >= asked.most:
+            raise Refused(f"the {asked.part} of round {asked.round} was answered")
+        return None
+
+    def keep(self, asked: Evaluation, reply: bytes) -> None:
+        """Keep a reply before it is sent."""
+        record = (asked.run, asked.part, asked.round, asked.digest, asked.model, reply)
+        self._db.execute("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?)", record)
+
+    def forget(self) -> None:
+        """Delete what was replied, for it holds a forgotten person's part; not that it was."""
+        self._db.execute("UPDATE evaluations SET reply = NULL")
+        self._db.execute("UPDATE outbox SET reply = x''")
