@@ -28,6 +28,7 @@ FLAGSHIP = {
     "hidden": 32,
     "history": 12,
     "adam": {"lr": 3e-3, "average": 0.9},
+    "training": {"dropout": 0.4},
     "graph": {"rounds": 2, "ridge": 50.0, "rank": 8},
 }
 

@@ -100,7 +100,7 @@ class Silent(CentralJDP):
 
     def calibrate(self, plan, ledger):
         made = super().calibrate(plan, ledger)
-        made._normal = lambda count, *_: torch.zeros(count, dtype=torch.float64)
+        made._draw = lambda count, *_: torch.zeros(count, dtype=torch.int64)
         return made
 
 
