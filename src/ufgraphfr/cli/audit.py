@@ -6,7 +6,6 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,6 +13,7 @@ from rich.table import Table
 from ufgraphfr.audit.attacks import ATTACKS
 from ufgraphfr.audit.report import Audit, number
 from ufgraphfr.audit.run import audit as run_audit
+from ufgraphfr.cli.tables import titled_table
 
 EXIT_FAILED = 1
 STYLES = {"FAIL": "bold red", "recovered": "red", "partly": "yellow", "pass": "green"}
@@ -51,12 +51,8 @@ def audit(
 
 
 def _table(done: Audit) -> Table:
-    table = Table(
-        title=f"[bold]{escape(done.name)}[/]: {escape(done.algorithm)}, privacy {done.mechanism}",
-        title_justify="left",
-        title_style="",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
+    table = titled_table(
+        f"[bold]{escape(done.name)}[/]: {escape(done.algorithm)}, privacy {done.mechanism}",
         collapse_padding=True,
     )
     table.add_column("attack, on", no_wrap=True)

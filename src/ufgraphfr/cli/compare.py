@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ufgraphfr.cli.results import columns, metrics_table
+from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.experiment.compare import TESTED, Row
 from ufgraphfr.experiment.compare import compare as compare_runs
 
@@ -75,12 +75,8 @@ def _cell(row: Row, ranking: str, name: str) -> str:
 
 def _differences(rows: list[Row]) -> Table:
     first = escape(_short(rows[0], rows))
-    table = Table(
-        title=f"{TESTED.upper()}, all items, against [bold]{first}[/] (paired bootstrap)",
-        title_justify="left",
-        title_style="",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
+    table = titled_table(
+        f"{TESTED.upper()}, all items, against [bold]{first}[/] (paired bootstrap)"
     )
     table.add_column("run", overflow="fold")
     for heading in ("difference", "95 % interval", "p"):

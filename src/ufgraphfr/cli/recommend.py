@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.serve.recommender import Recommendation, Recommender
 
 SHOWN_HISTORY = 10
@@ -53,13 +53,7 @@ def recommend(
 
 
 def _table(items: list[Recommendation]) -> Table:
-    table = Table(
-        title="[bold]recommended next[/]",
-        title_justify="left",
-        title_style="",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = titled_table("[bold]recommended next[/]")
     table.add_column("#", justify="right")
     table.add_column("item", overflow="fold")
     table.add_column("score", justify="right")

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.evaluation.metrics import SHOWN, is_ranked
 from ufgraphfr.experiment.finished import read_result
 
@@ -51,14 +51,7 @@ KEPT_OUT = {
 
 def metrics_table(title: str, first: str, columns: Columns = COLUMNS) -> Table:
     """An empty table with a column for each of these after the first."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    table = titled_table(title, collapse_padding=True)
     table.add_column(f"\n{first}", overflow="fold")
     for _, _, heading in columns:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -111,13 +104,7 @@ def _cells(metrics: dict[str, dict[str, float]], shown: Columns) -> list[str]:
 
 def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
     """Metrics of what was kept out of training, e.g. of users by how many items are known."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = titled_table(title)
     table.add_column("model", overflow="fold")
     for name in result[part]:
         table.add_column(name.replace("ndcg@10 ", ""), justify="right")
@@ -131,13 +118,7 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
 
 def _blend_table(blend: dict[str, Any]) -> Table:
     """Each part's coefficient, and how much of the order it decides; parts without are left out."""
-    table = Table(
-        title=f"coefficients: {escape(blend['chosen'])}",
-        title_justify="left",
-        title_style="",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = titled_table(f"coefficients: {escape(blend['chosen'])}")
     table.add_column("part", overflow="fold")
     table.add_column("coefficient", justify="right")
     table.add_column("share of the score's spread", justify="right")

@@ -9,13 +9,12 @@ thread; runs on MovieLens-1M and Last.fm-2K took 90 and 65), and to the dense gr
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.config import DENSE_PAIR_BYTES, GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 from ufgraphfr.core.derived import DataFacts
 from ufgraphfr.experiment.derive import flagship_settings
 
 _BYTES = 4
-_DENSE_COPIES = 6
 _SPARSE_COPIES = 4
 _NEIGHBOUR_BYTES = 12
 """A 64-bit item and a 32-bit weight."""
@@ -72,7 +71,7 @@ def estimate(users: int, items: int, interactions: int) -> Estimate:
     settings = flagship_settings(DataFacts(users, items, interactions))
     values = {each.key: each.value for each in settings}
     rounds, cohort = values["federation.rounds"], values["federation.cohort"]
-    dense = items <= graph.dense_items
+    dense = graph.is_dense(items)
     neighbours = items * (graph.neighbors * _NEIGHBOUR_BYTES + graph.rank * _BYTES)
     width = values["algorithm.dim"]
     block = 4 * width * width + 2 * width * values["algorithm.hidden"]
@@ -84,9 +83,7 @@ def estimate(users: int, items: int, interactions: int) -> Estimate:
     data = users * 2 * 99 * 8 + interactions * 3 * 8
     return Estimate(
         graph="dense" if dense else "sparse",
-        graph_bytes=items * items * _BYTES * _DENSE_COPIES
-        if dense
-        else neighbours * _SPARSE_COPIES,
+        graph_bytes=items * items * DENSE_PAIR_BYTES if dense else neighbours * _SPARSE_COPIES,
         transformer_bytes=weights * _BYTES * _TRAINED_COPIES,
         data_bytes=data,
         rounds=rounds,

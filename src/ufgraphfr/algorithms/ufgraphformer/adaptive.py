@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.config import DENSE_PAIR_BYTES, GraphSpec
 from ufgraphfr.core.derived import DataFacts, Derived
 
 COHORT, ROUNDS, EVERY = "federation.cohort", "federation.rounds", "evaluation.every"
@@ -39,7 +39,6 @@ SAMPLED = 1_000
 VALIDATIONS = 4
 RANKED = 200_000_000
 """Scores of all validations together, but for the last."""
-_PAIR_BYTES = 24
 
 
 def rule(facts: DataFacts, given: Mapping[str, Any]) -> Iterator[Derived]:
@@ -119,10 +118,10 @@ class _Rule:
     def dense_items(self) -> Followed:
         if "algorithm.graph.rounds" not in self.known:
             return None
-        most = GraphSpec().dense_items
-        form = "dense" if self.facts.items <= most else "sparse"
-        size = f"{_PAIR_BYTES * self.facts.items**2 / 1e9:.1f} GB"
-        return most, f"{self.facts.items:,} items have a {form} graph; {size} if dense"
+        graph = GraphSpec()
+        form = "dense" if graph.is_dense(self.facts.items) else "sparse"
+        size = f"{DENSE_PAIR_BYTES * self.facts.items**2 / 1e9:.1f} GB"
+        return graph.dense_items, f"{self.facts.items:,} items have a {form} graph; {size} if dense"
 
     def told(self) -> str:
         assumed = f"{self.facts.per_user:g} a user assumed, " if self.facts.assumed else ""

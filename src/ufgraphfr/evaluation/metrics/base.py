@@ -41,6 +41,13 @@ class RankMetric(Metric):
         """
 
 
+class TopRankMetric(RankMetric):
+    """A metric of ranks to which only the best k items count."""
+
+    at: int = Field(ge=1)
+    """The k of the best k items."""
+
+
 @dataclass(frozen=True)
 class TopLists:
     """The best items of every user's full ranking, added up over users.

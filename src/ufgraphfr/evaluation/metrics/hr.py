@@ -5,16 +5,12 @@ Deshpande & Karypis, "Item-based top-N recommendation algorithms", TOIS 22(1), 2
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from ufgraphfr.evaluation.metrics.base import RankMetric
+from ufgraphfr.evaluation.metrics.base import TopRankMetric
 
 
-class HitRate(RankMetric):
+class HitRate(TopRankMetric):
     """HR@k."""
-
-    at: int = Field(ge=1)
-    """The k of the best k items."""
 
     def values(
         self, ranks: NDArray[np.float64], candidates: NDArray[np.int64]

@@ -5,16 +5,12 @@ Manning, Raghavan & Schutze, "Introduction to information retrieval", 2008, sect
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from ufgraphfr.evaluation.metrics.base import RankMetric
+from ufgraphfr.evaluation.metrics.base import TopRankMetric
 
 
-class MAP(RankMetric):
+class MAP(TopRankMetric):
     """MAP@k."""
-
-    at: int = Field(ge=1)
-    """The k of the best k items."""
 
     def values(
         self, ranks: NDArray[np.float64], candidates: NDArray[np.int64]

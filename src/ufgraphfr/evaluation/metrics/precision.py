@@ -2,16 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from ufgraphfr.evaluation.metrics.base import RankMetric
+from ufgraphfr.evaluation.metrics.base import TopRankMetric
 
 
-class Precision(RankMetric):
+class Precision(TopRankMetric):
     """Precision@k."""
-
-    at: int = Field(ge=1)
-    """The k of the best k items."""
 
     def values(
         self, ranks: NDArray[np.float64], candidates: NDArray[np.int64]

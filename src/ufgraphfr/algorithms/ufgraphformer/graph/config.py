@@ -14,6 +14,8 @@ SHRINK = 5.0
 """Pulls the links of rare items to zero; from the search that the operators were screened in."""
 PAIRS, NEXT, STEP = "graph.pairs", "graph.next", "graph.step"
 """What clients contribute: co-interactions, what followed what soon, and what at once."""
+DENSE_PAIR_BYTES = 6 * 4
+"""A dense graph is six matrices of items times items in 32 bits."""
 LATELY = "graph.lately"
 """What clients contribute by item and not by pair: what they had last, the later the more."""
 CONTRIBUTED = frozenset({PAIRS, NEXT, STEP})
