@@ -20,15 +20,13 @@ from numpy.typing import NDArray
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Interactions
-from ufgraphfr.data.protocol_draws import PROTOCOL_SEED, drawn_share, sampled_candidates
+from ufgraphfr.data.protocol_draws import PROTOCOL_SEED, Ids, Mask, drawn_share, sampled_candidates
 
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
 COLD_LEAST = max(COLD_KNOWN) + COLD_TARGETS
 """With fewer items a user cannot be asked for ten after ten."""
 
-Ids: TypeAlias = NDArray[np.int64]
-Mask: TypeAlias = NDArray[np.bool_]
 HeldOut: TypeAlias = Literal["validation", "test"]
 
 

@@ -34,7 +34,7 @@ class Untrained:
 
     def without(self, trained: Collection[str], others: Collection[str]) -> "Untrained":
         """Those of the rows, of the profiles and of ``others`` who are not among ``trained``."""
-        known = set(self.rows["user"]).union(self.profiles, others) - set(trained)
+        known = set(self.rows["user"].unique()).union(self.profiles, others) - set(trained)
         rows = self.rows.filter(pl.col("user").is_in(known))
         own = {name: self.profiles[name] for name in known & self.profiles.keys()}
         return replace(self, rows=rows, profiles=own, names=frozenset(known))
