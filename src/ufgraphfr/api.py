@@ -89,10 +89,12 @@ class Run:
         lines = [
             f"Run {str(self.folder)!r}: {result['algorithm']} on {data['name']}, "
             f"seed {result['seed']}",
-            f"  {data['users']:,} users, {data['items']:,} items, "
-            f"{data['interactions']:,} interactions",
         ]
         if test is not None:
+            lines.append(
+                f"  {data['users']:,} users, {data['items']:,} items, "
+                f"{data['interactions']:,} interactions"
+            )
             shown = ", ".join(f"{name} {value:.3f}" for name, value in test["full"].items())
             lines.append(f"  test, all items ranked: {shown}")
         return "\n".join((*lines, f"  {result['guarantee']}"))

@@ -127,7 +127,7 @@ def test_a_ledger_without_its_checkpoint_is_not_spent_again(toy, tmp_path) -> No
     next(steps)
     next(steps)
     steps.close()
-    for path in (tmp_path / "run" / "checkpoint").iterdir():
+    for path in (tmp_path / "run" / "personal" / "checkpoint").iterdir():
         path.unlink()
     rounds = [step.round for step in execute(build(values), tmp_path / "run", resume=True)]
     assert rounds == [3, 4]

@@ -12,6 +12,7 @@ from ufgraphfr.audit.report import Audit, Guarantee, Line, judge
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def audit(
     rounds: int = 20,
     victims: int = 50,
 ) -> Audit:
-    """Attack a finished run, and write ``audit.json``, ``audit.md`` and plots into its folder.
+    """Attack a finished run, and write ``audit.json``, ``audit.md`` and plots beside its ranks.
 
     Args:
         folder: the run folder.
@@ -38,8 +39,7 @@ def audit(
     if rounds < 1 or victims < 1:
         raise InputError(f"{rounds} rounds and {victims} victims: replay and watch at least one")
     attacks = [ATTACKS.build(kind, {}, "--attack") for kind in kinds or ATTACKS.kinds]
-    run = FinishedRun.open(folder, data_dir)
-    result = Run(folder).result
+    run, result = FinishedRun.open(folder, data_dir), Run(folder).result
     guarantee = Guarantee.of(result)
     recording = record(run, rounds, victims)
     lines: list[Line] = []
@@ -61,10 +61,12 @@ def audit(
         lines=tuple(lines),
         skipped=tuple(skipped),
     )
-    write_atomically(folder / "audit.json", done.to_json().encode())
-    write_atomically(folder / "audit.md", done.to_markdown().encode())
+    # what attacks find is measured on the users' own data
+    place = RunFolder(folder).own
+    write_atomically(place / "audit.json", done.to_json().encode())
+    write_atomically(place / "audit.md", done.to_markdown().encode())
     try:
-        draw(done, folder)
+        draw(done, place)
     except MissingExtra as missing:
         logger.warning("no plots: %s", missing)
     return done

@@ -19,6 +19,7 @@ from ufgraphfr.cli import (
     deploy,
     describe,
     doctor,
+    export,
     new,
     privacy,
     recommend,
@@ -38,6 +39,7 @@ app.command("compare")(compare.compare)
 app.command("describe")(describe.describe)
 app.command("recommend")(recommend.recommend)
 app.command("audit")(audit.audit)
+app.command("export")(export.export)
 app.command("privacy")(privacy.privacy)
 app.add_typer(data.app, name="data")
 app.add_typer(deploy.app, name="deploy")

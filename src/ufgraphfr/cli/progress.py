@@ -35,10 +35,12 @@ def lines(steps: Iterator[Progress]) -> Iterator[Line]:
     """A line for each round; speed and time left are means over the rounds seen so far."""
     clients, seconds, count, validation = 0, 0.0, 0, "-"
     for step in steps:
-        clients, seconds, count = clients + step.clients, seconds + step.seconds, count + 1
+        seconds, count = seconds + step.seconds, count + 1
+        clients += step.clients or 0
         if step.validation is not None:
             validation = f"{step.validation['full']['ndcg@10']:.4f}"
         rate = clients / max(seconds, 1e-9)
+        speed = f"{rate:{',.1f' if rate < 10 else ',.0f'}} clients/s  "
         left = datetime.timedelta(seconds=round((step.rounds - step.round) * seconds / count))
         width = len(str(step.rounds))
         yield Line(
@@ -46,8 +48,7 @@ def lines(steps: Iterator[Progress]) -> Iterator[Line]:
             rounds=step.rounds,
             evaluated=step.validation is not None,
             text=f"round {step.round:{width}}/{step.rounds}  loss {_shown(step.loss)}  "
-            f"val NDCG@10 {validation}  {rate:{',.1f' if rate < 10 else ',.0f'}} clients/s  "
-            f"ETA {left}",
+            f"val NDCG@10 {validation}  {'' if step.clients is None else speed}ETA {left}",
         )
 
 

@@ -85,8 +85,9 @@ def run(
         print(f"interrupted; go on with:  {again} --resume", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     show_result(console, folder.result)
+    held = "share no file of personal/" if experiment.is_private else "it holds personal data"
     console.print(
-        f"run folder: {folder.path} (it holds personal data)",
+        f"run folder: {folder.path} ({held})",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -21,6 +21,7 @@ from ufgraphfr.data.interactions import MIN_INTERACTIONS
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.split import COLD_LEAST
+from ufgraphfr.experiment.accounted import check_accounted, is_private
 from ufgraphfr.experiment.auto import left_open, without_auto
 from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
 from ufgraphfr.experiment.schemas import CONFIG
@@ -154,6 +155,11 @@ class Experiment:
         """sha256 of the identity but for the seed: what runs over several seeds have in common."""
         return _digest(self.identity() | {"seed": None})
 
+    @property
+    def is_private(self) -> bool:
+        """Whether what is released is paid for from a budget."""
+        return is_private(self.mechanism)
+
     def located_source(self, data_dir: Path | None = None) -> Source:
         """The data set, with the files it names looked for in ``data_dir``, then in `folder`."""
         return self.source.located(*(place for place in (data_dir, self.folder) if place))
@@ -209,6 +215,7 @@ def build(values: dict[str, Any]) -> Experiment:
     if not isinstance(name, str) or name.strip(". ") == "" or "/" in name:
         raise InputError(f"name = {name!r} must be a string that can name a folder, without '/'")
     experiment = _built(without_auto(values, _derivable(values)), seed, name)
+    check_accounted(experiment.mechanism, experiment.federation, experiment.model)
     told, now = flat(values.get("derived", {})), flat(experiment.resolved())
     return replace(
         experiment,

@@ -25,13 +25,13 @@ from ufgraphfr.experiment.assess import (
     assess_baselines,
     assess_kept_out,
 )
+from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aggregator, simulated, validation
 from ufgraphfr.experiment.fitted import check_memory, fit_baseline, validate_baseline
 from ufgraphfr.experiment.oversized import oversized
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
-from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_model, device_score

@@ -78,6 +78,8 @@ def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def data_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """The digests in which the data of two results differ; empty if they are the same."""
+    if "keyed" in there:
+        return "" if there["keyed"] == here.get("keyed") else "by their keyed digests"
     versions = [side.get("digest", "").partition(":") for side in (there, here)]
     # digests of two versions say nothing of each other, and the interactions must do
     both = all(value for _, _, value in versions) and versions[0][0] == versions[1][0]

@@ -5,6 +5,7 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism, Participation, ReleasePlan
 
@@ -30,6 +31,14 @@ def calibrate(
     return experiment.mechanism.calibrate(plan(experiment, algorithm, clients), ledger)
 
 
+def expected_clients(
+    spec: FederationSpec, algorithm: Algorithm, round_number: int, clients: int
+) -> float:
+    """How many of the clients take part in a round, on average."""
+    everybody = capabilities.asks_all_clients(algorithm, round_number)
+    return clients if everybody else spec.expected(clients)
+
+
 def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleasePlan:
     """What an experiment releases, by part of the model.
 
@@ -50,10 +59,11 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
             f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "
             f"{planned} round(s): set rounds = {releases[-1].last}"
         )
-    asked, exposures = spec.expected(clients), []
+    exposures = []
     for release in releases:
         first, last = release.first, release.last
-        if asked >= clients or capabilities.asks_all_clients(algorithm, first):
+        asked = expected_clients(spec, algorithm, first, clients)
+        if asked >= clients:
             exposures.append(Participation(release, release.rounds, None, clients))
         else:
             most = spec.participations(first, last, clients)

@@ -14,14 +14,11 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
+from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.population import Population
-from ufgraphfr.experiment.run_folder import (
-    Checkpoint,
-    RunFolder,
-    load_checkpoint,
-    save_checkpoint,
-)
+from ufgraphfr.experiment.privacy_plan import expected_clients
+from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.soundness import check_somebody, watched
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.transport import Transport
@@ -38,7 +35,7 @@ class Progress:
     Attributes:
         round: from 1.
         rounds: how many there will be.
-        clients: how many took part.
+        clients: how many took part; None under a guarantee, which may rest on its being secret.
         loss: their mean training loss, NaN if nobody took part.
         seconds: wall time of the round, evaluation and checkpoint included.
         validation: validation metrics, if this round was evaluated.
@@ -46,7 +43,7 @@ class Progress:
 
     round: int
     rounds: int
-    clients: int
+    clients: int | None
     loss: float
     seconds: float
     validation: Metrics | None
@@ -76,16 +73,13 @@ def train(
     if is_private and last is not None:
         _check_paid(ledger, last.round)
     transport = population.begin(algorithm, mechanism, last)
-    if last is None:
-        server = on(device, algorithm.init_server(population.setting))
-        last = Checkpoint(0, 0, -math.inf, server, population.private())
-        if is_private:
-            save_checkpoint(folder.best, last)
+    last = last or _before_the_first(algorithm, population, device)
+    if is_private and last.round == 0:
+        save_checkpoint(folder.best, last)
     best = last.best_round, last.best_value
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
-    if last.round:
-        logger.info("going on after round %d of %d", last.round, total)
+    clients = len(population.clients)
     steps = _rounds(experiment, algorithm, mechanism, population, transport, last, ledger)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
@@ -94,14 +88,23 @@ def train(
         state, validation = done.state, None
         if done.number % every == 0 or done.number == total:
             state, validation = population.validate(state, done.number, pick=not is_private)
-        folder.append_metrics(_line(done, time.perf_counter() - started, validation))
+        expected = expected_clients(experiment.federation, algorithm, done.number, clients)
+        folder.append_metrics(_line(done, time.perf_counter() - started, validation), expected)
         if validation is not None or population.durable or is_private:
             value = validation["full"][SELECTED_BY] if validation else -math.inf
             value = done.number if is_private else value
             best = _keep(replace(done, state=state), population, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
-        yield Progress(done.number, total, done.clients, done.loss, spent, validation)
+        shown = None if is_private else done.clients
+        yield Progress(done.number, total, shown, done.loss, spent, validation)
     check_somebody(folder.read_metrics())
+
+
+def _before_the_first(
+    algorithm: Algorithm, population: Population, device: torch.device
+) -> Checkpoint:
+    server = on(device, algorithm.init_server(population.setting))
+    return Checkpoint(0, 0, -math.inf, server, population.private())
 
 
 def _rounds(
@@ -114,6 +117,9 @@ def _rounds(
     ledger: Ledger,
 ) -> Iterator[Round]:
     """The rounds after a checkpoint, but for one that was paid for and is lost."""
+    if last.round:
+        total = experiment.federation.rounds
+        logger.info("going on after round %d of %d", last.round, total)
     # where others paid for the round in flight, they give again what they gave
     first = max(last.round, 0 if population.durable else ledger.last_round) + 1
     return rounds(

@@ -42,10 +42,14 @@ def quiet(count: int, *_: object) -> Tensor:
 
 
 def released(mechanism: NoisedSums, values: Tensor, key: Key = KEY) -> Tensor:
+    return finalized(mechanism, values, key).sums["items"]
+
+
+def finalized(mechanism: NoisedSums, values: Tensor, key: Key = KEY) -> Report:
     clients = torch.arange(len(values))
     arrays = mechanism.privatize({"items": Dense(values)}, clients, key)
     report = Report(key.round, clients, arrays, Aggregation.PER_CLIENT, torch.zeros(len(values)))
-    return mechanism.finalize(report.total(), key).sums["items"]
+    return mechanism.finalize(report.total(), key)
 
 
 def test_without_noise_short_updates_are_summed_as_they_are() -> None:
@@ -107,8 +111,25 @@ def test_a_round_outside_the_plan_releases_nothing() -> None:
 def test_the_mean_of_a_secret_cohort_has_a_fixed_denominator() -> None:
     values = torch.ones(2, 3)
     mechanism = calibrate(part(rate=0.1, expected=8, clip=100.0), draw=quiet)
-    # what an algorithm divides by two becomes a division by eight
-    torch.testing.assert_close(released(mechanism, values) / 2, values.sum(0) / 8)
+    report = finalized(mechanism, values)
+    mean = report.sums["items"] / len(report.clients)
+    torch.testing.assert_close(mean, values.sum(0) / 8)
+
+
+@pytest.mark.parametrize("expected", [8, 8.3, 0.4])
+def test_nothing_of_a_secret_cohorts_size_reaches_the_algorithm(expected) -> None:
+    """Of cohorts with the same sum: neither by a count nor by the last digit of a mean."""
+    total = torch.full((1, 50), 3.3) * torch.arange(1, 51)
+    reports = []
+    for size in (1, 3, 7):
+        values = torch.cat((total, torch.zeros(size - 1, 50)))
+        mechanism = calibrate(part(rate=0.1, expected=expected, clip=1e4), draw=quiet)
+        reports.append(finalized(mechanism, values))
+    first = reports[0]
+    for report in reports[1:]:
+        assert torch.equal(report.clients, first.clients)
+        assert report.loss.isnan().all()
+        assert torch.equal(report.sums["items"], first.sums["items"])
 
 
 def test_updates_that_are_not_clipped_are_refused() -> None:

@@ -41,11 +41,6 @@ def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
         )
     if spec.seeded_noise:
         raise InputError("[privacy] seeded_noise is for tests: leave it out")
-    if experiment.federation.sampling == "poisson":
-        raise InputError(
-            '[federation] sampling = "poisson" hides who takes part, but here the server draws '
-            'and would know: use "fixed" or "rotation"'
-        )
 
 
 def participations(experiment: Experiment, exposure: Participation) -> int:

@@ -35,9 +35,9 @@ from ufgraphfr.evaluation.fusion import Candidates
 from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, ranked
 from ufgraphfr.experiment.assess import Metrics
+from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.population import TestResult
 from ufgraphfr.experiment.privacy_plan import model_in_use
-from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.transport import Rejected, Response, Transport

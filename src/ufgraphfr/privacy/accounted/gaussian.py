@@ -147,8 +147,7 @@ class NoisedSums(Mechanism):
         within = sums.pop(WITHIN, None)
         step = grid_step(bound)
         std = part.value_noise * bound / step * math.sqrt(self.holders)
-        # a Poisson cohort's size is secret: the algorithm's mean gets the expected one
-        fixed = len(report.clients) / part.exposure.expected if part.exposure.rate else 1.0
+        report, fixed = _unsized(report, part.exposure)
         noised = {
             name: ((value + self._noise(value, std, key, place)) * (step * fixed)).float()
             for place, (name, value) in enumerate(sums.items())
@@ -214,6 +213,18 @@ class NoisedClients(NoisedSums):
         step = grid_step(self.clip_of(self.part(key.round)))
         sums = {name: (value * step).float() for name, value in _whole_sums(report).items()}
         return replace(report, arrays=one_row(sums))
+
+
+def _unsized(report: Report, exposure: Participation) -> tuple[Report, float]:
+    """A report that says nothing of a secret cohort, and what makes its sums those of the expected.
+
+    The size must not enter by the factor either: the last digit of a product would show it.
+    """
+    if exposure.rate is None:
+        return report, 1.0
+    size = max(1, round(exposure.expected))
+    clients, loss = report.clients.new_full((size,), -1), report.loss.new_full((size,), math.nan)
+    return replace(report, clients=clients, loss=loss), size / exposure.expected
 
 
 def _whole_sums(report: Report) -> dict[str, Tensor]:
