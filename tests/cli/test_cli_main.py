@@ -99,8 +99,12 @@ def test_who_serves_others_imports_nothing_from_the_current_folder(
     cli, tmp_path, monkeypatch, word, looks
 ):
     monkeypatch.chdir(tmp_path)
+    if not looks:
+        # as `python -m ufgraphfr` and an empty PYTHONPATH put it there
+        monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
     cli(word, "--help")
     assert (str(tmp_path) in sys.path) == looks
+    assert "" not in sys.path
 
 
 def test_python_m_is_the_command_line():

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,7 +55,7 @@ def init(
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     set_: Overrides = None,
 ) -> None:
-    """Write agreement, certificates, keys, units, proxy rules and instructions."""
+    """Write agreement, certificates, units, proxy rules and instructions."""
     deployment = Deployment(folder.resolve())
     # needs the extra, which the operator of a node need not have
     initialiser = _initialiser()
@@ -161,17 +162,18 @@ def _line(values: dict[str, Any]) -> str:
 
 
 def _initialiser() -> Any:
-    try:
-        from ufgraphfr.deploy.operations import init as initialiser
-    except ImportError:
-        raise MissingExtra("deploy", "flower") from None
-    return initialiser
+    return _with_extra("init")
 
 
 def _launcher() -> Any:
-    from ufgraphfr.deploy.operations import launcher
+    return _with_extra("launcher")
 
-    return launcher
+
+def _with_extra(module: str) -> Any:
+    try:
+        return import_module(f"ufgraphfr.deploy.operations.{module}")
+    except ImportError:
+        raise MissingExtra("deploy", "flower") from None
 
 
 def _console() -> Console:

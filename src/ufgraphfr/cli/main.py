@@ -86,9 +86,11 @@ def main() -> None:
     warnings.filterwarnings("default", category=DeprecationWarning, module="ufgraphfr")
     warnings.showwarning = _show_warning
     if sys.argv[1:2] not in (["agent"], ["deploy"]):
-        # a dotted kind may lie in the current folder, as with `python -m`; never for who serves
-        # others, whose folder may hold their code
+        # a dotted kind may lie in the current folder, as with `python -m`
         sys.path.append(os.getcwd())
+    else:
+        # never for who serves others, whose folder may hold their code
+        sys.path[:] = [each for each in sys.path if os.path.abspath(each) != os.getcwd()]
     try:
         app(prog_name="ufgraphfr")
     except InputError as error:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agent.answers import Refused
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
@@ -30,6 +31,8 @@ class ShardFolder:
         self.path = path
         # what the operator signed off, and the public items
         self.agreement, self.catalogue = path / "agreement.toml", path / "catalogue.json"
+        # the digest that the operator typed
+        self.agreed = path / "agreed"
         # the name of this node
         self.node = path / "node"
         # the users' data and private state
@@ -55,6 +58,28 @@ class ShardFolder:
         agreement, catalogue = read_documents(self.agreement, self.catalogue)
         agreement.node(name)
         return name, agreement, catalogue
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the operator has signed off the agreement that lies here now."""
+        try:
+            return self.agreed.read_text(encoding="utf-8").strip() == self.signed()[1].digest
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def sign(self, digest: str) -> None:
+        """Sign the agreement off, by the digest that its parties told each other.
+
+        Raises:
+            InputError: the agreement that lies here is another one.
+        """
+        here = self.signed()[1].digest
+        if digest.strip().lower() != here:
+            raise InputError(
+                f"'{digest}' is not the digest of {self.agreement}, which is {here}: nothing was "
+                f"signed; ask the other parties which of the two was agreed on"
+            )
+        write_atomically(self.agreed, f"{here}\n".encode())
 
     def import_table(self, interactions: Path, users: Path | None) -> Imported:
         """Load users' data into the shard, see `users.import_table`."""

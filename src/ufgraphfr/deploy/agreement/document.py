@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,6 @@ from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import item_text
-from ufgraphfr.experiment.settings import flat
 
 NO_FILE = "given-at-import"
 MetricsPolicy = Literal["sums", "none"]
@@ -216,18 +216,23 @@ def make(
 
 def _shipped_kinds_only(experiment: dict[str, Any]) -> None:
     """A kind of somebody's own is code: no node runs it because a document names it."""
-    for key, value in flat(experiment).items():
-        if key.endswith("kind") and "." in str(value):
+    for key, name in _names(experiment):
+        if "." in name:
             raise InputError(
-                f"{key} = '{value}' is not of this package: an agreement names no code that each "
-                f"node has not installed; run it as a simulation"
+                f"{key} = '{name}' is not of this package: an agreement names no code that each "
+                f"node has not installed; leave it out, or run it as a simulation"
             )
-    for name in experiment.get("evaluation", {}).get("metrics", ()):
-        if "." in str(name):
-            raise InputError(
-                f"[evaluation] metrics: '{name}' is not of this package, and an agreement names no "
-                f"code that each node has not installed; leave it out"
-            )
+
+
+def _names(values: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """The names of parts in nested tables: each ``kind``, and what lists of evaluation hold."""
+    if isinstance(values, str):
+        if key.endswith("kind") or key.startswith("evaluation."):
+            yield key, values
+    elif isinstance(values, dict | list | tuple):
+        inner = values.items() if isinstance(values, dict) else (("", each) for each in values)
+        for name, value in inner:
+            yield from _names(value, f"{key}.{name}".strip("."))
 
 
 def read_agreement(path: Path) -> Agreement:
