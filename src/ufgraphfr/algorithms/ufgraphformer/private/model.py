@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit_shared_curvature
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.plan import (
     GRAPH,
@@ -150,7 +150,7 @@ class PrivateForm(Algorithm):
         # the mean is known to 1 / signal: so many observations of it
         signal = basis.new_full((1,), self.plan.signal)
         wanted = total[None] / clients * self.plan.signal
-        weights = fit_shared_curvature(basis, even, wanted, signal, RIDGE)
+        weights = fit(basis, even, wanted, signal, RIDGE)
         chance: Tensor = torch.softmax(basis @ weights[0], 0)
         return chance * clients * TYPICAL
 
@@ -204,7 +204,7 @@ def _preference(columns: Tensor, offset: Tensor, inputs: ClientBatch) -> Tensor:
     features = torch.cat((columns, popularity_levels(offset)), 1)
     history = _weighted_histories(inputs, DECAY)
     wanted, total = history @ features, history.sum(1)
-    return fit_shared_curvature(features, offset, wanted, total, RIDGE) @ features.T
+    return fit(features, offset, wanted, total, RIDGE) @ features.T
 
 
 def _weighted_histories(inputs: ClientBatch, decay: float) -> Tensor:
