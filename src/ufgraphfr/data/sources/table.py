@@ -20,7 +20,7 @@ from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.features import Kind
 from ufgraphfr.data.files import find
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
-from ufgraphfr.data.missing import plain, present
+from ufgraphfr.data.missing import plain, present, unquoted
 from ufgraphfr.data.opening import Opening, Quotes
 from ufgraphfr.data.sources._table_columns import Columns
 from ufgraphfr.data.sources.base import Source
@@ -251,6 +251,9 @@ def _known(rows: pl.DataFrame, key: str, file: str) -> tuple[pl.DataFrame, list[
     gaps = {name: column.count("") for name, column in values.items()}
     counts = ", ".join(f"{name} of {gap:,}" for name, gap in gaps.items() if gap)
     note = [f"{file}: missing of {len(rows):,} rows: {counts}"] if counts else []
+    texts = (text for name in names for text in rows[name] if text and '"' in text)
+    if stray := sum(unquoted(text.strip()) != text.strip() for text in texts):
+        note.append(f"{file}: {stray:,} values have a quotation mark at one end alone: taken off")
     return pl.DataFrame({key: rows[key], **values}), note
 
 
