@@ -40,10 +40,8 @@ def audit(
         raise InputError(f"{rounds} rounds and {victims} victims: replay and watch at least one")
     attacks = [ATTACKS.build(kind, {}, "--attack") for kind in kinds or ATTACKS.kinds]
     run, result = FinishedRun.open(folder, data_dir), Run(folder).result
-    guarantee = Guarantee.of(result)
-    recording = record(run, rounds, victims)
-    lines: list[Line] = []
-    skipped = []
+    guarantee, recording = Guarantee.of(result), record(run, rounds, victims)
+    lines, skipped = list[Line](), list[str]()
     for attack in attacks:
         findings = attack.run(recording)
         logger.info("attack %s: %d figures", attack.kind, len(findings))

@@ -17,13 +17,19 @@ def cache_folder(*parts: str) -> Path:
     return root.joinpath(*parts)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that readers see whole or not at all, even if this process is killed."""
+def write_atomically(path: Path, data: bytes, sync: bool = False) -> None:
+    """Write a file that readers see whole or not at all, even if this process is killed.
+
+    With ``sync`` it is on the disk when this returns.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

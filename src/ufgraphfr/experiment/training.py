@@ -16,12 +16,14 @@ from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.outbox import Outbox
 from ufgraphfr.experiment.population import Population
 from ufgraphfr.experiment.privacy_plan import expected_clients
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.soundness import check_somebody, watched
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.transport import Transport
+from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
@@ -63,11 +65,11 @@ def train(
     two leaves a line too many, which resuming cuts off, and never one too few.
 
     Under a privacy budget every round is kept, and the last one is the best: choosing a round or
-    a blend on validation would be a release that nobody has paid for. A round that was paid for
-    is never released again; if a kill came before its checkpoint, it is lost.
+    a blend on validation would be a release that nobody has paid for. What a round released is
+    kept before it is paid for, so that a kill leads to the same release again; see `Outbox`.
     """
     ledger = Ledger(folder.ledger)
-    mechanism = population.mechanism(algorithm, ledger)
+    mechanism = kept(population.mechanism(algorithm, ledger), folder)
     is_private = mechanism.is_private
     last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
     if is_private and last is not None:
@@ -80,7 +82,7 @@ def train(
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
     clients = len(population.clients)
-    steps = _rounds(experiment, algorithm, mechanism, population, transport, last, ledger)
+    steps = _rounds(experiment, algorithm, mechanism, population, transport, last)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
     for done in watched(steps, is_private):
@@ -114,14 +116,20 @@ def _rounds(
     population: Population,
     transport: Transport,
     last: Checkpoint,
-    ledger: Ledger,
 ) -> Iterator[Round]:
-    """The rounds after a checkpoint, but for one that was paid for and is lost."""
+    """The rounds after a checkpoint."""
     if last.round:
         total = experiment.federation.rounds
         logger.info("going on after round %d of %d", last.round, total)
-    # where others paid for the round in flight, they give again what they gave
-    first = max(last.round, 0 if population.durable else ledger.last_round) + 1
+    # what is paid for elsewhere is given again there
+    first = last.round + 1
+    if isinstance(mechanism, Outbox):
+        first = mechanism.first_after(last.round)
+    if first > last.round + 1:
+        logger.warning(
+            f"rounds {last.round + 1} to {first - 1} are paid for and lost: what they released is "
+            f"nowhere, and is never released twice"
+        )
     return rounds(
         population.aggregator(algorithm, mechanism),
         mechanism,
@@ -132,6 +140,13 @@ def _rounds(
         Key(experiment.seed),
         first=first,
     )
+
+
+def kept(mechanism: Mechanism, folder: RunFolder) -> Mechanism:
+    """The mechanism, with an outbox if the noise is added here."""
+    if isinstance(mechanism, NoisedSums):
+        return Outbox(mechanism, folder.own / "outbox.safetensors")
+    return mechanism
 
 
 def _check_paid(ledger: Ledger, released: int) -> None:
