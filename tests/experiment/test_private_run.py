@@ -149,6 +149,23 @@ def test_a_private_form_says_how_many_rounds_it_takes(toy, run) -> None:
         run(toy(algorithm=FLAGSHIP, privacy=PRIVATE))
 
 
+@pytest.mark.parametrize("adversary", [None, {"kind": "reverse", "share": 0.1}])
+def test_a_defence_has_no_place_after_clipping(adversary, toy, run) -> None:
+    """It goes by single replies, of which there are none; told before anything is spent."""
+    federation = {"defence": {"kind": "trimmed-mean"}, "adversary": adversary}
+    with pytest.raises(InputError, match=r"'trimmed-mean' goes by single replies"):
+        run(toy(privacy=PRIVATE, federation={k: v for k, v in federation.items() if v}))
+
+
+def test_malformed_clients_meet_a_budget(toy, run) -> None:
+    """Replies that cannot even be added up are refused as any other."""
+    federation = {"rounds": 1, "adversary": {"kind": "malformed", "share": 0.4}}
+    small = FLAGSHIP | {"private": {"graph_items": 0}}
+    folder = run(toy(algorithm=small, privacy=PRIVATE, federation=federation))
+    lines = (folder / "personal" / "metrics.jsonl").read_text().splitlines()
+    assert sum(json.loads(line)["rejected"].get("summed", 0) for line in lines) > 0
+
+
 def test_upload_codecs_have_no_place_after_clipping(toy, run) -> None:
     federation = {"upload": {"codec": "int8"}}
     with pytest.raises(InputError, match="upload goes with updates that nothing protects"):

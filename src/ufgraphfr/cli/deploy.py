@@ -25,7 +25,7 @@ _FEWEST = "Users whose sum may leave a node; of fewer, nothing does."
 # the second is what the release before called it
 MinUsers = Annotated[int, typer.Option("--min-users", "--smallest", min=1, help=_FEWEST)]
 _COUNTED_ON = (
-    "Users of all nodes together, from which a budget's parts follow. "
+    "Users of all nodes together, from which a budget's parts and what is left open follow. "
     "Default: --min-users at each node."
 )
 ExpectedUsers = Annotated[int | None, typer.Option(min=1, help=_COUNTED_ON)]

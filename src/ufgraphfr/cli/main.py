@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,7 +25,7 @@ from ufgraphfr.cli import (
     recommend,
     run,
 )
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import InputError, is_disk_full
 
 app = typer.Typer(
     name="ufgraphfr",
@@ -94,8 +94,19 @@ def main() -> None:
     try:
         app(prog_name="ufgraphfr")
     except InputError as error:
-        console = Console(stderr=True, highlight=False)
-        # not markup: messages name tables like [data]
-        message = Text.assemble(("error: ", "bold red"), str(error))
-        console.print(message, soft_wrap=not console.is_terminal)
-        sys.exit(EXIT_BAD_INPUT)
+        _end(str(error))
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        _end(
+            f"no space is left on the disk ({error}): what was finished is kept; make room, and "
+            f"repeat the command (a run with --resume)"
+        )
+
+
+def _end(said: str) -> NoReturn:
+    console = Console(stderr=True, highlight=False)
+    # not markup: messages name tables like [data]
+    message = Text.assemble(("error: ", "bold red"), said)
+    console.print(message, soft_wrap=not console.is_terminal)
+    sys.exit(EXIT_BAD_INPUT)

@@ -1,5 +1,6 @@
 """The folder that keeps what can be made or fetched again, outside any repository."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -34,3 +35,25 @@ def write_atomically(path: Path, data: bytes, sync: bool = False) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line; file and folder are on the disk when this returns.
+
+    Raises:
+        OSError: there is no room; nothing is left of the line.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        before = os.fstat(handle).st_size
+        if os.write(handle, line) < len(line):
+            os.ftruncate(handle, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

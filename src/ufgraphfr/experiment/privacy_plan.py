@@ -48,7 +48,14 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
     spec = experiment.federation
     spec.check(clients)
     releases = capabilities.releases(algorithm, spec.rounds)
-    if spec.upload is not None and experiment.mechanism.budget(clients) is not None:
+    budgeted = experiment.mechanism.budget(clients) is not None
+    if budgeted and spec.defence is not None and spec.defence.kind != "none":
+        raise InputError(
+            f"[federation.defence] kind = '{spec.defence.kind}' goes by single replies, but with "
+            f"[privacy] kind = '{experiment.mechanism.kind}' each is clipped and nothing but the "
+            f"sum is looked at: leave the table out"
+        )
+    if budgeted and spec.upload is not None:
         raise InputError(
             f"[federation] upload goes with updates that nothing protects: with [privacy] kind = "
             f"'{experiment.mechanism.kind}' clip there, and leave the table out"

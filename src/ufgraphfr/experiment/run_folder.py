@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.folders import append_line, write_atomically
 from ufgraphfr.core.keyed import key_at
 from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
@@ -205,10 +205,7 @@ class RunFolder:
         if self.key is not None:
             lines[self.metrics] = shared_line(line, expected)
         for path, content in lines.items():
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(METRICS.write(content)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            append_line(path, (json.dumps(METRICS.write(content)) + "\n").encode())
 
     def cut_metrics(self, rounds: int) -> None:
         """Keep the lines of the first ``rounds`` rounds: what came after will come again."""

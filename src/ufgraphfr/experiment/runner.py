@@ -10,7 +10,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ufgraphfr.experiment.checkpoint import Checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.derive import derive, settled
 from ufgraphfr.experiment.environment import environment
@@ -86,7 +86,7 @@ def execute(
             if isinstance(experiment.model, Algorithm):
                 model = model_in_use(experiment, population.setting)
                 yield from train(experiment, model, population, folder, target)
-                best = load_checkpoint(folder.best_or_model, target)
+                best = folder.load_model(target)
             else:
                 best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
                 save_checkpoint(folder.best, best)

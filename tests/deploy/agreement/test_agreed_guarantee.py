@@ -92,12 +92,12 @@ import os, signal, sys
 from pathlib import Path
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.privacy.accounted import ledger
-agent, write, when = Agent(ShardFolder(Path(sys.argv[1]))), ledger._write_through, sys.argv[2]
+agent, write, when = Agent(ShardFolder(Path(sys.argv[1]))), ledger.append_line, sys.argv[2]
 def killed(path, line):
     if when == "after":
         write(path, line)
     os.kill(os.getpid(), signal.SIGKILL)
-ledger._write_through = killed
+ledger.append_line = killed
 agent.answer([Path(name).read_bytes() for name in sys.argv[3:]])
 """
 

@@ -290,7 +290,9 @@ def test_what_is_left_open_is_agreed_on_as_a_number(tmp_path):
     values = toy_values(data={"kind": "table", "interactions": "x.csv", "items": "items.csv"})
     left = {key: value for key, value in values.items() if key != "federation"}
     left["algorithm"] = {"kind": "ufgraphformer"}
-    made = draft(build(left), 2, users_per_node=50, min_users=2, data_dir=tmp_path).agreement
+    made = draft(
+        build(left), 2, users_per_node=1_000, min_users=2, data_dir=tmp_path, expected_users=100
+    ).agreement
     path = tmp_path / "agreement.toml"
     made.write(path)
     assert "auto" not in made.experiment.resolved()["federation"].values()

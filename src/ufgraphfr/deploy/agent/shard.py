@@ -21,6 +21,8 @@ from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 logger = logging.getLogger(__name__)
 UNREAD = Envelope("hello", "", "", 0, "", "")
 """Stands for a request that could not be read."""
+MAX_REASON = 500
+"""Letters of a line in the audit log: some of them are a caller's."""
 
 
 class ShardFolder:
@@ -184,7 +186,7 @@ class Agent:
             "run": request.run,
             "round": request.round,
             "code": reply.code,
-            "reason": reason,
+            "reason": reason[:MAX_REASON],
             "seconds": round(seconds, 3),
             "bytes_down": sum(map(len, request.parts)),
             "bytes_up": sum(map(len, reply.parts)),

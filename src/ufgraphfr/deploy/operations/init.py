@@ -119,8 +119,7 @@ def draft(
             f"--users, or lower --expected-users or --min-users"
         )
     agreement = make(experiment, catalogue.digest, holders, table, min_users, metrics, expected)
-    users = agreement.clients
-    facts = DataFacts(users, len(catalogue.items), users * ASSUMED, assumed=True)
+    facts = DataFacts(expected, len(catalogue.items), expected * ASSUMED, assumed=True)
     return _settled(agreement, catalogue, facts)
 
 

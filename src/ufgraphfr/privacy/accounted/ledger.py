@@ -5,14 +5,13 @@ changed or removed later shows. Lines are on the disk before anything is release
 kill cut short was never followed by a release and is dropped.
 """
 
-import errno
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import append_line
 from ufgraphfr.core.versions import Schema
 
 SCHEMA = Schema("ledger")
@@ -127,28 +126,6 @@ class Ledger:
         entry = {**entry, "previous": self._last}
         line = json.dumps(entry, sort_keys=True).encode()
         if self.path is not None:
-            _write_through(self.path, line + b"\n")
+            append_line(self.path, line + b"\n")
         self.entries.append(json.loads(line))
         self._last = hashlib.sha256(line).hexdigest()
-
-
-def _write_through(path: Path, line: bytes) -> None:
-    """Append a line; file and folder are on the disk when this returns.
-
-    Raises:
-        OSError: there is no room; nothing is left of the line.
-    """
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        before = os.fstat(handle).st_size
-        if os.write(handle, line) < len(line):
-            os.ftruncate(handle, before)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
