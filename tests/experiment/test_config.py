@@ -90,7 +90,7 @@ def test_bad_settings_are_named_with_rule_and_mend(tmp_path, toy, override, part
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match=r"cannot read .*none\.toml .*name a TOML file"):
+    with pytest.raises(InputError, match=r"cannot read .*none\.toml.*name a TOML file"):
         read(tmp_path / "none.toml")
     with pytest.raises(InputError, match=r"trial\.toml is not valid TOML: .*line 2"):
         read(written(tmp_path, "seed = 1\n[data\n"))

@@ -14,7 +14,7 @@ from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.operations.folder import NodeFolder
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer(add_completion=False, invoke_without_command=True)
 
 _DIGEST = "Digest of the agreement, as its parties told each other: signs it off."
 Agree = Annotated[str | None, typer.Option("--agree", metavar="DIGEST", help=_DIGEST)]

@@ -18,7 +18,7 @@ from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment.reading import read
 
-app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run a federation over Flower.")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 _FEWEST = "Users whose sum may leave a node; of fewer, nothing does."

@@ -4,47 +4,56 @@ import logging
 import os
 import sys
 import warnings
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
+import click
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
 import ufgraphfr
-from ufgraphfr.cli import (
-    agent,
-    audit,
-    compare,
-    data,
-    deploy,
-    describe,
-    doctor,
-    export,
-    new,
-    privacy,
-    recommend,
-    run,
+from ufgraphfr.core.errors import InputError, is_disk_full, nearest
+
+COMMANDS = (
+    *("new", "run", "compare", "describe", "recommend", "audit", "export", "privacy"),
+    *("data", "deploy", "agent", "doctor"),
 )
-from ufgraphfr.core.errors import InputError, is_disk_full
+"""Each is a module beside this one: with an ``app`` of sub-commands, or a function of its name."""
+
+
+class LazyCommands(TyperGroup):
+    """Imports a command when it is asked for: what the others need takes seconds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of people's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name."""
+        if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:
+                return None
+            raise InputError(f"no command '{cmd_name}': {nearest(cmd_name, COMMANDS)}")
+        module = import_module(f"ufgraphfr.cli.{cmd_name}")
+        commands = getattr(module, "app", None)
+        if commands is None:
+            commands = typer.Typer(add_completion=False)
+            epilog = module.epilog() if hasattr(module, "epilog") else None
+            commands.command(cmd_name, epilog=epilog)(getattr(module, cmd_name))
+        command = typer.main.get_command(commands)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
     name="ufgraphfr",
+    cls=LazyCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("new")(new.new)
-app.command("run", epilog=run.kinds_help())(run.run)
-app.command("compare")(compare.compare)
-app.command("describe")(describe.describe)
-app.command("recommend")(recommend.recommend)
-app.command("audit")(audit.audit)
-app.command("export")(export.export)
-app.command("privacy")(privacy.privacy)
-app.add_typer(data.app, name="data")
-app.add_typer(deploy.app, name="deploy")
-app.add_typer(agent.app, name="agent")
-app.command("doctor")(doctor.doctor)
 
 EXIT_BAD_INPUT = 2
 

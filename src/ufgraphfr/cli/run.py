@@ -24,7 +24,7 @@ from ufgraphfr.experiment.runner import execute
 EXIT_INTERRUPTED = 130
 
 
-def kinds_help() -> str:
+def epilog() -> str:
     """The kinds that a TOML file may name, for ``--help``."""
     listed = [
         f"[bold]{escape(table)}[/] {', '.join(registry.kinds)}" for table, registry in SEAMS.items()

@@ -18,7 +18,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.evaluation.fusion import choose_blend
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
-from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.evaluation.protocol import EvaluationSet, Score
 from ufgraphfr.experiment.assess import (
     Metrics,
     assess_attack,
@@ -41,6 +41,8 @@ from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
 logger = logging.getLogger(__name__)
+LARGE = 50_000_000
+"""Pairs to rank from which it is worth saying: some seconds."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ class Simulated:
         algorithm, asked = self._algorithm, self._prepared.validation
         chunk, key = self._experiment.evaluation.chunk, Key(self._experiment.seed)
         metrics = self._experiment.evaluation.computed
+        self._tell("validation", asked)
         arguments = (algorithm, state, self._store, round_number)
         if not (pick and isinstance(algorithm, Blended)):
             return state, evaluate(device_score(*arguments), asked, chunk, metrics).metrics
@@ -186,6 +189,12 @@ class Simulated:
         fixed, priors = algorithm.fixed_blends(self.setting), algorithm.priors
         chosen = choose_blend(model, asked, fixed, priors, key, chunk, metrics)
         return state | on(self._store.device, chosen.kept), chosen.result.metrics
+
+    def _tell(self, what: str, asked: EvaluationSet) -> None:
+        """Say what takes a while."""
+        pairs = len(asked.clients) * self.setting.items
+        if pairs >= LARGE:
+            logger.info("%s ranks %s pairs of user and item", what, f"{pairs:,}")
 
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: weights in memory have no versions."""
@@ -199,6 +208,7 @@ class Simulated:
         chunk, prepared = self._experiment.evaluation.chunk, self._prepared
         metrics = self._experiment.evaluation.computed
         score = restored_score(self._experiment, best, self.setting)
+        self._tell("the test", prepared.test)
         test = evaluate(score, prepared.test, chunk, metrics)
         model, validation = self._experiment.model, None
         if not isinstance(model, Algorithm):

@@ -30,6 +30,10 @@ from ufgraphfr.privacy.base import Mechanism
 logger = logging.getLogger(__name__)
 
 
+CHECKPOINT_SECONDS = 60.0
+"""The most that a kill may cost, and the round it falls in."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """A finished round, for whoever watches.
@@ -61,8 +65,9 @@ def train(
     """Train from the last checkpoint, or from the start; yields after each round.
 
     Rounds are evaluated on validation every ``[evaluation] every``; the best one is kept in
-    ``folder.best``. A round's line is written before its checkpoint, so that a kill between the
-    two leaves a line too many, which resuming cuts off, and never one too few.
+    ``folder.best``. Between two a checkpoint is written each minute. A round's line is written
+    before its checkpoint, so that a kill between the two leaves a line too many, which resuming
+    cuts off, and never one too few.
 
     Under a privacy budget every round is kept, and the last one is the best: choosing a round or
     a blend on validation would be a release that nobody has paid for. What a round released is
@@ -78,7 +83,7 @@ def train(
     last = last or _before_the_first(algorithm, population, device)
     if is_private and last.round == 0:
         save_checkpoint(folder.best, last)
-    best = last.best_round, last.best_value
+    best, kept_at = (last.best_round, last.best_value), time.monotonic()
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
     clients = len(population.clients)
@@ -86,16 +91,17 @@ def train(
     # the server's memory may be large: from here on the rounds alone hold it
     del last
     for done in watched(steps, is_private):
-        started = time.perf_counter()
-        state, validation = done.state, None
+        started, state, validation = time.perf_counter(), done.state, None
         if done.number % every == 0 or done.number == total:
             state, validation = population.validate(state, done.number, pick=not is_private)
         expected = expected_clients(experiment.federation, algorithm, done.number, clients)
         folder.append_metrics(_line(done, time.perf_counter() - started, validation), expected)
-        if validation is not None or population.durable or is_private:
+        due = time.monotonic() - kept_at >= CHECKPOINT_SECONDS
+        if validation is not None or population.durable or is_private or due:
             value = validation["full"][SELECTED_BY] if validation else -math.inf
             value = done.number if is_private else value
             best = _keep(replace(done, state=state), population, value, best, folder)
+            kept_at = time.monotonic()
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         shown = None if is_private else done.clients
         yield Progress(done.number, total, shown, done.loss, spent, validation)
