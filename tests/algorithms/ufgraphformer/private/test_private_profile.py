@@ -96,10 +96,11 @@ def setting(profiles: Tensor | None, items: int = 3706) -> Setting:
 
 
 @pytest.mark.parametrize(
-    ("clients", "noise", "directions"), [(6040, 0.6, 16), (6040, 3.73, 2), (943, 1.99, 0)]
+    ("clients", "noise", "directions", "share"),
+    [(6040, 0.6, 16, 0.15), (6040, 3.73, 2, 0.1), (943, 1.99, 0, 0)],
 )
 def test_the_budget_decides_how_many_directions(
-    clients: int, noise: float, directions: int
+    clients: int, noise: float, directions: int, share: float
 ) -> None:
     form = UFGraphFormer().for_budget(Budget(clients, noise), setting(SENTENCES))
     assert isinstance(form, PrivateForm)
@@ -109,7 +110,7 @@ def test_the_budget_decides_how_many_directions(
     assert sum(release.share for release in parts.values()) == pytest.approx(1)
     if directions:
         assert parts["profile"].norm == 1.0
-        assert (parts["profile"].first, parts["profile"].share) == (3, 0.15)
+        assert (parts["profile"].first, parts["profile"].share) == (3, share)
     why = " ".join(form.rationale())
     assert f"profile: {directions} directions" in why or "profile: left out" in why
 

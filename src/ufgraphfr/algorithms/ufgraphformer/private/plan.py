@@ -20,8 +20,11 @@ SIGNAL_PER_ITEM = 8.0
 SIGNAL_PER_DIRECTION = 600.0
 """What one more direction of the profiles' sentences needs; fewer than two are not worth it."""
 MOST_DIRECTIONS = 16
-PROFILE_SHARE = 0.15
-"""Of the budget, for the profile: what graph and popularity lose by it is little."""
+PROFILE_SHARE, MORE_PROFILE = 0.1, 0.15
+"""Of the budget, for the profile, and where there is `PLENTY`: what graph and popularity lose by
+it is little."""
+PLENTY = 5000.0
+"""Clients over noise."""
 _LEAST_SHARE = 0.01
 """Of the budget, that popularity keeps."""
 
@@ -170,7 +173,9 @@ def _profile(
 ) -> tuple[int, float]:
     """How many directions the profile has, and its share of the budget; 0 of both for none."""
     share = budget.shares.get(PROFILE, spec.profile_share)
-    share = PROFILE_SHARE if share is None else min(1 - _LEAST_SHARE, share)
+    if share is None:
+        share = MORE_PROFILE if signal >= PLENTY else PROFILE_SHARE
+    share = min(1 - _LEAST_SHARE, share)
     affordable = min(MOST_DIRECTIONS, int(signal / SIGNAL_PER_DIRECTION))
     if setting.profiles is None or budget.most is not None or affordable < 2 or not share:
         return 0, 0.0
