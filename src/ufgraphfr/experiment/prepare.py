@@ -13,7 +13,7 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import asks_for_item_text
 from ufgraphfr.core.derived import DataFacts
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
@@ -102,6 +102,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
         f"{dataset.card.name}: {rows.n_users:,} users, {rows.n_items:,} items, "
         f"{len(rows):,} interactions; {left_out}"
     )
+    _check_declared(dataset, experiment.source.profile_values)
     split = _split(rows, experiment.protocol)
     for sentence in told(split):
         logger.warning(f"{dataset.card.name}: {sentence}")
@@ -118,6 +119,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
             features=item_features(catalogue),
             item_text=item_text(experiment, rows.n_users, catalogue),
             sequential=rows.sequential,
+            profiles=declared_profiles(experiment, rows.n_users),
         ),
     )
 
@@ -137,6 +139,25 @@ def item_text(
         for title, own in zip(catalogue.titles, catalogue.words, strict=True)
     ]
     return torch.from_numpy(embed(experiment.encoder, texts))
+
+
+def declared_profiles(experiment: Experiment, clients: int) -> torch.Tensor | None:
+    """Embedded sentences of all declared profiles, where a budget asks for them."""
+    texts = experiment.source.every_text()
+    if not texts or experiment.mechanism.budget(clients) is None:
+        return None
+    return torch.from_numpy(embed(experiment.encoder, texts))
+
+
+def _check_declared(dataset: Dataset, values: Mapping[str, object]) -> None:
+    """Declared values are of fields that profiles have."""
+    known = {name: None for profile in dataset.users.profiles for name in profile}
+    for name in values:
+        if name not in known:
+            raise InputError(
+                f"[data.profile_values] {name}: no profile of '{dataset.card.name}' has it: "
+                f"{nearest(name, known)}"
+            )
 
 
 def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:

@@ -5,6 +5,7 @@ Users and items belong to groups; a user likes the items of the own group. With
 own colour that is missing from a user's history is the answer.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeAlias
 
@@ -23,6 +24,7 @@ _COLOURS = (
     "pink", "turquoise", "golden", "silver", "crimson", "indigo",
 )
 # fmt: on
+_COLOUR = "favourite colour"
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -86,8 +88,8 @@ class Synthetic(Source):
             ),
             users=Users(
                 names=tuple(f"u{u}" for u in range(self.users)),
-                profiles=tuple({"favourite colour": name} for name in named),
-                texts=tuple(f"A person whose favourite colour is {name}." for name in named),
+                profiles=tuple({_COLOUR: name} for name in named),
+                texts=tuple(self.describe({_COLOUR: name}) for name in named),
             ),
             catalogue=Catalogue(
                 items=tuple(f"i{i}" for i in range(self.items)),
@@ -95,6 +97,10 @@ class Synthetic(Source):
                 features={"genre": tuple((colours[i % self.groups],) for i in range(self.items))},
             ),
         )
+
+    def describe(self, profile: Mapping[str, str]) -> str:
+        """See `Source.describe`."""
+        return f"A person whose {_COLOUR} is {profile[_COLOUR]}."
 
     def _own_items(self, random: np.random.Generator, group: Ids) -> Ids:
         """Distinct items of each user's own group."""

@@ -5,7 +5,7 @@ tab-separated with ``name:type`` headers.
 """
 
 import codecs
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -113,12 +113,11 @@ class TableSource(Source):
         sequential = max(timed) if self.sequential == "auto" else self.sequential
         profiles, bad_users, user_notes = self._profiles(folder)
         items, bad_items, item_notes = self._items(folder)
-        describe = partial(templates.fill, self.template) if self.template else templates.attributes
         return assemble(
             Card(name=self.name, title=self.name, sequential=sequential),
             wanted,
             profiles,
-            describe,
+            self.describe,
             templates.attributes({}),
             items,
             sum(bad for _, bad in read) + bad_users + bad_items,
@@ -138,6 +137,12 @@ class TableSource(Source):
                 *item_notes,
             ],
         )
+
+    def describe(self, profile: Mapping[str, str]) -> str:
+        """See `Source.describe`."""
+        if not self.template:
+            return templates.attributes(profile)
+        return templates.fill(self.template, profile)
 
     def _rated(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with a rating that counts."""

@@ -30,7 +30,7 @@ from ufgraphfr.data.features import item_features
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.experiment.config import Experiment, build
-from ufgraphfr.experiment.prepare import item_text
+from ufgraphfr.experiment.prepare import declared_profiles, item_text
 
 NO_FILE = "given-at-import"
 MetricsPolicy = Literal["sums", "none"]
@@ -120,22 +120,26 @@ class Agreement:
 
         Args:
             catalogue: the items.
-            embed_titles: whether item texts are embedded; agents need only know their width.
+            embed_titles: whether sentences are embedded; agents need only know their width.
         """
-        text = None
+        text, profiles, width = None, None, self.experiment.encoder.width
         if embed_titles:
             text = item_text(self.experiment, self.clients, catalogue)
+            profiles = declared_profiles(self.experiment, self.clients)
         elif self.experiment.mechanism.budget(self.clients) is not None:
-            text = torch.zeros(len(catalogue.items), self.experiment.encoder.width)
+            text = torch.zeros(len(catalogue.items), width)
+            declared = self.experiment.source.every_text()
+            profiles = torch.zeros(len(declared), width) if declared else None
         return Setting(
             items=len(catalogue.items),
             clients=self.clients,
-            text_width=self.experiment.encoder.width,
+            text_width=width,
             seed=self.experiment.seed,
             features=item_features(catalogue),
             item_text=text,
             sequential=bool(self.table.sequential),
             expected_clients=self.expected_users or None,
+            profiles=profiles,
         )
 
     @property
