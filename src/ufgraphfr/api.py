@@ -13,7 +13,6 @@ from typing import Any, final
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.frames import Frame, frame_of_columns, frame_of_rows
 from ufgraphfr.data.sources import SOURCES
-from ufgraphfr.experiment.compare import TESTED, Row
 from ufgraphfr.experiment.compare import compare as compare_runs
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.finished import Run as FinishedRun
@@ -179,25 +178,14 @@ def compare(
 
     Returns:
         Means over seeds as columns like ``full.ndcg@10``, their standard deviations as
-        ``full.ndcg@10.std``, and the difference to the first row with its 95 % interval and p.
+        ``full.ndcg@10.std``, the settings that differ, and the difference to the first row with
+        its 95 % interval, p, and p after Holm's correction.
 
     Raises:
         InputError: no finished run in a folder, or the same run twice.
     """
     folders = [each.folder if isinstance(each, Run) else Path(each) for each in runs]
-    return frame_of_rows([_compared(row) for row in compare_runs(folders, at_most, metrics)])
-
-
-def _compared(row: Row) -> dict[str, Any]:
-    facts = {"run": row.name, "data": row.data, "protocol": row.protocol, "seeds": len(row.seeds)}
-    spread = {f"{name}.std": value for name, value in flat(row.spread).items()}
-    tested = row.against_first
-    differs = {} if tested is None else {key: getattr(tested, key) for key in DIFFERENCE}
-    named = {f"{TESTED} against first: {key}": value for key, value in differs.items()}
-    return {**facts, **flat(row.mean), **spread, **named}
-
-
-DIFFERENCE = ("mean", "low", "high", "p_value")
+    return frame_of_rows([row.facts for row in compare_runs(folders, at_most, metrics)])
 
 
 def _experiment(

@@ -1,5 +1,7 @@
 """``recommend`` and ``compare`` on finished runs."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -73,7 +75,7 @@ def test_compare_shows_metrics_and_differences(cli, toy, folder, tmp_path):
     }
     for name, words in changes.items():
         assert cli("run", toy, "--out", tmp_path / name, "--quiet", *words).code == 0
-    ended = cli("compare", folder, *(tmp_path / name for name in changes))
+    ended = cli("compare", "--test", folder, *(tmp_path / name for name in changes))
     assert ended.code == 0
     assert max(len(line.rstrip()) for line in ended.out.splitlines()) <= 80
     lines = [line.strip() for line in ended.out.splitlines()]
@@ -87,7 +89,7 @@ def test_compare_shows_metrics_and_differences(cli, toy, folder, tmp_path):
 
 
 def test_compare_shows_the_metrics_asked_for(cli, folder):
-    ended = cli("compare", folder, "--metric", "recall@3", "--metric", "auc")
+    ended = cli("compare", folder, "--test", "--metric", "recall@3", "--metric", "auc")
     assert ended.code == 0, ended.err
     headings = next(line for line in ended.out.splitlines() if "RECALL@3" in line)
     assert headings.split() == ["run", "(seeds)", *["RECALL@3", "AUC"] * 2]
@@ -97,11 +99,42 @@ def test_compare_shows_the_metrics_asked_for(cli, folder):
 
 
 def test_compare_may_ask_sparse_users_alone(cli, folder):
-    ended = cli("compare", folder, "--at-most", "30")
+    ended = cli("compare", folder, "--test", "--at-most", "30")
     assert ended.code == 0
     assert "of users with at most 30 known items" in ended.out
-    refused = cli("compare", folder, "--at-most", "1")
+    refused = cli("compare", folder, "--test", "--at-most", "1")
     assert refused.code == 2
+
+
+def test_compare_shows_no_test_unless_asked(cli, folder):
+    ended = cli("compare", folder)
+    assert ended.code == 0
+    assert "validation: mean over seeds" in ended.out
+    result = json.loads((folder / "result.json").read_text())
+    shown = f"{result['validation']['full']['ndcg@10']:.3f}"
+    assert shown in ended.out
+    assert "1 of 100" not in ended.out
+    (facts,) = json.loads(cli("compare", folder, "--json").out)
+    assert facts["validation.ndcg@10"] == result["validation"]["full"]["ndcg@10"]
+    assert not [key for key in facts if key.startswith(("full", "sampled"))]
+    assert cli("compare", folder, "--at-most", "30").code == 2
+
+
+def test_compare_writes_tables_for_other_programs(cli, toy, folder, tmp_path):
+    words = ("--set", "algorithm.lr=0.01", "--out", tmp_path / "slow_er", "--quiet")
+    assert cli("run", toy, *words).code == 0
+    both = ("compare", "--test", folder, tmp_path / "slow_er")
+    _, second = json.loads(cli(*both, "--json").out)
+    assert second["algorithm.lr"] == 0.01
+    assert second["ndcg@10 against first: p_holm"] == second["ndcg@10 against first: p_value"]
+    (_, own) = csv.DictReader(io.StringIO(cli(*both, "--csv").out))
+    assert float(own["full.ndcg@10"]) == second["full.ndcg@10"]
+    latex = cli(*both, "--latex").out
+    assert r"slow\_er & 1 & $" in latex
+    widths = {line.count("&") for line in latex.splitlines() if line.endswith(r"\\")}
+    assert len(widths) == 1
+    assert "algorithm.lr=0.01" in cli(*both).out
+    assert cli(*both, "--csv", "--json").code == 2
 
 
 def test_one_run_alone_has_no_differences(cli, folder):

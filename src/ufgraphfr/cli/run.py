@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ufgraphfr.cli.compare import show_comparison
 from ufgraphfr.cli.kinds import SEAMS
 from ufgraphfr.cli.progress import watch
 from ufgraphfr.cli.results import show_result
@@ -56,6 +57,9 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the file's.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several, as in 0-4 or 0,7: a run folder for each.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Resume = False,
@@ -74,9 +78,49 @@ def run(
     keep_freed_memory()
     if quiet:
         logging.getLogger("ufgraphfr").setLevel(logging.ERROR)
-    experiment = read(file, tuple(set_ or ()), seed)
-    folder = RunFolder(out or Path("runs") / experiment.name)
-    console = Console(quiet=quiet)
+    console, changes = Console(quiet=quiet), tuple(set_ or ())
+    if seeds is None:
+        experiment = read(file, changes, seed)
+        _run(console, experiment, out or _folder(experiment), data_dir, resume, device)
+        return
+    if seed is not None:
+        raise InputError("--seed and --seeds: name one of them")
+    folders = []
+    for each in _several(seeds):
+        experiment = read(file, changes, each)
+        own = out or _folder(experiment)
+        folders.append(own.with_name(f"{own.name}-s{each}"))
+        _run(console, experiment, folders[-1], data_dir, resume, device)
+    if not quiet:
+        show_comparison(console, folders)
+
+
+def _folder(experiment: Experiment) -> Path:
+    return Path("runs") / experiment.name
+
+
+def _several(text: str) -> list[int]:
+    """The seeds that are meant, each once."""
+    found = list[int]()
+    for part in text.split(","):
+        first, to, last = part.partition("-")
+        if not first.isdecimal() or (to and not last.isdecimal()):
+            raise InputError(f"--seeds {text}: write whole numbers, as in 0-4 or 0,7")
+        found += range(int(first), int(last if to else first) + 1)
+    if not found:
+        raise InputError(f"--seeds {text}: the first of a range is the smaller one, as in 0-4")
+    return list(dict.fromkeys(found))
+
+
+def _run(
+    console: Console,
+    experiment: Experiment,
+    out: Path,
+    data_dir: Path | None,
+    resume: bool,
+    device: str,
+) -> None:
+    folder = RunFolder(out)
     console.print(_headline(experiment), highlight=False)
     try:
         watch(console, execute(experiment, folder.path, data_dir, resume, device))
