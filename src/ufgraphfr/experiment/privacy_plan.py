@@ -1,5 +1,7 @@
 """From an experiment's budget to the mechanism of its run: what will be released, and how often."""
 
+import logging
+
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
@@ -7,7 +9,10 @@ from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Mechanism, Participation, ReleasePlan
+from ufgraphfr.privacy.accounted.registry import Registry
+from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
+
+logger = logging.getLogger(__name__)
 
 
 def model_in_use(experiment: Experiment, setting: Setting) -> Algorithm:
@@ -29,6 +34,29 @@ def calibrate(
         InputError: the budget cannot be kept.
     """
     return experiment.mechanism.calibrate(plan(experiment, algorithm, clients), ledger)
+
+
+def check_total(mechanism: PrivacySpec, registry: Registry, ledger: Ledger) -> None:
+    """Tell what all runs on some data spend together with this one, before it spends more.
+
+    Raises:
+        InputError: more than ``[privacy] total_epsilon``, or the ledger was put back.
+    """
+    registry.check(ledger)
+    if ledger.spends:
+        # a kill may have come between a payment and its note
+        registry.note(ledger)
+    together = registry.together(ledger)
+    if together is None:
+        return
+    most = getattr(mechanism, "total_epsilon", None)
+    if most is not None and together.epsilon > most * (1 + 1e-9):
+        raise InputError(
+            f"[privacy] total_epsilon = {most:g}, but with this run it would be {together}: each "
+            f"run on the same data spends again; raise it, or ask for a smaller epsilon"
+        )
+    if together.runs > 1:
+        logger.warning("each run on the same data spends again: with this one %s", together)
 
 
 def expected_clients(

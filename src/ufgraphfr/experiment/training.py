@@ -18,7 +18,7 @@ from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_ch
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.outbox import Outbox
 from ufgraphfr.experiment.population import Population
-from ufgraphfr.experiment.privacy_plan import expected_clients
+from ufgraphfr.experiment.privacy_plan import check_total, expected_clients
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.soundness import check_somebody, watched
 from ufgraphfr.federation.loop import Round, rounds
@@ -74,11 +74,12 @@ def train(
     kept before it is paid for, so that a kill leads to the same release again; see `Outbox`.
     """
     ledger = Ledger(folder.ledger)
-    mechanism = kept(population.mechanism(algorithm, ledger), folder)
+    mechanism = population.mechanism(algorithm, ledger)
     is_private = mechanism.is_private
     last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
     if is_private and last is not None:
         _check_paid(ledger, last.round)
+    mechanism = _accounted(experiment, population, mechanism, folder)
     transport = population.begin(algorithm, mechanism, last)
     last = last or _before_the_first(algorithm, population, device)
     if is_private and last.round == 0:
@@ -148,11 +149,15 @@ def _rounds(
     )
 
 
-def kept(mechanism: Mechanism, folder: RunFolder) -> Mechanism:
-    """The mechanism, with an outbox if the noise is added here."""
-    if isinstance(mechanism, NoisedSums):
-        return Outbox(mechanism, folder.own / "outbox.safetensors")
-    return mechanism
+def _accounted(
+    experiment: Experiment, population: Population, mechanism: Mechanism, folder: RunFolder
+) -> Mechanism:
+    """The mechanism, with an outbox if noise is added here, and what the data have cost with it."""
+    if not isinstance(mechanism, NoisedSums):
+        return mechanism
+    if population.registry is not None:
+        check_total(experiment.mechanism, population.registry, mechanism.ledger)
+    return Outbox(mechanism, folder.own / "outbox.safetensors", population.registry)
 
 
 def _check_paid(ledger: Ledger, released: int) -> None:
