@@ -7,7 +7,6 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
@@ -60,11 +59,11 @@ def check_total(mechanism: PrivacySpec, registry: Registry, ledger: Ledger) -> N
 
 
 def expected_clients(
-    spec: FederationSpec, algorithm: Algorithm, round_number: int, clients: int
+    experiment: Experiment, algorithm: Algorithm, round_number: int, clients: int
 ) -> float:
     """How many of the clients take part in a round, on average."""
     everybody = capabilities.asks_all_clients(algorithm, round_number)
-    return clients if everybody else spec.expected(clients)
+    return clients if everybody else experiment.federation.expected(clients)
 
 
 def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleasePlan:
@@ -97,7 +96,7 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
     exposures = []
     for release in releases:
         first, last = release.first, release.last
-        asked = expected_clients(spec, algorithm, first, clients)
+        asked = expected_clients(experiment, algorithm, first, clients)
         if asked >= clients:
             exposures.append(Participation(release, release.rounds, None, clients))
         else:

@@ -77,13 +77,11 @@ def train(
     mechanism = population.mechanism(algorithm, ledger)
     is_private = mechanism.is_private
     last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
-    if is_private and last is not None:
-        _check_paid(ledger, last.round)
-    mechanism = _accounted(experiment, population, mechanism, folder)
+    if is_private:
+        _check_paid(ledger, last.round if last else 0)
+        mechanism = _accounted(experiment, population, mechanism, folder)
     transport = population.begin(algorithm, mechanism, last)
-    last = last or _before_the_first(algorithm, population, device)
-    if is_private and last.round == 0:
-        save_checkpoint(folder.best, last)
+    last = last or _before_the_first(algorithm, population, folder, is_private, device)
     best, kept_at = (last.best_round, last.best_value), time.monotonic()
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
@@ -95,8 +93,8 @@ def train(
         started, state, validation = time.perf_counter(), done.state, None
         if done.number % every == 0 or done.number == total:
             state, validation = population.validate(state, done.number, pick=not is_private)
-        expected = expected_clients(experiment.federation, algorithm, done.number, clients)
-        folder.append_metrics(_line(done, time.perf_counter() - started, validation), expected)
+        line = _line(done, time.perf_counter() - started, validation)
+        folder.append_metrics(line, expected_clients(experiment, algorithm, done.number, clients))
         due = time.monotonic() - kept_at >= CHECKPOINT_SECONDS
         if validation is not None or population.durable or is_private or due:
             value = validation["full"][SELECTED_BY] if validation else -math.inf
@@ -104,16 +102,24 @@ def train(
             best = _keep(replace(done, state=state), population, value, best, folder)
             kept_at = time.monotonic()
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
-        shown = None if is_private else done.clients
-        yield Progress(done.number, total, shown, done.loss, spent, validation)
+        told = None if is_private else done.clients
+        yield Progress(done.number, total, told, done.loss, spent, validation)
     check_somebody(folder.read_metrics())
 
 
 def _before_the_first(
-    algorithm: Algorithm, population: Population, device: torch.device
+    algorithm: Algorithm,
+    population: Population,
+    folder: RunFolder,
+    is_private: bool,
+    device: torch.device,
 ) -> Checkpoint:
+    """The initial weights, which are the model of a private run until a round is done."""
     server = on(device, algorithm.init_server(population.setting))
-    return Checkpoint(0, 0, -math.inf, server, population.private())
+    first = Checkpoint(0, 0, -math.inf, server, population.private())
+    if is_private:
+        save_checkpoint(folder.best, first)
+    return first
 
 
 def _rounds(
