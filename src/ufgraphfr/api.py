@@ -96,7 +96,7 @@ class Run:
             )
             shown = ", ".join(f"{name} {value:.3f}" for name, value in test["full"].items())
             lines.append(f"  test, all items ranked: {shown}")
-        return "\n".join((*lines, f"  {result['guarantee']}"))
+        return "\n".join((*lines, f"  {self._run.guarantee}"))
 
 
 def load_data(kind: str, data_dir: str | Path | None = None, **keys: Any) -> Dataset:

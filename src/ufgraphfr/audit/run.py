@@ -39,8 +39,9 @@ def audit(
     if rounds < 1 or victims < 1:
         raise InputError(f"{rounds} rounds and {victims} victims: replay and watch at least one")
     attacks = [ATTACKS.build(kind, {}, "--attack") for kind in kinds or ATTACKS.kinds]
-    run, result = FinishedRun.open(folder, data_dir), Run(folder).result
-    guarantee, recording = Guarantee.of(result), record(run, rounds, victims)
+    run, finished = FinishedRun.open(folder, data_dir), Run(folder)
+    said, guarantee = finished.guarantee, Guarantee.of(finished.result)
+    recording = record(run, rounds, victims)
     lines, skipped = list[Line](), list[str]()
     for attack in attacks:
         findings = attack.run(recording)
@@ -52,14 +53,13 @@ def audit(
         name=run.experiment.name,
         algorithm=run.algorithm.kind,
         mechanism=run.experiment.mechanism.kind,
-        statement=result["guarantee"],
+        statement=said,
         guarantee=guarantee,
         rounds=recording.rounds,
         victims=len(recording.victims),
         lines=tuple(lines),
         skipped=tuple(skipped),
     )
-    # what attacks find is measured on the users' own data
     place = RunFolder(folder).own
     write_atomically(place / "audit.json", done.to_json().encode())
     write_atomically(place / "audit.md", done.to_markdown().encode())

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.evaluation.metrics import SHOWN, is_ranked
-from ufgraphfr.experiment.finished import read_result
+from ufgraphfr.experiment.finished import Run, read_result
 
 Columns = tuple[tuple[str, str, str], ...]
 SHORT = {"coverage@10": "cover"}
@@ -70,7 +70,7 @@ def show_result(console: Console, path: Path) -> None:
             console.print(_kept_out_table(result, title, part))
     if result.get("blend") is not None:
         console.print(_blend_table(result["blend"]))
-    for line in _facts(result):
+    for line in _facts(result, Run(path.parent).guarantee):
         console.print(line, highlight=False, markup=False)
 
 
@@ -131,9 +131,9 @@ def _blend_table(blend: dict[str, Any]) -> Table:
     return table
 
 
-def _facts(result: dict[str, Any]) -> list[str]:
+def _facts(result: dict[str, Any], guarantee: str) -> list[str]:
     """What the table leaves out."""
-    facts = [f"seed {result['seed']}; {result['guarantee']}"]
+    facts = [f"seed {result['seed']}; {guarantee}"]
     if result["privacy"] is not None and result["test"] is not None:
         facts.append("counts and metrics are not covered by it: they are for you, not to be shared")
     if errors := (result.get("standard_errors") or {}).get("full"):

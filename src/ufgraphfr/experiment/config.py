@@ -129,8 +129,9 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """What makes it this experiment: what was changed, without names of the run and of files.
 
-        Which data a file holds is told by the digest of the data. Baselines beside the model and
-        metrics change nothing of it, so a run may be finished with others.
+        Which data a file holds is told by the digest of the data. Baselines beside the model,
+        metrics and what other runs may spend change nothing of it, so a run may be finished with
+        others.
         """
         tables = copy.deepcopy(self.changed())
         del tables["name"]
@@ -141,6 +142,7 @@ class Experiment:
         tables.get("evaluation", {}).pop("table", None)
         tables.get("evaluation", {}).pop("baselines", None)
         tables.get("evaluation", {}).pop("metrics", None)
+        tables.get("privacy", {}).pop("total_epsilon", None)
         return {"schema": CONFIG.version} | {
             key: value for key, value in tables.items() if value != {}
         }

@@ -18,6 +18,8 @@ from ufgraphfr.experiment.population import restored_score
 from ufgraphfr.experiment.prepare import PreparedExperiment, data_difference, prepare
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.schemas import RANKS, RESULT
+from ufgraphfr.privacy.accounted.statement import in_words
+from ufgraphfr.privacy.accounted.verified import verified
 
 
 @final
@@ -44,6 +46,21 @@ class Run:
     def result(self) -> dict[str, Any]:
         """What ``result.json`` says, in today's schema."""
         return read_result(self._files.result)
+
+    @cached_property
+    def guarantee(self) -> str:
+        """The guarantee in one line, as it follows from the ledger.
+
+        Raises:
+            InputError: the ledger or the result has been altered.
+        """
+        claim = verified(self._files.read_ledger())
+        if self.result["privacy"] not in (None, claim):
+            raise InputError(
+                f"{self._files.result} claims another guarantee than {self._files.ledger}: one of "
+                f"them has been altered, and nothing is claimed from them"
+            )
+        return in_words(claim) or str(self.result["guarantee"])
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:

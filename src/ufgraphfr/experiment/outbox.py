@@ -20,6 +20,7 @@ from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, one_row
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
+from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.base import Arrays, Mechanism
 
 HEAD = "outbox"
@@ -49,14 +50,15 @@ class Outbox(Mechanism):
 
     is_private: ClassVar[bool] = True
 
-    def __init__(self, inner: NoisedSums, path: Path) -> None:
+    def __init__(self, inner: NoisedSums, path: Path, registry: Registry | None) -> None:
         """Goes on where the file says.
 
         Args:
             inner: the calibrated mechanism.
             path: the file, of the last sum alone.
+            registry: told of each payment.
         """
-        self._inner, self._path = inner, path
+        self._inner, self._path, self._registry = inner, path, registry
         self._kept = _read(path)
         if self._kept is not None and self._paid(self._kept):
             inner.resume(self._kept.round, self._kept.next_clip)
@@ -91,6 +93,8 @@ class Outbox(Mechanism):
             kept = self._keep(key.round, clip, inner.noised(report, key))
         if inner.ledger.last_round < key.round:
             inner.pay(key.round, clip=kept.clip, reply=kept.digest)
+        if self._registry is not None:
+            self._registry.note(inner.ledger)
         inner.resume(key.round, kept.next_clip)
         sums = {name: value.to(report.loss.device) for name, value in kept.sums.items()}
         return replace(inner.of_expected(report, key.round), arrays=one_row(sums))

@@ -38,6 +38,7 @@ from ufgraphfr.federation.scoring import device_model, device_score
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.base import Mechanism
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Population(Protocol):
         sequential: whether the order of a user's interactions means something.
         setting: the public facts of the federation.
         clients: int64 ``[clients]``, who may be drawn.
+        registry: what was spent on these users' data before; None if their holders know.
         durable: whether a checkpoint follows every round, because others have worked for it.
     """
 
@@ -85,6 +87,7 @@ class Population(Protocol):
     sequential: bool
     setting: Setting
     clients: Tensor
+    registry: Registry | None
     durable: bool
 
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
@@ -138,6 +141,7 @@ class Simulated:
         self.setting = prepared.setting
         self.clients = torch.from_numpy(prepared.split.warm).to(device)
         self.data = prepared.facts
+        self.registry: Registry | None = Registry((prepared.dataset.sha256, prepared.origin))
         self.sequential = prepared.dataset.interactions.sequential
         self._experiment, self._prepared, self._device = experiment, prepared, device
         self._store = PrivateState({})

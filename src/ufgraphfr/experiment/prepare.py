@@ -33,12 +33,13 @@ DIGESTS = ("digest", "sha256")
 
 @dataclass(frozen=True)
 class PreparedExperiment:
-    """What an experiment trains on and is asked."""
+    """What an experiment trains on and is asked; for ``origin`` see `Source.origin`."""
 
     dataset: Dataset
     split: Split
     batch: ClientBatch
     setting: Setting
+    origin: str
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -95,7 +96,8 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     Raises:
         InputError: data or encoder are missing, or a row is bad.
     """
-    dataset = experiment.located_source(data_dir).load(data_dir)
+    source = experiment.located_source(data_dir)
+    dataset = source.load(data_dir)
     rows, catalogue = dataset.interactions, dataset.catalogue
     left_out = "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning
     logger.info(
@@ -121,6 +123,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
             sequential=rows.sequential,
             profiles=declared_profiles(experiment, rows.n_users),
         ),
+        origin=source.origin,
     )
 
 

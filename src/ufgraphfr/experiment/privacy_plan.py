@@ -1,13 +1,17 @@
 """From an experiment's budget to the mechanism of its run: what will be released, and how often."""
 
+import logging
+
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Mechanism, Participation, ReleasePlan
+from ufgraphfr.privacy.accounted.registry import Registry
+from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
+
+logger = logging.getLogger(__name__)
 
 
 def model_in_use(experiment: Experiment, setting: Setting) -> Algorithm:
@@ -31,12 +35,35 @@ def calibrate(
     return experiment.mechanism.calibrate(plan(experiment, algorithm, clients), ledger)
 
 
+def check_total(mechanism: PrivacySpec, registry: Registry, ledger: Ledger) -> None:
+    """Tell what all runs on some data spend together with this one, before it spends more.
+
+    Raises:
+        InputError: more than ``[privacy] total_epsilon``, or the ledger was put back.
+    """
+    registry.check(ledger)
+    if ledger.spends:
+        # a kill may have come between a payment and its note
+        registry.note(ledger)
+    together = registry.together(ledger)
+    if together is None:
+        return
+    most = getattr(mechanism, "total_epsilon", None)
+    if most is not None and together.epsilon > most * (1 + 1e-9):
+        raise InputError(
+            f"[privacy] total_epsilon = {most:g}, but with this run it would be {together}: each "
+            f"run on the same data spends again; raise it, or ask for a smaller epsilon"
+        )
+    if together.runs > 1:
+        logger.warning("each run on the same data spends again: with this one %s", together)
+
+
 def expected_clients(
-    spec: FederationSpec, algorithm: Algorithm, round_number: int, clients: int
+    experiment: Experiment, algorithm: Algorithm, round_number: int, clients: int
 ) -> float:
     """How many of the clients take part in a round, on average."""
     everybody = capabilities.asks_all_clients(algorithm, round_number)
-    return clients if everybody else spec.expected(clients)
+    return clients if everybody else experiment.federation.expected(clients)
 
 
 def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleasePlan:
@@ -69,7 +96,7 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
     exposures = []
     for release in releases:
         first, last = release.first, release.last
-        asked = expected_clients(spec, algorithm, first, clients)
+        asked = expected_clients(experiment, algorithm, first, clients)
         if asked >= clients:
             exposures.append(Participation(release, release.rounds, None, clients))
         else:

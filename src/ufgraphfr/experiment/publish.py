@@ -18,7 +18,6 @@ from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.schemas import CONFIG
-from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import guarantee, statement
 
 ENVIRONMENT = (
@@ -49,7 +48,7 @@ def publish(folder: Path, place: Path) -> list[str]:
         InputError: no finished run, one without a guarantee, or there is something already.
     """
     run, files = Run(folder), RunFolder(folder)
-    ledger = Ledger(files.ledger)
+    ledger = files.read_ledger()
     if guarantee(ledger.claim) is None:
         raise InputError(
             f"{folder} has no privacy guarantee, so nothing of it is public: train it with "

@@ -53,6 +53,7 @@ def write_result(
         "peak_rss_bytes": peak_rss_bytes(),
         "privacy": guarantee(ledger.claim),
         "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
+        "ledger": ledger.head if ledger.entries else None,
         **_settings(experiment),
     }
     if tested.attack is not None:

@@ -30,6 +30,7 @@ from ufgraphfr.experiment.stored import (
     read_experiment,
     write_experiment,
 )
+from ufgraphfr.privacy.accounted.ledger import Ledger
 
 NOTICE = """This folder holds personal data: model.safetensors and checkpoint/ carry weights that
 were trained on single users and, in a deployment, never leave their devices; ranks.parquet says
@@ -223,6 +224,22 @@ class RunFolder:
         if not path.exists():
             return []
         return [METRICS.read(json.loads(line), path) for line in path.read_text().splitlines()]
+
+    def read_ledger(self) -> Ledger:
+        """What this run has promised and spent, if it is the ledger that the result was made with.
+
+        Raises:
+            InputError: it is another one, or altered.
+        """
+        ledger = Ledger(self.ledger)
+        result = json.loads(self.result.read_text()) if self.result.exists() else {}
+        said = result.get("ledger")
+        if said is not None and said != ledger.head:
+            raise InputError(
+                f"{self.ledger} is not the one that result.json was written with: the record of "
+                f"what was promised and spent has been altered, and nothing is claimed from it"
+            )
+        return ledger
 
     @property
     def best_or_model(self) -> Path:

@@ -18,7 +18,7 @@ from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_ch
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.outbox import Outbox
 from ufgraphfr.experiment.population import Population
-from ufgraphfr.experiment.privacy_plan import expected_clients
+from ufgraphfr.experiment.privacy_plan import check_total, expected_clients
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.soundness import check_somebody, watched
 from ufgraphfr.federation.loop import Round, rounds
@@ -74,15 +74,14 @@ def train(
     kept before it is paid for, so that a kill leads to the same release again; see `Outbox`.
     """
     ledger = Ledger(folder.ledger)
-    mechanism = kept(population.mechanism(algorithm, ledger), folder)
+    mechanism = population.mechanism(algorithm, ledger)
     is_private = mechanism.is_private
     last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
-    if is_private and last is not None:
-        _check_paid(ledger, last.round)
+    if is_private:
+        _check_paid(ledger, last.round if last else 0)
+        mechanism = _accounted(experiment, population, mechanism, folder)
     transport = population.begin(algorithm, mechanism, last)
-    last = last or _before_the_first(algorithm, population, device)
-    if is_private and last.round == 0:
-        save_checkpoint(folder.best, last)
+    last = last or _before_the_first(algorithm, population, folder, is_private, device)
     best, kept_at = (last.best_round, last.best_value), time.monotonic()
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
@@ -94,8 +93,8 @@ def train(
         started, state, validation = time.perf_counter(), done.state, None
         if done.number % every == 0 or done.number == total:
             state, validation = population.validate(state, done.number, pick=not is_private)
-        expected = expected_clients(experiment.federation, algorithm, done.number, clients)
-        folder.append_metrics(_line(done, time.perf_counter() - started, validation), expected)
+        line = _line(done, time.perf_counter() - started, validation)
+        folder.append_metrics(line, expected_clients(experiment, algorithm, done.number, clients))
         due = time.monotonic() - kept_at >= CHECKPOINT_SECONDS
         if validation is not None or population.durable or is_private or due:
             value = validation["full"][SELECTED_BY] if validation else -math.inf
@@ -103,16 +102,24 @@ def train(
             best = _keep(replace(done, state=state), population, value, best, folder)
             kept_at = time.monotonic()
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
-        shown = None if is_private else done.clients
-        yield Progress(done.number, total, shown, done.loss, spent, validation)
+        told = None if is_private else done.clients
+        yield Progress(done.number, total, told, done.loss, spent, validation)
     check_somebody(folder.read_metrics())
 
 
 def _before_the_first(
-    algorithm: Algorithm, population: Population, device: torch.device
+    algorithm: Algorithm,
+    population: Population,
+    folder: RunFolder,
+    is_private: bool,
+    device: torch.device,
 ) -> Checkpoint:
+    """The initial weights, which are the model of a private run until a round is done."""
     server = on(device, algorithm.init_server(population.setting))
-    return Checkpoint(0, 0, -math.inf, server, population.private())
+    first = Checkpoint(0, 0, -math.inf, server, population.private())
+    if is_private:
+        save_checkpoint(folder.best, first)
+    return first
 
 
 def _rounds(
@@ -148,11 +155,15 @@ def _rounds(
     )
 
 
-def kept(mechanism: Mechanism, folder: RunFolder) -> Mechanism:
-    """The mechanism, with an outbox if the noise is added here."""
-    if isinstance(mechanism, NoisedSums):
-        return Outbox(mechanism, folder.own / "outbox.safetensors")
-    return mechanism
+def _accounted(
+    experiment: Experiment, population: Population, mechanism: Mechanism, folder: RunFolder
+) -> Mechanism:
+    """The mechanism, with an outbox if noise is added here, and what the data have cost with it."""
+    if not isinstance(mechanism, NoisedSums):
+        return mechanism
+    if population.registry is not None:
+        check_total(experiment.mechanism, population.registry, mechanism.ledger)
+    return Outbox(mechanism, folder.own / "outbox.safetensors", population.registry)
 
 
 def _check_paid(ledger: Ledger, released: int) -> None:

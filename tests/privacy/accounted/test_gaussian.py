@@ -12,7 +12,12 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.core.releases import Release
-from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedClients, NoisedSums
+from ufgraphfr.privacy.accounted.gaussian import (
+    WITHIN,
+    GaussianRelease,
+    NoisedClients,
+    NoisedSums,
+)
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 from ufgraphfr.privacy.accounted.noise import grid_step, secure_noise
 from ufgraphfr.privacy.base import Participation
@@ -141,7 +146,7 @@ def test_updates_that_are_not_clipped_are_refused() -> None:
 
 def test_an_adaptive_clip_moves_to_the_median_and_its_count_is_paid_for() -> None:
     one = GaussianRelease(Participation(Release("update", 1, 400), 400, None, 200), 2.0, None)
-    assert one.value_noise**-2 + (2 * one.count_noise) ** -2 == pytest.approx(one.noise**-2)
+    assert one.value_noise**-2 + one.count_noise**-2 == pytest.approx(one.noise**-2)
     mechanism = NoisedSums((one,), ledger_for(400), 1, secure_noise)
     lengths = torch.linspace(1, 3, 200)
     values = torch.nn.functional.normalize(torch.randn(200, 5), dim=1) * lengths[:, None]
@@ -150,6 +155,28 @@ def test_an_adaptive_clip_moves_to_the_median_and_its_count_is_paid_for() -> Non
     assert mechanism.clip_of(one) == pytest.approx(2.0, abs=0.35)
     resumed = NoisedSums((one,), mechanism.ledger, 1, secure_noise)
     assert resumed.clip_of(one) == mechanism.ledger.spends[-1]["clip"]
+
+
+def test_an_empty_update_is_no_further_from_any_other_than_is_paid_for() -> None:
+    """Over the standard deviations, in the grid's steps, of what is drawn for each number."""
+    one = GaussianRelease(Participation(Release("update", 1, 3), 3, None, 100), 2.0, None)
+    asked = []
+
+    def draw(count: int, std: float, *_: object) -> Tensor:
+        asked.append(std)
+        return torch.zeros(count, dtype=torch.int64)
+
+    mechanism = calibrate(one, draw=draw)
+    uploads = torch.stack((torch.zeros(5), torch.ones(5), torch.full((5,), 0.01)))
+    arrays = mechanism.privatize({"items": Dense(uploads)}, CLIENTS, KEY)
+    released(mechanism, uploads)
+    apart = 0.0
+    for (name, value), std in zip(sorted(arrays.items()), asked, strict=True):
+        sent = value.dense().double().flatten(1)
+        assert (name == WITHIN) == (std == 2 * one.count_noise)
+        apart += float((sent[1:] - sent[0]).square().sum(1).max()) / std**2
+    assert apart**0.5 <= 1 / one.noise * (1 + 1e-6)
+    assert apart**0.5 >= 0.9 / one.noise
 
 
 def test_local_noise_is_on_each_client_and_no_more_on_the_server() -> None:

@@ -49,6 +49,8 @@ def test_each_trust_model_is_named() -> None:
     assert "the server included" in statement(shard)
     assert "once for each of 4 data holders" in statement(shard)
     assert "untrusted server, 4 trusted data holders" in str(in_words(shard.claim))
+    # each holder's noise hides one share of who is with all of them: mu is sqrt(4) as large
+    assert "For somebody who is with all 4, epsilon = 4.39." in statement(shard)
     local = ledger_of(kind="ldp")
     assert "nobody trusted" in str(in_words(local.claim))
     assert "each device noises its own numbers" in statement(local)

@@ -60,6 +60,11 @@ class Source(Spec, ABC):
         """
         return self
 
+    @property
+    def origin(self) -> str:
+        """What tells whose data these are, however they are read; of a located source."""
+        return self.kind
+
     @abstractmethod
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files and check every row.

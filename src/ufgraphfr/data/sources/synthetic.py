@@ -62,6 +62,11 @@ class Synthetic(Source):
             raise ValueError("noise needs a second group to come from: set noise = 0")
         return self
 
+    @property
+    def origin(self) -> str:
+        """See `Source.origin`: each setting makes other people."""
+        return f"{self.kind} {self.model_dump_json()}"
+
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Generate the interactions; there are no files."""
         random = np.random.Generator(np.random.Philox(key=self.seed))

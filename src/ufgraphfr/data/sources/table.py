@@ -100,6 +100,11 @@ class TableSource(Source):
             found["interactions"] = found["interactions"][0]
         return self.model_copy(update=found)
 
+    @property
+    def origin(self) -> str:
+        """See `Source.origin`: where the interactions lie."""
+        return " ".join(str(Path(name).resolve()) for name in sorted(self._interaction_files))
+
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
         folder = data_dir or Path()

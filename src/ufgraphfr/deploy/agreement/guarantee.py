@@ -41,6 +41,11 @@ def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
         )
     if spec.seeded_noise:
         raise InputError("[privacy] seeded_noise is for tests: leave it out")
+    if spec.total_epsilon is not None:
+        raise InputError(
+            "[privacy] total_epsilon adds up the runs of one machine, and no node knows those of "
+            "another agreement: leave it out"
+        )
 
 
 def participations(experiment: Experiment, exposure: Participation) -> int:

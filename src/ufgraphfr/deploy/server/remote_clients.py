@@ -47,6 +47,7 @@ from ufgraphfr.federation.validation.expected import Validation
 from ufgraphfr.ops.fusion import FusionSums
 from ufgraphfr.privacy.accounted.guarantee import central_spent
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.base import Mechanism
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -59,6 +60,7 @@ class RemoteClients:
     """See `ufgraphfr.experiment.population.Population`; private weights stay at their nodes."""
 
     durable = True
+    registry: Registry | None = None
 
     def __init__(
         self,

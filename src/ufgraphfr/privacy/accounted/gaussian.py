@@ -60,10 +60,14 @@ class GaussianRelease:
 
     @property
     def value_noise(self) -> float:
-        """z of the update itself, if the count within the clip is paid from the same release."""
+        """z of the update itself, if the count within the clip is paid from the same release.
+
+        Without its data a user sends an empty update, which is within every clip: from half down
+        to half up is 1.
+        """
         if self.clip is not None:
             return self.noise
-        return 1 / math.sqrt(self.noise**-2 - (2 * self.count_noise) ** -2)
+        return 1 / math.sqrt(self.noise**-2 - self.count_noise**-2)
 
 
 class NoisedSums(Mechanism):

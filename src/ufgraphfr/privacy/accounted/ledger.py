@@ -7,6 +7,7 @@ kill cut short was never followed by a release and is dropped.
 
 import hashlib
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,20 @@ class Ledger:
         return self.entries[0]["claim"] if self.entries else None
 
     @property
+    def run(self) -> str:
+        """What tells this ledger from all others; empty before a promise."""
+        if not self.entries:
+            return ""
+        # those of 0.2 have no name, and are told by their first line
+        first = self.entries[1]["previous"] if len(self.entries) > 1 else self._last
+        return str(self.entries[0].get("run", first))
+
+    @property
+    def head(self) -> Entry:
+        """How many entries there are, and the digest of the last: of all before it, too."""
+        return {"entries": len(self.entries), "sha256": self._last}
+
+    @property
     def spends(self) -> list[Entry]:
         """One entry for each release, in order."""
         return [entry["spend"] for entry in self.entries if "spend" in entry]
@@ -87,7 +102,7 @@ class Ledger:
             InputError: another one stands there already.
         """
         if self.claim is None:
-            self._append(SCHEMA.write({"claim": claim}))
+            self._append(SCHEMA.write({"claim": claim, "run": secrets.token_hex(16)}))
         elif self.claim != json.loads(json.dumps(claim)):
             changed = sorted(k for k in claim if self.claim.get(k) != claim[k])
             raise InputError(

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ufgraphfr.privacy.accounted import accounting
+from ufgraphfr.privacy.accounted.guarantee import events
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.verified import verified
 
 Guarantee = dict[str, Any]
 
@@ -44,8 +47,12 @@ def in_words(claim: Guarantee | None) -> str | None:
 
 
 def statement(ledger: Ledger) -> str:
-    """The page, Markdown. Without a promise in the ledger it says so."""
-    claim = ledger.claim
+    """The page, Markdown. Without a promise in the ledger it says so.
+
+    Raises:
+        InputError: the ledger's claim does not follow from its noise and releases.
+    """
+    claim = verified(ledger)
     if claim is None:
         return "# Privacy\n\nNo privacy guarantee: nothing was clipped, noised or accounted for.\n"
     if claim["epsilon"] is None:
@@ -128,9 +135,23 @@ def _assumptions(claim: Guarantee) -> Iterator[str]:
     else:
         yield "- Nothing is claimed from sampling: who takes part may be known to everybody."
     yield "- The catalogue, its public features and the number of users were public before the run."
+    yield from _one_person(claim)
     yield "- Clipping and noise ran as written; the operating system's generator is unpredictable."
     yield "- The rounds were fixed beforehand and the last one is the model: none was picked."
     yield ""
+
+
+def _one_person(claim: Guarantee) -> Iterator[str]:
+    """What follows where somebody is several users."""
+    yield "- Each person is one user: what is promised holds for each of somebody's accounts alone."
+    if claim["shards"] > 1:
+        gaussians, noise = zip(*events(claim), strict=True)
+        everywhere = [z / claim["shards"] ** 0.5 for z in noise]
+        epsilon = accounting.spent(gaussians, everywhere, claim["delta"])
+        yield (
+            f"- Each person is with one data holder. For somebody who is with all "
+            f"{claim['shards']}, epsilon = {epsilon:.3g}."
+        )
 
 
 def _uncovered(claim: Guarantee) -> Iterator[str]:
