@@ -13,6 +13,7 @@ from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout, write
 from ufgraphfr.deploy.operations.launcher import set_up_node
 from ufgraphfr.deploy.server.handshake import handshake
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.remote_clients import RemoteClients
@@ -94,6 +95,7 @@ class Federation:
             settings,
             Participants.read(participants),
             metrics,
+            LedgerHeads(self.folder.server.ledger_heads),
         )
 
     def run(

@@ -156,6 +156,8 @@ def _line(values: dict[str, Any]) -> str:
     ]
     if "epsilon_spent" in values:
         parts.append(f"epsilon {values['epsilon_spent']:.2f} of {values['epsilon_budget']:.2f}")
+    if values.get("untold"):
+        parts.append(f"{values['untold']} evaluations refused")
     if "ndcg10" in values:
         parts.append(f"val NDCG@10 {values['ndcg10']:.4f}")
     return f"{values['state']}: " + ", ".join(parts)

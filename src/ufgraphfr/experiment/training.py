@@ -183,7 +183,8 @@ def _keep(
     done: Round, population: Population, value: float, best: tuple[int, float], folder: RunFolder
 ) -> tuple[int, float]:
     """Write the checkpoint, and before it the best one if this is it; the best round and value."""
-    better = value > best[1]
+    # as long as nothing was validated, what came last is the best
+    better = value > best[1] or best[1] == -math.inf
     best = (done.number, value) if better else best
     checkpoint = Checkpoint(done.number, *best, done.state, population.private())
     if better:

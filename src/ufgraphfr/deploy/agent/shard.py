@@ -4,15 +4,16 @@ import json
 import logging
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.catalogue import Catalogue
-from ufgraphfr.deploy.agent.answers import Refused
+from ufgraphfr.deploy.agent.answers import Refused, Restored
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.handlers import Handlers
-from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agent.users import Imported, import_table
 from ufgraphfr.deploy.agreement.document import Agreement, read_documents
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
@@ -102,8 +103,8 @@ class Agent:
         self._folder = folder
         self._name, self._agreement, catalogue = folder.signed()
         self._store = ShardStore(folder.database)
-        cache, ledger = ArrayCache(folder.public), Ledger(folder.ledger)
-        self._handlers = Handlers(self._store, cache, self._agreement, catalogue, ledger)
+        cache, self._ledger = ArrayCache(folder.public), Ledger(folder.ledger)
+        self._handlers = Handlers(self._store, cache, self._agreement, catalogue, self._ledger)
 
     def answer(self, chunks: list[bytes]) -> list[bytes]:
         """Answer one request; the audit log alone says why one was refused."""
@@ -111,8 +112,14 @@ class Agent:
         try:
             request = unpack(chunks)
             reply = self._checked(request)
+            if self._ledger.entries:
+                reply = replace(reply, facts=reply.facts | {"ledger": self._ledger.head})
         except MissingArray as error:
             reply, reason = request.reply(code="missing"), str(error)
+        except Restored as error:
+            # the server is told, for it has to stop asking
+            reply = request.reply(code="refused", facts={"reason": "restored"})
+            reason = str(error)
         except (Refused, Malformed, BudgetSpent) as error:
             reply, reason = request.reply(code="refused"), str(error)
         except (OSError, sqlite3.Error, MemoryError) as error:
@@ -133,6 +140,7 @@ class Agent:
         if request.node != self._name or request.code != "ok":
             raise Refused("a request for another node")
         self._store.answers.pin(request.agreement, request.run)
+        self._check_not_restored(request)
         self._settle(request)
         if request.kind == "hello":
             return self._handlers.hello(request)
@@ -141,6 +149,22 @@ class Agent:
         if request.kind == "train":
             return self._once(request)
         raise Refused("no such kind of request")
+
+    def _check_not_restored(self, request: Envelope) -> None:
+        """Ledger and database are no older than what the server has seen, and than each other."""
+        seen = request.facts.get("ledger")
+        if seen is not None and not (isinstance(seen, dict) and self._ledger.follows(seen)):
+            raise Restored(
+                f"{self._folder.ledger} lacks payments that the server has seen: the folder was "
+                f"restored from a copy, and may not release again; agree anew"
+            )
+        run, store = request.run, self._store
+        kept = max(store.answers.last_trained(run), store.counter(settled_in(run)))
+        if kept < self._ledger.last_round:
+            raise Restored(
+                f"{self._folder.database} lacks replies that {self._folder.ledger} paid for: it "
+                f"was restored from a copy, and may not release again; agree anew"
+            )
 
     def _once(self, request: Envelope) -> Envelope:
         """Train for a round, once: the same request gets the same reply again."""

@@ -23,9 +23,10 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import server_mechanism
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metric_sums import Sums, only_part, read_fit, read_sums, total
 from ufgraphfr.deploy.server.metrics import RunMetrics
-from ufgraphfr.deploy.server.nodes import Nodes
+from ufgraphfr.deploy.server.nodes import Nodes, NodesRefuse
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
@@ -70,10 +71,11 @@ class RemoteClients:
         settings: ServerSettings,
         participants: Participants,
         metrics: RunMetrics,
+        heads: LedgerHeads,
     ) -> None:
-        """Takes what was agreed on, a way to the nodes, and who takes part."""
+        """Takes what was agreed on, a way to the nodes, who takes part, and what is known."""
         self._agreement, self._participants, self._metrics = agreement, participants, metrics
-        self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics)
+        self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics, heads)
         self.setting = agreement.setting(catalogue, embed_titles=True)
         self.sequential = bool(agreement.table.sequential)
         evaluation = agreement.experiment.evaluation
@@ -189,6 +191,19 @@ class RemoteClients:
         """See `Population.validate`; a fit of the blend takes some messages more."""
         if self._agreement.metrics == "none":
             return state, None
+        try:
+            return self._validated(state, round_number, pick)
+        except NodesRefuse as refused:
+            # they answer for one model a round: another one, after a kill, has no metrics
+            self._untold(refused)
+            return state, None
+
+    def _untold(self, refused: NodesRefuse) -> None:
+        logger.warning(f"{refused}; going on without these metrics")
+        self._metrics.update(untold=self._metrics.values["untold"] + 1)
+
+    def _validated(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics]:
+        """The state with the blend that was picked, and its metrics."""
         algorithm = self._algorithm
         if not (pick and isinstance(algorithm, Blended)):
             return state, self._evaluate(algorithm, state, round_number, "validation").metrics(0)
@@ -217,7 +232,11 @@ class RemoteClients:
         if self._agreement.metrics == "none":
             return TestResult(None)
         algorithm = model_in_use(self._agreement.experiment, self.setting)
-        sums = self._evaluate(algorithm, best.server, best.round, "test")
+        try:
+            sums = self._evaluate(algorithm, best.server, best.round, "test")
+        except NodesRefuse as refused:
+            self._untold(refused)
+            return TestResult(None)
         return TestResult(sums.metrics(0))
 
     def _evaluate(

@@ -28,6 +28,10 @@ class Malformed(ValueError):
     """Not an envelope, or not the one that was asked for."""
 
 
+class RefusedRequest(Malformed):
+    """The agent would not."""
+
+
 class MissingArray(ValueError):
     """The agent does not have an array that was left out of the request: it must be sent again."""
 
@@ -135,7 +139,11 @@ def unpack(chunks: list[bytes]) -> Envelope:
     return envelope
 
 
-REASONS = {"input": "what it holds or agreed to cannot be used; agent status there says why"}
+REASONS = {
+    "input": "what it holds or agreed to cannot be used; agent status there says why",
+    "restored": "its folder was restored from a copy that is older than its payments, and may not "
+    "release again: agree anew",
+}
 """What an agent may say of a failure: words fixed here, nothing of its data."""
 
 
@@ -157,7 +165,8 @@ def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
         known = REASONS.get(
             str(reply.facts.get("reason")), "its audit log and agent status say why"
         )
-        raise Malformed(f"the agent answered '{reply.code}': {known}")
+        wrong = RefusedRequest if reply.code == "refused" else Malformed
+        raise wrong(f"the agent answered '{reply.code}': {known}")
     return reply
 
 

@@ -85,6 +85,11 @@ class Ledger:
         """How many entries there are, and the digest of the last: of all before it, too."""
         return {"entries": len(self.entries), "sha256": self._last}
 
+    def follows(self, head: Entry) -> bool:
+        """Whether this record goes on from one with such a `head`, or is it."""
+        digests = [*(entry["previous"] for entry in self.entries), self._last]
+        return any(head == {"entries": n, "sha256": each} for n, each in enumerate(digests))
+
     @property
     def spends(self) -> list[Entry]:
         """One entry for each release, in order."""
