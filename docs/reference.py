@@ -14,6 +14,7 @@ PAGES = {
     "[text]": "text",
     "[algorithm]": "algorithms",
     "[algorithm], [evaluation] baselines": "baselines",
+    "[evaluation] metrics": "metrics",
     "[privacy]": "privacy",
     "[federation.adversary]": "adversaries",
     "[federation.defence]": "defences",

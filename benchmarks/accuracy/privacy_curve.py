@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.metric_sums import evaluate
-from ufgraphfr.evaluation.metrics import values
+from ufgraphfr.evaluation.metrics import per_user, values
 from ufgraphfr.evaluation.significance import difference
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import PreparedExperiment, prepare
@@ -78,7 +78,7 @@ def outcome(
         "full hr@10": metrics["full"]["hr@10"],
         "sampled99 hr@10": metrics["sampled99"]["hr@10"],
     }
-    return row, values("ndcg@10", found.full)
+    return row, per_user(values("ndcg@10", found.full), found.users)
 
 
 def trained(

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.evaluation.metrics import values
+from ufgraphfr.evaluation.metrics import per_user, values
 from ufgraphfr.experiment.compare import ComparedRun, grouped, read_run
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.derive import settled
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.reading import read
 from ufgraphfr.experiment.run_folder import RunFolder
@@ -55,7 +56,7 @@ def regenerated_by(experiment: Experiment, experiments: Path, overrides: tuple[s
     """
     for path in sorted(experiments.rglob("*.toml")):
         try:
-            given = read(path, overrides)
+            given = settled(read(path, overrides), experiment)
         except InputError:
             # overrides of one experiment may make no sense in another
             continue
@@ -92,7 +93,7 @@ def kept_out(runs: list[ComparedRun], part: str) -> dict[str, dict[str, float | 
 
 def standard_error(runs: list[ComparedRun]) -> float:
     """Of NDCG@10, full ranking, over users: what other users would have changed."""
-    gains = np.mean([values("ndcg@10", run.ranks) for run in runs], axis=0)
+    gains = np.mean([per_user(values("ndcg@10", run.ranks), run.users) for run in runs], axis=0)
     return round(float(gains.std(ddof=1) / np.sqrt(len(gains))), DIGITS) if len(gains) > 1 else 0.0
 
 
@@ -103,7 +104,7 @@ def upload(run: ComparedRun) -> float:
     never above the truth, so that the upload is never understated.
     """
     lines = RunFolder(run.folder).read_metrics()
-    clients = max(len(run.users), *(line["clients"] for line in lines), 1)
+    clients = max(len(np.unique(run.users)), *(line["clients"] for line in lines), 1)
     return float(sum(line["bytes_up"] * line["clients"] for line in lines) / clients)
 
 

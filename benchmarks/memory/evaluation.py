@@ -33,7 +33,7 @@ def population(users: int, items: int) -> EvaluationSet:
         torch.arange(users), ptr, history, ptr * 0, history[:0], torch.empty(users, 0), items
     )
     drawn = torch.randint(items, (users, 100), generator=generator)
-    return EvaluationSet(clients, drawn[:, 0], drawn[:, 1:])
+    return EvaluationSet(clients, drawn[:, :1], drawn[:, 1:])
 
 
 def peak() -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ufgraphfr.data.client_batches import ClientBatch
     from ufgraphfr.data.dataset import Card, Dataset
     from ufgraphfr.data.sources.base import Source
+    from ufgraphfr.evaluation.metrics.base import ListMetric, RankMetric, TopLists
     from ufgraphfr.experiment.config import Experiment
     from ufgraphfr.federation.adversaries.base import Adversary
     from ufgraphfr.federation.defences.base import Defence
@@ -45,6 +46,7 @@ _HOMES = {
     "data.client_batches": ("ClientBatch",),
     "data.dataset": ("Card", "Dataset"),
     "data.sources.base": ("Source",),
+    "evaluation.metrics.base": ("ListMetric", "RankMetric", "TopLists"),
     "experiment.config": ("Experiment",),
     "federation.adversaries.base": ("Adversary",),
     "federation.defences.base": ("Defence",),
@@ -69,11 +71,13 @@ __all__ = [
     "Experiment",
     "InputError",
     "Key",
+    "ListMetric",
     "Mechanism",
     "MissingExtra",
     "PrivacySpec",
     "Private",
     "Purpose",
+    "RankMetric",
     "Release",
     "ReleasePlan",
     "Report",
@@ -86,6 +90,7 @@ __all__ = [
     "Spec",
     "State",
     "Task",
+    "TopLists",
     "Transport",
     "Update",
     "__version__",

@@ -59,18 +59,18 @@ class Run:
 
     @cached_property
     def _recommender(self) -> Recommender:
-        prepared = self._run.prepared(self._data_dir)
-        return Recommender(prepared, self._run.score(prepared))
+        return Recommender.of(self._run, self._data_dir)
 
     def recommend(self, user: str | int, n: int = 10) -> Frame:
         """The best items that a user has not seen: columns ``item``, ``title`` and ``score``.
 
         Args:
-            user: the data set's id.
+            user: the data set's id, also of one who has too few interactions to train.
             n: how many.
 
         Raises:
-            InputError: no such user, or the data cannot be found or have changed.
+            InputError: no such user, one whom the model cannot serve, or the data cannot be found
+                or have changed.
         """
         return frame_of_rows([vars(each) for each in self._recommender.recommend(str(user), n)])
 
@@ -165,12 +165,15 @@ def recommend(
     return open_run(folder, data_dir).recommend(user, n)
 
 
-def compare(runs: Sequence[str | Path | Run], at_most: int | None = None) -> Frame:
+def compare(
+    runs: Sequence[str | Path | Run], at_most: int | None = None, metrics: Sequence[str] = ()
+) -> Frame:
     """Runs side by side, one row for each configuration: runs that differ in their seed are one.
 
     Args:
         runs: finished runs or their folders.
         at_most: only users of whom the test knows at most so many items.
+        metrics: further metrics, as in ``recall@20``; those of ranks are computed from kept ranks.
 
     Returns:
         Means over seeds as columns like ``full.ndcg@10``, their standard deviations as
@@ -180,7 +183,7 @@ def compare(runs: Sequence[str | Path | Run], at_most: int | None = None) -> Fra
         InputError: no finished run in a folder, or the same run twice.
     """
     folders = [each.folder if isinstance(each, Run) else Path(each) for each in runs]
-    return frame_of_rows([_compared(row) for row in compare_runs(folders, at_most)])
+    return frame_of_rows([_compared(row) for row in compare_runs(folders, at_most, metrics)])
 
 
 def _compared(row: Row) -> dict[str, Any]:

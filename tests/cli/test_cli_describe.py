@@ -73,6 +73,13 @@ def test_a_kind_of_ones_own_is_described(cli, tmp_path, monkeypatch):
     assert "server_lr" in [key["name"] for key in found["keys"]]
 
 
+def test_a_metric_may_be_named_with_its_k(cli):
+    assert described(cli, "recall@20") == described(cli, "recall")
+    (found,) = described(cli, "recall@20")
+    assert found["table"] == "[evaluation] metrics"
+    assert "share of a user's targets" in found["summary"]
+
+
 def test_without_a_name_all_kinds_are_listed(cli):
     assert [each["kind"] for each in described(cli)] == [each[1] for each in KINDS]
     ended = cli("describe")

@@ -63,6 +63,7 @@ def test_what_is_written_is_described(cli, tables, monkeypatch):
     assert facts["time"]["tied_users"] == 2
     assert facts["time"]["first_date"] == "2017-07-14"
     assert facts["ratings"] == {"1": 9, "2": 8}
+    assert facts["rows_read"] == 17
     assert facts["joins"] == {
         "users_with_profile": 2,
         "items_with_title": 7,
@@ -74,7 +75,14 @@ def test_what_is_written_is_described(cli, tables, monkeypatch):
     assert few.startswith("a user has 4.7 interactions")
     assert every.startswith("a user has every item")
     shown = cli("data", "describe", "my.toml").out
-    for text in ("of a user", "2017-07-14", "6 rows (43%) tie", "job is nurse", "estimate"):
+    for text in (
+        "of a user",
+        "2017-07-14",
+        "6 rows (43%) tie",
+        "job is nurse",
+        "estimate",
+        "rows read",
+    ):
         assert text in shown
     assert max(map(len, shown.splitlines())) <= 80
 
@@ -147,6 +155,18 @@ def test_a_header_with_a_line_break_stays_within_its_comment(cli, tables):
     assert values["data"]["columns"]["user"] == "user\n\\id"
 
 
+def test_settings_that_follow_from_the_data_are_shown_and_written(cli, tables):
+    ended = new(cli, tables)
+    assert ended.code == 0, ended.err
+    text = (tables / "sub" / "my.toml").read_text()
+    shown = cli("data", "describe", tables / "ratings.csv").out
+    for line in ("federation.cohort = 3: all users", "algorithm.dim = 64: 14 interactions"):
+        assert f"# {line}" in text
+        assert line in shown
+    # they follow again, when the tables have grown
+    assert "federation" not in tomllib.loads(text)
+
+
 def test_the_graph_of_a_large_catalogue_is_sparse():
     dense, sparse = estimate(1_000, 5_000, 50_000), estimate(1_000, 5_001, 50_000)
     assert (dense.graph, sparse.graph) == ("dense", "sparse")
@@ -156,7 +176,7 @@ def test_the_graph_of_a_large_catalogue_is_sparse():
 
 def test_a_large_dense_graph_is_warned_of(cli, tables, monkeypatch):
     words = ("data", "describe", tables / "ratings.csv", "--json")
-    assert "dense_items" not in cli(*words).out
+    assert not [w for w in json.loads(cli(*words).out)["warnings"] if "dense_items" in w]
     monkeypatch.setattr("ufgraphfr.cli.data.LARGE", 8 * 8 * 4 * 5 - 1)
     (warning,) = [w for w in json.loads(cli(*words).out)["warnings"] if "item graph" in w]
     assert "algorithm.graph.dense_items below 8" in warning

@@ -27,7 +27,7 @@ def test_titles_and_scores_for_people(cli, folder):
 def test_json_for_programs(cli, folder):
     ended = cli("recommend", folder, "--user", "u1", "--json")
     found = json.loads(ended.out)
-    assert set(found) == {"user", "history", "recommended"}
+    assert set(found) == {"user", "trained", "history", "unknown", "recommended"}
     assert len(found["recommended"]) == 10
     assert set(found["recommended"][0]) == {"item", "title", "score"}
     titles = {item["title"] for item in found["recommended"]}
@@ -86,6 +86,16 @@ def test_compare_shows_metrics_and_differences(cli, toy, folder, tmp_path):
     assert "a claim needs at least 5 seeds" in ended.out
 
 
+def test_compare_shows_the_metrics_asked_for(cli, folder):
+    ended = cli("compare", folder, "--metric", "recall@3", "--metric", "auc")
+    assert ended.code == 0, ended.err
+    headings = next(line for line in ended.out.splitlines() if "RECALL@3" in line)
+    assert headings.split() == ["run", "(seeds)", *["RECALL@3", "AUC"] * 2]
+    refused = cli("compare", folder, "--metric", "recal@3")
+    assert refused.code == 2
+    assert "did you mean 'recall@10'?" in refused.err
+
+
 def test_compare_may_ask_sparse_users_alone(cli, folder):
     ended = cli("compare", folder, "--at-most", "30")
     assert ended.code == 0
@@ -98,3 +108,22 @@ def test_one_run_alone_has_no_differences(cli, folder):
     ended = cli("compare", folder)
     assert ended.code == 0
     assert "bootstrap" not in ended.out
+
+
+def test_who_did_not_train_is_told(cli, tmp_path):
+    rows = [f"{user},{(user + step) % 6}" for user in range(6) for step in range(4)]
+    (tmp_path / "likes.csv").write_text("\n".join(("user,item", *rows, "ann,3", "ann,9")))
+    file = tmp_path / "own.toml"
+    file.write_text(
+        '[data]\nkind = "table"\ninteractions = "likes.csv"\n'
+        '[text]\nkind = "hashing"\n[algorithm]\nkind = "popularity"\n'
+    )
+    out = tmp_path / "run"
+    assert cli("run", file, "--out", out, "--quiet").code == 0
+    ended = cli("recommend", out, "--user", "ann")
+    assert ended.code == 0
+    assert "not among those who trained" in ended.out
+    assert "items that nobody who trained has, which say nothing: 1" in ended.out
+    found = json.loads(cli("recommend", out, "--user", "ann", "--json").out)
+    assert (found["trained"], found["history"], found["unknown"]) == (False, ["3"], ["9"])
+    assert "not among" not in cli("recommend", out, "--user", "1").out

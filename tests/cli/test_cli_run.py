@@ -32,6 +32,20 @@ def test_a_run_shows_rounds_and_results(cli, toy, tmp_path):
     assert str(out) in ended.out
 
 
+def test_a_table_shows_the_metrics_asked_for(cli, toy, tmp_path):
+    wish = 'evaluation.metrics=["map@3", "gini", "auc"]'
+    ended = cli(
+        "run", toy, "--out", tmp_path / "out", "--set", wish, "--set", "federation.rounds=1"
+    )
+    assert ended.code == 0, ended.err
+    found = json.loads((tmp_path / "out" / "result.json").read_text())["test"]
+    (row,) = [line.split() for line in ended.out.splitlines() if line.startswith(" fedmf ")][:1]
+    shown = [found["full"][name] for name in ("map@3", "gini@10", "auc")]
+    shown += [found["sampled99"].get(name) for name in ("map@3", "auc")]
+    assert row[1:] == ["-" if value is None else f"{value:.3f}" for value in shown]
+    assert "MAP@3" in ended.out
+
+
 def test_the_results_fit_a_terminal_of_80_columns(cli, toy, tmp_path):
     ended = cli("run", toy, "--out", tmp_path / "out")
     tables = [line for line in ended.out.splitlines() if "run folder" not in line]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.interactions import Interactions
-from ufgraphfr.data.split import SAMPLED, global_time, leave_one_out
+from ufgraphfr.data.protocol_draws import SAMPLED
+from ufgraphfr.data.split import global_time, leave_one_out
 from ufgraphfr.data.unasked import told, unasked
 
 
@@ -119,6 +120,27 @@ def test_cold_users_take_no_part_in_training(cold_users: float) -> None:
         assert split.validation[user] == split.test[user] == -1
         assert (split.sampled_test[user] == 0).all()
         assert (split.sampled_validation[user] == 0).all()
+
+
+def test_users_with_fewer_items_are_kept_out_where_they_may_be() -> None:
+    data = generated()
+    split = leave_one_out(data, 0.5, cold_least=5)
+    counts = np.bincount(data.user)
+    assert len(split.cold_users) == round(0.5 * (counts >= 5).sum())
+    assert counts[split.cold_users].min() < 20
+    for user, items in zip(split.cold_users, split.first_items, strict=True):
+        own = history(data, user)[:20]
+        assert items.tolist() == own + [-1] * (20 - len(own))
+
+
+def test_folds_keep_everybody_out_once() -> None:
+    data = generated()
+    enough = np.flatnonzero(np.bincount(data.user) >= 20)
+    folds = [leave_one_out(data, 0.25, cold_fold=fold).cold_users for fold in range(4)]
+    assert folds[0].tolist() == leave_one_out(data, 0.25).cold_users.tolist()
+    together = np.concatenate(folds)
+    assert len(set(together)) == len(together) >= len(enough) - 2
+    assert set(together) <= set(enough)
 
 
 def test_keeping_users_out_changes_nothing_for_the_others() -> None:

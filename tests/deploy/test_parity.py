@@ -11,6 +11,11 @@ from ufgraphfr.experiment import build, execute
 
 CASES = {
     "ufgraphformer": {},
+    "ufgraphformer, several targets": {"protocol": {"targets": 2}},
+    "fedmf, other metrics": {
+        "algorithm": {"kind": "fedmf", "dim": 4},
+        "evaluation": {"metrics": ["auc", "map@3"]},
+    },
     "ufgraphformer, clipped": {"federation": {"upload": {"clip": 0.05}}},
     "fedmf": {"algorithm": {"kind": "fedmf", "dim": 4, "lr": 0.05}},
     "fedrecon": {"algorithm": {"kind": "fedrecon", "dim": 4}},
@@ -61,3 +66,13 @@ def test_a_server_that_was_killed_goes_on_to_the_same_result(kind, tmp_path):
     engine = LocalEngine(federation.agents())
     out = federation.run(engine)
     compared(expected, json.loads((out / "result.json").read_text()))
+
+
+def test_what_takes_counts_of_single_items_is_not_computed_and_named(tmp_path, caplog):
+    metrics = ["auc", "gini", "coverage@10", "coverage@5"]
+    federation = federate(tmp_path, toy_values(evaluation={"metrics": metrics}))
+    out = federation.run(LocalEngine(federation.agents()))
+    found = json.loads((out / "result.json").read_text())["test"]["full"]
+    assert {"auc", "coverage@10"} <= found.keys()
+    assert not {"gini@10", "coverage@5"} & found.keys()
+    assert "not computed: gini@10, coverage@5; that takes how often" in caplog.text

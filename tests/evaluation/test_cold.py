@@ -1,16 +1,21 @@
 """New users: the history they are given, and NDCG@10 of ten targets against scikit-learn."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import pytest
 import torch
+from made_data import made_data
 from sklearn.metrics import ndcg_score
 from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.data.split import COLD_KNOWN, Split
-from ufgraphfr.evaluation.kept_out import evaluate_cold, evaluate_cold_all
+from ufgraphfr.data.client_batches import ClientBatch, build
+from ufgraphfr.data.split import COLD_KNOWN, Split, leave_one_out
+from ufgraphfr.evaluation.kept_out import KeptOutResult, evaluate_cold, evaluate_cold_all
 
+Evaluated: TypeAlias = Callable[..., KeptOutResult]
 NAMES = [f"ndcg@10 known={known}" for known in COLD_KNOWN]
 
 
@@ -46,6 +51,30 @@ def test_all_later_items_agree_with_scikit_learn(batch: ClientBatch, split: Spli
             relevant = np.isin(allowed, own[known:])
             expected = ndcg_score([relevant], [scores[place, allowed]], k=10)
             assert outcome.ndcg[name][place] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("evaluated", [evaluate_cold, evaluate_cold_all])
+def test_who_has_fewer_items_is_asked_for_them(evaluated: Evaluated) -> None:
+    split = leave_one_out(made_data(30, 200, 3), cold_users=0.5, cold_least=3)
+    batch = build(split, torch.zeros(30, 1))
+    outcome = evaluated(random_scores, batch, split, chunk=3)
+    scores = random_scores(batch.select(torch.from_numpy(split.cold_users))).numpy()
+    short = 0
+    for name, known in zip(NAMES, COLD_KNOWN, strict=True):
+        for place, user in enumerate(split.cold_users):
+            own = split.history[split.history_ptr[user] : split.history_ptr[user + 1]]
+            later = own[known:] if evaluated is evaluate_cold_all else own[known : known + 10]
+            if len(later) == 0:
+                assert np.isnan(outcome.ndcg[name][place])
+                continue
+            short += len(later) < 10
+            allowed = np.setdiff1d(np.arange(split.n_items), own[:known])
+            relevant = np.isin(allowed, later)
+            expected = ndcg_score([relevant], [scores[place, allowed]], k=10)
+            assert outcome.ndcg[name][place] == pytest.approx(expected)
+        assert outcome.metrics[name] == pytest.approx(np.nanmean(outcome.ndcg[name]))
+    assert short
+    assert np.isnan(outcome.ndcg[NAMES[-1]]).any()
 
 
 def test_the_history_is_the_first_items_and_the_text_the_users_own(

@@ -40,7 +40,7 @@ def test_rivals_are_the_best_of_the_equal_sum_that_nobody_has(
     monkeypatch.setattr(fusion, "DRAFT", draft)
     known = FusionData.of(MODEL, asked, Key(0), chunk=7)
     expected = []
-    for place, target in enumerate(asked.targets.tolist()):
+    for place, target in enumerate(asked.targets[:, 0].tolist()):
         one = asked.clients.select(torch.tensor([place]))
         scores = parts_of(one)[:, 0]
         free = sorted(

@@ -114,10 +114,11 @@ def test_validation_scores_nobody_twice_and_takes_the_best_blend(
             "evaluation": {"chunk": 7},
         }
     )
+    list(execute(experiment, tmp_path / "run", device="cpu"))
+    # with what was derived from the data
+    experiment, state = Run(tmp_path / "run").experiment, Run(tmp_path / "run").checkpoint.server
     prepared, model = prepare(experiment), experiment.model
     assert isinstance(model, UFGraphFormer)
-    list(execute(experiment, tmp_path / "run", device="cpu"))
-    state = Run(tmp_path / "run").checkpoint.server
     scored: list[int] = []
 
     def watched(self: UFGraphFormer, task: Task, inputs: ClientBatch, private: Private) -> Tensor:

@@ -157,6 +157,20 @@ def test_settings_that_do_not_go_with_global_time(toy, protocol, said):
         build(toy(protocol={"split": "global-time"} | protocol))
 
 
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ({"cold_fold": 1}, "cold_fold = 1: cold_users = 0.0 makes 1 fold(s)"),
+        ({"cold_users": 0.2, "cold_fold": 5}, "cold_fold = 5: cold_users = 0.2 makes 5 fold(s)"),
+        ({"cold_users": 0.2, "cold_least": 2}, "greater than or equal to 3"),
+    ],
+)
+def test_folds_of_cold_users_that_there_are_not(toy, protocol, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        build(toy(protocol=protocol))
+    assert build(toy(protocol={"cold_users": 0.2, "cold_fold": 4})).protocol.cold_fold == 4
+
+
 def test_the_preset_of_the_published_code_survives_the_round_trip(toy):
     first = build(toy(algorithm={"kind": "ufgraphfr", "as_coded": True, "history": 5}))
     again = build(tomllib.loads(tomli_w.dumps(first.resolved())))

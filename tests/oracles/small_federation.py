@@ -115,7 +115,8 @@ class Federation:
 def toy_values(**changes: Any) -> dict[str, Any]:
     values = copy.deepcopy(TOY)
     for table, change in changes.items():
-        same = change.get("kind", values[table].get("kind")) == values[table].get("kind")
+        kind = values.setdefault(table, {}).get("kind")
+        same = change.get("kind", kind) == kind
         values[table] = {**values[table], **change} if same else change
     return values
 

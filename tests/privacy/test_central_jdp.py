@@ -11,7 +11,7 @@ from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.accounted.accounting import epsilon_of, noise_of
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.accounted.noise import secure_normal, seeded_normal
+from ufgraphfr.privacy.accounted.noise import secure_noise, seeded_noise
 from ufgraphfr.privacy.base import Participation, ReleasePlan
 
 ONE_SHOT = Participation(Release("graph", 1, 1, norm=1.0), 1, None, 1000)
@@ -70,8 +70,8 @@ def test_seeded_noise_promises_nothing() -> None:
     mechanism, claim = calibrate(ONE_SHOT, seeded_noise=True)
     assert claim is not None
     assert claim["epsilon"] is claim["delta"] is claim["epsilon_replace_one"] is None
-    assert mechanism._normal is seeded_normal
-    assert calibrate(ONE_SHOT)[0]._normal is secure_normal
+    assert mechanism._draw is seeded_noise
+    assert calibrate(ONE_SHOT)[0]._draw is secure_noise
 
 
 def test_secret_cohorts_are_amplified_and_have_no_replace_one() -> None:

@@ -112,3 +112,80 @@ def test_scores_are_those_of_the_devices_at_the_best_round(folder, recommender):
     assert Recommender.open(folder).recommend("u3") == recommender.recommend("u3")
     assert path.model.read_bytes() == weights
     assert all(torch.isfinite(torch.tensor(x.score)) for x in again.recommend("u3"))
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A folder with a table of 12 users, and what to run on it.
+
+    ``ann`` has two items later than all others' first ones, ``bo`` one that only she has, ``cy``
+    a profile alone, and ``di`` only rows of low ratings.
+    """
+    rows = [
+        f"u{user},i{(user * 3 + step) % 10},{step},5" for user in range(12) for step in range(5)
+    ]
+    rows += ["ann,i4,9,5", "ann,i2,8,5", "ann,i4,11,5", "bo,i99,7,5", "bo,i1,6,5", "di,i1,5,1"]
+    (tmp_path / "rows.csv").write_text("\n".join(["user,item,time,rating", *rows]))
+    people = [f"u{user},{'PL' if user % 2 else 'CZ'}" for user in range(12)]
+    (tmp_path / "users.csv").write_text("\n".join(["user,country", *people, "cy,PL", "bo,CZ"]))
+
+    def run(**settings):
+        columns = {"user": "user", "item": "item", "timestamp": "time", "rating": "rating"}
+        data = {"kind": "table", "interactions": str(tmp_path / "rows.csv"), "min_rating": 2}
+        data |= {"users": str(tmp_path / "users.csv"), "columns": columns}
+        values = VALUES | {"data": data, "protocol": {}} | settings
+        list(execute(build(values), tmp_path / "run", device="cpu"))
+        return tmp_path / "run"
+
+    return run
+
+
+def closed(**parts):
+    return {"kind": "ufgraphformer", "transformer": False, **parts}
+
+
+def test_every_user_of_the_files_is_served(shop):
+    served = Recommender.open(shop(algorithm=closed(), federation={"rounds": 8}))
+    histories = {name: served.history(name) for name in ("ann", "bo", "cy", "di")}
+    assert histories == {"ann": ["i2", "i4"], "bo": ["i1"], "cy": [], "di": []}, "oldest first"
+    assert served.unknown("bo") == ["i99"]
+    assert served.unknown("ann") == served.unknown("u1") == []
+    for name, history in histories.items():
+        assert not served.trained(name)
+        found = [each.item for each in served.recommend(name, 10)]
+        assert sorted([*found, *history]) == [f"i{item}" for item in range(10)], "all others, once"
+    assert served.trained("u1")
+
+
+def test_a_history_and_a_profile_decide_not_whose_they_are(shop):
+    served = Recommender.open(shop(algorithm=closed(), federation={"rounds": 8}))
+    cy, trained = served._input("cy"), served._input("u1")
+    assert torch.equal(cy.text, trained.text), "both of Poland"
+    assert not torch.equal(cy.text, served._input("ann").text), "of whom nothing is known"
+    alike = trained.with_history(cy.ptr, cy.items)
+    torch.testing.assert_close(served._score(cy), served._score(alike))
+    assert not torch.allclose(served._score(cy), served._score(trained))
+
+
+def test_tables_may_gain_users_who_would_not_train(shop, tmp_path):
+    folder = shop(algorithm={"kind": "popularity"})
+    before = Recommender.open(folder).recommend("u3")
+    with (tmp_path / "rows.csv").open("a") as rows:
+        rows.write("\nnew,i7,1,5")
+    with (tmp_path / "users.csv").open("a") as people:
+        people.write("\nnewer,PL")
+    after = Recommender.open(folder)
+    assert after.recommend("u3") == before
+    assert after.history("new") == ["i7"]
+    assert len(after.recommend("newer")) == 10
+    with pytest.raises(InputError, match=r"no user 'ne' .*fewer than 3 interactions, can be added"):
+        after.recommend("ne")
+
+
+@pytest.mark.parametrize("kind", ["fedmf", "pfedrec", "ufgraphfr"])
+def test_a_model_with_weights_of_each_users_own_says_whom_it_cannot_serve(shop, kind):
+    served = Recommender.open(shop(algorithm={"kind": kind, "dim": 8}))
+    with pytest.raises(InputError, match=rf"'ann' has too few .*\(below 3\), and '{kind}' keeps"):
+        served.recommend("ann")
+    assert served.history("ann") == ["i2", "i4"], "what is known of her needs no weights"
+    assert served.recommend("u1")

@@ -11,6 +11,9 @@ from ufgraphfr.algorithms.fedmf import FedMF
 from ufgraphfr.baselines.markov import Markov
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.sources.synthetic import Synthetic
+from ufgraphfr.evaluation.metrics.base import Metric
+from ufgraphfr.evaluation.metrics.coverage import Coverage
+from ufgraphfr.evaluation.metrics.hr import HitRate
 from ufgraphfr.privacy.central_jdp import CentralJDP
 from ufgraphfr.privacy.laplace_as_published import LaplaceAsPublished
 from ufgraphfr.privacy.none import NoMechanism
@@ -19,6 +22,7 @@ from ufgraphfr.testing import (
     check_baseline,
     check_encoder,
     check_mechanism,
+    check_metric,
     check_source,
 )
 from ufgraphfr.text.hashing import Hashing
@@ -149,3 +153,51 @@ def test_whole_parts_pass():
     check_mechanism(NoMechanism)
     check_encoder(Hashing, [{}, {"width": 32}])
     check_source(Synthetic())
+
+
+class Reversed(HitRate):
+    def values(self, ranks, candidates):
+        return 1 - super().values(ranks, candidates)
+
+
+class Unbounded(HitRate):
+    def values(self, ranks, candidates):
+        return 2 * super().values(ranks, candidates)
+
+
+class AmongOthers(HitRate):
+    def values(self, ranks, candidates):
+        return (ranks <= ranks.mean()).astype(float)
+
+
+class Numbered(Coverage):
+    def value(self, lists):
+        return float(lists.listed[0])
+
+
+class Neither(Metric):
+    """Derives from neither kind of metric."""
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (Reversed, "a worse rank has a larger value"),
+        (Unbounded, r"not in \[0, 1\]"),
+        (AmongOthers, "depends on other targets"),
+        (Numbered, "how items are numbered"),
+    ],
+)
+def test_a_metric_that_breaks_a_contract_is_told_which(broken, told):
+    with pytest.raises(AssertionError, match=told):
+        check_metric(broken, [{"at": 10}])
+
+
+def test_a_metric_of_neither_ranks_nor_lists_is_told():
+    with pytest.raises(AssertionError, match="neither RankMetric nor ListMetric"):
+        check_metric(Neither)
+
+
+def test_a_metric_that_keeps_its_contracts_passes():
+    check_metric(HitRate, [{"at": 1}, {"at": 10}])
+    check_metric(Coverage)

@@ -4,13 +4,15 @@ A capability is a protocol: an algorithm has it by defining its methods, nothing
 Callers use the functions below, which give the default to an algorithm that lacks it.
 """
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.arrays.protocol import Matrix
+from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.data.client_batches import ClientBatch
@@ -72,6 +74,22 @@ class Budgeted(Protocol):
 
     def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
         """The form of this model for a budget."""
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """Has settings that follow from the data where nobody sets them, its federation's too."""
+
+    derived_keys: ClassVar[frozenset[str]]
+    """By ``table.key`` of an experiment."""
+
+    def derive(self, facts: DataFacts, given: Mapping[str, Any]) -> tuple[Derived, ...]:
+        """Each of the keys that is not given, in the order in which they follow.
+
+        Args:
+            facts: of the data.
+            given: all other settings by ``table.key``; ``federation.cohort`` in clients.
+        """
 
 
 @runtime_checkable

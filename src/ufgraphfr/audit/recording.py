@@ -133,11 +133,12 @@ class Recording(FinishedRun):
         return torch.zeros(batch.n_items, dtype=torch.bool).index_fill(0, items, True)
 
     def held_out(self, client: int) -> Tensor:
-        """A client's validation and test item, bool ``[items]``."""
-        split = self.prepared.split
-        items = torch.tensor([int(split.validation[client]), int(split.test[client])])
-        items = items[items >= 0]
-        return torch.zeros(split.n_items, dtype=torch.bool).index_fill(0, items, True)
+        """A client's items of validation and test, bool ``[items]``."""
+        found = torch.zeros(self.prepared.split.n_items, dtype=torch.bool)
+        for asked in (self.prepared.validation, self.prepared.test):
+            own = asked.targets[asked.clients.clients == client]
+            found[own[own >= 0]] = True
+        return found
 
     @property
     def tables(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -51,6 +52,20 @@ class Baseline(Spec, ABC):
                 f"that it may take (a quarter of the memory, at most {_MOST:,}): leave it out, or "
                 f"name one whose memory is linear in the data (itemknn, markov, ials)"
             )
+
+
+@runtime_checkable
+class Fused(Protocol):
+    """A baseline that scores by a weighted sum of parts: `fit` gives ``blend``, a number for each.
+
+    Where a validation is at hand, they are fitted to it, see `evaluation.fusion`.
+    """
+
+    def parts(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
+        """Scores of each part, float ``[parts, clients, items]``."""
+
+    def part_names(self, fitted: dict[str, Tensor]) -> tuple[str, ...]:
+        """What each part is called."""
 
 
 def memory_budget() -> int:

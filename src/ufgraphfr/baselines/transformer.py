@@ -33,8 +33,8 @@ class CentralTransformer(Baseline):
     """Whether token 0 carries the embedded profile."""
     dim: int = Field(64, ge=2)
     """d, of item vectors and states."""
-    hidden: int = Field(128, ge=1)
-    """Width of the feed-forward layers."""
+    hidden: int = Field(128, ge=2)
+    """Width of plain feed-forward layers with as many weights; the gated ones are narrower."""
     heads: int = Field(2, ge=1)
     """Attention heads; they divide ``dim``."""
     blocks: int = Field(2, ge=1)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ufgraphfr.cli.results import COLUMNS, metrics_table
+from ufgraphfr.cli.results import columns, metrics_table
 from ufgraphfr.experiment.compare import TESTED, Row
 from ufgraphfr.experiment.compare import compare as compare_runs
 
@@ -23,9 +23,13 @@ def compare(
         int | None,
         typer.Option(min=1, help="Only users of whom the test knows at most so many items."),
     ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="Show this metric, as in recall@20; repeatable."),
+    ] = None,
 ) -> None:
     """Compare finished runs; runs that differ in their seed alone become one row."""
-    rows = compare_runs(folders, at_most)
+    rows = compare_runs(folders, at_most, metrics or ())
     console = Console(highlight=False)
     console.print(_metrics(rows, at_most))
     if len(rows) > 1:
@@ -35,14 +39,14 @@ def compare(
 
 
 def _metrics(rows: list[Row], at_most: int | None) -> Table:
-    columns = COLUMNS
+    shown = columns(dict.fromkeys(name for row in rows for name in row.metrics))
     if any(row.mean["new items"] for row in rows):
-        columns = (*COLUMNS, ("new items", "ndcg@10", "new items\nNDCG@10"))
+        shown = (*shown, ("new items", "ndcg@10", "new items\nNDCG@10"))
     who = "" if at_most is None else f" of users with at most {at_most} known items"
     title = f"[bold]test[/]{who}: mean over seeds, ± standard deviation"
-    table = metrics_table(title, "run (seeds)", columns)
+    table = metrics_table(title, "run (seeds)", shown)
     for row in rows:
-        cells = [_cell(row, ranking, name) for ranking, name, _ in columns]
+        cells = [_cell(row, ranking, name) for ranking, name, _ in shown]
         table.add_row(f"{_name(row, rows)} ({len(row.seeds)})", *cells)
     return table
 

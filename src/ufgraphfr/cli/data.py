@@ -20,7 +20,6 @@ from ufgraphfr.core.folders import cache_folder
 from ufgraphfr.data.description import facts_of
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
-from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.experiment.estimate import LARGE, estimate
 from ufgraphfr.experiment.reading import read
 from ufgraphfr.experiment.starting import own_tables
@@ -99,7 +98,7 @@ def summary(
     return {
         "card": asdict(data.card),
         **facts,
-        "ratings": source.ratings(data_dir) if isinstance(source, TableSource) else None,
+        "ratings": data.ratings,
         "guesses": list(guesses),
         "estimate": expected.facts(),
         "features": ", ".join(data.catalogue.features),

@@ -21,6 +21,9 @@ def show(console: Console, facts: dict[str, Any]) -> None:
         console.print(f"  {line}", markup=False)
     console.print(_spreads(facts))
     console.print(_rest(facts))
+    console.print("[bold]settings[/] of a flagship run that sets nothing")
+    for line in facts["estimate"]["derived"]:
+        console.print(f"  {line}", markup=False)
     console.print("[bold]sentences[/] of the first users")
     for sentence in dict.fromkeys(facts["sentences"]):
         console.print(f"  {sentence}", markup=False)
@@ -64,6 +67,7 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
         lines[key] = f"{count:,}{note}"
     columns = facts["feature_columns"].items()
     return lines | {
+        "rows read": f"{facts['rows_read']:,}" if facts["rows_read"] else "",
         "left out": facts["left out"],
         "time": _time(facts),
         "ratings": _ratings(facts["ratings"]),

@@ -9,7 +9,9 @@ from ufgraphfr.baselines import BASELINES
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.core.spec import Registry, Spec
 from ufgraphfr.data.sources import SOURCES
-from ufgraphfr.experiment.config import EvaluationSpec, ProtocolSpec
+from ufgraphfr.evaluation.metrics import METRICS
+from ufgraphfr.experiment.config import ProtocolSpec
+from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences import DEFENCES
@@ -21,6 +23,7 @@ SEAMS: dict[str, Registry[Any]] = {
     "[text]": ENCODERS,
     "[algorithm]": ALGORITHMS,
     "[algorithm], [evaluation] baselines": BASELINES,
+    "[evaluation] metrics": METRICS,
     "[privacy]": MECHANISMS,
     "[federation.adversary]": ADVERSARIES,
     "[federation.defence]": DEFENCES,
@@ -52,8 +55,9 @@ def named(kind: str) -> list[tuple[str, str, type[Spec]]]:
         InputError: there is nothing of that name.
     """
     if "." in kind:
-        return [_outside(kind)]
-    name = kind.replace("_", "-")
+        return [_outside(kind.partition("@")[0])]
+    # a metric may be named with its k
+    name = kind.partition("@")[0].replace("_", "-")
     found = [each for each in every() if each[1] == name]
     if not found:
         raise InputError(f"no kind '{kind}': {nearest(kind, {each[1] for each in every()})}")

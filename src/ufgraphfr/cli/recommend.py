@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.recommender import Recommendation, Recommender
 
 SHOWN_HISTORY = 10
 
@@ -29,16 +29,30 @@ def recommend(
     recommender = Recommender.open(folder, data_dir)
     history = recommender.history(user)
     items = recommender.recommend(user, count)
+    trained, unknown = recommender.trained(user), recommender.unknown(user)
     if as_json:
         listed = [{"item": x.item, "title": x.title, "score": x.score} for x in items]
-        found = {"user": user, "history": history, "recommended": listed}
+        found = {
+            "user": user,
+            "trained": trained,
+            "history": history,
+            "unknown": unknown,
+            "recommended": listed,
+        }
         print(json.dumps(found, ensure_ascii=False, indent=2))
         return
     console = Console(highlight=False)
+    for note in _notes(trained, unknown):
+        console.print(note)
     recent = history[-SHOWN_HISTORY:][::-1]
     console.print(f"[bold]user {escape(user)}[/]: {len(history)} items; the latest {len(recent)}:")
     for title in recent:
         console.print(f"  {title}", markup=False)
+    console.print()
+    console.print(_table(items))
+
+
+def _table(items: list[Recommendation]) -> Table:
     table = Table(
         title="[bold]recommended next[/]",
         title_justify="left",
@@ -51,5 +65,12 @@ def recommend(
     table.add_column("score", justify="right")
     for place, item in enumerate(items, start=1):
         table.add_row(str(place), escape(item.title), f"{item.score:.3f}")
-    console.print()
-    console.print(table)
+    return table
+
+
+def _notes(trained: bool, unknown: list[str]) -> list[str]:
+    """What to know of a user whom the model was not trained with."""
+    notes = [] if trained else ["not among those who trained: served from items and profile alone"]
+    if unknown:
+        notes.append(f"items that nobody who trained has, which say nothing: {len(unknown)}")
+    return notes

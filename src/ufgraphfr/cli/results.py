@@ -1,5 +1,6 @@
 """The results table of one run: the model below the baselines, honest or marked as leaky."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,36 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ufgraphfr.evaluation.metrics import SHOWN, is_ranked
 from ufgraphfr.experiment.finished import read_result
 
 Columns = tuple[tuple[str, str, str], ...]
-COLUMNS: Columns = (
-    ("full", "hr@10", "all items\nHR@10"),
-    ("full", "ndcg@10", "\nNDCG@10"),
-    ("full", "mrr", "\nMRR"),
-    ("full", "coverage@10", "\ncover"),
-    ("sampled99", "hr@10", "1 of 100\nHR@10"),
-    ("sampled99", "ndcg@10", "\nNDCG@10"),
-)
-"""Ranking, metric and heading: two rows of headings fit a terminal of 80 columns."""
+SHORT = {"coverage@10": "cover"}
+SAMPLED = 2
+"""So many metrics of ranks are shown of the second ranking."""
+
+
+def columns(names: Iterable[str]) -> Columns:
+    """Ranking, metric and heading: two rows of headings fit a terminal of 80 columns."""
+    shown = list(names)
+    both = {
+        "full": ("all items", shown),
+        "sampled99": ("1 of 100", [name for name in shown if is_ranked(name)][:SAMPLED]),
+    }
+    return tuple(
+        (ranking, name, f"{'' if place else title}\n{heading(name)}")
+        for ranking, (title, own) in both.items()
+        for place, name in enumerate(own)
+    )
+
+
+def heading(name: str) -> str:
+    """What a column of a metric is called; without the module of one of your own."""
+    return SHORT.get(name, name.rpartition(".")[2].upper())
+
+
+COLUMNS: Columns = columns(SHOWN)
+"""Without any wish."""
 
 
 KEPT_OUT = {
@@ -63,15 +82,17 @@ def show_result(console: Console, path: Path) -> None:
 def _test_table(result: dict[str, Any]) -> Table:
     data = result["data"]
     leaky = "" if result["protocol"] == "honest" else " · [bold red]LEAKY PROTOCOL[/]"
+    shown = columns(result.get("metrics", SHOWN))
     table = metrics_table(
         f"[bold]{escape(data['name'])}[/]: {data['users']:,} users, {data['items']:,} items, "
         f"{data['interactions']:,} interactions · test{leaky}",
         "model",
+        shown,
     )
     for kind, baseline in _computed(result).items():
-        table.add_row(kind, *_cells(baseline["test"]), style="dim")
+        table.add_row(kind, *_cells(baseline["test"], shown), style="dim")
     table.add_section()
-    table.add_row(escape(result["algorithm"]), *_cells(result["test"]), style="bold")
+    table.add_row(escape(result["algorithm"]), *_cells(result["test"], shown), style="bold")
     return table
 
 
@@ -80,9 +101,9 @@ def _computed(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {kind: own for kind, own in result["baselines"].items() if "not_computed" not in own}
 
 
-def _cells(metrics: dict[str, dict[str, float]]) -> list[str]:
+def _cells(metrics: dict[str, dict[str, float]], shown: Columns) -> list[str]:
     """What could not be asked is a dash, as in a comparison."""
-    values = [metrics[ranking].get(name) for ranking, name, _ in COLUMNS]
+    values = [metrics[ranking].get(name) for ranking, name, _ in shown]
     return ["-" if value is None else f"{value:.3f}" for value in values]
 
 
@@ -109,6 +130,11 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
 def _facts(result: dict[str, Any]) -> list[str]:
     """What the table leaves out."""
     facts = [f"seed {result['seed']}; {result['guarantee']}"]
+    if errors := result.get("standard_errors", {}).get("full"):
+        facts.append(
+            f"standard error over users, all items: HR@10 {errors['hr@10']:.4f}, "
+            f"NDCG@10 {errors['ndcg@10']:.4f}"
+        )
     if result["baselines"]:
         facts.append("baselines are centralised: they see everybody's training rows")
     for kind in result["baselines"].keys() - _computed(result).keys():

@@ -11,7 +11,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.dense import Dense, as_array
+from ufgraphfr.core.arrays.cells import as_array, as_row, widened
 from ufgraphfr.core.arrays.protocol import Array, Plain
 from ufgraphfr.core.arrays.sparse_rows import Rows, changed_rows
 from ufgraphfr.core.arrays.tables import Tables
@@ -113,7 +113,8 @@ def per_client(values: Mapping[str, Tensor | Plain]) -> dict[str, Plain]:
 
 def one_row(sums: Mapping[str, Tensor | Plain]) -> dict[str, Plain]:
     """Sums over clients, which are tensors without a clients axis, as a report holds them."""
-    return {name: Dense(as_array(value).dense()[None]) for name, value in sums.items()}
+    tensors = {n: v if isinstance(v, Tensor) else v.dense() for n, v in sums.items()}
+    return {name: as_row(value) for name, value in tensors.items()}
 
 
 def combine(reports: list[Report]) -> Report:
@@ -131,7 +132,7 @@ def combine(reports: list[Report]) -> Report:
     joined = dict[str, Array]()
     for name, values in parts.items():
         if kept.aggregation is Aggregation.SUM:
-            joined[name] = Dense(_sum([value.total() for value in values])[None])
+            joined[name] = as_row(_sum([value.total() for value in values]))
             values.clear()
         else:
             joined[name] = type(values[0]).cat(values, places)
@@ -147,7 +148,9 @@ def gathered(reports: list[Report], report: Report) -> list[Report]:
 
 def _sum(parts: list[Tensor]) -> Tensor:
     """The sum of some arrays, one at a time; whole numbers are widened, so that none overflows."""
-    total = parts[0] if parts[0].is_floating_point() else parts[0].long()
-    for part in parts[1:]:
+    # a sparse array can be added to a dense one, and not the other way round
+    first, *rest = sorted(parts, key=lambda part: part.is_sparse)
+    total = widened(first)
+    for part in rest:
         total = total + part
     return total

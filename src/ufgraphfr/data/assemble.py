@@ -1,7 +1,7 @@
 """From checked tables to a `Dataset`: numbering, profiles, sentences and titles in one place."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -10,6 +10,7 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import FILE_ORDER, Interactions, Selection, number
 from ufgraphfr.data.joins import Join
+from ufgraphfr.data.untrained import Untrained
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ def assemble(
     *,
     selection: Selection = FILE_ORDER,
     low_ratings: int = 0,
+    others: Collection[str] = (),
+    rows_read: int = 0,
+    ratings: Mapping[str, int] | None = None,
     users_file: str = "the user table",
     notes: Sequence[str] = (),
 ) -> Dataset:
@@ -74,6 +78,9 @@ def assemble(
         bad_rows: how many rows were left out before.
         selection: which interactions count, and in which order.
         low_ratings: how many rows were left out for their rating.
+        others: users of the files whom neither rows nor profiles may name.
+        rows_read: as of `Dataset`; without it, the good rows.
+        ratings: as of `Dataset`.
         users_file: how messages name the table of profiles.
         notes: what people should know of how the files were read.
 
@@ -88,12 +95,8 @@ def assemble(
     told = [*notes, *_order(rows, selection)]
     for note in told:
         logger.info("%s: %s", card.name, note)
-    for join in joins:
-        if join.known:
-            told.append(join.told())
-            logger.log(
-                logging.WARNING if join.missing else logging.INFO, "%s: %s", card.name, told[-1]
-            )
+    told += _joined(joins, card.name)
+    untrained = Untrained(interactions, profiles, describe, unknown, selection=selection)
     known = tuple(profiles.get(name, {}) for name in users)
     texts = tuple(describe(profile) if profile else unknown for profile in known)
     return Dataset(
@@ -103,7 +106,21 @@ def assemble(
         catalogue=items.of(item_names),
         cleaning=replace(cleaning, bad_rows=bad_rows, low_ratings=low_ratings),
         notes=tuple(told),
+        rows_read=rows_read or len(interactions),
+        ratings=ratings,
+        untrained=untrained.without(users, others),
     )
+
+
+def _joined(joins: Iterable[Join], name: str) -> list[str]:
+    """How much of each table was found; a warning where not all was."""
+    told = []
+    for join in joins:
+        if join.known:
+            told.append(join.told())
+            level = logging.WARNING if join.missing else logging.INFO
+            logger.log(level, "%s: %s", name, told[-1])
+    return told
 
 
 def _order(rows: Interactions, selection: Selection) -> list[str]:

@@ -5,14 +5,14 @@ code that reads it in training.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 from ufgraphfr.core.keys import Key
-from ufgraphfr.data.split import Split
+from ufgraphfr.data.split import HeldOut, Split
 
 Negatives = Literal["honest", "legacy-leaky"]
 
@@ -29,6 +29,7 @@ class ClientBatch:
         excluded: int64, items that are never negatives, ascending within a client.
         text: float ``[clients, width]``, the embedded profile.
         n_items: how many items there are.
+        ordered: whether the order of a history means something.
     """
 
     clients: Tensor
@@ -38,6 +39,7 @@ class ClientBatch:
     excluded: Tensor
     text: Tensor
     n_items: int
+    ordered: bool = True
 
     def __len__(self) -> int:
         """How many clients this holds."""
@@ -56,6 +58,7 @@ class ClientBatch:
             *_select(self.excluded_ptr, self.excluded, positions),
             self.text[positions],
             self.n_items,
+            self.ordered,
         )
 
     def last(self, length: int) -> tuple[Tensor, Tensor]:
@@ -90,11 +93,15 @@ class ClientBatch:
 
     def to(self, device: torch.device) -> "ClientBatch":
         """The same data on another device."""
-        tensors = {name: value for name, value in vars(self).items() if name != "n_items"}
-        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+        moved: dict[str, Any] = {
+            name: each.to(device) for name, each in vars(self).items() if isinstance(each, Tensor)
+        }
+        return replace(self, **moved)
 
 
-def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> ClientBatch:
+def build(
+    split: Split, text: Tensor, negatives: Negatives = "honest", ordered: bool = True
+) -> ClientBatch:
     """All users in one batch.
 
     Args:
@@ -103,19 +110,26 @@ def build(split: Split, text: Tensor, negatives: Negatives = "honest") -> Client
         negatives: ``honest`` draws training negatives from everything outside the training items;
             ``legacy-leaky`` also spares the held-out items, which marks them: published
             figures of this line of work were made that way.
+        ordered: whether the order of a history means something.
     """
     ptr, items = torch.from_numpy(split.ptr), torch.from_numpy(split.train)
     owner = owners(ptr, len(items))
     excluded_owner, excluded = owner, items
     if negatives == "legacy-leaky":
-        asked = [split.asked("validation"), split.asked("test")]
-        held_out = [split.validation[asked[0]], split.test[asked[1]]]
-        excluded_owner = torch.cat([owner, *map(torch.from_numpy, asked)])
-        excluded = torch.cat([items, *map(torch.from_numpy, held_out)])
+        parts: tuple[HeldOut, ...] = ("validation", "test")
+        for part in parts:
+            asked, targets = (
+                torch.from_numpy(each) for each in (split.asked(part), split.targets(part))
+            )
+            there = targets >= 0
+            excluded_owner = torch.cat([excluded_owner, asked.repeat_interleave(there.sum(1))])
+            excluded = torch.cat([excluded, targets[there]])
     order = torch.argsort(excluded_owner * split.n_items + excluded)
     excluded_ptr = pointers(torch.bincount(excluded_owner, minlength=split.n_users))
     clients = torch.arange(split.n_users)
-    return ClientBatch(clients, ptr, items, excluded_ptr, excluded[order], text, split.n_items)
+    return ClientBatch(
+        clients, ptr, items, excluded_ptr, excluded[order], text, split.n_items, ordered
+    )
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

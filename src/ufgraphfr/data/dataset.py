@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.interactions import Cleaning, Interactions
+from ufgraphfr.data.untrained import Untrained
 
 DIGEST_VERSION = 2
 """Of `Dataset.digest`; version 1, written without a prefix, is `Dataset.sha256`."""
@@ -72,6 +74,9 @@ class Dataset:
         catalogue: the items' names, titles and features.
         cleaning: what was left out.
         notes: what else people should know of how the files were read, a sentence each.
+        rows_read: how many rows of interactions the files have, good or bad.
+        ratings: how many good rows have each rating, ascending; None where there are none.
+        untrained: users of the files who are left out, and can be served.
 
     Raises:
         ValueError: there are other numbers of users or items than the interactions say.
@@ -83,6 +88,9 @@ class Dataset:
     catalogue: Catalogue
     cleaning: Cleaning = field(default_factory=Cleaning)
     notes: tuple[str, ...] = ()
+    rows_read: int = 0
+    ratings: Mapping[str, int] | None = None
+    untrained: Untrained = field(default_factory=Untrained, compare=False)
 
     def __post_init__(self) -> None:
         """Checks that the parts fit together."""

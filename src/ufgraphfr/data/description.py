@@ -43,8 +43,9 @@ def facts_of(data: Dataset) -> dict[str, Any]:
     Returns:
         ``found`` (users, items, interactions), ``per_user`` and ``per_item`` (mean and
         quantiles of interactions), ``time`` (None without times), ``joins`` (how many users have
-        a profile, and items a title or features), ``sentences``, ``feature_columns``, ``cleaning``
-        (what is left out), ``notes`` and ``warnings``.
+        a profile, and items a title or features), ``sentences``, ``feature_columns``,
+        ``rows_read`` and ``cleaning`` (rows of interactions in the files, and what is left out),
+        ``notes`` and ``warnings``.
     """
     rows, catalogue = data.interactions, data.catalogue
     facts: dict[str, Any] = {
@@ -65,6 +66,7 @@ def facts_of(data: Dataset) -> dict[str, Any]:
         "feature_columns": {
             name: sum(map(bool, values)) for name, values in catalogue.features.items()
         },
+        "rows_read": data.rows_read,
         "cleaning": asdict(data.cleaning),
         "left out": str(data.cleaning),
         "notes": list(data.notes),

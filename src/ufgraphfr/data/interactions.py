@@ -154,7 +154,7 @@ def number(
     Raises:
         InputError: no user has enough interactions.
     """
-    once = _earliest(rows, selection.file_order)
+    once = earliest(rows, selection.file_order)
     kept = _core(once, selection.min_user, selection.min_item)
     least = selection.min_user, selection.min_item
     if kept.is_empty() and not once.is_empty() and least != (MIN_INTERACTIONS, 1):
@@ -177,7 +177,7 @@ def number(
     return own, users, items, cleaning
 
 
-def _earliest(rows: pl.DataFrame, file_order: bool) -> pl.DataFrame:
+def earliest(rows: pl.DataFrame, file_order: bool) -> pl.DataFrame:
     """One row for each pair, in the order that is asked for."""
     tie = pl.int_range(pl.len()) if file_order else pl.lit(_hashes(rows))
     times = ["timestamp"] if "timestamp" in rows.columns else []

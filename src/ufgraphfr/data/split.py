@@ -2,13 +2,14 @@
 
 A user's rows are sorted by time, file order breaking ties. Leave-one-out: the last is the test
 item, the one before it the validation item; data whose order means nothing breaks ties by a seeded
-hash. Global time: two dates, the same for all users. A user trains on what comes before the first
-date; its first row from that date on is the validation item, its first from the second date on the
-test item. So no user trains on rows later than another's target (Ji, Sun, Zhang, Li, "A critical
-study on data leakage in recommender system offline evaluation", ACM TOIS 41(3), 2023).
+hash. Several targets: the last k are for the test, the k before them for the validation, fewer for
+users with fewer than 2k + 1 rows, one of each at least. Global time: two dates, the same for all
+users. A user trains on what comes before the first date; its first k rows from that date on are for
+the validation, its first k from the second date on for the test. So no user trains on rows later
+than another's target (Ji, Sun, Zhang, Li, "A critical study on data leakage in recommender system
+offline evaluation", ACM TOIS 41(3), 2023).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -19,14 +20,12 @@ from numpy.typing import NDArray
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Interactions
-from ufgraphfr.data.negatives import draw_outside
+from ufgraphfr.data.protocol_draws import PROTOCOL_SEED, drawn_share, sampled_candidates
 
-PROTOCOL_SEED = 20250114
-"""Fixed: every run of every algorithm ranks against the same sampled candidates."""
-
-SAMPLED = 99
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
+COLD_LEAST = max(COLD_KNOWN) + COLD_TARGETS
+"""With fewer items a user cannot be asked for ten after ten."""
 
 Ids: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -37,9 +36,9 @@ HeldOut: TypeAlias = Literal["validation", "test"]
 class Split:
     """Who trains on what, and what is asked of each user.
 
-    Users are ids of the data set throughout. What a user is asked for comes right after what
-    is known of it then: for the validation its training items, for the test the first ``known``
-    items of its history.
+    Users are ids of the data set throughout. What a user is asked for, its targets, comes right
+    after what is known of it then: for the validation its training items, for the test the first
+    ``known`` items of its history.
 
     Attributes:
         n_items: how many items there are.
@@ -48,13 +47,17 @@ class Split:
         history_ptr: int64 ``[users + 1]``, bounds in ``history``.
         history: int64 ``[interactions]``, everything of every user but cold items, in time order.
         known: int64 ``[users]``, how many items of its history a user's test input holds.
-        validation: int64 ``[users]``, -1 for users that are not asked.
-        test: int64 ``[users]``, -1 for users that are not asked.
-        sampled_validation: int64 ``[users, 99]``, never-touched items; 0 for users not asked, and
-            -1 where a user has fewer.
+        validation: int64 ``[users]``, the first target; -1 for users that are not asked.
+        test: int64 ``[users]``, likewise.
+        most_targets: how many targets a user has at most, for either.
+        validation_targets: int64 ``[users]``, how many it has, 0 for users that are not asked.
+        test_targets: int64 ``[users]``, likewise.
+        sampled_validation: int64 ``[users, 99]``, never-touched items, for all targets of a user;
+            0 for users not asked, and -1 where a user has fewer.
         sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
         cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
-        first_items: int64 ``[cold, 20]``, each cold user's first items in time order.
+        first_items: int64 ``[cold, 20]``, each cold user's first items in time order; -1 where it
+            has fewer.
         cold_items: items kept out of all histories on purpose, int64 ``[cold]``, ascending.
         cold_item_ptr: int64 ``[users + 1]``, bounds in ``cold_item_history``.
         cold_item_history: int64, what each user has of the cold items, in time order.
@@ -68,6 +71,9 @@ class Split:
     known: Ids
     validation: Ids
     test: Ids
+    most_targets: int
+    validation_targets: Ids
+    test_targets: Ids
     sampled_validation: Ids
     sampled_test: Ids
     cold_users: Ids
@@ -90,23 +96,43 @@ class Split:
         """The users that have a target, ascending."""
         return np.flatnonzero((self.validation if held_out == "validation" else self.test) >= 0)
 
+    def targets(self, held_out: HeldOut) -> Ids:
+        """What each of `asked` is asked for, in time order, int64 ``[asked, most_targets]``.
+
+        A user who has fewer targets is padded with -1.
+        """
+        asked, validation = self.asked(held_out), held_out == "validation"
+        before = np.diff(self.ptr) if validation else self.known
+        counts = (self.validation_targets if validation else self.test_targets)[asked]
+        column = np.arange(self.most_targets)
+        place = (self.history_ptr[:-1] + before)[asked][:, None] + column
+        # a place beyond the last row is nobody's, whatever it holds
+        items = self.history[place.clip(max=len(self.history) - 1)]
+        return np.where(column < counts[:, None], items, -1)
+
 
 def leave_one_out(
     data: Interactions,
     cold_users: float = 0.0,
     cold_items: float = 0.0,
     user_ids: Ids | None = None,
+    cold_least: int = COLD_LEAST,
+    cold_fold: int = 0,
+    targets: int = 1,
 ) -> Split:
     """Split by time within each user.
 
     Args:
         data: the interactions.
-        cold_users: the share of users, among those with at least 20 interactions, that are
-            kept out of training altogether.
+        cold_users: the share of users, among those with at least ``cold_least`` interactions, that
+            are kept out of training altogether.
         cold_items: the share of items that are kept out of all histories. Whoever has fewer than
             three others neither trains nor is asked.
         user_ids: int64 ``[users]``, the ids that key each user's draws; None is 0, 1, and so on.
             Some users of a population, with their ids there, draw what they would among all.
+        cold_least: see ``cold_users``.
+        cold_fold: which of the disjoint shares of users it is, from 0.
+        targets: how many items each user is asked for, at most.
 
     Returns:
         The split; a fixed seed draws cold users, cold items and candidates.
@@ -114,23 +140,27 @@ def leave_one_out(
     user_ids = np.arange(data.n_users) if user_ids is None else user_ids
     ptr, history = _by_time(data, user_ids)
     items = np.arange(data.n_items)
-    kept_out = _drawn_share(items, items, cold_items, stream=1)
+    kept_out = drawn_share(items, items, cold_items, stream=1)
     is_cold = np.isin(history, kept_out)
     cold_item_ptr, cold_item_history = _bounds(is_cold)[ptr], history[is_cold]
     ptr, history = _bounds(~is_cold)[ptr], history[~is_cold]
     counts = np.diff(ptr)
-    eligible = np.flatnonzero(counts >= max(COLD_KNOWN) + COLD_TARGETS)
-    cold = _drawn_share(eligible, user_ids, cold_users, stream=0)
+    eligible = np.flatnonzero(counts >= cold_least)
+    cold = drawn_share(eligible, user_ids, cold_users, stream=0, fold=cold_fold)
     warm = counts >= MIN_INTERACTIONS
     warm[cold] = False
-    trained, known = np.where(warm, counts - 2, 0), np.where(warm, counts - 1, 0)
-    split = _split(data, user_ids, ptr, history, trained, known, warm, warm, cold)
+    # one row at least is trained on
+    wanted = np.where(warm, np.minimum(targets, (counts - 1) // 2), 0)
+    trained, known = np.where(warm, counts - 2 * wanted, 0), np.where(warm, counts - wanted, 0)
+    split = _split(data, user_ids, ptr, history, trained, known, targets, (wanted, wanted), cold)
     return replace(
         split, cold_items=kept_out, cold_item_ptr=cold_item_ptr, cold_item_history=cold_item_history
     )
 
 
-def global_time(data: Interactions, train_until: float = 0.8, validate_until: float = 0.9) -> Split:
+def global_time(
+    data: Interactions, train_until: float = 0.8, validate_until: float = 0.9, targets: int = 1
+) -> Split:
     """Split at two dates that are the same for all users.
 
     Asked are users who train (on one item at least, the least that leave-one-out trains on) and
@@ -141,6 +171,7 @@ def global_time(data: Interactions, train_until: float = 0.8, validate_until: fl
         data: the interactions.
         train_until: the share of all interactions before the first date, in (0, 1).
         validate_until: the share before the second date.
+        targets: how many items each user is asked for, at most.
 
     Returns:
         The split; no user or item is kept out on purpose.
@@ -156,16 +187,20 @@ def global_time(data: Interactions, train_until: float = 0.8, validate_until: fl
     known = np.bincount(data.user[stamps < second], minlength=users)
     user_ids = np.arange(users)
     ptr, history = _by_time(data, user_ids)
-    asked = (trained > 0) & (known > trained), (trained > 0) & (np.diff(ptr) > known)
-    for held_out, mask in zip(("validation", "test"), asked, strict=True):
-        if not mask.any():
+    later = known - trained, np.diff(ptr) - known
+    first_wanted, then_wanted = (
+        np.where(trained > 0, np.minimum(targets, count), 0) for count in later
+    )
+    wanted = first_wanted, then_wanted
+    for held_out, counts in zip(("validation", "test"), wanted, strict=True):
+        if not counts.any():
             raise InputError(
                 f"global-time: no user of '{data.name}' has interactions both before the "
                 f"first date ({first}) and in the time of the {held_out} (dates {first}, "
                 f"{second}): choose other shares train_until and validate_until, or leave-one-out"
             )
     no_users = np.empty(0, np.int64)
-    return _split(data, user_ids, ptr, history, trained, known, *asked, no_users)
+    return _split(data, user_ids, ptr, history, trained, known, targets, wanted, no_users)
 
 
 def _dates(data: Interactions) -> Ids:
@@ -196,22 +231,18 @@ def _split(
     history: Ids,
     trained: Ids,
     known: Ids,
-    asked_validation: Mask,
-    asked_test: Mask,
+    most_targets: int,
+    wanted: tuple[Ids, Ids],
     cold: Ids,
 ) -> Split:
     """The split in which users train on their first ``trained`` items."""
     counts = np.diff(ptr)
     position = np.arange(len(history)) - np.repeat(ptr[:-1], counts)
     # a target alone is no ranking
-    asked_validation = asked_validation & (data.n_items - trained > 1)
-    asked_test = asked_test & (data.n_items - known > 1)
-    sampled_validation, sampled_test = _candidates(data, user_ids, asked_validation, asked_test)
-
-    def target(before: Ids, asked: Mask) -> Ids:
-        targets = np.full(len(counts), -1)
-        targets[asked] = history[(ptr[:-1] + before)[asked]]
-        return targets
+    rivals = data.n_items - np.stack((trained, known)) - wanted
+    validation_targets, test_targets = np.where(rivals > 0, wanted, 0)
+    asked = validation_targets > 0, test_targets > 0
+    sampled_validation, sampled_test = sampled_candidates(data, user_ids, *asked)
 
     return Split(
         n_items=data.n_items,
@@ -220,16 +251,26 @@ def _split(
         history_ptr=ptr,
         history=history,
         known=known,
-        validation=target(trained, asked_validation),
-        test=target(known, asked_test),
+        validation=_first(history, ptr[:-1] + trained, asked[0]),
+        test=_first(history, ptr[:-1] + known, asked[1]),
+        most_targets=most_targets,
+        validation_targets=validation_targets,
+        test_targets=test_targets,
         sampled_validation=sampled_validation,
         sampled_test=sampled_test,
         cold_users=cold,
-        first_items=history[ptr[cold][:, None] + np.arange(max(COLD_KNOWN) + COLD_TARGETS)],
+        first_items=_first_items(ptr, history, cold),
         cold_items=np.empty(0, np.int64),
         cold_item_ptr=np.zeros_like(ptr),
         cold_item_history=np.empty(0, np.int64),
     )
+
+
+def _first(history: Ids, place: Ids, asked: Mask) -> Ids:
+    """The item at each user's place, -1 for users that are not asked."""
+    items = np.full(len(place), -1)
+    items[asked] = history[place[asked]]
+    return items
 
 
 def _by_time(data: Interactions, user_ids: Ids) -> tuple[Ids, Ids]:
@@ -245,31 +286,13 @@ def _by_time(data: Interactions, user_ids: Ids) -> tuple[Ids, Ids]:
     return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
 
 
-def _drawn_share(eligible: Ids, ids: Ids, share: float, stream: int) -> Ids:
-    """A share of these users or items, ascending; ``ids``, of all of them, key the draws."""
-    key = Key(PROTOCOL_SEED, round=stream, purpose=Purpose.SPLIT)
-    draws = key.words(torch.from_numpy(ids[eligible]), 0, 1)
-    order = np.argsort(draws[:, 0].numpy(), kind="stable")
-    return np.sort(eligible[order[: round(share * len(eligible))]])
+def _first_items(ptr: Ids, history: Ids, users: Ids) -> Ids:
+    """The first items of some users, -1 where they have fewer."""
+    place = ptr[users][:, None] + np.arange(COLD_LEAST)
+    own = place < ptr[users + 1][:, None]
+    return np.where(own, history[np.where(own, place, 0)], -1)
 
 
 def _bounds(counts: NDArray[Any]) -> Ids:
     """From counts to CSR bounds, int64 ``[n + 1]``."""
     return np.concatenate(([0], np.cumsum(counts)))
-
-
-def _candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Iterator[Ids]:
-    """99 distinct items each user never touched; -1 for those that are not there."""
-    touched = data.item[np.lexsort((data.item, data.user))]
-    ptr = _bounds(np.bincount(data.user, minlength=data.n_users))
-    for stream, mask in enumerate(asked, start=1):
-        drawn = draw_outside(
-            Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
-            torch.from_numpy(user_ids),
-            SAMPLED,
-            data.n_items,
-            torch.from_numpy(ptr),
-            torch.from_numpy(touched),
-            distinct=True,
-        )
-        yield np.where(mask[:, None], drawn.numpy(), 0)

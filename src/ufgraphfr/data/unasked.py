@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ufgraphfr.data.split import SAMPLED, Split
+from ufgraphfr.data.protocol_draws import SAMPLED
+from ufgraphfr.data.split import Split
 
 
 def unasked(split: Split) -> dict[str, int]:
@@ -10,15 +11,18 @@ def unasked(split: Split) -> dict[str, int]:
 
     ``negatives``: they have every item, so no negative can be drawn. ``test``: no item but the
     test's would be left to rank. ``sampled99``: fewer than 99 items are left that they never
-    touched. Who is not asked because of its dates is not counted.
+    touched. ``targets``: they are asked in the test, for fewer items than others are. Who is not
+    asked because of its dates is not counted.
     """
     trained, history = np.diff(split.ptr), np.diff(split.history_ptr)
-    full = (trained > 0) & (history == split.known + 1) & (split.test < 0)
-    few = (split.sampled_test[split.asked("test")] < 0).any(1)
+    full = (trained > 0) & (history > split.known) & (split.test < 0)
+    asked = split.asked("test")
+    few = (split.sampled_test[asked] < 0).any(1)
     found = {
         "negatives": int((trained >= split.n_items).sum()),
         "test": int(full.sum()),
         "sampled99": int(few.sum()),
+        "targets": int((split.test_targets[asked] < split.most_targets).sum()),
     }
     return {name: count for name, count in found.items() if count}
 
@@ -27,10 +31,12 @@ def told(split: Split) -> list[str]:
     """The same in a sentence for each question."""
     asked, everything = len(split.asked("test")), f"all {split.n_items:,} items"
     fewer = f"of {asked:,} in the test: fewer than {SAMPLED} items they never touched, so no rank"
+    short = f"of {asked:,} in the test: too few interactions for {split.most_targets} targets"
     sentences = {
         "negatives": ("user has", "users have", f"{everything}: trained without negatives"),
         "test": ("user has", "users have", f"{everything}: nothing is left to rank in the test"),
         "sampled99": ("user", "users", f"{fewer} among {SAMPLED + 1}"),
+        "targets": ("user", "users", short),
     }
     found = unasked(split).items()
     return [f"{count:,} {sentences[name][count > 1]} {sentences[name][2]}" for name, count in found]

@@ -1,5 +1,6 @@
 """What users know for a learned fusion: the scores of their validation item and of its rivals.
 
+Who has several gives the first, which comes next; the others are no rivals of it.
 The coefficients are fitted on validation items, and validation chooses between them and fixed
 blends. So that it does not judge coefficients by the users they were fitted to, users are halved by
 the parity of their number: each half is validated with the coefficients of the other, and the model
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.evaluation.metric_sums import Model, half
+from ufgraphfr.evaluation.metric_sums import Model, RankingResult, evaluate_blends, half
+from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.protocol import EvaluationSet, at_most
 from ufgraphfr.ops.fusion import DRAFT, FusionSums, fit_fusion, fusion_sums
 from ufgraphfr.ops.ranking import candidates_alone
@@ -59,6 +61,48 @@ class Candidates:
         return cls(*with_priors)
 
 
+@dataclass(frozen=True)
+class ChosenBlend:
+    """What validation chose.
+
+    Attributes:
+        halves: float ``[2, blend]``, what users of either half were validated with.
+        everybody: float ``[blend]``, what the model keeps.
+        result: of the validation.
+    """
+
+    halves: Tensor
+    everybody: Tensor
+    result: RankingResult
+
+
+def choose_blend(
+    model: Model,
+    asked: EvaluationSet,
+    fixed: Tensor,
+    priors: Tensor,
+    key: Key,
+    chunk: int = 256,
+    metrics: tuple[Metric, ...] | None = None,
+) -> ChosenBlend:
+    """Fit the fusion, and choose between it and fixed blends.
+
+    Args:
+        model: its parts, and what blends of them are.
+        asked: the validation.
+        fixed: see `capabilities.Blended.fixed_blends`.
+        priors: see `capabilities.Blended.priors`.
+        key: seed of the choice of users.
+        chunk: clients at a time, at most.
+        metrics: what the result holds, see `metric_sums.evaluate`.
+    """
+    known = FusionData.of(model, asked, key, chunk)
+    candidates = Candidates.fitted(known.sums, fixed, priors)
+    found = evaluate_blends(model, candidates.halves, asked, chunk, metrics)
+    best = found.best()
+    return ChosenBlend(candidates.halves[:, best], candidates.everybody[best], found.of(best))
+
+
 def _with(mixes: Tensor, prior: Tensor) -> Tensor:
     return torch.cat((mixes, prior.expand(*mixes.shape[:-1], -1)), dim=-1)
 
@@ -89,15 +133,18 @@ class FusionData:
         for own in places.split(at_most(chunk, users.n_items)):
             clients = users.select(own)
             scored = model.parts(clients).detach().nan_to_num_()
-            target = asked.targets[own].to(scored.device)
-            found.append(cls._drafted(scored, clients.to(scored.device), target))
+            targets = asked.targets[own].to(scored.device)
+            found.append(cls._drafted(scored, clients.to(scored.device), targets))
         each = zip(*(vars(part).values() for part in found), strict=True)
         return cls(*(torch.cat(values) for values in each))
 
     @classmethod
-    def _drafted(cls, scored: Tensor, clients: ClientBatch, target: Tensor) -> "FusionData":
+    def _drafted(cls, scored: Tensor, clients: ClientBatch, targets: Tensor) -> "FusionData":
         """Of some clients, from their scores ``[parts, clients, items]``."""
-        draft, _ = candidates_alone(scored.sum(0), target, clients.ptr, clients.items)
+        target, others = targets[:, 0], targets[:, 1:]
+        draft, _ = candidates_alone(scored.sum(0), targets, clients.ptr, clients.items)
+        row, column = (others >= 0).nonzero(as_tuple=True)
+        draft[row, others[row, column]] = torch.nan
         draft.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
         best, listed = draft.topk(min(DRAFT, draft.shape[1]))
         inside = (listed == target[:, None]).any(1)

@@ -1,12 +1,13 @@
 """Users and items the model never trained on: NDCG@10 of several targets for each user.
 
-Cold users, for k = 0, 1, 3, 10 known items: the user's next ten items, and all its later ones, in
-the ranking of all items but the known ones. New items: every user of the test who has some is
-asked, with its test-time input; all new items are ranked among themselves, and its own are the
-targets. DCG = sum over targets with rank <= 10 of 1 / log2(1 + rank), divided by the ideal, ranks
-1 to min(10, targets).
+Cold users, for k = 0, 1, 3, 10 known items: the user's next ten items, or as many as there are, and
+all its later ones, in the ranking of all items but the known ones; who has no later item is not
+asked. New items: every user of the test who has some is asked, with its test-time input; all new
+items are ranked among themselves, and its own are the targets. DCG = sum over targets with rank
+<= 10 of 1 / log2(1 + rank), divided by the ideal, ranks 1 to min(10, targets).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, PROTOCOL_SEED, Split
+from ufgraphfr.data.protocol_draws import PROTOCOL_SEED
+from ufgraphfr.data.split import COLD_KNOWN, COLD_TARGETS, Split
 from ufgraphfr.evaluation.metrics import values
 from ufgraphfr.evaluation.protocol import Score, at_most, inputs, scored
 from ufgraphfr.ops.ranking import candidate_ranks, full_ranks
@@ -35,7 +37,7 @@ class KeptOutResult:
     Attributes:
         users: int64 ``[asked]``, the data set's numbers, ascending.
         ndcg: float64 ``[asked]`` by name: ``ndcg@10 known=0`` and so on; or ``ndcg@10`` and
-            ``ndcg@10 of chance``, the same for scores at random.
+            ``ndcg@10 of chance``, the same for scores at random. NaN for who is not asked.
     """
 
     users: NDArray[np.int64]
@@ -44,7 +46,8 @@ class KeptOutResult:
     @property
     def metrics(self) -> dict[str, float]:
         """The means over users."""
-        return {name: float(each.mean()) for name, each in self.ndcg.items()}
+        asked = {name: each[~np.isnan(each)] for name, each in self.ndcg.items()}
+        return {name: float(each.mean()) for name, each in asked.items() if len(each)}
 
 
 def evaluate_cold(
@@ -60,34 +63,60 @@ def evaluate_cold(
             "there are no cold users to evaluate: raise the share 'cold_users' above 0 "
             "(only users with at least 20 interactions are kept out)"
         )
-    after = {
-        f"{METRIC} known={known}": _after(known, score, batch, split, chunk) for known in COLD_KNOWN
-    }
-    return KeptOutResult(split.cold_users, after)
+    return _cold(_after, score, batch, split, chunk)
+
+
+def _cold(
+    after: Callable[[int, Score, ClientBatch, Split, int], NDArray[np.float64]],
+    score: Score,
+    batch: ClientBatch,
+    split: Split,
+    chunk: int,
+) -> KeptOutResult:
+    """NDCG@10 of each cold user who has more than the known items, for each number of these."""
+    found = {}
+    for known in COLD_KNOWN:
+        ndcg = np.full(len(split.cold_users), np.nan)
+        asked = _asked(known, split)
+        if asked.any():
+            ndcg[asked] = after(known, score, batch, split, chunk)
+        found[f"{METRIC} known={known}"] = ndcg
+    return KeptOutResult(split.cold_users, found)
+
+
+def _asked(known: int, split: Split) -> NDArray[np.bool_]:
+    """Which cold users have an item after the known ones, ``[cold]``."""
+    later: NDArray[np.bool_] = split.first_items[:, known] >= 0
+    return later
 
 
 def _after(
     known: int, score: Score, batch: ClientBatch, split: Split, chunk: int
 ) -> NDArray[np.float64]:
-    """NDCG@10 of each cold user when its first ``known`` items are known, ``[cold]``."""
+    """NDCG@10 of each cold user's next ten, when its first ``known`` items are known."""
     clients = _beginnings(known, batch, split)
     chunk = at_most(chunk, batch.n_items)
-    targets = torch.from_numpy(split.first_items[:, known : known + COLD_TARGETS]).split(chunk)
+    own_targets = split.first_items[_asked(known, split), known : known + COLD_TARGETS]
+    targets = torch.from_numpy(own_targets)
     ranks = []
-    for (own, scores), wanted in zip(scored(score, clients, chunk), targets, strict=True):
-        columns = wanted.to(scores.device).unbind(1)
+    for (own, scores), wanted in zip(
+        scored(score, clients, chunk), targets.split(chunk), strict=True
+    ):
+        columns = wanted.clamp(min=0).to(scores.device).unbind(1)
         each = [full_ranks(scores, column, own.ptr, own.items).cpu() for column in columns]
         ranks.append(torch.stack(each, 1))
-    ideal = values(METRIC, np.arange(1.0, COLD_TARGETS + 1)).sum()
-    reached: NDArray[np.float64] = values(METRIC, torch.cat(ranks).numpy()).sum(1) / ideal
+    there = own_targets >= 0
+    gains = values(METRIC, torch.cat(ranks).numpy()) * there
+    reached: NDArray[np.float64] = gains.sum(1) / IDEAL[there.sum(1) - 1]
     return reached
 
 
 def _beginnings(known: int, batch: ClientBatch, split: Split) -> ClientBatch:
-    """The cold users with their first ``known`` items."""
-    cold = torch.from_numpy(split.cold_users)
+    """The cold users with their first ``known`` items, if they have later ones."""
+    asked = _asked(known, split)
+    cold = torch.from_numpy(split.cold_users[asked])
     ptr = torch.arange(len(cold) + 1) * known
-    first = torch.from_numpy(split.first_items[:, :known]).flatten()
+    first = torch.from_numpy(split.first_items[asked, :known]).flatten()
     return batch.select(cold).with_history(ptr, first)
 
 
@@ -98,11 +127,7 @@ def evaluate_cold_all(
 
     The next ten are what a user begins with; all later ones are what it likes.
     """
-    after = {
-        f"{METRIC} known={known}": _all_after(known, score, batch, split, chunk)
-        for known in COLD_KNOWN
-    }
-    return KeptOutResult(split.cold_users, after)
+    return _cold(_all_after, score, batch, split, chunk)
 
 
 def _all_after(

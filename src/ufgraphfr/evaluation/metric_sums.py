@@ -6,6 +6,7 @@ its users; a simulation keeps the ranks.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,23 @@ from torch import Tensor
 
 from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, summary, values
+from ufgraphfr.evaluation.metrics import (
+    COVERAGE,
+    SELECTED_BY,
+    per_user,
+    ranked,
+    standard_errors,
+    summary,
+    values,
+    with_defaults,
+)
+from ufgraphfr.evaluation.metrics.base import ListMetric, Metric, TopLists
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
-from ufgraphfr.ops.ranking import candidate_ranks, candidates_alone, sampled_ranks
+from ufgraphfr.ops.ranking import candidates_alone, each_rank, sampled_ranks
+
+
+def _weighted(_: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
+    return torch.einsum("kcp,pci->kci", weights, parts)
 
 
 @dataclass(frozen=True)
@@ -26,20 +41,16 @@ class Model:
     Attributes:
         parts: from clients with their input to float ``[parts, clients, items]``.
         blended: from clients, these scores and weights ``[choices, clients, blend]`` to float
-            ``[choices, clients, items]``.
+            ``[choices, clients, items]``; by default the weighted sum.
     """
 
     parts: Callable[[ClientBatch], Tensor]
-    blended: Callable[[ClientBatch, Tensor, Tensor], Tensor]
+    blended: Callable[[ClientBatch, Tensor, Tensor], Tensor] = _weighted
 
     @classmethod
     def of(cls, score: Score) -> "Model":
         """A model of one part."""
-        return cls(lambda clients: score(clients)[None], _weighted)
-
-
-def _weighted(_: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
-    return torch.einsum("kcp,pci->kci", weights, parts)
+        return cls(lambda clients: score(clients)[None])
 
 
 def half(clients: Tensor) -> Tensor:
@@ -50,7 +61,6 @@ def half(clients: Tensor) -> Tensor:
 RANKINGS = ("full", "sampled99")
 """Among all items not interacted with, and among the target and 99 sampled ones, for those users
 who never touched so many."""
-COVERAGE = 10
 
 _AT_ONCE = 4
 """Blends formed by one product: faster than one by one."""
@@ -61,20 +71,30 @@ fit no later block, and the process grows."""
 
 @dataclass(frozen=True)
 class RankingResult:
-    """What came out for each user that was asked.
+    """What came out for each target of each user that was asked.
 
     Attributes:
-        users: int64 ``[asked]``, the data set's numbers, ascending.
-        full: float64 ``[asked]``, the target's rank in the full ranking.
-        sampled: float64 ``[asked]``, its rank among itself and 99 sampled items; NaN for a user
+        users: int64 ``[targets]``, the data set's numbers, ascending: as often as a user has
+            targets.
+        full: float64 ``[targets]``, the target's rank in the full ranking.
+        sampled: float64 ``[targets]``, its rank among itself and 99 sampled items; NaN for a user
             who never touched fewer than 99.
-        coverage: share of the items that are in somebody's top ten of the full ranking.
+        candidates: int64 ``[rankings, targets]``, how many items were ranked.
+        lists: the best items of the full ranking, by length of a list.
+        asked: the metrics that are asked for.
     """
 
     users: NDArray[np.int64]
     full: NDArray[np.float64]
     sampled: NDArray[np.float64]
-    coverage: float
+    candidates: NDArray[np.int64]
+    lists: dict[int, TopLists]
+    asked: tuple[Metric, ...]
+
+    @property
+    def coverage(self) -> float:
+        """The share of the items that are in somebody's top ten of the full ranking."""
+        return self.metrics["full"][f"coverage@{COVERAGE}"]
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
@@ -82,10 +102,24 @@ class RankingResult:
 
         ``sampled99`` is empty if no user can be asked.
         """
-        return {
-            "full": {**summary(self.full), f"coverage@{COVERAGE}": self.coverage},
-            "sampled99": summary(self.sampled),
-        }
+        full, sampled = (summary(*each) for each in self._rankings())
+        for each in self.asked:
+            if isinstance(each, ListMetric):
+                full[each.name] = each.value(self.lists[each.at])
+        return {"full": full, "sampled99": sampled}
+
+    @property
+    def standard_errors(self) -> dict[str, dict[str, float]]:
+        """Of those means, over users; none of what lists give."""
+        found = (standard_errors(*each) for each in self._rankings())
+        return dict(zip(RANKINGS, found, strict=True))
+
+    def _rankings(self) -> list[tuple[Any, ...]]:
+        ranks = (self.full, self.sampled)
+        return [
+            (own, self.users, self.asked, candidates)
+            for own, candidates in zip(ranks, self.candidates, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -93,33 +127,54 @@ class BlendResults:
     """What came out under each blend.
 
     Attributes:
-        users: int64 ``[asked]``, the clients' numbers.
-        ranks: float64 ``[rankings, choices, asked]``, of the target.
-        covered: bool ``[choices, items]``, whether an item is in somebody's top ten.
+        users: int64 ``[targets]``, the clients' numbers: as often as a user has targets.
+        ranks: float64 ``[rankings, choices, targets]``.
+        candidates: int64 ``[rankings, targets]``, how many items were ranked.
+        listed: int32 ``[choices, items]`` by length of a list: in how many of the lists of the
+            full ranking's best an item is.
+        known: int64 ``[items]``, and how many users there are, see `TopLists`.
+        asked: the metrics that are asked for.
     """
 
     users: NDArray[np.int64]
     ranks: NDArray[np.float64]
-    covered: Tensor
+    candidates: NDArray[np.int64]
+    listed: dict[int, Tensor]
+    known: tuple[NDArray[np.int64], int]
+    asked: tuple[Metric, ...]
+
+    @property
+    def covered(self) -> Tensor:
+        """bool ``[choices, items]``, whether an item is in somebody's top ten."""
+        return self.listed[COVERAGE] > 0
 
     def best(self) -> int:
         """The choice that `SELECTED_BY` prefers."""
-        return best_choice(torch.from_numpy(values(SELECTED_BY, self.ranks[0]).sum(1)))
+        gains = per_user(values(SELECTED_BY, self.ranks[0]), self.users)
+        return best_choice(torch.from_numpy(gains.sum(1)))
 
     def of(self, choice: int) -> RankingResult:
         """The result under one choice."""
-        coverage = int(self.covered[choice].sum()) / self.covered.shape[1]
         full, sampled = self.ranks[:, choice]
-        return RankingResult(self.users, full, sampled, coverage)
+        lists = {
+            at: TopLists(listed[choice].numpy().astype(np.int64), *self.known)
+            for at, listed in self.listed.items()
+        }
+        return RankingResult(self.users, full, sampled, self.candidates, lists, self.asked)
 
     def sums(self) -> Tensor:
-        """Sums of the metrics over the users, float64 ``[choices, rankings, metrics]``."""
-        each = np.stack([np.nansum(values(name, self.ranks), -1) for name in NAMES], axis=-1)
+        """Sums of the metrics of ranks over the users, float64 ``[choices, rankings, metrics]``."""
+        candidates = np.broadcast_to(self.candidates[:, None], self.ranks.shape)
+        found = [
+            per_user(values(each, self.ranks, candidates), self.users)
+            for each in ranked(self.asked)
+        ]
+        each = np.stack([np.nansum(values, -1) for values in found], axis=-1)
         return torch.from_numpy(each).transpose(0, 1).contiguous()
 
     def ranked(self) -> Tensor:
         """How many users have a rank, int64 ``[rankings]``."""
-        return torch.from_numpy((~np.isnan(self.ranks[:, 0])).sum(-1))
+        return torch.from_numpy((~np.isnan(per_user(self.ranks[:, 0], self.users))).sum(-1))
 
 
 def best_choice(gains: Tensor) -> int:
@@ -129,9 +184,13 @@ def best_choice(gains: Tensor) -> int:
 
 
 def evaluate_blends(
-    model: Model, choices: Tensor, asked: EvaluationSet, chunk: int = 256
+    model: Model,
+    choices: Tensor,
+    asked: EvaluationSet,
+    chunk: int = 256,
+    metrics: tuple[Metric, ...] | None = None,
 ) -> BlendResults:
-    """Rank every user's target under every blend; scores are not kept.
+    """Rank every user's targets under every blend; scores are not kept.
 
     Args:
         model: its parts, and what blends of them are.
@@ -139,6 +198,7 @@ def evaluate_blends(
             either `half`.
         asked: who is asked for what.
         chunk: clients at a time, at most: fewer where items are many.
+        metrics: those that are asked for; None for the defaults.
 
     Raises:
         ValueError: scores of another shape.
@@ -149,8 +209,10 @@ def evaluate_blends(
     width = items * max(min(_AT_ONCE, count), halves.shape[2])
     chunk = at_most(chunk, width)
     is_large = 4 * width * chunk >= _LARGE
-    ranks = torch.empty(2, count, len(users), dtype=torch.float64)
-    covered = torch.zeros(count, items, dtype=torch.bool)
+    ranks = torch.empty(2, count, *asked.targets.shape, dtype=torch.float64)
+    metrics = with_defaults() if metrics is None else metrics
+    lengths = sorted({each.at for each in metrics if isinstance(each, ListMetric)})
+    listed = {at: torch.zeros(count, items, dtype=torch.int32) for at in lengths}
     for places in torch.arange(len(users)).split(chunk):
         clients = users.select(places)
         scored = model.parts(clients).detach()
@@ -161,33 +223,73 @@ def evaluate_blends(
             )
         clients, weights = clients.to(scored.device), halves[half(clients.clients).cpu()]
         weights = weights.transpose(0, 1).to(scored)
-        target, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
+        targets, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
         for group in torch.arange(count).split(_AT_ONCE):
             if is_large:
                 give_back_freed_memory()
             scores = model.blended(clients, scored, weights[group])
             # no item of a history is a candidate, whatever the blend
-            scores, candidates = candidates_alone(scores, target, clients.ptr, clients.items)
-            ranks[0, group[:, None], places] = candidate_ranks(scores, candidates, target).cpu()
-            ranks[1, group[:, None], places] = sampled_ranks(scores, target, rivals).cpu()
-            covered[group] |= _listed(scores).cpu()
-    return BlendResults(users.clients.numpy(), ranks.numpy(), covered)
+            scores, candidates = candidates_alone(scores, targets, clients.ptr, clients.items)
+            ranks[0, group[:, None], places] = each_rank(scores, candidates, targets).cpu()
+            ranks[1, group[:, None], places] = _sampled(scores, targets, rivals).cpu()
+            for at, found in _listed(scores, lengths).items():
+                listed[at][group] += found.cpu()
+    return _collected(asked, ranks, listed, metrics)
 
 
-def _listed(scores: Tensor) -> Tensor:
-    """Whether an item is in some client's top list, bool ``[choices, items]``.
+def _collected(
+    asked: EvaluationSet, ranks: Tensor, listed: dict[int, Tensor], metrics: tuple[Metric, ...]
+) -> BlendResults:
+    """From ranks ``[rankings, choices, asked, targets]`` to those of the targets there are."""
+    users, items = asked.clients, asked.clients.n_items
+    there = asked.targets >= 0
+    own = there.sum(1)
+    # the other targets of a user are no candidates
+    full = (items - users.counts - own + 1).repeat_interleave(own)
+    candidates = torch.stack((full, torch.full_like(full, asked.rivals.shape[1] + 1)))
+    known = torch.bincount(users.items, minlength=items)
+    return BlendResults(
+        users=users.clients.repeat_interleave(own).numpy(),
+        ranks=ranks[..., there].numpy(),
+        candidates=candidates.numpy(),
+        listed=listed,
+        known=(known.numpy(), len(users)),
+        asked=metrics,
+    )
+
+
+def _sampled(scores: Tensor, targets: Tensor, rivals: Tensor) -> Tensor:
+    """Each target's rank among itself and a client's rivals, ``[choices, clients, targets]``."""
+    # what pads the targets has a rank too, which nobody reads
+    each = [sampled_ranks(scores, target, rivals) for target in targets.clamp(min=0).unbind(1)]
+    return torch.stack(each, -1)
+
+
+def _listed(scores: Tensor, lengths: list[int]) -> dict[int, Tensor]:
+    """In how many clients' top lists an item is, ``[choices, items]`` by length of a list.
 
     NaN is no candidate; the scores are changed.
     """
+    if not lengths:
+        return {}
     torch.nan_to_num(scores, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf, out=scores)
-    best, items = scores.topk(min(COVERAGE, scores.shape[-1]), sorted=False)
-    listed = torch.zeros_like(scores[:, 0], dtype=torch.bool)
-    choice = torch.arange(len(scores), device=scores.device)[:, None, None].expand_as(items)
+    choices, n_items = len(scores), scores.shape[-1]
+    best, items = scores.topk(min(lengths[-1], n_items), sorted=len(lengths) > 1)
+    place = items + n_items * torch.arange(choices, device=scores.device)[:, None, None]
     shown = best > -torch.inf
-    listed[choice[shown], items[shown]] = True
-    return listed
+    return {
+        at: torch.bincount(place[..., :at][shown[..., :at]], minlength=choices * n_items)
+        .view(choices, n_items)
+        .int()
+        for at in lengths
+    }
 
 
-def evaluate(score: Score, asked: EvaluationSet, chunk: int = 256) -> RankingResult:
-    """Rank every user's target by a model of one part; see `evaluate_blends`."""
-    return evaluate_blends(Model.of(score), torch.ones(1, 1), asked, chunk).of(0)
+def evaluate(
+    score: Score,
+    asked: EvaluationSet,
+    chunk: int = 256,
+    metrics: tuple[Metric, ...] | None = None,
+) -> RankingResult:
+    """Rank every user's targets by a model of one part; see `evaluate_blends`."""
+    return evaluate_blends(Model.of(score), torch.ones(1, 1), asked, chunk, metrics).of(0)

@@ -1,12 +1,14 @@
-"""One next item asked of each user: every model gets the same input and ranks the same candidates.
+"""What is asked of each user: every model gets the same input and ranks the same candidates.
 
-| part       | input under leave-one-out  | under global time          | full ranking        |
-|------------|----------------------------|----------------------------|---------------------|
-| validation | training items             | all before the first date  | all items but those |
-| test       | training + validation item | all before the second date | all items but those |
+| part       | input under leave-one-out   | under global time          | full ranking        |
+|------------|-----------------------------|----------------------------|---------------------|
+| validation | training items              | all before the first date  | all items but those |
+| test       | training + validation items | all before the second date | all items but those |
 
-The secondary ranking is among the target and 99 never-touched items fixed in the split; users who
-have fewer than those are left out of it. A user for whom no other item is left is not asked.
+A user is asked for one item or for several, each ranked by itself from the same input: the other
+targets are then no candidates. The secondary ranking is among the target and 99 never-touched
+items fixed in the split, the same for all targets of a user; users who have fewer than those are
+left out of it. A user for whom no other item is left is not asked.
 Validation picks rounds and hyper-parameters; the test is read once.
 """
 
@@ -45,7 +47,8 @@ class EvaluationSet:
 
     Attributes:
         clients: the users, with the input that every model gets.
-        targets: int64 ``[asked]``, the item that each is asked for.
+        targets: int64 ``[asked, targets]``, the items that each is asked for, in time order; -1
+            where there are fewer.
         rivals: int64 ``[asked, 99]``, the sampled candidates beside it; -1 where there are fewer.
     """
 
@@ -57,11 +60,10 @@ class EvaluationSet:
     def of(cls, batch: ClientBatch, split: Split, part: HeldOut) -> "EvaluationSet":
         """See `inputs` for the arguments."""
         asked, validation = split.asked(part), part == "validation"
-        targets = split.validation if validation else split.test
         rivals = split.sampled_validation if validation else split.sampled_test
         return cls(
             clients=inputs(batch, split, part),
-            targets=torch.from_numpy(targets[asked]),
+            targets=torch.from_numpy(split.targets(part)),
             rivals=torch.from_numpy(rivals[asked]),
         )
 

@@ -14,9 +14,11 @@ from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.kept_out import evaluate_cold, evaluate_cold_all, evaluate_new_items
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
 from ufgraphfr.evaluation.metrics import summary
+from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aimed
+from ufgraphfr.experiment.fitted import fit_baseline, validate_baseline
 from ufgraphfr.experiment.prepare import PreparedExperiment
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,10 @@ def assess_kept_out(
 
 
 def assess_baselines(
-    baselines: Iterable[Baseline], prepared: PreparedExperiment, chunk: int
+    baselines: Iterable[Baseline],
+    prepared: PreparedExperiment,
+    chunk: int,
+    asked: tuple[Metric, ...] | None = None,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, RankingResult]]:
     """Every baseline through the protocol; one that fails costs its own row, and is told.
 
@@ -49,7 +54,9 @@ def assess_baselines(
     outcomes: dict[str, RankingResult] = {}
     for baseline in baselines:
         try:
-            metrics[baseline.kind], outcomes[baseline.kind] = _assessed(baseline, prepared, chunk)
+            metrics[baseline.kind], outcomes[baseline.kind] = _assessed(
+                baseline, prepared, chunk, asked
+            )
         # whatever it is, hours of training are not to be lost for a point of comparison
         except Exception as error:
             # torch tells in many lines what it could not allocate
@@ -59,24 +66,14 @@ def assess_baselines(
     return metrics, outcomes
 
 
-def check_memory(baseline: Baseline, prepared: PreparedExperiment) -> None:
-    """A baseline's memory on these data is affordable.
-
-    Raises:
-        InputError: it is not.
-    """
-    batch = prepared.batch
-    baseline.check_memory(len(batch), batch.n_items, len(batch.items))
-
-
 def _assessed(
-    baseline: Baseline, prepared: PreparedExperiment, chunk: int
+    baseline: Baseline, prepared: PreparedExperiment, chunk: int, asked: tuple[Metric, ...] | None
 ) -> tuple[dict[str, Any], RankingResult]:
-    check_memory(baseline, prepared)
-    score = partial(baseline.score, baseline.fit(prepared.batch))
-    test = evaluate(score, prepared.test, chunk)
+    fitted = fit_baseline(baseline, prepared, chunk)
+    score = partial(baseline.score, fitted)
+    test = evaluate(score, prepared.test, chunk, asked)
     metrics = {
-        "validation": evaluate(score, prepared.validation, chunk).metrics,
+        "validation": validate_baseline(baseline, fitted, prepared, chunk, asked).metrics,
         "test": test.metrics,
         **assess_kept_out(score, prepared, chunk),
     }
@@ -95,11 +92,16 @@ def assess_attack(
     if adversary is None or aim is None:
         return None
     honest = ~np.isin(test.users, aim.clients.numpy())
-    places = torch.from_numpy(honest.nonzero()[0])
+    clients = prepared.test.clients
+    places = (~torch.isin(clients.clients, aim.clients)).nonzero()[:, 0]
+    users = test.users[honest]
     return {
         "kind": adversary.kind,
         "clients": len(aim.clients),
         "target": prepared.dataset.catalogue.items[aim.target],
-        "er@10": exposure(score, prepared.test.clients.select(places), aim.target),
-        "honest": {"full": summary(test.full[honest]), "sampled99": summary(test.sampled[honest])},
+        "er@10": exposure(score, clients.select(places), aim.target),
+        "honest": {
+            "full": summary(test.full[honest], users),
+            "sampled99": summary(test.sampled[honest], users),
+        },
     }

@@ -1,7 +1,8 @@
 """Runs side by side, and which differences mean something.
 
 Runs that differ in their seed alone are one row. A row's difference to the first row is tested by
-a bootstrap paired over users (and seeds), from the per-user test ranks kept in the run folders.
+a bootstrap paired over users (and seeds), from the test ranks kept in the run folders; several
+targets of a user are one value, their mean.
 """
 
 import json
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import parse
+from ufgraphfr.data.protocol_draws import SAMPLED
 from ufgraphfr.evaluation.metric_sums import RANKINGS
-from ufgraphfr.evaluation.metrics import summary, values
+from ufgraphfr.evaluation.metrics import NAMES, SHOWN, metric, per_user, summary, values
 from ufgraphfr.evaluation.significance import Difference, difference
 from ufgraphfr.experiment.config import ProtocolSpec
 from ufgraphfr.experiment.finished import Run
@@ -29,7 +31,10 @@ TESTED = "ndcg@10"
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A finished run: all its users, or those of whom little is known."""
+    """A finished run: all its users, or those of whom little is known.
+
+    ``users`` and ``ranks`` have an entry for each target of a user.
+    """
 
     folder: Path
     group: str
@@ -37,6 +42,7 @@ class ComparedRun:
     protocol: str
     split: ProtocolSpec
     result: dict[str, Any]
+    metrics: tuple[str, ...]
     test: dict[str, dict[str, float]]
     users: NDArray[Any]
     ranks: NDArray[np.float64]
@@ -51,6 +57,7 @@ class Row:
         data: name of the data set.
         protocol: ``honest`` or ``legacy-leaky``.
         seeds: their seeds.
+        metrics: which metrics to show.
         mean: test metrics averaged over seeds, e.g. ``mean["full"]["ndcg@10"]``, and
             ``mean["new items"]["ndcg@10"]`` where some were kept out.
         spread: standard deviations over seeds; NaN for one seed.
@@ -62,17 +69,24 @@ class Row:
     data: str
     protocol: str
     seeds: tuple[int, ...]
+    metrics: tuple[str, ...]
     mean: dict[str, dict[str, float]]
     spread: dict[str, dict[str, float]]
     against_first: Difference | None
     not_compared: str
 
 
-def read_run(folder: Path, at_most: int | None = None) -> ComparedRun:
-    """Read a finished run, without users of whom the test knows more than ``at_most`` items.
+def read_run(folder: Path, at_most: int | None = None, metrics: Sequence[str] = ()) -> ComparedRun:
+    """Read a finished run.
+
+    Args:
+        folder: of the run.
+        at_most: leave out users of whom the test knows more items.
+        metrics: which to show instead of those of the run. Those of ranks are computed from the
+            ranks that it kept, where it has not.
 
     Raises:
-        InputError: no finished run there, or no such user.
+        InputError: no finished run there, no such user, or no such metric.
     """
     run = Run(folder)
     columns, result = run.ranks, run.result
@@ -81,10 +95,15 @@ def read_run(folder: Path, at_most: int | None = None) -> ComparedRun:
             f"{folder} holds no ranks of users (no ranks.parquet): a deployment keeps them on the "
             f"devices; compare simulations"
         )
+    wanted = tuple(metric(name).name for name in metrics) or tuple(result.get("metrics", SHOWN))
     test = result["test"]
     if at_most is not None:
         columns = _sparse(columns, at_most, folder)
-        test = {ranking: summary(columns[ranking]) for ranking in RANKINGS}
+        test = {ranking: {} for ranking in RANKINGS}
+    test = {
+        ranking: _computed(test[ranking], wanted, columns, ranking, result["data"]["items"])
+        for ranking in RANKINGS
+    }
     group, protocol = _asked(run)
     return ComparedRun(
         folder=folder,
@@ -93,6 +112,7 @@ def read_run(folder: Path, at_most: int | None = None) -> ComparedRun:
         protocol=result["protocol"],
         split=protocol.model_copy(update={"negatives": "honest"}),
         result=result,
+        metrics=wanted,
         # they are no user's
         test=test | {"new items": (at_most is None and result["new_items"]) or {}},
         users=columns["user"],
@@ -112,6 +132,28 @@ def _asked(run: Run) -> tuple[str, ProtocolSpec]:
         return json.dumps(own, sort_keys=True), protocol
 
 
+def _computed(
+    there: dict[str, float],
+    wanted: Iterable[str],
+    columns: dict[str, Any],
+    ranking: str,
+    items: int,
+) -> dict[str, float]:
+    """Metrics of a ranking: those that are there, and others of ranks from the kept ranks."""
+    new = [metric(name) for name in dict.fromkeys((*NAMES, *wanted)) if name not in there]
+    if not new:
+        return there
+    users, candidates = columns["user"], None
+    if ranking == "sampled99":
+        candidates = np.full(len(users), SAMPLED + 1)
+    elif "known" in columns:
+        counts = np.unique(users, return_inverse=True)[1]
+        candidates = items - columns["known"] - np.bincount(counts)[counts] + 1
+    if candidates is None:
+        new = [each for each in new if each.kind != "auc"]
+    return there | summary(columns[ranking], users, new, candidates)
+
+
 def _sparse(columns: dict[str, Any], at_most: int, folder: Path) -> dict[str, Any]:
     """The ranks of users of whom at most so many items are known."""
     known = columns.get("known")
@@ -124,17 +166,20 @@ def _sparse(columns: dict[str, Any], at_most: int, folder: Path) -> dict[str, An
     return {name: column[known <= at_most] for name, column in columns.items()}
 
 
-def compare(folders: Sequence[Path], at_most: int | None = None) -> list[Row]:
-    """Rows in the order of their first folder.
+def compare(
+    folders: Sequence[Path], at_most: int | None = None, metrics: Sequence[str] = ()
+) -> list[Row]:
+    """Rows in the order of their first folder; see `read_run` for the arguments.
 
-    With ``at_most``, see `read_run`, coverage and new items are left out.
+    With ``at_most`` coverage and new items are left out.
 
     Raises:
-        InputError: no folder, one without a finished run, or the same run twice; no such user.
+        InputError: no folder, one without a finished run, or the same run twice; no such user or
+            metric.
     """
     if not folders:
         raise InputError("name at least one run folder to compare")
-    groups = grouped(read_run(folder, at_most) for folder in folders)
+    groups = grouped(read_run(folder, at_most, metrics) for folder in folders)
     first = groups[0]
     return [_row(runs, None if runs is first else first) for runs in groups]
 
@@ -169,7 +214,11 @@ def _row(runs: list[ComparedRun], first: list[ComparedRun] | None) -> Row:
 
     def over_seeds(statistic: Callable[[list[float]], float]) -> dict[str, dict[str, float]]:
         return {
-            ranking: {name: statistic([test[ranking][name] for test in tests]) for name in named}
+            ranking: {
+                name: statistic([test[ranking][name] for test in tests])
+                for name in named
+                if all(name in test[ranking] for test in tests)
+            }
             for ranking, named in tests[0].items()
         }
 
@@ -179,6 +228,7 @@ def _row(runs: list[ComparedRun], first: list[ComparedRun] | None) -> Row:
         data=lead.result["data"]["name"],
         protocol=lead.protocol,
         seeds=tuple(run.seed for run in runs),
+        metrics=lead.metrics,
         mean=over_seeds(lambda samples: float(np.mean(samples))),
         spread=over_seeds(_spread),
         against_first=None if why_not or not first else difference(_tested(runs), _tested(first)),
@@ -201,4 +251,4 @@ def _spread(samples: list[float]) -> float:
 
 def _tested(runs: list[ComparedRun]) -> NDArray[np.float64]:
     """float64 ``[seeds, users]``."""
-    return np.stack([values(TESTED, run.ranks) for run in runs])
+    return np.stack([per_user(values(TESTED, run.ranks), run.users) for run in runs])

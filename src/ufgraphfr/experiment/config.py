@@ -3,22 +3,28 @@
 import copy
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.baselines import BASELINES
 from ufgraphfr.baselines.base import Baseline
+from ufgraphfr.core.derived import AUTO, Derived
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.core.spec import Registry, Spec, parse
 from ufgraphfr.data.client_batches import Negatives
+from ufgraphfr.data.interactions import MIN_INTERACTIONS
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.split import COLD_LEAST
+from ufgraphfr.experiment.auto import left_open, without_auto
+from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
 from ufgraphfr.experiment.schemas import CONFIG
+from ufgraphfr.experiment.settings import flat, put
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import PrivacySpec
@@ -27,7 +33,7 @@ from ufgraphfr.text.base import Encoder
 
 DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphfr", "privacy": "none"}
 TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation")
-KEYS = ("schema", "name", "seed", *TABLES)
+KEYS = ("schema", "name", "seed", *TABLES, "derived")
 
 
 class ProtocolSpec(Spec):
@@ -39,16 +45,28 @@ class ProtocolSpec(Spec):
     """``global-time``: share of all interactions before the first date, trained on."""
     validate_until: float = Field(0.9, gt=0, lt=1)
     """``global-time``: share before the second date, from which on the test asks."""
+    targets: int = Field(1, ge=1)
+    """Held-out items of each user, for the test and again for the validation; see `Split`."""
     negatives: Negatives = "honest"
     """``legacy-leaky`` spares held-out items as training negatives, which marks them."""
     cold_users: float = Field(0.0, ge=0, lt=1)
-    """Share of users, among those with 20 interactions, that never train; leave-one-out only."""
+    """Share of users, among those with enough items, that never train; leave-one-out only."""
+    cold_least: int = Field(COLD_LEAST, ge=MIN_INTERACTIONS)
+    """How many items are enough; after fewer than 20, fewer than ten are asked for."""
+    cold_fold: int = Field(0, ge=0)
+    """Which share it is, from 0: of the five folds of cold_users = 0.2 each user is in one."""
     cold_items: float = Field(0.0, ge=0, lt=1)
     """Share of items that are kept out of all training histories; leave-one-out only."""
 
     @model_validator(mode="after")
     def _fits(self) -> "ProtocolSpec":
         first, second = self.train_until, self.validate_until
+        folds = int(1 / self.cold_users + 1e-9) if self.cold_users else 1
+        if self.cold_fold >= folds:
+            raise ValueError(
+                f"cold_fold = {self.cold_fold}: cold_users = {self.cold_users} makes {folds} "
+                f"fold(s), counted from 0"
+            )
         if self.split == "leave-one-out":
             if (first, second) != (0.8, 0.9):
                 raise ValueError("train_until and validate_until go with split = 'global-time'")
@@ -69,28 +87,6 @@ class ProtocolSpec(Spec):
         return self
 
 
-class EvaluationSpec(Spec):
-    """When and what is evaluated; the ``[evaluation]`` table."""
-
-    every: int = Field(5, ge=1)
-    """Rounds between two evaluations on validation; a checkpoint is written with each."""
-    table: Literal["received", "local"] | None = None
-    """Short for the algorithm's ``evaluated_table``."""
-    baselines: tuple[str, ...] = ()
-    """Centralised recommenders to evaluate beside the algorithm."""
-    chunk: int = Field(128, ge=1)
-    """Clients scored at once; bounds memory, changes no result."""
-
-    renamed: ClassVar[dict[str, str]] = {"yardsticks": "baselines"}
-
-    @field_validator("baselines", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        if not isinstance(value, list | tuple):
-            raise ValueError('must be a list, as in ["popularity", "ease"]')
-        return value
-
-
 @dataclass(frozen=True)
 class Experiment:
     """A checked experiment: everything that decides its result.
@@ -98,6 +94,9 @@ class Experiment:
     Attributes:
         folder: where files that it names are looked for, if it was read from one; it decides
             nothing.
+        auto: keys, as ``table.key``, that are to be derived from the data; until then they have
+            their defaults.
+        derived: keys that were, and why; it decides nothing, their values do.
     """
 
     name: str
@@ -111,6 +110,8 @@ class Experiment:
     evaluation: EvaluationSpec
     baselines: tuple[Baseline, ...]
     folder: Path | None = field(default=None, compare=False)
+    auto: frozenset[str] = frozenset()
+    derived: tuple[Derived, ...] = field(default=(), compare=False)
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, ready to be written as TOML and read again."""
@@ -127,16 +128,18 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """What makes it this experiment: what was changed, without names of the run and of files.
 
-        Which data a file holds is told by the digest of the data. Baselines beside the model change
-        nothing of it, so a run may be finished with others.
+        Which data a file holds is told by the digest of the data. Baselines beside the model and
+        metrics change nothing of it, so a run may be finished with others.
         """
         tables = copy.deepcopy(self.changed())
         del tables["name"]
+        tables.pop("derived", None)
         for key in self.source.files:
             tables["data"].pop(key, None)
         # it says again what the algorithm's key says
         tables.get("evaluation", {}).pop("table", None)
         tables.get("evaluation", {}).pop("baselines", None)
+        tables.get("evaluation", {}).pop("metrics", None)
         return {"schema": CONFIG.version} | {
             key: value for key, value in tables.items() if value != {}
         }
@@ -155,8 +158,10 @@ class Experiment:
         """The data set, with the files it names looked for in ``data_dir``, then in `folder`."""
         return self.source.located(*(place for place in (data_dir, self.folder) if place))
 
-    def _tables(self, exclude_defaults: bool) -> dict[str, Any]:
-        parts: dict[str, Spec] = {
+    @property
+    def parts(self) -> dict[str, Spec]:
+        """What each table of the file became."""
+        return {
             "data": self.source,
             "protocol": self.protocol,
             "text": self.encoder,
@@ -165,12 +170,20 @@ class Experiment:
             "privacy": self.mechanism,
             "evaluation": self.evaluation,
         }
+
+    def _tables(self, exclude_defaults: bool) -> dict[str, Any]:
         tables = {
             name: ({"kind": part.kind} if name in DEFAULT_KINDS else {})
             | part.model_dump(mode="json", exclude_none=True, exclude_defaults=exclude_defaults)
-            for name, part in parts.items()
+            for name, part in self.parts.items()
         }
-        return {"name": self.name, "seed": self.seed, **tables}
+        for key in sorted(self.auto):
+            put(tables, key, AUTO)
+        reasons: dict[str, Any] = {}
+        for each in self.derived:
+            put(reasons, each.key, each.why)
+        told = {"derived": reasons} if reasons else {}
+        return {"name": self.name, "seed": self.seed, **tables, **told}
 
 
 def _digest(values: dict[str, Any]) -> str:
@@ -186,7 +199,7 @@ def build(values: dict[str, Any]) -> Experiment:
     for key, value in values.items():
         if key not in KEYS:
             raise InputError(f"the experiment has no key '{key}': {nearest(key, KEYS)}")
-        if key in TABLES and not isinstance(value, dict):
+        if key in (*TABLES, "derived") and not isinstance(value, dict):
             raise InputError(f"'{key}' = {value!r} must be a table: write [{key}]")
     CONFIG.check(version_in(values), "the experiment")
     seed = values.get("seed", 0)
@@ -195,6 +208,24 @@ def build(values: dict[str, Any]) -> Experiment:
     name = values.get("name", "run")
     if not isinstance(name, str) or name.strip(". ") == "" or "/" in name:
         raise InputError(f"name = {name!r} must be a string that can name a folder, without '/'")
+    experiment = _built(without_auto(values, _derivable(values)), seed, name)
+    told, now = flat(values.get("derived", {})), flat(experiment.resolved())
+    return replace(
+        experiment,
+        # a derived value may be the default, and is settled
+        auto=left_open(experiment.parts) - told.keys(),
+        derived=tuple(Derived(key, now.get(key), str(why)) for key, why in told.items()),
+    )
+
+
+def _derivable(values: dict[str, Any]) -> frozenset[str]:
+    """The keys that an experiment's model can derive."""
+    kind = str(values.get("algorithm", {}).get("kind", DEFAULT_KINDS["algorithm"]))
+    known = "." in kind or kind.replace("_", "-") in ALGORITHMS.kinds
+    return frozenset(getattr(ALGORITHMS.find(kind) if known else None, "derived_keys", ()))
+
+
+def _built(values: dict[str, Any], seed: int, name: str) -> Experiment:
     evaluation = parse(EvaluationSpec, values.get("evaluation", {}), "[evaluation]")
     return Experiment(
         name=name,

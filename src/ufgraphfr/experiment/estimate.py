@@ -7,9 +7,12 @@ thread; runs on MovieLens-1M and Last.fm-2K took 90 and 65), and to the dense gr
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
+from ufgraphfr.core.derived import DataFacts
+from ufgraphfr.experiment.derive import flagship_settings
 
 _BYTES = 4
 _DENSE_COPIES = 6
@@ -20,15 +23,13 @@ _SECONDS_AN_ITEM = 80e-6
 _OPERATIONS_A_SECOND = 5e10
 _TRAINED_COPIES = 4
 """Weights, gradient and two moments."""
-ROUNDS, COHORT = 100, 64
-"""What the time is said for."""
 LARGE = 2_000_000_000
 """Bytes of graph from which it is worth saying."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one run of the flagship with its defaults.
+    """Of one run of the flagship that sets nothing.
 
     Attributes:
         graph: ``dense`` or ``sparse``.
@@ -36,6 +37,7 @@ class Estimate:
         transformer_bytes: of the Transformer in training.
         data_bytes: of histories and sampled candidates.
         rounds, cohort: that the time is for.
+        derived: the settings that follow from the data, each with its reason.
         cpu_seconds: of all clients and the server, without baselines and text encoding.
     """
 
@@ -46,19 +48,20 @@ class Estimate:
     rounds: int
     cohort: int
     cpu_seconds: int
+    derived: list[str]
 
     @property
     def memory_bytes(self) -> int:
         """All of it."""
         return self.graph_bytes + self.transformer_bytes + self.data_bytes
 
-    def facts(self) -> dict[str, str | int]:
+    def facts(self) -> dict[str, Any]:
         """As plain values."""
         return {**asdict(self), "memory_bytes": self.memory_bytes}
 
 
 def estimate(users: int, items: int, interactions: int) -> Estimate:
-    """What a run of the flagship with its defaults may take, perhaps a factor of three off.
+    """What a run of the flagship that sets nothing may take, perhaps a factor of three off.
 
     Args:
         users: how many there are.
@@ -66,14 +69,16 @@ def estimate(users: int, items: int, interactions: int) -> Estimate:
         interactions: likewise.
     """
     graph, sequence = GraphSpec(), SequenceSpec()
+    settings = flagship_settings(DataFacts(users, items, interactions))
+    values = {each.key: each.value for each in settings}
+    rounds, cohort = values["federation.rounds"], values["federation.cohort"]
     dense = items <= graph.dense_items
     neighbours = items * (graph.neighbors * _NEIGHBOUR_BYTES + graph.rank * _BYTES)
-    width = sequence.dim
-    block = 4 * width * width + 2 * width * sequence.hidden
+    width = values["algorithm.dim"]
+    block = 4 * width * width + 2 * width * values["algorithm.hidden"]
     weights = (items + sequence.history) * width + sequence.blocks * block
-    cohort = min(COHORT, users)
     own = min(interactions / users, sequence.history)
-    seconds = ROUNDS * cohort * own * _SECONDS_AN_ITEM
+    seconds = rounds * cohort * own * _SECONDS_AN_ITEM
     seconds += items**3 / _OPERATIONS_A_SECOND if dense else 0.0
     # two rankings against 99 candidates, and history, training rows and their order
     data = users * 2 * 99 * 8 + interactions * 3 * 8
@@ -84,7 +89,8 @@ def estimate(users: int, items: int, interactions: int) -> Estimate:
         else neighbours * _SPARSE_COPIES,
         transformer_bytes=weights * _BYTES * _TRAINED_COPIES,
         data_bytes=data,
-        rounds=ROUNDS,
+        rounds=rounds,
         cohort=cohort,
         cpu_seconds=round(seconds),
+        derived=[str(each) for each in settings],
     )

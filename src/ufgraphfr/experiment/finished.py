@@ -51,7 +51,7 @@ class Run:
 
     @cached_property
     def ranks(self) -> dict[str, NDArray[Any]]:
-        """A column for each ranking, a row for each user; none if ranks stay on the devices."""
+        """A column for each ranking, a row for each target; none if ranks stay on the devices."""
         if not self._files.ranks.exists():
             return {}
         columns = read_parquet(self._files.ranks)

@@ -16,18 +16,18 @@ from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State
-from ufgraphfr.evaluation.fusion import Candidates, FusionData
-from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate, evaluate_blends
+from ufgraphfr.evaluation.fusion import choose_blend
+from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.assess import (
     Metrics,
     assess_attack,
     assess_baselines,
     assess_kept_out,
-    check_memory,
 )
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aggregator, simulated, validation
+from ufgraphfr.experiment.fitted import check_memory, fit_baseline, validate_baseline
 from ufgraphfr.experiment.oversized import oversized
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
@@ -49,15 +49,18 @@ class TestResult:
 
     Attributes:
         test: metrics, means over the users that were asked, or None if none leave the devices.
+        standard_errors: of those, over users; none if ranks stay on the devices.
         validation: likewise, of a model without rounds, whose lines hold none.
         kept_out: NDCG@10 of ``cold`` users, of ``cold_all`` of their items and of ``new_items``;
             None where none are kept out.
         baselines: their metrics by kind.
-        ranks: a column for each ranking, a row for each user; empty if ranks stay on the devices.
+        ranks: a column for each ranking, a row for each target of each user; empty if ranks stay
+            on the devices.
         attack: what simulated malicious clients achieved, or None if there are none.
     """
 
     test: Metrics | None
+    standard_errors: Metrics = field(default_factory=dict)
     validation: Metrics | None = None
     kept_out: dict[str, dict[str, float] | None] = field(default_factory=dict)
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -115,7 +118,7 @@ class Population(Protocol):
         """Told after a checkpoint: only what these two rounds need must be kept from before."""
 
     def fit(self, baseline: Baseline) -> State:
-        """A baseline, fitted to everybody's rows."""
+        """A baseline, fitted to everybody's rows and, if it is a fusion, to the validation."""
 
     def test(self, best: Checkpoint) -> TestResult:
         """The test, at the round that validation picked."""
@@ -175,39 +178,40 @@ class Simulated:
         """See `Population.validate`."""
         algorithm, asked = self._algorithm, self._prepared.validation
         chunk, key = self._experiment.evaluation.chunk, Key(self._experiment.seed)
+        metrics = self._experiment.evaluation.computed
         arguments = (algorithm, state, self._store, round_number)
         if not (pick and isinstance(algorithm, Blended)):
-            return state, evaluate(device_score(*arguments), asked, chunk).metrics
+            return state, evaluate(device_score(*arguments), asked, chunk, metrics).metrics
         model = device_model(*arguments)
-        known = FusionData.of(model, asked, key, chunk)
-        fixed = algorithm.fixed_blends(self.setting)
-        candidates = Candidates.fitted(known.sums, fixed, algorithm.priors)
-        found = evaluate_blends(model, candidates.halves, asked, chunk)
-        best = found.best()
-        blend = candidates.everybody[best].to(self._store.device)
-        return state | {"blend": blend}, found.of(best).metrics
+        fixed, priors = algorithm.fixed_blends(self.setting), algorithm.priors
+        chosen = choose_blend(model, asked, fixed, priors, key, chunk, metrics)
+        blend = chosen.everybody.to(self._store.device)
+        return state | {"blend": blend}, chosen.result.metrics
 
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: weights in memory have no versions."""
 
     def fit(self, baseline: Baseline) -> State:
         """See `Population.fit`."""
-        check_memory(baseline, self._prepared)
-        return baseline.fit(self._prepared.batch)
+        return fit_baseline(baseline, self._prepared, self._experiment.evaluation.chunk)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; baselines and cold users beside it."""
         chunk, prepared = self._experiment.evaluation.chunk, self._prepared
+        metrics = self._experiment.evaluation.computed
         score = restored_score(self._experiment, best, self.setting)
-        test = evaluate(score, prepared.test, chunk)
-        validation = None
-        if not isinstance(self._experiment.model, Algorithm):
-            validation = evaluate(score, prepared.validation, chunk).metrics
+        test = evaluate(score, prepared.test, chunk, metrics)
+        model, validation = self._experiment.model, None
+        if not isinstance(model, Algorithm):
+            fitted = best.server
+            validation = validate_baseline(model, fitted, prepared, chunk, metrics).metrics
         kept_out = assess_kept_out(score, prepared, chunk)
-        beside, outcomes = assess_baselines(self._experiment.baselines, prepared, chunk)
+        beside, outcomes = assess_baselines(self._experiment.baselines, prepared, chunk, metrics)
         ranks = _ranks(prepared, test, outcomes)
         attack = assess_attack(self._experiment, prepared, score, test)
-        return TestResult(test.metrics, validation, kept_out, beside, ranks, attack)
+        return TestResult(
+            test.metrics, test.standard_errors, validation, kept_out, beside, ranks, attack
+        )
 
 
 def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Setting) -> Score:
@@ -222,7 +226,7 @@ def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Sett
 def _ranks(
     prepared: PreparedExperiment, test: RankingResult, baselines: dict[str, RankingResult]
 ) -> dict[str, NDArray[Any]]:
-    """Each user's test ranks, of the model and of the baselines beside it, and known items."""
+    """Each target's ranks, of the model and of the baselines beside it, and known items."""
     columns: dict[str, NDArray[Any]] = {
         "user": np.array([prepared.dataset.users.names[user] for user in test.users]),
         "known": prepared.split.known[test.users],

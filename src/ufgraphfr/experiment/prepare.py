@@ -12,6 +12,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import asks_for_item_text
+from ufgraphfr.core.derived import DataFacts
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
@@ -52,6 +53,12 @@ class PreparedExperiment:
             "digest": self.dataset.digest,
             "left_out": unasked(self.split),
         }
+
+    @property
+    def public_facts(self) -> DataFacts:
+        """What settings may be derived from."""
+        rows = self.dataset.interactions
+        return DataFacts(len(self.split.warm), rows.n_items, len(rows))
 
     @cached_property
     def validation(self) -> EvaluationSet:
@@ -100,7 +107,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     return PreparedExperiment(
         dataset=dataset,
         split=split,
-        batch=build(split, text, experiment.protocol.negatives),
+        batch=build(split, text, experiment.protocol.negatives, rows.sequential),
         setting=Setting(
             items=rows.n_items,
             clients=rows.n_users,
@@ -132,10 +139,17 @@ def item_text(
 
 def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
     if protocol.split == "leave-one-out":
-        split = leave_one_out(rows, protocol.cold_users, protocol.cold_items)
+        split = leave_one_out(
+            rows,
+            protocol.cold_users,
+            protocol.cold_items,
+            cold_least=protocol.cold_least,
+            cold_fold=protocol.cold_fold,
+            targets=protocol.targets,
+        )
         _check_kept_out(split, protocol)
         return split
-    split = global_time(rows, protocol.train_until, protocol.validate_until)
+    split = global_time(rows, protocol.train_until, protocol.validate_until, protocol.targets)
     validated, tested = len(split.asked("validation")), len(split.asked("test"))
     logger.info(
         f"global-time: {len(split.warm):,} of {split.n_users:,} users train; {validated:,} are "
@@ -163,5 +177,6 @@ def _check_kept_out(split: Split, protocol: ProtocolSpec) -> None:
         )
     if protocol.cold_users and not len(split.cold_users):
         logger.warning(
-            f"cold_users = {protocol.cold_users} keeps nobody out: too few users have 20 items"
+            f"cold_users = {protocol.cold_users} keeps nobody out: too few users have "
+            f"{protocol.cold_least} items (cold_least)"
         )

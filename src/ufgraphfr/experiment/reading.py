@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.config import Experiment, build
-from ufgraphfr.experiment.settings import put
+from ufgraphfr.experiment.settings import put, take
 
 Overrides: TypeAlias = Mapping[str, Any] | Iterable[str]
 """Values by ``table.key``, or ``table.key=value`` in TOML's notation (a bare word is a string)."""
@@ -65,6 +65,8 @@ def override(values: dict[str, Any], overrides: Overrides, seed: int | None = No
     for path, value in pairs:
         try:
             put(values, path, value)
+            # the reason of a derived value is none of another
+            take(values, f"derived.{path}")
         except KeyError as error:
             raise InputError(f"--set {path}: {error} is a value, not a table") from None
     if seed is not None:

@@ -1,6 +1,7 @@
-"""The result of a run: test metrics, costs and per-user ranks, read once at the best round."""
+"""The result of a run: test metrics, costs and each user's ranks, read once at the best round."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
-from ufgraphfr.experiment.population import Population
+from ufgraphfr.experiment.population import Population, TestResult
 from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder
 from ufgraphfr.experiment.schemas import RANKS, RESULT
 from ufgraphfr.experiment.soundness import rejected, unsound
@@ -39,25 +40,39 @@ def write_result(
         "split": experiment.protocol.split,
         "sequential": population.sequential,
         "seed": experiment.seed,
+        "metrics": experiment.evaluation.metrics,
         "rounds": len(lines),
         "best_round": best.best_round,
-        # the metrics that picked the round
-        "validation": tested.validation
-        or next(line["validation"] for line in lines if line["round"] == best.best_round),
-        "test": tested.test,
-        **{"cold": None, "cold_all": None, "new_items": None, **tested.kept_out},
-        "baselines": tested.baselines,
+        **_metrics(tested, lines, best.best_round),
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
         "unsound": unsound(lines, ledger.claim is not None),
         "peak_rss_bytes": peak_rss_bytes(),
         "privacy": guarantee(ledger.claim),
         "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
-        "config_digest": experiment.digest,
+        **_settings(experiment),
     }
     if tested.attack is not None:
         result["attack"] = tested.attack | {"rejected": rejected(lines)}
     folder.write_json(folder.result, RESULT.write(result))
+
+
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    """Which settings were derived from the data, and by which digest to know all of them."""
+    derived = [asdict(each) for each in experiment.derived]
+    return {"derived": derived, "config_digest": experiment.digest}
+
+
+def _metrics(tested: TestResult, lines: list[dict[str, Any]], best_round: int) -> dict[str, Any]:
+    return {
+        # those that picked the round
+        "validation": tested.validation
+        or next(line["validation"] for line in lines if line["round"] == best_round),
+        "test": tested.test,
+        "standard_errors": tested.standard_errors,
+        **{"cold": None, "cold_all": None, "new_items": None, **tested.kept_out},
+        "baselines": tested.baselines,
+    }
 
 
 def _seconds(lines: list[dict[str, Any]], test_seconds: float) -> dict[str, float]:

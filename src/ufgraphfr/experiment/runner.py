@@ -11,6 +11,7 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.derive import derive, settled
 from ufgraphfr.experiment.environment import environment
 from ufgraphfr.experiment.population import Population, Simulated
 from ufgraphfr.experiment.prepare import DIGESTS, data_difference, prepare
@@ -63,6 +64,8 @@ def execute(
     """
     target = choose_device(device)
     folder = RunFolder(out)
+    if folder.config.exists():
+        experiment = settled(experiment, folder.experiment())
     folder.check(experiment, resume)
     if folder.result.exists():
         logger.info("%s is finished: nothing to do", out)
@@ -70,7 +73,8 @@ def execute(
             logger.warning("its baselines stay as they are: name another folder for others")
         return
     # bad data leave no folder behind
-    population = population or Simulated(experiment, prepare(experiment, data_dir), target)
+    if population is None:
+        experiment, population = _simulated(experiment, data_dir, target)
     _check_data(folder, population.data)
     fresh = not folder.config.exists()
     folder.create(experiment)
@@ -90,6 +94,15 @@ def execute(
                 folder.discard()
             raise
         write_result(experiment, population, folder, best)
+
+
+def _simulated(
+    experiment: Experiment, data_dir: Path | None, device: torch.device
+) -> tuple[Experiment, Simulated]:
+    """The experiment with nothing left open, and the data set's users."""
+    prepared = prepare(experiment, data_dir)
+    experiment = derive(experiment, prepared.public_facts, prepared.setting)
+    return experiment, Simulated(experiment, prepared, device)
 
 
 def _facts(

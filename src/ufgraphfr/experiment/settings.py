@@ -24,3 +24,13 @@ def put(values: dict[str, Any], path: str, value: Any) -> None:
         if not isinstance(values, dict):
             raise KeyError(name)
     values[key] = value
+
+
+def take(values: dict[str, Any], path: str) -> None:
+    """Remove ``table.key`` from nested tables, if it is there."""
+    *tables, key = path.split(".")
+    inner: Any = values
+    for name in tables:
+        inner = inner.get(name) if isinstance(inner, dict) else None
+    if isinstance(inner, dict):
+        inner.pop(key, None)

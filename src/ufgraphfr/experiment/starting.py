@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.headers import Guess, flag, guess, header_of, need
 from ufgraphfr.data.sources import SOURCES
-from ufgraphfr.experiment.estimate import COHORT, ROUNDS
-
-EVERY = 10
+from ufgraphfr.experiment.derive import flagship_settings
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,15 @@ class OwnTables:
         """An experiment that runs as it is, to be written at ``place``.
 
         Files are named from the folder of ``place``, so that all can be moved together. The tables
-        are read, so that a round asks for no more clients than there are.
+        are read, so that the file can say which settings follow from them.
 
         Raises:
             InputError: the tables cannot be read.
         """
         keys = self.values()
         source = SOURCES.build(keys.pop("kind"), keys, "[data]")
-        users = source.load(None).interactions.n_users
+        rows = source.load(None).interactions
+        facts = DataFacts(rows.n_users, rows.n_items, len(rows))
         lines = [
             "# An experiment on your own tables. Every key: ufgraphfr describe table, "
             "ufgraphfr describe ufgraphformer",
@@ -64,7 +64,7 @@ class OwnTables:
         lines += ["", *(f"# {_line(note)}" for note in self.notes), "[data.columns]"]
         for each in self.columns.values():
             lines += [f"# {_line(each.told())}", f"{each.key} = {_text(each.column)}"]
-        return "\n".join((*lines, *_rest(min(COHORT, users)), ""))
+        return "\n".join((*lines, *_rest(flagship_settings(facts)), ""))
 
 
 def own_tables(
@@ -117,21 +117,17 @@ def _key_of(
     return need(file, header, (key,), said)
 
 
-def _rest(cohort: int) -> tuple[str, ...]:
+def _rest(derived: Sequence[Derived]) -> tuple[str, ...]:
     return (
+        "",
+        "# what follows from the data, unless you set it in its table:",
+        *(f"# {each}" for each in derived),
         "",
         "[algorithm]",
         'kind = "ufgraphformer"',
         "",
-        "[federation]",
-        f"rounds = {ROUNDS}",
-        "# clients asked in a round; a share of all of them up to 1",
-        f"cohort = {cohort}",
-        "",
         "[evaluation]",
-        "# rounds between two evaluations",
-        f"every = {EVERY}",
-        'baselines = ["popularity", "ease"]',
+        'baselines = ["popularity", "ease", "closed-forms"]',
     )
 
 

@@ -7,6 +7,7 @@ sees them; so neither a key that was added nor one that was renamed makes an old
 import os
 import tomllib
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
         with warnings.catch_warnings():
             # the names of then, which nobody is to change in a run folder
             warnings.simplefilter("ignore", DeprecationWarning)
-            return _as_it_was(values, then, place)
+            # what is written leaves nothing to be derived
+            return replace(_as_it_was(values, then, place), auto=frozenset())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as a run's settings ({error})") from None
 

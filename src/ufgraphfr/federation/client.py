@@ -133,8 +133,11 @@ class Client:
         single = self.mechanism.per_client or task.aggregation is Aggregation.PER_CLIENT
         if single and len(task.clients) > 1:
             return self._one_by_one(request)
-        # the sum over one client is that client's own
-        arrays = self.mechanism.privatize(one_row(update.arrays), task.clients, key)
+        sums = one_row(update.arrays)
+        if task.aggregation is Aggregation.PER_CLIENT:
+            # the sum over one client is that client's own, for anybody to look at
+            sums = per_client({name: value.dense() for name, value in sums.items()})
+        arrays = self.mechanism.privatize(sums, task.clients, key)
         return Report(task.round, task.clients, arrays, task.aggregation, self._loss(update)), after
 
     def _one_by_one(self, request: Request) -> tuple[Report, Private]:

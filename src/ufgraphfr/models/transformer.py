@@ -1,7 +1,9 @@
 """A causal Transformer over item sequences whose weights all users share.
 
-Kang and McAuley, "Self-attentive sequential recommendation", ICDM 2018, with pre-norm blocks, GELU
-and a full-softmax output (Klenitskiy and Vasilev, RecSys 2023). Token 0 is the user's embedded
+Kang and McAuley, "Self-attentive sequential recommendation", ICDM 2018, with pre-norm blocks and a
+full-softmax output (Klenitskiy and Vasilev, RecSys 2023). Feed-forward layers are gated (SwiGLU:
+Shazeer, "GLU variants improve Transformer", 2020); attention has a learned bias for each head and
+distance (as Raffel et al., JMLR 2020, without buckets). Token 0 is the user's embedded
 profile, so a user without history is served too; the state after a token scores every item. An
 item's vector is its own plus a linear map of what is publicly known of it, so that a new item has
 one too.
@@ -41,7 +43,8 @@ class Transformer:
         items: size of the catalogue.
         text_width: E, of the embedded profiles.
         dim: d, of item vectors and states.
-        hidden: width of the feed-forward layers.
+        hidden: width of plain feed-forward layers with as many weights: the gated ones and the
+            biases of distances share them, see `width` and `reach`.
         heads: attention heads; they divide ``dim``.
         blocks: how many blocks.
         history: L, items seen.
@@ -60,9 +63,25 @@ class Transformer:
     columns: int = 0
 
     @property
+    def width(self) -> int:
+        """Of the gated feed-forward layers."""
+        return max(1, (self._plain - self.heads * self.reach) // (3 * self.dim + 2))
+
+    @property
+    def reach(self) -> int:
+        """Distances with a bias of their own; all beyond have that of the last one."""
+        # an eighth keeps small networks as small; at the usual sizes the history decides
+        return max(1, min(self.history + 1, self._plain // (8 * self.heads)))
+
+    @property
+    def _plain(self) -> int:
+        """Weights of plain feed-forward layers but their last bias."""
+        return (2 * self.dim + 1) * self.hidden
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every weight's shape, in the order in which they are laid out in one vector."""
-        dim, hidden = self.dim, self.hidden
+        dim, width = self.dim, self.width
         shapes: dict[str, tuple[int, ...]] = {
             "item.weight": (self.items, dim),
             "item.bias": (self.items,),
@@ -79,13 +98,14 @@ class Transformer:
                 f"{block}.attention.shift": (dim,),
                 f"{block}.in.weight": (dim, 3 * dim),
                 f"{block}.in.bias": (3 * dim,),
+                f"{block}.distance.bias": (self.heads, self.reach),
                 f"{block}.out.weight": (dim, dim),
                 f"{block}.out.bias": (dim,),
                 f"{block}.ffn.gain": (dim,),
                 f"{block}.ffn.shift": (dim,),
-                f"{block}.up.weight": (dim, hidden),
-                f"{block}.up.bias": (hidden,),
-                f"{block}.down.weight": (hidden, dim),
+                f"{block}.up.weight": (dim, 2 * width),
+                f"{block}.up.bias": (2 * width,),
+                f"{block}.down.weight": (width, dim),
                 f"{block}.down.bias": (dim,),
             }
         return shapes | {"last.gain": (dim,), "last.shift": (dim,)}
@@ -188,15 +208,16 @@ class Transformer:
         attended = self._attention(params, name, normed)
         x = x + (attended if first is None else attended * first)
         normed = _norm(x, params[f"{name}ffn.gain"], params[f"{name}ffn.shift"])
-        wide = F.gelu(normed @ params[f"{name}up.weight"] + params[f"{name}up.bias"])
-        out = wide @ params[f"{name}down.weight"] + params[f"{name}down.bias"]
+        gate, wide = (normed @ params[f"{name}up.weight"] + params[f"{name}up.bias"]).chunk(2, -1)
+        out = (F.silu(gate) * wide) @ params[f"{name}down.weight"] + params[f"{name}down.bias"]
         return x + (out if second is None else out * second)
 
     def _attention(self, params: Params, name: str, x: Tensor) -> Tensor:
         projected = x @ params[f"{name}in.weight"] + params[f"{name}in.bias"]
         # [..., length, 3 * dim] to three of [..., heads, length, dim / heads]
         parts = projected.unflatten(-1, (3, self.heads, -1)).movedim(-3, 0).transpose(-2, -3)
-        mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], is_causal=True)
+        bias = causal_bias(params[f"{name}distance.bias"], x.shape[-2])
+        mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=bias)
         joined = mixed.transpose(-2, -3).flatten(-2)
         return joined @ params[f"{name}out.weight"] + params[f"{name}out.bias"]
 
@@ -209,6 +230,22 @@ def with_item_vectors(weights: Tensor, vectors: Tensor) -> Tensor:
     """The weights ``[size]`` with other item vectors, ``[items, dim]`` of unit variance."""
     # they are laid out first
     return torch.cat((vectors.flatten() * INIT_STD, weights[vectors.numel() :]))
+
+
+def causal_bias(bias: Tensor, length: int) -> Tensor:
+    """What is added to attention's logits, float ``[..., heads, length, length]``.
+
+    Args:
+        bias: ``[..., heads, reach]``, of a key that lies 0, 1, ... positions back; what lies
+            farther has the last one.
+        length: of the sequence.
+    """
+    near = bias[..., :length]
+    far = bias[..., -1:].expand(*bias.shape[:-1], length - near.shape[-1])
+    later = bias.new_full((*bias.shape[:-1], length - 1), -math.inf)
+    # windows of one row instead of an index, whose gradient would be a sum number by number
+    row = torch.cat((far, near.flip(-1), later), dim=-1)
+    return row.unfold(-1, length, 1).flip(-2)
 
 
 def _norm(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:

@@ -24,19 +24,19 @@ def full_ranks(scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor) ->
     Returns:
         float64 ``[clients]``; the last place if the target's score is NaN.
     """
-    return candidate_ranks(*candidates_alone(scores, target, ptr, excluded), target)
+    return candidate_ranks(*candidates_alone(scores, target[:, None], ptr, excluded), target)
 
 
 def candidates_alone(
-    scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor
+    scores: Tensor, targets: Tensor, ptr: Tensor, excluded: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Scores without those of excluded items, as `candidate_ranks` takes them.
 
     Args:
         scores: float ``[..., clients, items]``.
-        target: int64 ``[clients]``.
+        targets: int64 ``[clients, targets]``.
         ptr: int64 ``[clients + 1]``, the clients' places in ``excluded``.
-        excluded: int64; the target is a candidate even if it is among them.
+        excluded: int64; a target is a candidate even if it is among them.
 
     Returns:
         The scores, NaN where an item is no candidate, which lasts through any weighted sum; and
@@ -44,7 +44,7 @@ def candidates_alone(
     """
     clients, items = scores.shape[-2:]
     owner = owners(ptr, len(excluded))
-    others = excluded != target[owner]
+    others = (excluded[:, None] != targets[owner]).all(1)
     owner, excluded = owner[others], excluded[others]
     alone = scores.clone()
     alone[..., owner, excluded] = torch.nan
@@ -62,13 +62,30 @@ def candidate_ranks(scores: Tensor, candidates: Tensor, target: Tensor) -> Tenso
     Returns:
         float64 ``[..., clients]``; the last place if the target's score is NaN.
     """
-    at_target = _at(scores, target[:, None])
+    return each_rank(scores, candidates, target[:, None])[..., 0]
+
+
+def each_rank(scores: Tensor, candidates: Tensor, targets: Tensor) -> Tensor:
+    """The rank of each of a client's targets among the candidates without its other targets.
+
+    Args:
+        scores: see `candidate_ranks`.
+        candidates: int64 ``[clients]``, how many there are, targets included.
+        targets: int64 ``[clients, targets]``; -1 where a client has fewer.
+
+    Returns:
+        float64 ``[..., clients, targets]``; NaN where there is no target.
+    """
+    there = targets >= 0
+    own, last = _at(scores, targets.clamp(min=0)), candidates - there.sum(1) + 1
     # ones and zeros as floats are several times as fast as bool, and their sum is exact
-    found = torch.empty_like(scores, dtype=torch.float32)
-    better = torch.gt(scores, at_target, out=found).sum(-1)
-    # the target ties with itself
-    ties = torch.eq(scores, at_target, out=found).sum(-1) - 1
-    return _rank(at_target[..., 0], better, ties, candidates)
+    found, ranks = torch.empty_like(scores, dtype=torch.float32), []
+    for one in own.split(1, dim=-1):
+        # a target ties with itself, and is above others that are no candidates beside it
+        better = torch.gt(scores, one, out=found).sum(-1) - ((own > one) & there).sum(-1)
+        ties = torch.eq(scores, one, out=found).sum(-1) - ((own == one) & there).sum(-1)
+        ranks.append(_rank(one[..., 0], better, ties, last))
+    return torch.stack(ranks, -1).masked_fill_(~there, torch.nan)
 
 
 def sampled_ranks(scores: Tensor, target: Tensor, candidates: Tensor) -> Tensor:

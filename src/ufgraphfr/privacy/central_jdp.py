@@ -16,7 +16,7 @@ from ufgraphfr.privacy.accounted.accounting import Gaussian
 from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedSums
 from ufgraphfr.privacy.accounted.guarantee import Terms, central_claim
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.accounted.noise import secure_normal, seeded_normal
+from ufgraphfr.privacy.accounted.noise import secure_noise, seeded_noise
 from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
 
 
@@ -67,8 +67,8 @@ class CentralJDP(PrivacySpec):
         )
         terms = Terms(self.epsilon, self.delta, self.trust, self.shards, self.seeded_noise)
         ledger.promise(central_claim(terms, plan, parts, gaussians))
-        normal = seeded_normal if self.seeded_noise else secure_normal
-        return NoisedSums(parts, ledger, self.shards, normal)
+        draw = seeded_noise if self.seeded_noise else secure_noise
+        return NoisedSums(parts, ledger, self.shards, draw)
 
     def _gaussian(self, exposure: Participation) -> Gaussian:
         release = exposure.release

@@ -14,7 +14,7 @@ from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedClients
 from ufgraphfr.privacy.accounted.guarantee import local_claim
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.accounted.noise import secure_normal
+from ufgraphfr.privacy.accounted.noise import secure_noise
 from ufgraphfr.privacy.base import Mechanism, PrivacySpec, ReleasePlan
 
 MOST_NUMBERS = 16
@@ -52,4 +52,4 @@ class LDP(PrivacySpec):
             )
         part = GaussianRelease(exposure, self._noise, norm)
         ledger.promise(local_claim(self.delta, plan, part))
-        return NoisedClients((part,), ledger, 1, secure_normal, MOST_NUMBERS)
+        return NoisedClients((part,), ledger, 1, secure_noise, MOST_NUMBERS)

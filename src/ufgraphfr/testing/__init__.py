@@ -10,6 +10,7 @@ from ufgraphfr.testing.baselines import BASELINE_CONTRACTS, check_baseline
 from ufgraphfr.testing.checkerboard import checkerboard
 from ufgraphfr.testing.encoders import ENCODER_CONTRACTS, check_encoder
 from ufgraphfr.testing.mechanisms import MECHANISM_CONTRACTS, check_mechanism
+from ufgraphfr.testing.metrics import METRIC_CONTRACTS, check_metric
 from ufgraphfr.testing.small_federation import SmallFederation
 from ufgraphfr.testing.sources import SOURCE_CONTRACTS, check_source
 
@@ -18,12 +19,14 @@ __all__ = [
     "BASELINE_CONTRACTS",
     "ENCODER_CONTRACTS",
     "MECHANISM_CONTRACTS",
+    "METRIC_CONTRACTS",
     "SOURCE_CONTRACTS",
     "SmallFederation",
     "check_algorithm",
     "check_baseline",
     "check_encoder",
     "check_mechanism",
+    "check_metric",
     "check_source",
     "checkerboard",
 ]

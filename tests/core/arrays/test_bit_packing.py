@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ufgraphfr.core.arrays import bit_packing
 from ufgraphfr.core.arrays.bit_packing import pack, unpack, width
 
 
@@ -15,6 +16,17 @@ def test_numbers_come_back(bits: int, numbers: list[int]) -> None:
     assert packed.dtype == torch.uint8
     assert len(packed) == -(-len(numbers) * bits // 8)
     assert torch.equal(unpack(packed, bits, len(numbers)).long(), values)
+
+
+@pytest.mark.parametrize("bits", [1, 3, 16])
+def test_many_numbers_are_packed_a_part_at_a_time_and_alike(
+    bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = torch.arange(1001) % 2**bits
+    whole = pack(values, bits)
+    monkeypatch.setattr(bit_packing, "_AT_ONCE", 8)
+    assert torch.equal(pack(values, bits), whole)
+    assert torch.equal(unpack(whole, bits, 1001).long(), values)
 
 
 @pytest.mark.parametrize(("largest", "bits"), [(0, 1), (1, 1), (2, 2), (7, 3), (8, 4), (255, 8)])

@@ -86,6 +86,16 @@ def test_an_agreement_on_code_of_ones_own_is_not_made(federation, tmp_path, monk
         make(own, agreement.catalogue, agreement.nodes, agreement.table)
 
 
+def test_an_agreement_on_a_metric_of_ones_own_is_not_made(federation, tmp_path, monkeypatch):
+    text = "from ufgraphfr.evaluation.metrics.mrr import MRR\n\nclass Mine(MRR):\n    pass\n"
+    (tmp_path / "agreed_metric.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = build(toy_values(evaluation={"metrics": ["agreed_metric.Mine"]}))
+    agreement = federation.agreement
+    with pytest.raises(InputError, match=r"'agreed_metric.Mine' is not of this package"):
+        make(own, agreement.catalogue, agreement.nodes, agreement.table)
+
+
 def test_centralised_baselines_are_left_out(federation):
     agreement = federation.agreement
     asked = build(toy_values(evaluation={"baselines": ["popularity"]}))

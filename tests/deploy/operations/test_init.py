@@ -1,6 +1,7 @@
 """The folder that is written: complete, and filled in to the last word."""
 
 import configparser
+import math
 import shlex
 import tomllib
 from pathlib import Path
@@ -12,7 +13,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agent.users import import_table
-from ufgraphfr.deploy.agreement.document import Node
+from ufgraphfr.deploy.agreement.document import Node, read_agreement
 from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft, write
@@ -273,3 +274,22 @@ def test_under_a_guarantee_metrics_leave_only_if_that_is_asked_for(asked, found,
 def test_without_a_catalogue_there_is_no_deployment():
     with pytest.raises(InputError, match="file of all items"):
         draft(build(toy_values()), 2, 10, 1)
+
+
+def test_what_is_left_open_is_agreed_on_as_a_number(tmp_path):
+    """From the users and items that the agreement declares: nobody counts interactions."""
+    (tmp_path / "items.csv").write_text(ITEMS)
+    values = toy_values(data={"kind": "table", "interactions": "x.csv", "items": "items.csv"})
+    left = {key: value for key, value in values.items() if key != "federation"}
+    left["algorithm"] = {"kind": "ufgraphformer"}
+    made = draft(build(left), 2, users_per_node=50, min_users=2, data_dir=tmp_path).agreement
+    path = tmp_path / "agreement.toml"
+    made.write(path)
+    assert "auto" not in made.experiment.resolved()["federation"].values()
+    for agreement in (made, read_agreement(path)):
+        assert agreement.experiment.auto == frozenset()
+        assert agreement.experiment.federation.cohort == 64
+        assert agreement.experiment.federation.rounds == 8 + math.ceil(20 * 100 / 64)
+    assert {"federation.cohort", "federation.rounds"} <= {
+        each.key for each in read_agreement(path).experiment.derived
+    }

@@ -14,7 +14,7 @@ from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.core.releases import Release
 from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedClients, NoisedSums
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
-from ufgraphfr.privacy.accounted.noise import grid_step, secure_normal
+from ufgraphfr.privacy.accounted.noise import grid_step, secure_noise
 from ufgraphfr.privacy.base import Participation
 
 KEY = Key(1).at(1)
@@ -33,12 +33,12 @@ def part(
     return GaussianRelease(Participation(Release("update", 1, 3), 3, rate, expected), noise, clip)
 
 
-def calibrate(one: GaussianRelease, holders: int = 1, normal=secure_normal) -> NoisedSums:
-    return NoisedSums((one,), ledger_for(3), holders, normal)
+def calibrate(one: GaussianRelease, holders: int = 1, draw=secure_noise) -> NoisedSums:
+    return NoisedSums((one,), ledger_for(3), holders, draw)
 
 
 def quiet(count: int, *_: object) -> Tensor:
-    return torch.zeros(count, dtype=torch.float64)
+    return torch.zeros(count, dtype=torch.int64)
 
 
 def released(mechanism: NoisedSums, values: Tensor, key: Key = KEY) -> Tensor:
@@ -50,7 +50,7 @@ def released(mechanism: NoisedSums, values: Tensor, key: Key = KEY) -> Tensor:
 
 def test_without_noise_short_updates_are_summed_as_they_are() -> None:
     values = torch.randn(3, 4, 2) / 10
-    torch.testing.assert_close(released(calibrate(part(), normal=quiet), values), values.sum(0))
+    torch.testing.assert_close(released(calibrate(part(), draw=quiet), values), values.sum(0))
 
 
 @pytest.mark.parametrize(("noise", "holders"), [(1.0, 1), (3.0, 1), (1.0, 4)])
@@ -67,7 +67,7 @@ def test_the_noise_is_as_large_as_promised_whatever_was_sent(noise: float, holde
 def test_one_client_moves_a_sum_by_the_clip_at_most() -> None:
     values = torch.zeros(3, 50)
     values[1] = 1e6
-    moved = released(calibrate(part(clip=2.0), normal=quiet), values)
+    moved = released(calibrate(part(clip=2.0), draw=quiet), values)
     assert float(moved.norm()) == pytest.approx(2.0, abs=1e-4)
     assert float(moved.double().norm()) <= 2.0 * (1 + 1e-6)
 
@@ -90,7 +90,7 @@ def test_the_ledger_is_charged_before_noise_is_drawn() -> None:
     def killed(*_: object) -> Tensor:
         raise KeyboardInterrupt
 
-    mechanism = calibrate(part(), normal=killed)
+    mechanism = calibrate(part(), draw=killed)
     with pytest.raises(KeyboardInterrupt):
         released(mechanism, torch.zeros(2, 3))
     assert mechanism.ledger.last_round == 1
@@ -106,7 +106,7 @@ def test_a_round_outside_the_plan_releases_nothing() -> None:
 
 def test_the_mean_of_a_secret_cohort_has_a_fixed_denominator() -> None:
     values = torch.ones(2, 3)
-    mechanism = calibrate(part(rate=0.1, expected=8, clip=100.0), normal=quiet)
+    mechanism = calibrate(part(rate=0.1, expected=8, clip=100.0), draw=quiet)
     # what an algorithm divides by two becomes a division by eight
     torch.testing.assert_close(released(mechanism, values) / 2, values.sum(0) / 8)
 
@@ -121,20 +121,20 @@ def test_updates_that_are_not_clipped_are_refused() -> None:
 def test_an_adaptive_clip_moves_to_the_median_and_its_count_is_paid_for() -> None:
     one = GaussianRelease(Participation(Release("update", 1, 400), 400, None, 200), 2.0, None)
     assert one.value_noise**-2 + (2 * one.count_noise) ** -2 == pytest.approx(one.noise**-2)
-    mechanism = NoisedSums((one,), ledger_for(400), 1, secure_normal)
+    mechanism = NoisedSums((one,), ledger_for(400), 1, secure_noise)
     lengths = torch.linspace(1, 3, 200)
     values = torch.nn.functional.normalize(torch.randn(200, 5), dim=1) * lengths[:, None]
     for number in range(1, 101):
         assert released(mechanism, values, Key(1).at(number)).shape == (5,)
     assert mechanism.clip_of(one) == pytest.approx(2.0, abs=0.35)
-    resumed = NoisedSums((one,), mechanism.ledger, 1, secure_normal)
+    resumed = NoisedSums((one,), mechanism.ledger, 1, secure_noise)
     assert resumed.clip_of(one) == mechanism.ledger.spends[-1]["clip"]
 
 
 def test_local_noise_is_on_each_client_and_no_more_on_the_server() -> None:
     count = 16
     clients = torch.arange(5000)
-    mechanism = NoisedClients((part(noise=0.5),), ledger_for(1), 1, secure_normal, count)
+    mechanism = NoisedClients((part(noise=0.5),), ledger_for(1), 1, secure_noise, count)
     halves = [clients[:2000], clients[2000:]]
     sent = []
     for half in halves:
@@ -151,7 +151,7 @@ def test_local_noise_is_on_each_client_and_no_more_on_the_server() -> None:
 
 
 def test_local_noise_is_for_few_numbers_only() -> None:
-    mechanism = NoisedClients((part(),), ledger_for(1), 1, secure_normal, 16)
+    mechanism = NoisedClients((part(),), ledger_for(1), 1, secure_noise, 16)
     rows = Rows.of(torch.ones(1, 17, 1))
     with pytest.raises(InputError, match="would release 17 numbers"):
         mechanism.privatize({"items": rows}, CLIENTS[:1], KEY)

@@ -32,6 +32,7 @@ def test_it_holds_every_fact_of_the_promise() -> None:
         "it is trusted to clip",
         "| popularity | 1 | at most 1 | 1.994 | 2 | 1 |",
         "dp-accounting 0.6",
+        "drawn exactly: its share of delta is 0",
         "it is enough",
         "Nothing is claimed from sampling",
         "Empirical lower bound",

@@ -6,17 +6,19 @@ train the Transformer (`sequence.part`). A device scores with the graph's operat
 Transformer, a head of its own on public item features (`on_device.feature_head`) and what users
 with like texts have (`graph.profile`), each standardised over the catalogue, and adds them with
 coefficients that were fitted on the devices (`ops.fusion`); where little is known of its user, what
-others began with speaks too (`on_device.cold_users`). Under a privacy budget the model takes
+others have speaks too (`on_device.cold_users`). Under a privacy budget the model takes
 another form (`private.model`).
 """
 
-from typing import ClassVar, Literal, Self, final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, final
 
 import torch
 from pydantic import model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.ufgraphformer.adaptive import KEYS, rule
 from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import Profile, ProfileSpec
@@ -30,6 +32,7 @@ from ufgraphfr.algorithms.ufgraphformer.private.plan import plan_for
 from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.part import Sequence
 from ufgraphfr.core.arrays.protocol import Matrix
+from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
@@ -43,6 +46,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     """The model; each part has a switch, and the Transformer's keys are those of `SequenceSpec`."""
 
     aggregation: ClassVar[Aggregation] = Aggregation.SUM
+    derived_keys: ClassVar[frozenset[str]] = KEYS
     renamed: ClassVar[dict[str, str]] = {
         **{key: f"adam.{key}" for key in ("lr", "warmup", "betas", "average")},
         "newcomers": "cold_users",
@@ -60,7 +64,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     """What users with like texts have; it needs `text` and the graph's rounds, and says nothing
     where texts say nothing of what users like."""
     cold_users: ColdUsersSpec | Literal[False] = ColdUsersSpec()
-    """Whether users of whom little is known are served from what others began with; it needs the
+    """Whether users of whom little is known are served from what others have; it needs the
     graph's rounds."""
     cold_items: ColdItemsSpec | None = None
     """How items that nobody has are scored from what is public of them; without it they are last,
@@ -235,6 +239,10 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     def asks_for_item_text(self) -> bool:
         """See `capabilities.ReadsItemText`."""
         return self.cold_items is not None and self.cold_items.titles
+
+    def derive(self, facts: DataFacts, given: Mapping[str, Any]) -> tuple[Derived, ...]:
+        """See `capabilities.Adaptive`."""
+        return tuple(rule(facts, given))
 
     def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
         """See `capabilities.Budgeted`: sums that are worth their noise, the rest on the device."""

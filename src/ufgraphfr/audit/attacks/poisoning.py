@@ -16,6 +16,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.metric_sums import evaluate
+from ufgraphfr.evaluation.metrics import summary
 from ufgraphfr.federation.adversarial import AdversarialSimulation
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary, Aim
@@ -98,6 +99,6 @@ def _exposure_and_hits(
     score = device_score(recording.algorithm, state, private, last)
     outcome = evaluate(score, asked, chunk)
     honest = ~np.isin(outcome.users, aim.clients.numpy())
-    kept = asked.clients.select(torch.from_numpy(honest.nonzero()[0]))
-    hits = float((outcome.full[honest] <= 10).mean())
+    kept = asked.clients.select((~torch.isin(asked.clients.clients, aim.clients)).nonzero()[:, 0])
+    hits = summary(outcome.full[honest], outcome.users[honest])["hr@10"]
     return exposure(score, kept, aim.target, chunk=chunk), hits

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.protocol import ArraySpec, Fault, Plain
+from ufgraphfr.core.arrays.protocol import ArraySpec, Fault
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,3 @@ class Dense:
     def by_item(self) -> Tensor:
         """See `Plain.by_item`."""
         return self.values.flatten(2) if self.values.dim() > 2 else self.values[..., None]
-
-
-def as_array(value: Tensor | Plain) -> Plain:
-    """A client's array as it travels; algorithms hand over tensors too."""
-    return Dense(value) if isinstance(value, Tensor) else value

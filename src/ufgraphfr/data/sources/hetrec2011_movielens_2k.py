@@ -59,6 +59,7 @@ class HetRecMovieLens2K(Source):
         ratings, films, genres = read_all(data_dir, self.names).values()
         table = parse(ratings, _LAYOUT).need(("userID", "movieID", "rating", "timestamp"))
         table = table.filled("userID", "movieID").numeric("rating")
+        read = len(table.frame)
         rows, bad_rows = with_times(table, "timestamp").good(self.on_bad_row)
         rows = rows.rename({"userID": "user", "movieID": "item"})
         items, bad_films = self._items(films, genres)
@@ -72,6 +73,7 @@ class HetRecMovieLens2K(Source):
             items,
             bad,
             selection=Selection(file_order=False),
+            rows_read=read,
         )
 
     def _items(self, listed: File, genres: File) -> tuple[Items, int]:

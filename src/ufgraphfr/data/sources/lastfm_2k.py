@@ -54,7 +54,8 @@ class LastFM2K(Source):
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the official files; see `Source.load`."""
         tagged, artists = archive(self.card, self.packed, self.names, data_dir).values()
-        rows, bad_rows = _tagged(tagged).good(self.on_bad_row)
+        tags = _tagged(tagged)
+        rows, bad_rows = tags.good(self.on_bad_row)
         once = rows.select(
             pl.col("userID").alias("user"),
             pl.col("artistID").alias("item"),
@@ -64,7 +65,14 @@ class LastFM2K(Source):
         named, bad_artists = table.good(self.on_bad_row)
         items = Items(dict(named.select("id", "name").iter_rows()))
         return assemble(
-            self.card, once, {}, lambda _: _LISTENER, _LISTENER, items, bad_rows + bad_artists
+            self.card,
+            once,
+            {},
+            lambda _: _LISTENER,
+            _LISTENER,
+            items,
+            bad_rows + bad_artists,
+            rows_read=len(tags.frame),
         )
 
 

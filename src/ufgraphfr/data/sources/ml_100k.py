@@ -95,7 +95,10 @@ class MovieLens100K(Source):
         profiles, bad_users = self._profiles(users, official)
         items, bad_films = self._items(films, official)
         bad = bad_rows + bad_users + bad_films
-        return assemble(self.card, rows, profiles, person, "A film viewer.", items, bad)
+        read = len(table.frame)
+        return assemble(
+            self.card, rows, profiles, person, "A film viewer.", items, bad, rows_read=read
+        )
 
     def _from_folder(self, folder: Path) -> dict[str, File]:
         for layout in (self.official, self.atomic):

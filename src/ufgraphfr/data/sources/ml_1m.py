@@ -69,7 +69,10 @@ class MovieLens1M(Source):
         profiles, bad_users = self._profiles(users)
         items, bad_films = self._items(films)
         bad = bad_rows + bad_users + bad_films
-        return assemble(self.card, rows, profiles, person, "A film viewer.", items, bad)
+        read = len(table.frame)
+        return assemble(
+            self.card, rows, profiles, person, "A film viewer.", items, bad, rows_read=read
+        )
 
     def _profiles(self, file: File) -> tuple[Profiles, int]:
         table = parse(file, _layout("user", "gender", "age", "occupation", "zip"))

@@ -128,6 +128,9 @@ class TableSource(Source):
                 min_item=max(self.min_item, self.k_core),
             ),
             low_ratings=len(rows) - len(wanted),
+            others=rows["user"].unique().to_list(),
+            rows_read=sum(len(table.frame) for table in tables),
+            ratings=_ratings(rows),
             users_file=Path(self.users).name,
             notes=[
                 *(note for table in tables for note in table.notes),
@@ -135,19 +138,6 @@ class TableSource(Source):
                 *item_notes,
             ],
         )
-
-    def ratings(self, data_dir: Path | None = None) -> dict[str, int] | None:
-        """How many good rows have each rating, ascending; None if there are no ratings.
-
-        Raises:
-            InputError: as of `load`.
-        """
-        tables = [self._interactions(data_dir or Path(), name) for name in self._interaction_files]
-        if any("rating" not in table.columns for table in tables):
-            return None
-        rows = pl.concat([table.good(self.on_bad_row)[0].select("rating") for table in tables])
-        counts = rows.cast(pl.Float64).group_by("rating").len().sort("rating")
-        return {f"{rating:g}": count for rating, count in counts.iter_rows()}
 
     def _rated(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with a rating that counts."""
@@ -244,6 +234,14 @@ class TableSource(Source):
         titles = {key: value for key, value in titles.items() if value}
         items = Items(titles, features, Path(self.items).name, self.features)
         return items, bad, (*table.notes, *gaps)
+
+
+def _ratings(rows: pl.DataFrame) -> dict[str, int] | None:
+    """How many rows have each rating, ascending."""
+    if "rating" not in rows.columns:
+        return None
+    counts = rows.select(pl.col("rating").cast(pl.Float64)).group_by("rating").len().sort("rating")
+    return {f"{rating:g}": count for rating, count in counts.iter_rows()}
 
 
 def _known(rows: pl.DataFrame, key: str, file: str) -> tuple[pl.DataFrame, list[str]]:

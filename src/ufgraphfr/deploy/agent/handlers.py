@@ -152,9 +152,11 @@ class Handlers:
             raise Refused("the task is not for all clients that are here")
         name, weights = self._weights(request, part, task)
         model = self._evaluated(request, task)
-        chunk = min(MAX_USERS_AT_ONCE, self.agreement.experiment.evaluation.chunk)
+        agreed = self.agreement.experiment.evaluation
+        chunk = min(MAX_USERS_AT_ONCE, agreed.chunk)
         if name == "choices":
-            return request.reply(encode_arrays(metric_sums(model, weights, users, part, chunk)))
+            sums = metric_sums(model, weights, users, part, chunk, agreed.sent)
+            return request.reply(encode_arrays(sums))
         # a fit asks several times for sums over the same scores
         sent = tuple(sorted(request.facts["shared"].items()))
         kind = (self.store.version, request.run, request.round, sent)

@@ -85,11 +85,13 @@ def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) ->
         sequential=bool(agreement.table.sequential),
         name="shard",
     )
-    split = leave_one_out(interactions, user_ids=rows.clients)
+    protocol = agreement.experiment.protocol
+    split = leave_one_out(interactions, user_ids=rows.clients, targets=protocol.targets)
     for sentence in told(split):
         logger.info(sentence)
     clients = torch.from_numpy(rows.clients)
-    batch = build(split, torch.from_numpy(rows.texts), agreement.experiment.protocol.negatives)
+    texts = torch.from_numpy(rows.texts)
+    batch = build(split, texts, protocol.negatives, interactions.sequential)
     return ShardUsers(clients, split, replace(batch, clients=clients))
 
 

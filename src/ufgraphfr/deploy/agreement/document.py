@@ -190,7 +190,7 @@ def make(
     if protocol.split != "leave-one-out" or protocol.cold_users or protocol.negatives != "honest":
         raise InputError(
             "[protocol]: a deployment evaluates by leave-one-out, with honest negatives and "
-            "without cold users: leave the table out"
+            "without cold users: leave those keys out"
         )
     if (
         experiment.federation.upload is not None
@@ -215,6 +215,12 @@ def _shipped_kinds_only(experiment: dict[str, Any]) -> None:
                 f"{key} = '{value}' is not of this package: an agreement names no code that each "
                 f"node has not installed; run it as a simulation"
             )
+    for name in experiment.get("evaluation", {}).get("metrics", ()):
+        if "." in str(name):
+            raise InputError(
+                f"[evaluation] metrics: '{name}' is not of this package, and an agreement names no "
+                f"code that each node has not installed; leave it out"
+            )
 
 
 def read_agreement(path: Path) -> Agreement:
@@ -237,7 +243,8 @@ def read_agreement(path: Path) -> Agreement:
             warnings.simplefilter("ignore", DeprecationWarning)
             _shipped_kinds_only(values["experiment"])
             agreement = make(
-                build(values["experiment"]),
+                # what is signed leaves nothing to be derived
+                replace(build(values["experiment"]), auto=frozenset()),
                 str(values["catalogue"]),
                 tuple(Node(**node) for node in values["nodes"]),
                 parse(TableSource, values["table"], f"{path} [table]"),

@@ -1,14 +1,17 @@
 """Writes the folder of a deployment: agreement, certificates, keys, units, proxy, instructions."""
 
 import shlex
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 import tomli_w
 
+from ufgraphfr.core.derived import DataFacts
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.export import export_users
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agent.shard import ShardFolder
@@ -25,7 +28,10 @@ from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.derive import derive
 
+ASSUMED = 40
+"""Interactions of a user, where only their holders know how many there are."""
 _UNQUOTABLE = frozenset("\"'\\$`")
 
 
@@ -56,7 +62,8 @@ def draft_tryout(
         file_order=True,
     )
     agreement = make(experiment, dataset.catalogue.digest, holders, table)
-    return Documents(agreement, dataset.catalogue)
+    facts = DataFacts(users, len(dataset.catalogue.items), len(dataset.interactions))
+    return _settled(agreement, dataset.catalogue, facts)
 
 
 def draft(
@@ -102,7 +109,16 @@ def draft(
         private = experiment.mechanism.budget(nodes * users_per_node) is not None
         metrics = "none" if private else "sums"
     agreement = make(experiment, catalogue.digest, holders, table, min_users, metrics)
-    return Documents(agreement, catalogue)
+    users = agreement.clients
+    facts = DataFacts(users, len(catalogue.items), users * ASSUMED, assumed=True)
+    return _settled(agreement, catalogue, facts)
+
+
+def _settled(agreement: Agreement, catalogue: Catalogue, facts: DataFacts) -> Documents:
+    """What is agreed on leaves nothing open."""
+    setting = agreement.setting(catalogue, embed_titles=False)
+    experiment = derive(agreement.experiment, facts, setting)
+    return Documents(replace(agreement, experiment=experiment), catalogue)
 
 
 def write(folder: Deployment, documents: Documents, settings: ServerSettings) -> None:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import decode_arrays
-from ufgraphfr.evaluation.metric_sums import COVERAGE, RANKINGS
-from ufgraphfr.evaluation.metrics import NAMES
+from ufgraphfr.evaluation.metric_sums import RANKINGS
+from ufgraphfr.evaluation.metrics import COVERAGE, NAMES
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.ops.fusion import FusionSums
 
@@ -21,12 +21,13 @@ class Sums:
     sums: Tensor
     asked: Tensor
     covered: Tensor | None
+    names: Sequence[str] = NAMES
 
     def metrics(self, choice: int) -> Metrics:
         """Means under one choice of the blend; no ``sampled99`` if no user can be asked."""
         means = (self.sums[choice] / self.asked.clamp(min=1)[:, None]).tolist()
         found = {
-            ranking: dict(zip(NAMES, own, strict=True)) if ranking == "full" or asked else {}
+            ranking: dict(zip(self.names, own, strict=True)) if ranking == "full" or asked else {}
             for ranking, own, asked in zip(RANKINGS, means, self.asked.tolist(), strict=True)
         }
         if self.covered is not None:
@@ -34,7 +35,9 @@ class Sums:
         return found
 
 
-def read_sums(reply: Envelope, width: int, clients: int, items: int) -> dict[str, Tensor]:
+def read_sums(
+    reply: Envelope, width: int, clients: int, items: int, metrics: int = len(NAMES)
+) -> dict[str, Tensor]:
     """The sums in a reply, if they can be sums over that many clients.
 
     Args:
@@ -42,12 +45,13 @@ def read_sums(reply: Envelope, width: int, clients: int, items: int) -> dict[str
         width: how many choices of the blend were asked for; one tells the covered items as well.
         clients: of the node.
         items: in the catalogue.
+        metrics: how many were asked for.
 
     Raises:
         Malformed: they cannot.
     """
     arrays = decode_arrays(only_part(reply))
-    shapes = {"sums": (width, len(RANKINGS), len(NAMES)), "asked": (len(RANKINGS),)}
+    shapes = {"sums": (width, len(RANKINGS), metrics), "asked": (len(RANKINGS),)}
     kinds = {"sums": torch.float64, "asked": torch.int64, "covered": torch.uint8}
     if width == 1:
         shapes["covered"] = (items,)
@@ -86,13 +90,14 @@ def read_fit(reply: Envelope, fits: int, parts: int) -> FusionSums:
     return FusionSums(**arrays)
 
 
-def total(parts: Sequence[dict[str, Tensor]]) -> Sums:
-    """The sums of several nodes together."""
+def total(parts: Sequence[dict[str, Tensor]], names: Sequence[str] = NAMES) -> Sums:
+    """The sums of several nodes together, of the metrics of these names."""
     covered = [part["covered"] for part in parts if "covered" in part]
     return Sums(
         sums=torch.stack([part["sums"] for part in parts]).sum(0),
         asked=torch.stack([part["asked"] for part in parts]).sum(0),
         covered=torch.stack(covered).amax(0) if covered else None,
+        names=names,
     )
 
 

@@ -33,7 +33,7 @@ from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import decode_report
 from ufgraphfr.evaluation.fusion import Candidates
 from ufgraphfr.evaluation.metric_sums import best_choice
-from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY
+from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, ranked
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.population import TestResult
 from ufgraphfr.experiment.privacy_plan import model_in_use
@@ -74,6 +74,12 @@ class RemoteClients:
         self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics)
         self.setting = agreement.setting(catalogue, embed_titles=True)
         self.sequential = bool(agreement.table.sequential)
+        evaluation = agreement.experiment.evaluation
+        if left := [each.name for each in evaluation.computed if each not in evaluation.sent]:
+            logger.warning(
+                f"not computed: {', '.join(left)}; that takes how often each item is recommended, "
+                f"which no node sends"
+            )
         self.clients = torch.cat(list(participants.clients.values())).sort().values
         self.data: dict[str, Any] = {
             "name": f"{agreement.experiment.source.kind} on {len(participants.clients)} nodes",
@@ -219,11 +225,13 @@ class RemoteClients:
         """Metrics of the model as it is, or of some choices of a blend."""
         width, items = (1 if choices is None else choices.shape[1]), self.setting.items
 
+        names = [each.name for each in ranked(self._agreement.experiment.evaluation.sent)]
+
         def read(reply: Envelope, clients: int) -> dict[str, Tensor]:
-            return read_sums(reply, width, clients, items)
+            return read_sums(reply, width, clients, items, len(names))
 
         weights = None if choices is None else {"choices": choices}
-        return total(self._collected(algorithm, state, number, part, read, weights))
+        return total(self._collected(algorithm, state, number, part, read, weights), names)
 
     def _collected(
         self,

@@ -11,7 +11,6 @@ moves towards their median. It is part of the same Gaussian release, whose noise
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -24,16 +23,13 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
-from ufgraphfr.privacy.accounted.noise import grid_step
+from ufgraphfr.privacy.accounted.noise import Noise, grid_step
 from ufgraphfr.privacy.base import Arrays, Mechanism, Participation
 
 WITHIN = "within the clip"
 """The array that counts updates shorter than the clip, a half up or down for each client."""
 QUANTILE, RATE = 0.5, 0.2
 FIRST_CLIP = 0.1
-
-Normal = Callable[[int, Key], Tensor]
-"""Standard normal numbers: how many, and of which stream."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ class NoisedSums(Mechanism):
     is_private: ClassVar[bool] = True
 
     def __init__(
-        self, parts: tuple[GaussianRelease, ...], ledger: Ledger, holders: int, normal: Normal
+        self, parts: tuple[GaussianRelease, ...], ledger: Ledger, holders: int, draw: Noise
     ) -> None:
         """A calibrated mechanism.
 
@@ -84,14 +80,14 @@ class NoisedSums(Mechanism):
             parts: what may be released.
             ledger: what it is charged to; its promise has been written.
             holders: how many data holders add the full noise, 1 for a trusted server.
-            normal: where noise comes from.
+            draw: where noise comes from.
         """
-        self.parts, self.ledger, self.holders, self._normal = parts, ledger, holders, normal
+        self.parts, self.ledger, self.holders, self._draw = parts, ledger, holders, draw
         self._clips = {spend["part"]: spend["clip"] for spend in ledger.spends}
 
     def of_one_holder(self) -> "NoisedSums":
         """The same as one of several data holders runs it: all of the noise, once."""
-        return NoisedSums(self.parts, self.ledger, 1, self._normal)
+        return NoisedSums(self.parts, self.ledger, 1, self._draw)
 
     def pay(self, round_number: int, **facts: str) -> None:
         """Charge the ledger with the release of a round.
@@ -162,14 +158,14 @@ class NoisedSums(Mechanism):
         return replace(report, arrays=one_row(noised))
 
     def _noise(self, like: Tensor, std: float, key: Key, place: int) -> Tensor:
-        drawn = self._normal(like.numel(), key.to(Purpose.NOISE, place))
-        return (drawn * std).round().long().view(like.shape).to(like.device)
+        drawn = self._draw(like.numel(), std, key.to(Purpose.NOISE, place))
+        return drawn.view(like.shape).to(like.device)
 
     def _adapt(self, part: GaussianRelease, bound: float, within: Tensor, key: Key) -> None:
-        std = part.count_noise * math.sqrt(self.holders)
-        noise = float(self._normal(1, key.to(Purpose.CLIP_COUNT))[0]) * std
-        expected = part.exposure.expected
-        share = (float(within.sum()) / 2 + noise) / expected + 0.5
+        # the sum is of whole numbers, twice the halves that the count is made of
+        std = 2 * part.count_noise * math.sqrt(self.holders)
+        noised = int(within.sum()) + int(self._draw(1, std, key.to(Purpose.CLIP_COUNT))[0])
+        share = noised / 2 / part.exposure.expected + 0.5
         self._clips[part.name] = bound * math.exp(RATE * (QUANTILE - min(1.0, max(0.0, share))) * 2)
 
 
@@ -181,11 +177,11 @@ class NoisedClients(NoisedSums):
         parts: tuple[GaussianRelease, ...],
         ledger: Ledger,
         holders: int,
-        normal: Normal,
+        draw: Noise,
         most: int,
     ) -> None:
         """See `NoisedSums`; a client may release ``most`` numbers."""
-        super().__init__(parts, ledger, holders, normal)
+        super().__init__(parts, ledger, holders, draw)
         self.most = most
 
     def upload_norm_bound(self, round_number: int) -> float | None:

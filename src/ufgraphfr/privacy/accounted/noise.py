@@ -1,19 +1,25 @@
 """Gaussian noise on a public grid, from the operating system's cryptographic generator.
 
-Sums of clipped updates are whole multiples of a power of two, so noise rounded to that grid is the
-rounding of the noised sum: an ideal Gaussian's guarantee holds after it, and the low bits of
-floating point numbers (Mironov, CCS 2012) reveal nothing.
+Sums of clipped updates are whole multiples of a power of two. Noise that is rounded to that grid
+makes them an ideal Gaussian's noised sums, rounded, and it is drawn exactly
+(`rounded_gaussian.draw`): no low bits (Mironov, CCS 2012) and no holes in the tails of a floating
+point generator tell a sum from its neighbour.
 """
 
 import math
 import os
+from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ufgraphfr.core.keys import Key
+from ufgraphfr.privacy.accounted.rounded_gaussian import draw
 
-_BITS = 53
+Noise = Callable[[int, float, Key], Tensor]
+"""Whole numbers, int64: how many, of which standard deviation, and of which stream."""
 
 
 def grid_step(clip: float) -> float:
@@ -24,25 +30,25 @@ def grid_step(clip: float) -> float:
     return 2.0 ** (math.floor(math.log2(clip)) - 24)
 
 
-def secure_normal(count: int, *_: object) -> Tensor:
-    """Standard normal numbers nobody can predict, float64 ``[count]``; they depend on no key.
-
-    Box and Muller's method on words of `os.urandom` (on Linux a ChaCha20 generator).
-    """
-    words = torch.frombuffer(bytearray(os.urandom(16 * max(1, -(-count // 2)))), dtype=torch.int64)
-    # the upper 53 bits, as an unsigned number; half a step keeps the logarithm finite
-    uniform = ((words >> (64 - _BITS)) & (2**_BITS - 1)).double().add_(0.5).div_(2.0**_BITS)
-    return _box_muller(*uniform.view(2, -1))[:count]
+def secure_noise(count: int, sigma: float, *_: object) -> Tensor:
+    """Rounded Gaussian numbers nobody can predict, int64 ``[count]``; they depend on no key."""
+    return torch.from_numpy(draw(count, sigma, _system_words))
 
 
-def seeded_normal(count: int, key: Key) -> Tensor:
+def seeded_noise(count: int, sigma: float, key: Key) -> Tensor:
     """The same from a seed, for tests alone: whoever knows the seed can take it off again."""
-    nobody = torch.zeros(1, dtype=torch.int64)
-    uniform = key.uniform(nobody, 2 * -(-count // 2))[0]
-    return _box_muller(*uniform.view(2, -1))[:count]
+    nobody, position = torch.zeros(1, dtype=torch.int64), 0
+
+    def words(count: int) -> NDArray[np.uint64]:
+        nonlocal position
+        halves = key.words(nobody, position, 2 * count)[0].numpy().astype(np.uint64)
+        position += -(-2 * count // 4) * 4
+        found: NDArray[np.uint64] = (halves[::2] << np.uint64(32)) | halves[1::2]
+        return found
+
+    return torch.from_numpy(draw(count, sigma, words))
 
 
-def _box_muller(radius: Tensor, angle: Tensor) -> Tensor:
-    length = radius.log().mul_(-2).sqrt_()
-    turn = angle * (2 * math.pi)
-    return torch.cat((length * turn.cos(), length * turn.sin()))
+def _system_words(count: int) -> NDArray[np.uint64]:
+    """From `os.urandom`, on Linux a ChaCha20 generator."""
+    return np.frombuffer(os.urandom(8 * count), np.uint64)

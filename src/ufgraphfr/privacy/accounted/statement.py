@@ -95,8 +95,9 @@ def _parts(claim: Guarantee, ledger: Ledger) -> Iterator[str]:
     yield ""
     yield (
         f"The noise of a release is Gaussian with standard deviation z C on the sum over the "
-        f"cohort{_holders(claim)}. Accountant: {claim['accountant']}. The ledger was charged "
-        f"before each release and refuses any beyond these."
+        f"cohort{_holders(claim)}, rounded to a public grid and drawn exactly: its share of delta "
+        f"is 0. Accountant: {claim['accountant']}. The ledger was charged before each release and "
+        f"refuses any beyond these."
     )
     yield ""
     if claim["why"]:

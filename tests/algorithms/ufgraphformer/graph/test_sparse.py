@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from largest_tensor import LargestTensor
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
+from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import State
+from ufgraphfr.core.messages import Aggregation, Report, State, combine, one_row
 from ufgraphfr.data.client_batches import ClientBatch
 
 SMALL = {"dim": 8, "hidden": 8, "history": 20}
@@ -19,14 +22,94 @@ def collected(model: UFGraphFormer, batch: ClientBatch, ordered: bool = True) ->
     state = model.init_server(setting)
     for number in range(1, model.graph.rounds + 1):
         block = Block(model.graph, batch.n_items, number)
-        # two silos
-        parts = [
-            block.contribution(batch.select(half), ordered)
-            for half in torch.arange(len(batch)).split(10)
+        silos = torch.arange(len(batch)).split(10)
+        parts = [block.contribution(batch.select(silo), ordered) for silo in silos]
+        replies = [
+            Report(number, silo, one_row(part), Aggregation.SUM, silo * 0.0)
+            for silo, part in zip(silos, parts, strict=True)
         ]
-        sums = {name: sum(part[name].int() for part in parts) for name in parts[0]}
-        state = model.item_graph.collect(state, sums, number)
+        state = model.item_graph.collect(state, combine(replies).sums, number)
     return state
+
+
+def blocks(**keys: int) -> list[Block]:
+    """Those of a federation on the checkerboard's 24 items."""
+    spec = GraphSpec(rounds=3, **keys)
+    return [Block(spec, 24, number) for number in range(1, 4)]
+
+
+def walks(seed: int, clients: int = 7) -> ClientBatch:
+    """Clients with 2 to 8 items in an order of their own, some of them alike."""
+    generator = torch.Generator().manual_seed(seed)
+    counts = torch.randint(2, 9, (clients,), generator=generator)
+    items = torch.cat([torch.randperm(24, generator=generator)[:count] for count in counts])
+    ptr = pointers(counts)
+    who = torch.arange(clients)
+    return ClientBatch(who, ptr, items, ptr * 0, items[:0], torch.ones(clients, 1), 24)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("clients", [1, 7, 60])
+def test_clients_contribute_the_same_numbers_in_either_form(clients: int, ordered: bool) -> None:
+    batch, told = walks(clients, clients), set[str]()
+    for sparse, dense in zip(blocks(dense_items=1), blocks(), strict=True):
+        mine, theirs = (block.contribution(batch, ordered) for block in (sparse, dense))
+        assert mine.keys() == theirs.keys()
+        assert len(mine) == (3 if ordered else 1)
+        for name, flat in mine.items():
+            assert flat.is_sparse
+            assert flat.dtype == theirs[name].dtype
+            assert torch.equal(flat.to_dense(), theirs[name])
+            told |= {name} if theirs[name].any() else set()
+    assert len(told) == (3 if ordered else 1)
+
+
+def test_a_block_of_a_large_catalogue_is_never_written_out() -> None:
+    """70,000 items: a block has 600 million entries, and 40 clients a few thousand."""
+    items = torch.randperm(70_000)[:800]
+    ptr, who = torch.arange(41) * 20, torch.arange(40)
+    batch = ClientBatch(who, ptr, items, ptr, items, torch.ones(40, 1), 70_000)
+    largest = LargestTensor()
+    with largest:
+        model = UFGraphFormer(**SMALL, graph={"neighbors": 3})
+        graph, block = model.item_graph, Block(model.graph, 70_000, 2)
+        alone = [block.contribution(batch.select(one), True) for one in who.split(1)]
+        assert all(block.is_feasible(part) for part in alone)
+        replies = [
+            Report(2, who[:1] + n, one_row(part), Aggregation.SUM, torch.zeros(1))
+            for n, part in enumerate(alone)
+        ]
+        state = graph.state(Setting(70_000, 40, 1, 0))
+        state = graph.collect(state, combine(replies).sums, 2)
+    assert len(state["graph.pairs.cells"]) > 50
+    assert largest.numbers < 100 * 70_000
+
+
+@pytest.mark.parametrize("dense_items", [1, 5000])
+def test_one_client_cannot_contribute_what_no_history_says(dense_items: int) -> None:
+    for seed in range(20):
+        one = walks(seed, 1)
+        for block in blocks(dense_items=dense_items):
+            told = {n: v.to_dense() for n, v in block.contribution(one, True).items()}
+            assert block.is_feasible(told)
+            assert block.is_feasible({"graph.pairs": told["graph.pairs"]})
+            most = {"graph.pairs": 1, "graph.next": 7, "graph.step": 1}
+            for name, flat in told.items():
+                for place in flat.nonzero()[:, 0][:3]:
+                    more = flat.clone()
+                    more[place] = most[name] + 1
+                    assert not block.is_feasible(told | {name: more})
+            pairs, rows = told["graph.pairs"], block.entries("graph.pairs", told["graph.pairs"])[0]
+            # an item that is its own pair and nobody else's, and a pair less
+            if len(rows.unique()) > 1:
+                assert not block.is_feasible(told | {"graph.pairs": pairs * 0})
+                less = pairs.clone()
+                less[pairs.nonzero()[0, 0]] = 0
+                assert not block.is_feasible(told | {"graph.pairs": less})
+            absent = (set(block.rows) - set(one.items.tolist())).pop()
+            other = told["graph.step"].clone().view(len(block.rows), 24)
+            other[absent - block.rows.start, 23] = 1
+            assert not block.is_feasible(told | {"graph.step": other.flatten()})
 
 
 @pytest.mark.parametrize("ordered", [True, False])

@@ -1,4 +1,4 @@
-"""What cold users are served from: what others began with, the less the more is known of them."""
+"""What cold users are served from: what others have, the less the more is known of them."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -20,7 +20,7 @@ from ufgraphfr.ops.blend import standardised
 
 ITEMS = 30
 BATCH = made_batch([26, 17, 9, 3, 1, 0], ITEMS)
-SPEC = ColdUsersSpec(latest=3, width=2, prior=4)
+SPEC = ColdUsersSpec(basis="began", latest=3, width=2, prior=4)
 PART = ColdUsers(SPEC)
 MODEL = UFGraphFormer(
     dim=8, hidden=8, history=5, graph={"rounds": 1}, profile=False, cold_users=SPEC
@@ -58,6 +58,18 @@ def test_where_order_means_nothing_it_is_popularity() -> None:
     expected = torch.bincount(BATCH.items, minlength=ITEMS)
     found = MODEL.score(MODEL.scoring_task(state, BATCH.clients, 2), nobody, {})
     assert int(expected.max()) > 1
+    for own in found:
+        assert torch.equal(own.argsort(stable=True), expected.argsort(stable=True))
+
+
+def test_all_that_others_have_is_the_basis_unless_it_is_to_be_what_they_began_with() -> None:
+    popular = UFGraphFormer(**MODEL.model_dump() | {"cold_users": {"latest": 3}})
+    state, nobody = collected(popular), oldest(0)
+    assert state[SUM].numel() == 0, "no position is told"
+    expected = torch.bincount(BATCH.items, minlength=ITEMS)
+    began = PositionPopularity(window=2, latest=3)
+    assert not torch.equal(expected, began.score(began.fit(BATCH), nobody)[0])
+    found = popular.score(popular.scoring_task(state, BATCH.clients, 2), nobody, {})
     for own in found:
         assert torch.equal(own.argsort(stable=True), expected.argsort(stable=True))
 

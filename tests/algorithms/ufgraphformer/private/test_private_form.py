@@ -11,7 +11,11 @@ from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.private import model
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
-from ufgraphfr.algorithms.ufgraphformer.private.plan import Plan
+from ufgraphfr.algorithms.ufgraphformer.private.plan import Plan, plan_for
+from ufgraphfr.algorithms.ufgraphformer.private.transitions import (
+    beyond_chance,
+    transitions_of,
+)
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Task
@@ -20,7 +24,7 @@ from ufgraphfr.core.releases import Budget
 COUNTS, ITEMS = [26, 17, 9, 9, 3, 1, 0], 30
 BATCH = made_batch(COUNTS, ITEMS)
 GRAPH = PrivateForm(
-    spec=PrivateSpec(history=10),
+    spec=PrivateSpec(history=10, linked=10),
     plan=Plan(graph_items=12, graph_share=0.5, graph_weight=0.2),
 )
 SETTING = Setting(ITEMS, len(COUNTS), 5, 0, torch.nn.functional.normalize(torch.rand(ITEMS, 4)))
@@ -55,7 +59,8 @@ def test_popularity_is_the_last_items_of_each_client() -> None:
 
 def test_a_clients_transitions_have_length_one_or_are_nothing() -> None:
     kept = torch.arange(0, ITEMS, 2)[:12]
-    value = sent(GRAPH, {"kept": kept})
+    damping = torch.linspace(1, 3, 12)
+    value = sent(GRAPH, {"kept": kept, "damping": damping})
     assert isinstance(value, Rows)
     assert value.height == 144
     found = lengths(value)
@@ -69,13 +74,14 @@ def test_a_clients_transitions_have_length_one_or_are_nothing() -> None:
     for i, before in enumerate(own):
         for gap, after in enumerate(own[i + 1 : i + 9], start=1):
             if before in place and after in place:
-                expected[place[before], place[after]] = 1 / gap
+                both = damping[place[before]] * damping[place[after]]
+                expected[place[before], place[after]] = both * gap**-0.5
     torch.testing.assert_close(value.dense()[0].view(12, 12), expected / expected.norm())
 
 
 @pytest.mark.parametrize("kept", [None, torch.arange(12)])
 def test_together_they_send_what_each_sends_alone(kept: torch.Tensor | None) -> None:
-    shared = {} if kept is None else {"kept": kept}
+    shared = {} if kept is None else {"kept": kept, "damping": torch.ones(len(kept))}
     together = sent(GRAPH, shared)
     assert isinstance(together, Rows)
     for client in range(len(COUNTS)):
@@ -155,16 +161,27 @@ def test_without_head_and_graph_popularity_is_left(checkerboard, federation_of) 
     assert torch.equal(scores, scores[:1].expand_as(scores))
 
 
-def test_an_unnoised_transition_is_kept_and_noise_is_lowered(checkerboard, federation_of) -> None:
-    clean = federation_of(
-        PrivateForm(plan=Plan(graph_items=24, graph_share=0.5)), checkerboard
-    ).run(2)
-    low = PrivateForm(plan=Plan(graph_items=24, graph_share=0.5, noise=1.0))
-    lowered = federation_of(low, checkerboard).run(2)
-    assert bool((lowered.state["next"] >= 0).all())
-    assert int((lowered.state["next"] > 0).sum()) < int((clean.state["next"] > 0).sum())
+def test_rarer_items_count_more_on_the_device_and_in_the_scores(
+    checkerboard, federation_of
+) -> None:
+    form = PrivateForm(plan=Plan(graph_items=24, graph_share=0.5))
+    state = federation_of(form, checkerboard).run(2).state
+    counts, damping = state["counts"][state["kept"]], state["damping"]
+    torch.testing.assert_close(damping, (counts + model.SHRINK) ** -0.25)
+    last, _ = checkerboard.last(1000)
+    own = transitions_of(last, state["kept"], damping, checkerboard.n_items, model.REACH)
+    links = beyond_chance(own.dense().sum(0).view(24, 24))
+    torch.testing.assert_close(
+        state["next"], links * torch.outer(damping, damping), atol=1e-4, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize(("clients", "weight"), [(10**4, 0.4), (4 * 10**4, 0.8)])
+def test_the_graphs_weight_grows_with_the_root_of_the_signal(clients: int, weight: float) -> None:
+    plan = plan_for(PrivateSpec(graph_share=0.999999), Budget(clients, 1.0), SETTING)
+    assert plan.graph_weight == pytest.approx(weight, rel=1e-3)
 
 
 def test_what_lasts_is_the_same_in_every_later_message(checkerboard, federation_of) -> None:
     form = PrivateForm(plan=Plan(graph_items=5, graph_share=0.2))
-    assert federation_of(form, checkerboard).cacheable(2).keys() == {"kept"}
+    assert federation_of(form, checkerboard).cacheable(2).keys() == {"kept", "damping"}

@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms.ufgraphformer.private.transitions import followed
+from ufgraphfr.algorithms.ufgraphformer.private.transitions import (
+    beyond_chance,
+    followed,
+    transitions_of,
+)
 
 CATALOGUE = 9
 
@@ -21,7 +25,7 @@ def slow_transitions(histories: list[list[int]], gaps: int) -> Tensor:
     for own in histories:
         for i, before in enumerate(own):
             for gap, after in enumerate(own[i + 1 : i + 1 + gaps], start=1):
-                counts[before, after] += 1 / gap
+                counts[before, after] += gap**-0.5
     return counts
 
 
@@ -42,5 +46,36 @@ def test_transitions_one_by_one_sum_to_the_transitions(
 def test_items_that_are_left_out_keep_their_place_in_time() -> None:
     owner, before, after, weight = followed(torch.tensor([[4, -1, 2, 7]]), 2)
     found = sorted(zip(before.tolist(), after.tolist(), weight.tolist(), strict=True))
-    assert found == [(2, 7, 1.0), (4, 2, 0.5)]
+    assert found == [(2, 7, 1.0), (4, 2, pytest.approx(0.5**0.5))]
     assert owner.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_clients_transitions_have_length_one_whatever_items_count(
+    histories: list[list[int]], seed: int
+) -> None:
+    last = torch.full((len(histories), CATALOGUE), -1)
+    for client, own in enumerate(histories):
+        last[client, : len(own)] = torch.tensor(own, dtype=torch.int64)
+    damping = torch.rand(CATALOGUE, generator=torch.Generator().manual_seed(seed)) + 0.01
+    sent = transitions_of(last, torch.arange(CATALOGUE), damping, CATALOGUE, 8).dense()
+    length = sent.flatten(1).norm(dim=1)
+    told = torch.tensor([len(own) > 1 for own in histories])
+    torch.testing.assert_close(length, told.float())
+
+
+def test_what_frequencies_explain_is_taken_off() -> None:
+    before, after = torch.tensor([1.0, 2.0, 5.0]), torch.tensor([4.0, 1.0, 3.0])
+    chance = torch.outer(before, after)
+    torch.testing.assert_close(beyond_chance(chance), torch.zeros(3, 3), atol=1e-5, rtol=0)
+    linked = chance.clone()
+    linked[0, 1] += 10
+    found = beyond_chance(linked)
+    assert found.argmax() == 1
+    assert float(found.sum().abs()) < 1e-4
+
+
+def test_nothing_but_noise_stays_finite() -> None:
+    noise = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    for links in (noise, -noise.abs(), torch.zeros(6, 6)):
+        assert bool(beyond_chance(links).isfinite().all())

@@ -43,6 +43,10 @@ class GraphSpec(Spec):
     neighbors: int = Field(200, ge=1)
     """Links of an item that a large catalogue keeps in each operator."""
 
+    def is_dense(self, items: int) -> bool:
+        """Whether sums and operators of a catalogue are matrices of items x items."""
+        return items <= self.dense_items
+
     @property
     def weights(self) -> Tensor:
         """What a client adds for two items 1, 2, ... positions apart, whole, ``[reach]``."""

@@ -51,16 +51,12 @@ class ItemGraph(Part):
 
     def form(self, items: int) -> DenseGraph | SparseGraph:
         """The graph for a catalogue of so many items."""
-        return (DenseGraph if self.is_dense(items) else SparseGraph)(self.spec)
-
-    def is_dense(self, items: int) -> bool:
-        """Whether operators are matrices of items x items."""
-        return items <= self.spec.dense_items
+        return (DenseGraph if self.spec.is_dense(items) else SparseGraph)(self.spec)
 
     def views(self, items: int, ordered: bool) -> tuple[View, ...]:
         """In which ways a history is propagated."""
         when = (LASTING, RECENT) if ordered else (LASTING,)
-        ridge = tuple(("inverse", decay) for decay in when if self.is_dense(items))
+        ridge = tuple(("inverse", decay) for decay in when if self.spec.is_dense(items))
         near = tuple(
             (name, decay) for name in ("cooccurrence", "next") for decay in (RECENT, LATEST)
         )

@@ -1,8 +1,9 @@
 """The item graph of a large catalogue: sums as lists of entries, operators as strongest links.
 
-The sums are exact; a block of them is dense on its way, and for large catalogues large: bearable
-for silos and shards of users that add up first, much for a phone. Of each operator an item keeps
-its ``neighbors`` strongest links. There is no ridge operator, whose inverse is dense.
+The sums are exact, and held as lists. On the wire a block of them is dense, and for large
+catalogues large: bearable for silos and shards of users that add up first, much for a phone. Of
+each operator an item keeps its ``neighbors`` strongest links. There is no ridge operator, whose
+inverse is dense.
 """
 
 from dataclasses import dataclass
@@ -52,13 +53,10 @@ class SparseGraph:
         """The sums with one more block."""
         added = {}
         for name in sums.keys() & CONTRIBUTED:
-            flat, first = sums[name], block.rows.start * block.items
-            place = flat.nonzero()[:, 0]
-            cells = place + first
-            if name == PAIRS:
-                cells = block.upper.flatten().nonzero()[:, 0].to(flat.device)[place] + first
+            rows, columns, value = block.entries(name, sums[name])
+            cells = rows * block.items + columns
             added[f"{name}.cells"] = torch.cat((state[f"{name}.cells"], cells))
-            added[f"{name}.sums"] = torch.cat((state[f"{name}.sums"], flat[place].float()))
+            added[f"{name}.sums"] = torch.cat((state[f"{name}.sums"], value.float()))
         return state | added
 
     def operators(self, state: State) -> State:

@@ -1,16 +1,19 @@
-"""Cold users: of whom little is known is served from what others began with.
+"""Cold users: of whom little is known is served from what others have, and from the own profile.
 
-With the item graph's first part every client tells at which of its first positions it has which
-item; only the sums over clients are needed, and a position more or less is one number more or less.
-Where the order of items means nothing, what others have at all stands for it.
-After k items a cold user is likely to want what others had at the next positions. Its scores are
-the mean of the logarithm of these counts and of the model's other parts, the first with the weight
-of ``prior`` items and the second with that of k: what is known of the user outgrows what is known
-of everybody, as in a posterior mean. Beyond ``latest`` items the other parts speak alone.
-What the profile part has to say of the user (`graph.profile`) is a difference of such logarithms.
+Two questions have two answers. What a user will like, of all items, is what many have: the graph's
+counts. What it will take next is what others began with, often a list that everybody is shown: for
+these every client tells, with the item graph's first part, at which of its first positions it has
+which item, and after k items a user is served from the counts of the next positions. Only sums over
+clients are needed. Where the order of items means nothing, the first stands for the second.
+The scores of a cold user are the mean of the logarithm of these counts and of the model's other
+parts, the first with the weight of ``prior`` items and the second with that of k: what is known of
+the user outgrows what is known of everybody, as in a posterior mean. Beyond ``latest`` items the
+other parts speak alone. What the profile part has to say of the user (`graph.profile`) is a
+difference of such logarithms.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -35,12 +38,15 @@ SMOOTHING = 0.5
 class ColdUsersSpec(Spec):
     """Hyper-parameters; the ``[algorithm.cold_users]`` table."""
 
+    basis: Literal["popular", "began"] = "popular"
+    """What of others counts: all that they have, or what they ``began`` with, where order means
+    something. The first serves all later items of a cold user best, the second its next ones."""
     latest: int = Field(10, ge=0)
     """The longest history of a cold user."""
     width: int = Field(10, ge=1)
-    """How many positions from the next one on count."""
+    """How many positions from the next one on count, of what others began with."""
     prior: float = Field(4.0, gt=0)
-    """How many of the own items weigh as much as what others began with; validation may do without,
+    """How many of the own items weigh as much as what others have; validation may do without,
     but for users of whom nothing is known."""
 
     @property
@@ -62,12 +68,13 @@ class ColdUsers(Part):
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
-        windows = self.spec.latest + 1 if setting.sequential else 0
+        began = setting.sequential and self.spec.basis == "began"
+        windows = self.spec.latest + 1 if began else 0
         return {SUM: torch.zeros(windows, setting.items)}
 
     def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
         """See `Part.contribution`: whole numbers ``[positions * items]``, summed over clients."""
-        if task.round != 1 or not bool(task.shared["ordered"]):
+        if task.round != 1 or self.spec.basis != "began" or not bool(task.shared["ordered"]):
             return None
         counts = first_item_counts(batch.ptr, batch.items, batch.n_items, self.spec.positions)
         no_loss = torch.zeros(len(batch), device=batch.items.device)

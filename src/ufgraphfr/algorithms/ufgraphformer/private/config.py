@@ -16,7 +16,9 @@ class PrivateSpec(Spec):
     }
 
     history: int = Field(200, ge=2)
-    """Last items of a client that popularity counts, evenly, and that the graph sees."""
+    """Last items of a client that popularity counts, evenly."""
+    linked: int = Field(1000, ge=2)
+    """Last items of a client that the graph sees."""
     graph_items: int | None = Field(None, ge=0)
     """The most popular items that the graph links, 0 for no graph."""
     graph_share: float | None = Field(None, gt=0, lt=1)

@@ -2,7 +2,7 @@
 
 Round 1, popularity: each client adds the same to each of its last items, at one length for all.
 Round 2, the item graph, where clients are many against the noise: each client sends once which
-items followed which among the most popular, an array of L2 length 1.
+items followed which among the most popular, rarer ones counting more, an array of L2 length 1.
 Where a client may release a few numbers only (local privacy), it sends the mean of the public
 features of its last items instead, and popularity is what a softmax on those features makes of it.
 Everything personal stays on the device and is free: the head, a softmax regression of the own
@@ -32,24 +32,24 @@ from ufgraphfr.algorithms.ufgraphformer.private.public_items import (
     text_similarity,
     titles,
 )
-from ufgraphfr.algorithms.ufgraphformer.private.transitions import transitions_of
+from ufgraphfr.algorithms.ufgraphformer.private.transitions import beyond_chance, transitions_of
 from ufgraphfr.core.arrays.sparse_rows import Rows, owners, pointers
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Release
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.blend import standardised
-from ufgraphfr.ops.item_graph import normalised
 from ufgraphfr.ops.recency import recency
 
 REACH = 8
 """The farthest distance between two items that counts as a transition; as in the recorded runs."""
-THRESHOLD = 0.5
-"""Standard deviations of noise that every transition is lowered by: what is left is mostly none."""
 SHRINK = 20.0
 """Pulls transitions between rare items to zero, on which noise falls as on others."""
-GRAPH_DECAY = 0.8
-"""Weight of a history item relative to the next one, on the graph; as in `GraphSpec`."""
+GRAPH_DECAYS = 0.5, 0.9
+"""Weights of a history item relative to the next one, on the graph: of the last few, and of some
+twenty; each is a view of the same noised sum."""
+TEXT_DECAY = 0.8
+"""Likewise, on the texts."""
 DECAY = 0.9
 """Likewise, in the preference; as in `FeatureHead`."""
 RIDGE = 1.0
@@ -77,6 +77,7 @@ class PrivateForm(Algorithm):
             "columns": item_columns(setting.items, setting.features, setting.item_text),
             "titles": titles(setting.items, setting.item_text),
             "kept": torch.arange(size),
+            "damping": torch.ones(size),
             "next": torch.zeros(size, size),
         }
 
@@ -85,12 +86,12 @@ class PrivateForm(Algorithm):
         return {}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`: which items the graph links."""
+        """See `Algorithm.broadcast`: which items the graph links, and how much each counts."""
         shared = {}
         if self.plan.numbers:
             shared = {"basis": narrowed(state["columns"], self.plan.numbers)}
         elif round_number > 1:
-            shared = {"kept": state["kept"]}
+            shared = {name: state[name] for name in ("kept", "damping")}
         return Task(round_number, clients, shared, {}, frozenset(shared))
 
     def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
@@ -111,8 +112,9 @@ class PrivateForm(Algorithm):
         if "basis" in shared:
             return PREFERENCE, self._mean_features(batch, shared["basis"])
         if "kept" in shared:
-            last, _ = batch.last(self.spec.history)
-            return GRAPH, transitions_of(last, shared["kept"], batch.n_items, REACH)
+            last, _ = batch.last(self.spec.linked)
+            kept, damping = shared["kept"], shared["damping"]
+            return GRAPH, transitions_of(last, kept, damping, batch.n_items, REACH)
         return POPULARITY, self._counts(batch)
 
     def _mean_features(self, batch: ClientBatch, basis: Tensor) -> Tensor:
@@ -133,13 +135,13 @@ class PrivateForm(Algorithm):
         if POPULARITY in sums:
             counts = sums[POPULARITY][:, 0]
             kept = counts.topk(self.plan.graph_items).indices.sort().values
-            return state | {"counts": counts, "kept": kept}
+            return state | {"counts": counts, "kept": kept, "damping": _damping(counts[kept])}
         if PREFERENCE in sums:
             return state | {"counts": self._inferred(state["columns"], sums[PREFERENCE], report)}
         size = len(state["kept"])
-        links = sums[GRAPH].view(size, size) - THRESHOLD * self.plan.std(GRAPH)
-        total = state["counts"][state["kept"]]
-        return state | {"next": normalised(links.clamp(min=0), total, SHRINK)}
+        links = beyond_chance(sums[GRAPH].view(size, size))
+        damping = state["damping"]
+        return state | {"next": damping[:, None] * links * damping}
 
     def _inferred(self, columns: Tensor, total: Tensor, report: Report) -> Tensor:
         """Counts that a softmax on public features makes of everybody's mean features."""
@@ -166,13 +168,14 @@ class PrivateForm(Algorithm):
             scores = offset + _preference(shared["columns"], offset, inputs)
         scores = standardised(scores)
         if self.spec.head and shared["titles"].shape[1]:
-            alike = text_similarity(_weighted_histories(inputs, GRAPH_DECAY), shared["titles"])
+            alike = text_similarity(_weighted_histories(inputs, TEXT_DECAY), shared["titles"])
             scores = scores + TEXT_WEIGHT * standardised(alike)
         if plan.graph_items:
-            history = _weighted_histories(inputs, GRAPH_DECAY)[:, shared["kept"]]
-            linked = torch.zeros_like(scores)
-            linked[:, shared["kept"]] = history @ shared["next"]
-            scores = scores + plan.graph_weight * standardised(linked)
+            for decay in GRAPH_DECAYS:
+                history = _weighted_histories(inputs, decay)[:, shared["kept"]]
+                linked = torch.zeros_like(scores)
+                linked[:, shared["kept"]] = history @ shared["next"]
+                scores = scores + plan.graph_weight / len(GRAPH_DECAYS) * standardised(linked)
         return scores
 
     def asks_all_clients(self, round_number: int) -> bool:
@@ -186,6 +189,14 @@ class PrivateForm(Algorithm):
     def rationale(self) -> tuple[str, ...]:
         """See `capabilities.PlansReleases`."""
         return self.plan.rationale()
+
+
+def _damping(counts: Tensor) -> Tensor:
+    """What each item counts for in a transition, once on the device and once more in the scores.
+
+    On the device it leaves transitions between rarer items more of a client's fixed length.
+    """
+    return (counts.clamp(min=0) + SHRINK) ** -0.25
 
 
 def _preference(columns: Tensor, offset: Tensor, inputs: ClientBatch) -> Tensor:

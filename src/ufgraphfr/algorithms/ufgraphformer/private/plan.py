@@ -107,8 +107,8 @@ def plan_for(spec: PrivateSpec, budget: Budget, setting: Setting) -> Plan:
         affordable = max(LEAST_ITEMS, round(signal / SIGNAL_PER_ITEM))
         items = affordable if signal >= LEAST_SIGNAL and budget.most is None else 0
     share = 1 - min(0.75, max(0.1, 350 / signal)) if share is None else share
-    # of the graph: .1 where it has just become affordable, .2 where it is clear
-    weight = 0.2 * min(1.0, signal * math.sqrt(share) / 1e4) ** (1 / 3)
+    # public: noise falls as 1 / signal, and so the best weight grows with its root
+    weight = 0.4 * math.sqrt(signal * math.sqrt(share) / 1e4)
     return Plan(
         graph_items=min(setting.items, items),
         graph_share=share,

@@ -1,0 +1,49 @@
+"""What the protocol draws by a fixed seed: who and what is kept out, and sampled candidates."""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.data.interactions import Interactions
+from ufgraphfr.data.negatives import draw_outside
+
+PROTOCOL_SEED = 20250114
+"""Fixed: every run of every algorithm ranks against the same sampled candidates."""
+
+SAMPLED = 99
+
+Ids: TypeAlias = NDArray[np.int64]
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+def drawn_share(eligible: Ids, ids: Ids, share: float, stream: int, fold: int = 0) -> Ids:
+    """A share of these users or items, ascending: the ``fold``-th of the disjoint ones.
+
+    ``ids``, of all of them, key the draws.
+    """
+    key = Key(PROTOCOL_SEED, round=stream, purpose=Purpose.SPLIT)
+    draws = key.words(torch.from_numpy(ids[eligible]), 0, 1)
+    order = np.argsort(draws[:, 0].numpy(), kind="stable")
+    many = round(share * len(eligible))
+    return np.sort(eligible[order[fold * many : (fold + 1) * many]])
+
+
+def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Iterator[Ids]:
+    """99 distinct items each user never touched; -1 for those that are not there."""
+    touched = data.item[np.lexsort((data.item, data.user))]
+    ptr = np.concatenate(([0], np.cumsum(np.bincount(data.user, minlength=data.n_users))))
+    for stream, mask in enumerate(asked, start=1):
+        drawn = draw_outside(
+            Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
+            torch.from_numpy(user_ids),
+            SAMPLED,
+            data.n_items,
+            torch.from_numpy(ptr),
+            torch.from_numpy(touched),
+            distinct=True,
+        )
+        yield np.where(mask[:, None], drawn.numpy(), 0)

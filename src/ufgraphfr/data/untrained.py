@@ -1,0 +1,52 @@
+"""Users of the files who do not train, as they have too few interactions, and can be served.
+
+They are no part of a data set's digest: nothing is learned from them, so tables may gain such users
+after a training.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from ufgraphfr.data.interactions import FILE_ORDER, Selection, earliest
+
+
+@dataclass(frozen=True, repr=False)
+class Untrained:
+    """Users who are left out of training; each is looked up when it is asked for.
+
+    Attributes:
+        rows: their interactions, columns as of `assemble`, repeats included.
+        profiles: attributes by name, of whoever has any.
+        describe: a profile to a sentence.
+        unknown: the sentence for a user without a profile.
+        names: all of them.
+        selection: who would have trained.
+    """
+
+    rows: pl.DataFrame = field(default_factory=lambda: pl.DataFrame({"user": [], "item": []}))
+    profiles: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    describe: Callable[[Mapping[str, str]], str] = str
+    unknown: str = ""
+    names: frozenset[str] = frozenset()
+    selection: Selection = FILE_ORDER
+
+    def without(self, trained: Collection[str], others: Collection[str]) -> "Untrained":
+        """Those of the rows, of the profiles and of ``others`` who are not among ``trained``."""
+        known = set(self.rows["user"]).union(self.profiles, others) - set(trained)
+        rows = self.rows.filter(pl.col("user").is_in(known))
+        own = {name: self.profiles[name] for name in known & self.profiles.keys()}
+        return replace(self, rows=rows, profiles=own, names=frozenset(known))
+
+    def history(self, name: str) -> list[str]:
+        """A user's items, oldest first."""
+        own = earliest(self.rows.filter(pl.col("user") == name), self.selection.file_order)
+        if "timestamp" in own.columns:
+            own = own.sort("timestamp", maintain_order=True)
+        return own["item"].to_list()
+
+    def text(self, name: str) -> str:
+        """The sentence about a user."""
+        profile = self.profiles.get(name)
+        return self.describe(profile) if profile else self.unknown

@@ -1,0 +1,71 @@
+"""What a metric must offer: a value of each target's rank, or one of all top lists.
+
+A metric is named ``kind`` or ``kind@k``, where k becomes its key ``at``.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ufgraphfr.core.spec import Spec
+
+
+class Metric(Spec, ABC):
+    """One figure of an evaluation; derive from `RankMetric` or `ListMetric`."""
+
+    @property
+    def name(self) -> str:
+        """As in ``[evaluation] metrics`` and in a result."""
+        at = getattr(self, "at", None)
+        return self.kind if at is None else f"{self.kind}@{at}"
+
+
+class RankMetric(Metric):
+    """A mean over users of the mean over their targets, so that sums over clients are enough."""
+
+    @abstractmethod
+    def values(
+        self, ranks: NDArray[np.float64], candidates: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Each target's value, in [0, 1], from its own rank alone.
+
+        Args:
+            ranks: float64, any shape; from 1, halves where scores tie.
+            candidates: int64, the same shape: how many items were ranked, the target among them.
+
+        Returns:
+            float64 of the same shape.
+        """
+
+
+@dataclass(frozen=True)
+class TopLists:
+    """The best items of every user's full ranking, added up over users.
+
+    Attributes:
+        listed: int64 ``[items]``, in how many lists an item is.
+        known: int64 ``[items]``, of how many of these users an item was known: their input.
+        users: how many users there are.
+    """
+
+    listed: NDArray[np.int64]
+    known: NDArray[np.int64]
+    users: int
+
+
+class ListMetric(Metric):
+    """A figure of all users' lists of the best items, from how often each item is listed.
+
+    Numbers for each item leave no device in a deployment, so there it is not computed; of all list
+    metrics only ``coverage@10`` is, from the items that somebody on a node is shown.
+    """
+
+    at: int = Field(10, ge=1)
+    """Items in a list."""
+
+    @abstractmethod
+    def value(self, lists: TopLists) -> float:
+        """The figure; a list is shorter where a user has fewer candidates."""
