@@ -37,7 +37,7 @@ def lines(steps: Iterator[Progress]) -> Iterator[Line]:
     for step in steps:
         clients, seconds, count = clients + step.clients, seconds + step.seconds, count + 1
         if step.validation is not None:
-            validation = f"{step.validation['full']['ndcg@10']:.4f}"
+            validation = f"{step.validation['full'].get('ndcg@10', math.nan):.4f}"
         rate = clients / max(seconds, 1e-9)
         left = datetime.timedelta(seconds=round((step.rounds - step.round) * seconds / count))
         width = len(str(step.rounds))

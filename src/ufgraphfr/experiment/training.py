@@ -96,8 +96,7 @@ def train(
             state, validation = population.validate(state, done.number, pick=not is_private)
         folder.append_metrics(_line(done, time.perf_counter() - started, validation))
         if validation is not None or population.durable or is_private:
-            value = validation["full"][SELECTED_BY] if validation else -math.inf
-            value = done.number if is_private else value
+            value = done.number if is_private else _value(validation, done.number)
             best = _keep(replace(done, state=state), population, value, best, folder)
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         yield Progress(done.number, total, done.clients, done.loss, spent, validation)
@@ -153,6 +152,13 @@ def _keep(
     save_checkpoint(folder.latest, checkpoint)
     population.checkpointed(done.number, best[0])
     return best
+
+
+def _value(validation: Metrics | None, round_number: int) -> float:
+    """By which the best round is picked: where nobody is asked, it is the last one."""
+    if validation is None:
+        return -math.inf
+    return validation["full"].get(SELECTED_BY, round_number)
 
 
 def _line(done: Round, evaluate_seconds: float, validation: Metrics | None) -> dict[str, Any]:
