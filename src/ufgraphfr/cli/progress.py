@@ -48,7 +48,7 @@ def lines(steps: Iterator[Progress]) -> Iterator[Line]:
         clients = sum(each.clients or 0 for each in latest)
         seconds, count = sum(each.seconds for each in latest), len(latest)
         if step.validation is not None:
-            validation = f"{step.validation['full']['ndcg@10']:.4f}"
+            validation = f"{step.validation['full'].get('ndcg@10', math.nan):.4f}"
         rate = clients / max(seconds, 1e-9)
         speed = f"{rate:{',.1f' if rate < 10 else ',.0f'}} clients/s  "
         left = datetime.timedelta(seconds=round((step.rounds - step.round) * seconds / count))

@@ -140,8 +140,9 @@ def _run(
 
 def _headline(experiment: Experiment) -> str:
     protocol = experiment.protocol.negatives
+    split = ", given split" if experiment.protocol.split == "given" else ""
     shown = protocol if protocol == "honest" else f"[bold red]{protocol}[/]"
     return (
         f"[bold]{escape(experiment.name)}[/]: {escape(experiment.model.kind)} on "
-        f"{escape(experiment.source.kind)}, seed {experiment.seed}, {shown} protocol"
+        f"{escape(experiment.source.kind)}, seed {experiment.seed}, {shown} protocol{split}"
     )

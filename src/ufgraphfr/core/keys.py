@@ -67,6 +67,13 @@ class Purpose(IntEnum):
     """Directions; a part for each canary."""
     FUSION = 15
     """Who is asked for a fusion's coefficients."""
+    PSEUDO_ITEMS = 16
+    """Items that a user pretends to have."""
+    PSEUDO_GRADIENTS = 17
+    LAPLACE = 18
+    """Noise of an algorithm's own."""
+    CIPHER = 1 | 8 << 8
+    """How devices rename items before they are matched."""
 
 
 _STREAMS = frozenset(map(int, Purpose))

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import polars as pl
 
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
-from ufgraphfr.data.interactions import FILE_ORDER, Interactions, Selection, number
+from ufgraphfr.data.interactions import FILE_ORDER, PARTS, Interactions, Selection, number
 from ufgraphfr.data.joins import Join
 from ufgraphfr.data.untrained import Untrained
 
@@ -70,7 +71,7 @@ def assemble(
     Args:
         card: the public facts.
         interactions: string columns ``user`` and ``item``, and int64 ``timestamp`` if there is
-            time, in file order; more columns are ignored.
+            time and ``part`` if they are split already, in file order; more columns are ignored.
         profiles: attributes of users by name.
         describe: a profile to a sentence.
         unknown: the sentence for a user without a profile.
@@ -124,7 +125,11 @@ def _joined(joins: Iterable[Join], name: str) -> list[str]:
 
 
 def _order(rows: Interactions, selection: Selection) -> list[str]:
-    """What says which interaction came first, where it is not time alone."""
+    """What says which interaction came first or is held out, where it is not time alone."""
+    if rows.part is not None:
+        counts = np.bincount(rows.part, minlength=len(PARTS)).tolist()
+        told = ", ".join(f"{each:,} {name}" for each, name in zip(counts, PARTS, strict=True))
+        return [f"the data say the part of each interaction, for split = 'given': {told}"]
     if rows.timestamp is None and rows.sequential:
         return ["there are no times: the order of the file says what came first"]
     if rows.timestamp is None:

@@ -111,8 +111,8 @@ class Dataset:
     def digest(self) -> str:
         """Digest of all that is learned from, with its version: ``2:`` and hexadecimal digits.
 
-        It covers `sha256`, whether order means something, each user's profile and sentence, and the
-        catalogue with titles and features.
+        It covers `sha256`, whether order means something, each user's profile and sentence, the
+        catalogue with titles and features, and how the data are split, where they are already.
         """
         facts = {
             "interactions": self.sha256,
@@ -121,6 +121,8 @@ class Dataset:
             "texts": self.users.texts,
             "catalogue": self.catalogue.digest,
         }
+        if self.interactions.part is not None:
+            facts["part"] = self.interactions.part.tolist()
         content = json.dumps(facts, sort_keys=True).encode()
         return f"{DIGEST_VERSION}:{hashlib.sha256(content).hexdigest()}"
 

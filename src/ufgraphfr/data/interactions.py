@@ -12,6 +12,8 @@ from ufgraphfr.core.errors import InputError
 
 MIN_INTERACTIONS = 3
 """Fewer cannot be split into training, validation and test."""
+PARTS = ("train", "validation", "test")
+"""What data that are split already call them."""
 _ROW, _TIE = "__row__", "__tie__"
 
 
@@ -27,6 +29,7 @@ class Interactions:
         n_items: how many items there are, whether or not anybody has touched them.
         sequential: whether timestamps or file order say what came first.
         name: of the data set, for messages.
+        part: int64 ``[interactions]``, which of `PARTS` each belongs to, where the data say so.
 
     Raises:
         InputError: there are none.
@@ -40,6 +43,7 @@ class Interactions:
     n_items: int
     sequential: bool = True
     name: str = "table"
+    part: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         """Checks the ids."""
@@ -165,6 +169,7 @@ def number(
     users, user = _number(kept["user"])
     items, item = _number(kept["item"])
     stamps = kept["timestamp"].to_numpy(writable=True) if "timestamp" in kept.columns else None
+    part = kept["part"].to_numpy(writable=True) if "part" in kept.columns else None
     few_items = once["item"].n_unique() - len(items) if selection.min_item > 1 else 0
     cleaning = Cleaning(
         repeated_pairs=len(rows) - len(once),
@@ -173,7 +178,7 @@ def number(
         min_user=selection.min_user,
         min_item=selection.min_item,
     )
-    own = Interactions(user, item, stamps, len(users), len(items), sequential, name)
+    own = Interactions(user, item, stamps, len(users), len(items), sequential, name, part)
     return own, users, items, cleaning
 
 

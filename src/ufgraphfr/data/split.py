@@ -1,4 +1,4 @@
-"""Leave-one-out, global time, cold users, cold items, and the 99 candidates of the second ranking.
+"""Leave-one-out, global time, given parts, cold users and items, and 99 sampled candidates.
 
 A user's rows are sorted by time, file order breaking ties. Leave-one-out: the last is the test
 item, the one before it the validation item; data whose order means nothing breaks ties by a seeded
@@ -7,7 +7,7 @@ users with fewer than 2k + 1 rows, one of each at least. Global time: two dates,
 users. A user trains on what comes before the first date; its first k rows from that date on are for
 the validation, its first k from the second date on for the test. So no user trains on rows later
 than another's target (Ji, Sun, Zhang, Li, "A critical study on data leakage in recommender system
-offline evaluation", ACM TOIS 41(3), 2023).
+offline evaluation", ACM TOIS 41(3), 2023). Given: the data say what is trained on and asked for.
 """
 
 from dataclasses import dataclass, replace
@@ -59,6 +59,7 @@ class Split:
         cold_items: items kept out of all histories on purpose, int64 ``[cold]``, ascending.
         cold_item_ptr: int64 ``[users + 1]``, bounds in ``cold_item_history``.
         cold_item_history: int64, what each user has of the cold items, in time order.
+        given: whether the data bring it along, and so ask each user for all that it has.
     """
 
     n_items: int
@@ -79,6 +80,7 @@ class Split:
     cold_items: Ids
     cold_item_ptr: Ids
     cold_item_history: Ids
+    given: bool = False
 
     @property
     def n_users(self) -> int:
@@ -136,7 +138,7 @@ def leave_one_out(
         The split; a fixed seed draws cold users, cold items and candidates.
     """
     user_ids = np.arange(data.n_users) if user_ids is None else user_ids
-    ptr, history = _by_time(data, user_ids)
+    ptr, history = by_time(data, user_ids)
     items = np.arange(data.n_items)
     kept_out = drawn_share(items, items, cold_items, stream=1)
     is_cold = np.isin(history, kept_out)
@@ -150,7 +152,7 @@ def leave_one_out(
     # one row at least is trained on
     wanted = np.where(warm, np.minimum(targets, (counts - 1) // 2), 0)
     trained, known = np.where(warm, counts - 2 * wanted, 0), np.where(warm, counts - wanted, 0)
-    split = _split(data, user_ids, ptr, history, trained, known, targets, (wanted, wanted), cold)
+    split = divided(data, user_ids, ptr, history, trained, known, targets, (wanted, wanted), cold)
     return replace(
         split, cold_items=kept_out, cold_item_ptr=cold_item_ptr, cold_item_history=cold_item_history
     )
@@ -184,7 +186,7 @@ def global_time(
     trained = np.bincount(data.user[stamps < first], minlength=users)
     known = np.bincount(data.user[stamps < second], minlength=users)
     user_ids = np.arange(users)
-    ptr, history = _by_time(data, user_ids)
+    ptr, history = by_time(data, user_ids)
     later = known - trained, np.diff(ptr) - known
     first_wanted, then_wanted = (
         np.where(trained > 0, np.minimum(targets, count), 0) for count in later
@@ -198,7 +200,7 @@ def global_time(
                 f"{second}): choose other shares train_until and validate_until, or leave-one-out"
             )
     no_users = np.empty(0, np.int64)
-    return _split(data, user_ids, ptr, history, trained, known, targets, wanted, no_users)
+    return divided(data, user_ids, ptr, history, trained, known, targets, wanted, no_users)
 
 
 def _dates(data: Interactions) -> Ids:
@@ -222,7 +224,7 @@ def _dates(data: Interactions) -> Ids:
     return data.timestamp
 
 
-def _split(
+def divided(
     data: Interactions,
     user_ids: Ids,
     ptr: Ids,
@@ -271,16 +273,17 @@ def _first(history: Ids, place: Ids, asked: Mask) -> Ids:
     return items
 
 
-def _by_time(data: Interactions, user_ids: Ids) -> tuple[Ids, Ids]:
-    """Every user's items in time order, as CSR."""
+def by_time(data: Interactions, user_ids: Ids, part: Ids | None = None) -> tuple[Ids, Ids]:
+    """Every user's items in time order, as CSR; ``part`` by ``part``, if there are parts."""
     rows = len(data.user)
+    part = np.zeros(rows, np.int64) if part is None else part
     stamp = np.zeros(rows, np.int64) if data.timestamp is None else data.timestamp
     tie = np.arange(rows)
     if not data.sequential:
         key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
         pair = torch.from_numpy(user_ids[data.user] * data.n_items + data.item)
         tie = key.words(pair, 0, 1)[:, 0].numpy()
-    order = np.lexsort((tie, stamp, data.user))
+    order = np.lexsort((tie, stamp, part, data.user))
     return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
 
 

@@ -22,7 +22,7 @@ def unasked(split: Split) -> dict[str, int]:
         "negatives": int((trained >= split.n_items).sum()),
         "test": int(full.sum()),
         "sampled99": int(few.sum()),
-        "targets": int((split.test_targets[asked] < split.most_targets).sum()),
+        "targets": int((split.test_targets[asked] < split.most_targets).sum() * (not split.given)),
     }
     return {name: count for name, count in found.items() if count}
 

@@ -21,6 +21,7 @@ from ufgraphfr.evaluation.metrics import (
     ranked,
     standard_errors,
     summary,
+    user_values,
     values,
     with_defaults,
 )
@@ -162,8 +163,7 @@ class BlendResults:
         """Sums of the metrics of ranks over the users, float64 ``[choices, rankings, metrics]``."""
         candidates = np.broadcast_to(self.candidates[:, None], self.ranks.shape)
         found = [
-            per_user(values(each, self.ranks, candidates), self.users)
-            for each in ranked(self.asked)
+            user_values(each, self.ranks, self.users, candidates) for each in ranked(self.asked)
         ]
         each = np.stack([np.nansum(values, -1) for values in found], axis=-1)
         return torch.from_numpy(each).transpose(0, 1).contiguous()
@@ -207,7 +207,8 @@ def evaluate_blends(
     metrics = with_defaults() if metrics is None else metrics
     lengths = sorted({each.at for each in metrics if isinstance(each, ListMetric)})
     listed = {at: torch.zeros(count, items, dtype=torch.int32) for at in lengths}
-    for places in torch.arange(len(users)).split(chunk):
+    # split() would make one empty chunk of nobody
+    for places in torch.arange(len(users)).split(chunk) if len(users) else ():
         clients = users.select(places)
         scored = model.parts(clients).detach()
         if scored.shape[1:] != (len(clients), items):
@@ -218,12 +219,15 @@ def evaluate_blends(
         clients, weights = clients.to(scored.device), halves[half(clients.clients).cpu()]
         weights = weights.transpose(0, 1).to(scored)
         targets, rivals = (each[places].to(scored.device) for each in (asked.targets, asked.rivals))
+        # few users have as many targets as the one who has most
+        targets = targets[:, : int((targets >= 0).sum(1).max())]
+        there = slice(targets.shape[1])
         for group in torch.arange(count).split(_AT_ONCE):
             scores = model.blended(clients, scored, weights[group])
             # no item of a history is a candidate, whatever the blend
             scores, candidates = candidates_alone(scores, targets, clients.ptr, clients.items)
-            ranks[0, group[:, None], places] = each_rank(scores, candidates, targets).cpu()
-            ranks[1, group[:, None], places] = _sampled(scores, targets, rivals).cpu()
+            ranks[0, group[:, None], places, there] = each_rank(scores, candidates, targets).cpu()
+            ranks[1, group[:, None], places, there] = _sampled(scores, targets, rivals).cpu()
             for at, found in _listed(scores, lengths).items():
                 listed[at][group] += found.cpu()
     return _collected(asked, ranks, listed, metrics)

@@ -40,8 +40,9 @@ KEYS = ("schema", "name", "seed", *TABLES, "derived")
 class ProtocolSpec(Spec):
     """How the data is split and negatives are drawn; the ``[protocol]`` table."""
 
-    split: Literal["leave-one-out", "global-time"] = "leave-one-out"
-    """``global-time`` splits at two dates that are the same for everybody."""
+    split: Literal["leave-one-out", "global-time", "given"] = "leave-one-out"
+    """``global-time`` splits at two dates that are the same for everybody; ``given`` is what the
+    data say, by files or by a column."""
     train_until: float = Field(0.8, gt=0, lt=1)
     """``global-time``: share of all interactions before the first date, trained on."""
     validate_until: float = Field(0.9, gt=0, lt=1)
@@ -68,20 +69,24 @@ class ProtocolSpec(Spec):
                 f"cold_fold = {self.cold_fold}: cold_users = {self.cold_users} makes {folds} "
                 f"fold(s), counted from 0"
             )
+        if self.split != "global-time" and (first, second) != (0.8, 0.9):
+            raise ValueError("train_until and validate_until go with split = 'global-time'")
+        if self.split == "given" and self.targets != 1:
+            raise ValueError("targets: split = 'given' asks for all that is held out; leave it out")
         if self.split == "leave-one-out":
-            if (first, second) != (0.8, 0.9):
-                raise ValueError("train_until and validate_until go with split = 'global-time'")
-        elif first >= second:
+            return self
+        if first >= second:
             raise ValueError(
                 f"train_until = {first} must be below validate_until = {second}: "
                 f"the validation lies between the two dates"
             )
-        elif self.cold_users:
+        if self.cold_users:
+            why = ": under global-time new users come by themselves"
             raise ValueError(
-                f"cold_users = {self.cold_users} goes with split = 'leave-one-out': "
-                f"under global-time new users come by themselves; leave it out"
+                f"cold_users = {self.cold_users} goes with split = 'leave-one-out'"
+                f"{why if self.split == 'global-time' else ''}; leave it out"
             )
-        elif self.cold_items:
+        if self.cold_items:
             raise ValueError(
                 f"cold_items = {self.cold_items} goes with split = 'leave-one-out': leave it out"
             )

@@ -18,6 +18,7 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.features import item_features
+from ufgraphfr.data.given import given
 from ufgraphfr.data.interactions import Cleaning, Interactions
 from ufgraphfr.data.split import Split, global_time, leave_one_out
 from ufgraphfr.data.unasked import told, unasked
@@ -175,11 +176,15 @@ def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
         )
         _check_kept_out(split, protocol)
         return split
-    split = global_time(rows, protocol.train_until, protocol.validate_until, protocol.targets)
+    if protocol.split == "given":
+        split = given(rows)
+    else:
+        until = protocol.train_until, protocol.validate_until
+        split = global_time(rows, *until, protocol.targets)
     validated, tested = len(split.asked("validation")), len(split.asked("test"))
     logger.info(
-        f"global-time: {len(split.warm):,} of {split.n_users:,} users train; {validated:,} are "
-        f"asked for the validation, {tested:,} for the test"
+        f"{protocol.split}: {len(split.warm):,} of {split.n_users:,} users train; {validated:,} "
+        f"are asked for the validation, {tested:,} for the test"
     )
     return split
 

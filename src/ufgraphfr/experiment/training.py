@@ -97,8 +97,7 @@ def train(
         folder.append_metrics(line, expected_clients(experiment, algorithm, done.number, clients))
         due = time.monotonic() - kept_at >= CHECKPOINT_SECONDS
         if validation is not None or population.durable or is_private or due:
-            value = validation["full"][SELECTED_BY] if validation else -math.inf
-            value = done.number if is_private else value
+            value = done.number if is_private else _value(validation, done.number)
             best = _keep(replace(done, state=state), population, value, best, folder)
             kept_at = time.monotonic()
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
@@ -192,6 +191,13 @@ def _keep(
     save_checkpoint(folder.latest, checkpoint)
     population.checkpointed(done.number, best[0])
     return best
+
+
+def _value(validation: Metrics | None, round_number: int) -> float:
+    """By which the best round is picked: where nobody is asked, it is the last one."""
+    if validation is None:
+        return -math.inf
+    return validation["full"].get(SELECTED_BY, round_number)
 
 
 def _line(done: Round, evaluate_seconds: float, validation: Metrics | None) -> dict[str, Any]:

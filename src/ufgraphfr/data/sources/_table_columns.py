@@ -28,6 +28,8 @@ class Columns(Spec):
     rating: str = ""
     """Checked to be a number where it exists; every row from ``min_rating`` on is an
     interaction."""
+    part: str = ""
+    """``train``, ``validation`` or ``test``, for ``split = "given"``."""
     title: str = ""
     """Of the item table."""
     user_key: str = ""

@@ -22,6 +22,7 @@ from ufgraphfr.data.files import find
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
 from ufgraphfr.data.missing import plain, present, unquoted
 from ufgraphfr.data.opening import Opening, Quotes
+from ufgraphfr.data.sources._parts import check_parts, of_column, of_file
 from ufgraphfr.data.sources._table_columns import Columns
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Table
@@ -42,6 +43,8 @@ class TableSource(Source):
     """File of user attributes, one row for each user."""
     items: str = ""
     """File of item titles and features; several values of a feature are separated by ``|``."""
+    parts: tuple[Literal["train", "validation", "test"], ...] = ()
+    """What each of the files of interactions is, for ``split = "given"``."""
     columns: Columns = Columns()
     """Names of the columns."""
     layout: Literal["rows", "list"] = "rows"
@@ -108,7 +111,10 @@ class TableSource(Source):
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
         folder = data_dir or Path()
+        check_parts(self.parts, self._interaction_files, self.columns.part)
         tables = [self._interactions(folder, name) for name in self._interaction_files]
+        if self.parts:
+            tables = [of_file(*each) for each in zip(tables, self.parts, strict=True)]
         read = [table.good(self.on_bad_row) for table in tables]
         timed = {"timestamp" in table.columns for table in tables}
         if len(timed) > 1:
@@ -190,6 +196,7 @@ class TableSource(Source):
         table = self._opening.table(folder, name)
         user, item = (names.id_of(key, table) for key in ("user", "item"))
         time, rating = (names.column_of(key, table) for key in ("timestamp", "rating"))
+        part = names.column_of("part", table) if names.part else ""
         if self.min_rating is not None and not rating:
             raise InputError(
                 f"{table.file} has no ratings, which min_rating needs: name their column"
@@ -197,7 +204,8 @@ class TableSource(Source):
         table = table.ids(user).ids(item).filled(user, item)
         table = table.numeric(rating) if rating else table
         table = with_times(table, time, self.time_format) if time else table
-        chosen = {"user": user, "item": item, "timestamp": time, "rating": rating}
+        table = of_column(table, part) if part else table
+        chosen = {"user": user, "item": item, "timestamp": time, "rating": rating, "part": part}
         return table.chosen({key: column for key, column in chosen.items() if column})
 
     def _profiles(self, folder: Path) -> tuple[Profiles, int, tuple[str, ...]]:

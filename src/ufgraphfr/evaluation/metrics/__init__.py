@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.core.spec import Registry
-from ufgraphfr.evaluation.metrics.base import Metric, RankMetric
+from ufgraphfr.evaluation.metrics.base import JointMetric, Metric, RankMetric
 
 METRICS: Registry[Metric] = Registry(__name__, Metric, "metric")
 
@@ -116,6 +116,37 @@ def per_user(found: NDArray[np.float64], users: NDArray[Any]) -> NDArray[np.floa
     return means
 
 
+def user_values(
+    metric: RankMetric,
+    ranks: NDArray[np.float64],
+    users: NDArray[Any],
+    candidates: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """A metric of each user, float64 ``[..., users]``; see `values` and `per_user`."""
+    if not isinstance(metric, JointMetric):
+        return per_user(values(metric, ranks, candidates), users)
+    found = per_user(values(metric, joint_ranks(ranks, users), candidates), users)
+    counts = np.unique(users, return_counts=True)[1]
+    return found * counts / metric.ideal(counts)
+
+
+def joint_ranks(ranks: NDArray[np.float64], users: NDArray[Any]) -> NDArray[np.float64]:
+    """Ranks among all candidates, from ranks without the user's other targets.
+
+    Targets of one rank have no other candidate between them: one follows the other, and which is
+    first changes no sum over them.
+
+    Args:
+        ranks: float64 ``[..., targets]``.
+        users: ``[targets]``, whose each is, ascending.
+    """
+    order = np.lexsort((ranks, np.broadcast_to(users, ranks.shape)), axis=-1)
+    before = np.arange(len(users)) - np.searchsorted(users, users)
+    joint = np.empty_like(ranks)
+    np.put_along_axis(joint, order, np.take_along_axis(ranks, order, -1) + before, -1)
+    return joint
+
+
 def summary(
     ranks: NDArray[np.float64],
     users: NDArray[Any] | None = None,
@@ -161,6 +192,6 @@ def _known_values(
     users = np.arange(len(ranks)) if users is None else users[known]
     candidates = None if candidates is None else candidates[known]
     return {
-        each.name: per_user(values(each, ranks, candidates), users)
+        each.name: user_values(each, ranks, users, candidates)
         for each in ranked(with_defaults() if metrics is None else metrics)
     }

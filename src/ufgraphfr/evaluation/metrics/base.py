@@ -48,6 +48,17 @@ class TopRankMetric(RankMetric):
     """The k of the best k items."""
 
 
+class JointMetric(TopRankMetric):
+    """A metric of one ranking of all of a user's targets, which push each other down.
+
+    A user's figure is the sum of its targets' values over what the best ranking has.
+    """
+
+    @abstractmethod
+    def ideal(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The largest sum of values for users of so many targets, from 1; int64 ``[users]``."""
+
+
 @dataclass(frozen=True)
 class TopLists:
     """The best items of every user's full ranking, added up over users.

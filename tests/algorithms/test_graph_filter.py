@@ -1,0 +1,43 @@
+"""Graph filters against their formulas over the whole matrix of users and items."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.graph_filter import GraphFilter
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.testing import SmallFederation, checkerboard
+
+
+def history(batch: ClientBatch) -> Tensor:
+    has = torch.zeros(len(batch), batch.n_items, dtype=torch.float64)
+    for user in range(len(batch)):
+        has[user, batch.items[batch.ptr[user] : batch.ptr[user + 1]]] = 1
+    return has
+
+
+@pytest.mark.parametrize("rank", [2, 30])
+def test_it_is_gf_cf(rank: int) -> None:
+    algorithm = GraphFilter(operator={"rounds": 5}, rank=rank)
+    federation = SmallFederation.of(algorithm, checkerboard()).run(7, chunk=5)
+    has = history(federation.batch)
+    users, items = has.sum(1), has.sum(0)
+    normal = has / (users[:, None] * items).sqrt()
+    directions = torch.linalg.svd(normal).Vh[:rank].T
+    low_pass = items.rsqrt()[:, None] * (directions @ directions.T) * items.sqrt()
+    expected = has @ normal.T @ normal + 0.3 * has @ low_pass
+    torch.testing.assert_close(federation.scores().double(), expected, atol=2e-3, rtol=1e-3)
+
+
+def test_exponents_and_sharpening() -> None:
+    keys = {"history_power": 0.6, "item_power": 0.3, "sharpening": 0.4, "low_pass": 0.2, "rank": 24}
+    algorithm = GraphFilter(operator={"rounds": 2, "user_power": 0.7}, **keys)
+    federation = SmallFederation.of(algorithm, checkerboard()).run(2)
+    has = history(federation.batch)
+    users, items = has.sum(1), has.sum(0)
+    summed = has.T @ (has * users[:, None] ** -0.7)
+    operator = summed / (items[:, None] * items).sqrt()
+    linear = has @ (summed * items[:, None] ** -0.6 * items**-0.3)
+    smooth = 0.2 * torch.eye(24, dtype=torch.float64) - 0.4 * operator @ operator
+    expected = linear + has @ (items.rsqrt()[:, None] * smooth * items.sqrt())
+    torch.testing.assert_close(federation.scores().double(), expected, atol=2e-3, rtol=1e-3)
