@@ -8,8 +8,9 @@ import pytest
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.prepare import prepare
-from ufgraphfr.experiment.privacy_plan import model_in_use, plan
+from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use, plan
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.statement import statement
 
 PRIVATE = {"kind": "central-jdp", "epsilon": 4, "delta": 1e-4, "clip": 0.5}
 FLAGSHIP = {"kind": "ufgraphformer", "private": {"graph_items": 10, "graph_share": 0.5}}
@@ -164,6 +165,36 @@ def test_malformed_clients_meet_a_budget(toy, run) -> None:
     folder = run(toy(algorithm=small, privacy=PRIVATE, federation=federation))
     lines = (folder / "personal" / "metrics.jsonl").read_text().splitlines()
     assert sum(json.loads(line)["rejected"].get("summed", 0) for line in lines) > 0
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "unsaid"),
+    [
+        ({"interactions": "x"}, "The list of items is what people's rows hold", "min_item"),
+        ({"interactions": "x", "items": "y"}, "Of the table of items those are left", "min_item"),
+        ({"interactions": "x", "k_core": 3}, "(min_item, k_core) is exact", "dates of the split"),
+    ],
+)
+def test_a_statement_says_what_counts_as_public_and_is_of_people(toy, data, said, unsaid) -> None:
+    values = {**toy(privacy=PRIVATE), "data": {"kind": "table", **data}}
+    experiment, ledger = build(values), Ledger(None)
+    calibrate(experiment, experiment.model, 100, ledger)
+    uncovered = statement(ledger).partition("## What is not covered")[2]
+    assert said in uncovered
+    assert unsaid not in uncovered
+    timed = build(values | {"protocol": {"split": "global-time"}})
+    calibrate(timed, timed.model, 100, later := Ledger(None))
+    assert "The two dates of the split follow from everybody's times" in statement(later)
+
+
+def test_a_promise_of_a_release_that_said_less_is_kept(toy) -> None:
+    experiment, ledger = build(toy(privacy=PRIVATE)), Ledger(None)
+    calibrate(experiment, experiment.model, 100, ledger)
+    del ledger.entries[0]["claim"]["uncovered"]
+    calibrate(experiment, experiment.model, 100, ledger)
+    ledger.entries[0]["claim"]["clients"] = 99
+    with pytest.raises(InputError, match=r"promises something else \(clients\)"):
+        calibrate(experiment, experiment.model, 100, ledger)
 
 
 def test_upload_codecs_have_no_place_after_clipping(toy, run) -> None:

@@ -1,6 +1,7 @@
 """From an experiment's budget to the mechanism of its run: what will be released, and how often."""
 
 import logging
+from dataclasses import replace
 
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
@@ -32,7 +33,16 @@ def calibrate(
     Raises:
         InputError: the budget cannot be kept.
     """
-    return experiment.mechanism.calibrate(plan(experiment, algorithm, clients), ledger)
+    planned = replace(plan(experiment, algorithm, clients), uncovered=_from_people(experiment))
+    return experiment.mechanism.calibrate(planned, ledger)
+
+
+def _from_people(experiment: Experiment) -> tuple[str, ...]:
+    """What a simulation computes from everybody's rows without noise and takes as public."""
+    found = experiment.source.from_rows
+    if experiment.protocol.split == "global-time":
+        found = (*found, "The two dates of the split follow from everybody's times.")
+    return found
 
 
 def check_total(mechanism: PrivacySpec, registry: Registry, ledger: Ledger) -> None:

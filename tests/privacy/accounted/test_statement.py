@@ -56,6 +56,19 @@ def test_each_trust_model_is_named() -> None:
     assert "each device noises its own numbers" in statement(local)
 
 
+def test_what_is_computed_from_people_without_noise_is_said() -> None:
+    exposure = Participation(Release("popularity", 1, 1, norm=2.0), 1, None, 100)
+    ledger = Ledger(None)
+    plan = ReleasePlan(
+        (exposure,), 1000, True, "fedmf", uncovered=("The list of items is theirs.",)
+    )
+    MECHANISMS.build("central-jdp", {"epsilon": 2}, "[privacy]").calibrate(plan, ledger)
+    uncovered = statement(ledger).partition("## What is not covered")[2]
+    assert "- The list of items is theirs." in uncovered
+    assert "The catalogue, its features" not in statement(ledger)
+    assert "The catalogue, its features" in statement(ledger_of())
+
+
 def test_amplification_is_an_assumption() -> None:
     assert "Each user's coin in each round is secret" in statement(ledger_of(rate=0.1))
 

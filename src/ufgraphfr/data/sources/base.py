@@ -53,6 +53,14 @@ class Source(Spec, ABC):
                 f"field that it names, with values as the data set writes them"
             ) from None
 
+    @property
+    def from_rows(self) -> tuple[str, ...]:
+        """What counts as public of these data and follows from people's rows, a sentence each."""
+        return (
+            "The list of items is what people's rows hold, and so are features and text columns "
+            "that are made of it. An item that one person alone has says that somebody has it.",
+        )
+
     def located(self, *folders: Path) -> "Source":
         """The same data set, each file named by its path in the first folder that has it.
 

@@ -104,6 +104,19 @@ class TableSource(Source):
         return self.model_copy(update=found)
 
     @property
+    def from_rows(self) -> tuple[str, ...]:
+        """See `Source.from_rows`: with a table of items, which of these are left."""
+        (listed,) = super().from_rows
+        if self.items:
+            listed = (
+                "Of the table of items those are left that people's rows hold, in the order of "
+                "rows. An item that one person alone has says that somebody has it."
+            )
+        if max(self.min_item, self.k_core) > 1:
+            return listed, "Which items have enough interactions (min_item, k_core) is exact."
+        return (listed,)
+
+    @property
     def origin(self) -> str:
         """See `Source.origin`: where the interactions lie."""
         return " ".join(str(Path(name).resolve()) for name in sorted(self._interaction_files))

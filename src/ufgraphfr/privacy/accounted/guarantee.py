@@ -48,6 +48,7 @@ def central_claim(
         "accountant": accounting.accountant_name(),
         "parts": {part.name: part_facts(part) for part in parts},
         "why": list(plan.why),
+        "uncovered": list(plan.uncovered),
     }
 
 
@@ -98,6 +99,7 @@ def local_claim(delta: float, plan: ReleasePlan, part: GaussianRelease) -> Guara
         "accountant": accounting.accountant_name(),
         "parts": {part.name: part_facts(part)},
         "why": list(plan.why),
+        "uncovered": list(plan.uncovered),
     }
 
 

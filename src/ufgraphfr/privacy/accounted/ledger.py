@@ -108,10 +108,13 @@ class Ledger:
         """
         if self.claim is None:
             self._append(SCHEMA.write({"claim": claim, "run": secrets.token_hex(16)}))
-        elif self.claim != json.loads(json.dumps(claim)):
-            changed = sorted(k for k in claim if self.claim.get(k) != claim[k])
+            return
+        now = json.loads(json.dumps(claim))
+        # a later release may say more, and nothing else
+        changed = sorted(k for k in self.claim if now.get(k) != self.claim[k])
+        if changed:
             raise InputError(
-                f"{self.path} promises something else ({', '.join(changed) or 'more'}): a promise "
+                f"{self.path} promises something else ({', '.join(changed)}): a promise "
                 f"cannot be changed after a release; name another folder with --out"
             )
 

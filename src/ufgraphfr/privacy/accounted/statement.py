@@ -134,7 +134,10 @@ def _assumptions(claim: Guarantee) -> Iterator[str]:
         )
     else:
         yield "- Nothing is claimed from sampling: who takes part may be known to everybody."
-    yield "- The catalogue, its public features and the number of users were public before the run."
+    if claim.get("uncovered"):
+        yield "- The number of users was public before the run. What else counts as public: below."
+    else:
+        yield "- The catalogue, its features and the number of users were public before the run."
     yield from _one_person(claim)
     yield "- Clipping and noise ran as written; the operating system's generator is unpredictable."
     yield "- The rounds were fixed beforehand and the last one is the model: none was picked."
@@ -168,6 +171,7 @@ def _uncovered(claim: Guarantee) -> Iterator[str]:
     yield (
         "- Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
     )
+    yield from (f"- {sentence}" for sentence in claim.get("uncovered", ()))
     yield "- Facts about groups: what the model says of many people holds without any one of them."
     if claim["trust"] == "server":
         yield "- The server, and whoever breaks into it during a round."
