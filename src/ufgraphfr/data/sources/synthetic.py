@@ -5,6 +5,7 @@ Users and items belong to groups; a user likes the items of the own group. With
 own colour that is missing from a user's history is the answer.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeAlias
 
@@ -16,6 +17,7 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.untrained import Untrained
 
 # fmt: off
 _COLOURS = (
@@ -69,7 +71,8 @@ class Synthetic(Source):
             is_noise = random.random(chosen.shape) < self.noise
             chosen = np.where(is_noise, self._other_items(random, group), chosen)
         colours = [colour(g) for g in range(self.groups)]
-        named = [colours[g] for g in self._named_groups(random, group)]
+        named = self._named_groups(random, group)
+        profiles = tuple({"favourite colour": colours[g]} for g in named)
         titles = tuple(
             f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
             for i in range(self.items)
@@ -86,14 +89,15 @@ class Synthetic(Source):
             ),
             users=Users(
                 names=tuple(f"u{u}" for u in range(self.users)),
-                profiles=tuple({"favourite colour": name} for name in named),
-                texts=tuple(f"A person whose favourite colour is {name}." for name in named),
+                profiles=profiles,
+                texts=tuple(map(_sentence, profiles)),
             ),
             catalogue=Catalogue(
                 items=tuple(f"i{i}" for i in range(self.items)),
                 titles=titles,
                 features={"genre": tuple((colours[i % self.groups],) for i in range(self.items))},
             ),
+            untrained=Untrained(describe=_sentence, unknown="A person."),
         )
 
     def _own_items(self, random: np.random.Generator, group: Ids) -> Ids:
@@ -141,3 +145,7 @@ def colour(group: int) -> str:
     """A name for a group: one colour, or several if there are more groups than colours."""
     rest, last = divmod(group, len(_COLOURS))
     return f"{colour(rest - 1)} {_COLOURS[last]}" if rest else _COLOURS[last]
+
+
+def _sentence(profile: Mapping[str, str]) -> str:
+    return f"A person whose favourite colour is {profile['favourite colour']}."
