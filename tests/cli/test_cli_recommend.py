@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 
 import pytest
 
@@ -29,11 +30,11 @@ def test_titles_and_scores_for_people(cli, folder):
 def test_json_for_programs(cli, folder):
     ended = cli("recommend", folder, "--user", "u1", "--json")
     found = json.loads(ended.out)
-    assert set(found) == {"user", "trained", "history", "unknown", "recommended"}
+    assert set(found) == {"user", "trained", "history", "unknown", "notes", "recommended"}
     assert len(found["recommended"]) == 10
-    assert set(found["recommended"][0]) == {"item", "title", "score"}
+    assert set(found["recommended"][0]) == {"item", "title", "score", "rank"}
     titles = {item["title"] for item in found["recommended"]}
-    assert not titles & set(found["history"]), "nothing seen is recommended"
+    assert not titles & {item["title"] for item in found["history"]}, "nothing seen is recommended"
 
 
 def test_users_that_never_trained_get_recommendations(cli, folder):
@@ -42,7 +43,7 @@ def test_users_that_never_trained_get_recommendations(cli, folder):
         assert len(found["history"]) == 20
         titles = {item["title"] for item in found["recommended"]}
         assert len(titles) == 10
-        assert not titles & set(found["history"])
+        assert not titles & {item["title"] for item in found["history"]}
 
 
 def test_an_unknown_user_is_named(cli, folder):
@@ -158,5 +159,93 @@ def test_who_did_not_train_is_told(cli, tmp_path):
     assert "not among those who trained" in ended.out
     assert "items that nobody who trained has, which say nothing: 1" in ended.out
     found = json.loads(cli("recommend", out, "--user", "ann", "--json").out)
-    assert (found["trained"], found["history"], found["unknown"]) == (False, ["3"], ["9"])
+    history = [{"item": "3", "title": "3"}]
+    assert (found["trained"], found["history"], found["unknown"]) == (False, history, ["9"])
     assert "not among" not in cli("recommend", out, "--user", "1").out
+
+
+@pytest.fixture
+def shared(cli, toy, tmp_path):
+    """A run of a model that serves anybody."""
+    out = tmp_path / "shared"
+    words = ("--set", "algorithm={kind='ease'}", "--out", out, "--quiet")
+    assert cli("run", toy, *words).code == 0
+    return out
+
+
+def test_anybody_is_served_with_reasons(cli, shared):
+    ended = cli("recommend", shared, "--history", "i1,i2", "--history", "i3", "--why", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert [item["item"] for item in found["history"]] == ["i1", "i2", "i3"]
+    best = found["recommended"][0]
+    assert sum(best["shares"].values()) == pytest.approx(best["score"], abs=1e-5)
+    assert {item["item"] for item in best["because"]} <= {"i1", "i2", "i3"}
+    told = cli("recommend", shared, "--history", "i1,i2", "--why")
+    assert "because of" in " ".join(told.out.split())
+
+
+def test_somebody_of_whom_nothing_is_known(cli, shared):
+    ended = cli("recommend", shared, "--history", "", "-n", "2")
+    assert "without a history: what new users are shown" in ended.out
+    assert cli("recommend", shared, "--similar", "i4").code == 0
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_lists_of_all_users_are_written(cli, shared, tmp_path, form):
+    import polars as pl
+
+    out = tmp_path / f"lists.{form}"
+    ended = cli("recommend", shared, "--users", "all", "--out", out, "-n", "3")
+    assert f"{90} rows, the lists of 30 users" in ended.out
+    read = {"parquet": pl.read_parquet, "csv": pl.read_csv, "jsonl": pl.read_ndjson}[form]
+    rows = read(out)
+    assert rows.columns == ["user", "rank", "item", "title", "score"]
+    assert len(rows) == 90
+
+
+def test_lists_of_named_users_are_written(cli, shared, tmp_path):
+    (tmp_path / "who.txt").write_text("u3\n\nu1\nu3\n")
+    out = tmp_path / "lists.csv"
+    ended = cli("recommend", shared, "--users", tmp_path / "who.txt", "--out", out)
+    assert "the lists of 2 users" in ended.out
+    assert out.read_text().splitlines()[1].startswith("u3,1,")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "say for whom"),
+        (("--user", "u1", "--similar", "i1"), "say for whom"),
+        (("--users", "all"), "go together"),
+        (("--users", "all", "--out", "lists.txt"), "must end with one of"),
+        (("--users", "nowhere.txt", "--out", "lists.csv"), "a file of ids, or all"),
+        (("--users", "all", "--out", "lists.csv", "--why"), "explains one list"),
+        (("--history", "i1", "--profile", "age"), "write NAME=VALUE"),
+        (("--history", "i1", "--where", "genre"), "write NAME=VALUE"),
+        (("--similar", "i1", "--why"), "--similar takes"),
+        (("--history", "i1x"), "no item 'i1x' in this run: the nearest are"),
+    ],
+)
+def test_what_does_not_go_together_is_told(cli, shared, words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = cli("recommend", shared, *words)
+    assert ended.code == 2
+    assert said in ended.err
+    assert not list(tmp_path.glob("lists.*"))
+
+
+def test_weights_of_each_users_own_serve_no_others(cli, folder):
+    ended = cli("recommend", folder, "--history", "i1")
+    assert ended.code == 2
+    assert "'fedmf' keeps weights of each user's own" in ended.err
+
+
+def test_a_run_ends_with_what_to_do_next(cli, toy, tmp_path):
+    ended = cli("run", toy, "--out", tmp_path / "a run", "--set", "algorithm={kind='ease'}")
+    _, _, after = ended.out.partition("next:\n")
+    commands = [shlex.split(line) for line in after.splitlines()]
+    assert len(commands) == 3
+    for program, *words in commands:
+        assert program == "ufgraphfr"
+        assert "serve" in words or cli(*words).code == 0

@@ -136,6 +136,27 @@ def _run(
         markup=False,
         soft_wrap=True,
     )
+    console.print(
+        "next:",
+        *_next_commands(folder.path, data_dir),
+        sep="\n  ",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _next_commands(folder: Path, data_dir: Path | None) -> list[str]:
+    """What people do with a finished run, ready to paste."""
+    where = () if data_dir is None else ("--data-dir", str(data_dir))
+    return [
+        shlex.join(("ufgraphfr", *words))
+        for words in (
+            ("recommend", str(folder), "--history", "", *where),
+            ("recommend", str(folder), "--users", "all", "--out", "lists.parquet", *where),
+            ("privacy", str(folder)),
+        )
+    ]
 
 
 def _headline(experiment: Experiment) -> str:

@@ -17,6 +17,7 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.untrained import Untrained
 
 # fmt: off
 _COLOURS = (
@@ -76,7 +77,7 @@ class Synthetic(Source):
             is_noise = random.random(chosen.shape) < self.noise
             chosen = np.where(is_noise, self._other_items(random, group), chosen)
         colours = [colour(g) for g in range(self.groups)]
-        named = [colours[g] for g in self._named_groups(random, group)]
+        profiles = tuple({_COLOUR: colours[g]} for g in self._named_groups(random, group))
         titles = tuple(
             f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
             for i in range(self.items)
@@ -93,14 +94,15 @@ class Synthetic(Source):
             ),
             users=Users(
                 names=tuple(f"u{u}" for u in range(self.users)),
-                profiles=tuple({_COLOUR: name} for name in named),
-                texts=tuple(self.describe({_COLOUR: name}) for name in named),
+                profiles=profiles,
+                texts=tuple(map(self.describe, profiles)),
             ),
             catalogue=Catalogue(
                 items=tuple(f"i{i}" for i in range(self.items)),
                 titles=titles,
                 features={"genre": tuple((colours[i % self.groups],) for i in range(self.items))},
             ),
+            untrained=Untrained(describe=self.describe, unknown="A person."),
         )
 
     def describe(self, profile: Mapping[str, str]) -> str:

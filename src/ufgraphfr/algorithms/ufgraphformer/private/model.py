@@ -12,6 +12,7 @@ history on public item features (and on popularity), and the propagation of that
 noised graph and over a public one, of items whose texts are alike.
 """
 
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -194,7 +195,17 @@ class PrivateForm(Algorithm):
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        shared, plan = task.shared, self.plan
+        return reduce(torch.add, self._added(task.shared, inputs).values())
+
+    def contributions(
+        self, setting: Setting, task: Task, inputs: ClientBatch, private: Private
+    ) -> dict[str, Tensor]:
+        """See `capabilities.Explained`."""
+        return self._added(task.shared, inputs)
+
+    def _added(self, shared: State, inputs: ClientBatch) -> dict[str, Tensor]:
+        """What each part adds to the scores."""
+        plan = self.plan
         offset = self._offset(shared["counts"])
         scores = offset.expand(len(inputs), -1)
         if self.spec.head:
@@ -203,17 +214,18 @@ class PrivateForm(Algorithm):
             lift = log_lift(inputs.text, shared["directions"], shared["map"])
             weight = PRIOR / (PRIOR + inputs.counts)[:, None]
             scores = scores.index_add(1, shared["described"], weight * lift)
-        scores = standardised(scores)
+        added = {"features" if self.spec.head else "popularity": standardised(scores)}
         if self.spec.head and shared["titles"].shape[1]:
             alike = text_similarity(_weighted_histories(inputs, TEXT_DECAY), shared["titles"])
-            scores = scores + TEXT_WEIGHT * standardised(alike)
+            added["titles"] = TEXT_WEIGHT * standardised(alike)
         if plan.graph_items:
             for decay in GRAPH_DECAYS:
                 history = _weighted_histories(inputs, decay)[:, shared["kept"]]
                 linked = torch.zeros_like(scores)
                 linked[:, shared["kept"]] = history @ shared["next"]
-                scores = scores + plan.graph_weight / len(GRAPH_DECAYS) * standardised(linked)
-        return scores
+                weight = plan.graph_weight / len(GRAPH_DECAYS)
+                added[f"next {decay:g}"] = weight * standardised(linked)
+        return added
 
     def asks_all_clients(self, round_number: int) -> bool:
         """See `capabilities.AsksAllClients`: everybody is asked for each part, once."""
