@@ -19,57 +19,60 @@ from ufgraphfr.serve.recommender import Answer, Recommendation, Recommender, Req
 SHOWN_HISTORY = 10
 Repeated = list[str] | None
 
+_HISTORY = (
+    "Ids or titles of what anybody has, oldest first, with commas between them or repeated; empty "
+    "for one of whom nothing is known."
+)
+_MANY = "Many users, with --out: a file of ids, one a line, or all."
+Folder = Annotated[Path, typer.Argument(help="A finished run folder.")]
+User = Annotated[str | None, typer.Option(help="A user's id in the data set.")]
+History = Annotated[Repeated, typer.Option(help=_HISTORY)]
+Profile = Annotated[
+    Repeated, typer.Option(help="What is known of anybody; repeatable.", metavar="NAME=VALUE")
+]
+Similar = Annotated[
+    str | None, typer.Option(help="List what goes with this item instead.", metavar="ITEM")
+]
+Users = Annotated[str | None, typer.Option(help=_MANY)]
+Out = Annotated[Path | None, typer.Option(help=f"File for --users: {', '.join(LIST_FORMATS)}.")]
+Count = Annotated[int, typer.Option("-n", "--n", help="How many items.")]
+Exclude = Annotated[
+    Repeated, typer.Option(help="Items that are not to be listed, as in --history.")
+]
+Where = Annotated[
+    Repeated,
+    typer.Option(
+        help="Only items with this value of a feature; repeatable.", metavar="FEATURE=VALUE"
+    ),
+]
+Seen = Annotated[bool, typer.Option("--seen", help="Also list items of the history.")]
+Why = Annotated[bool, typer.Option("--why", help="Give reasons.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the data set's files.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
 
 def recommend(
-    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    user: Annotated[str | None, typer.Option(help="A user's id in the data set.")] = None,
-    history: Annotated[
-        Repeated,
-        typer.Option(
-            help="Ids or titles of what anybody has, oldest first, with commas between them or "
-            "repeated; empty for one of whom nothing is known."
-        ),
-    ] = None,
-    profile: Annotated[
-        Repeated, typer.Option(help="What is known of anybody; repeatable.", metavar="NAME=VALUE")
-    ] = None,
-    similar: Annotated[
-        str | None, typer.Option(help="List what goes with this item instead.", metavar="ITEM")
-    ] = None,
-    users: Annotated[
-        str | None,
-        typer.Option(help="Many users, with --out: a file of ids, one a line, or all."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help=f"File for --users: {', '.join(LIST_FORMATS)}.")
-    ] = None,
-    n: Annotated[int, typer.Option("-n", "--n", help="How many items.")] = 10,
-    exclude: Annotated[
-        Repeated, typer.Option(help="Items that are not to be listed, as in --history.")
-    ] = None,
-    where: Annotated[
-        Repeated,
-        typer.Option(
-            help="Only items with this value of a feature; repeatable.", metavar="FEATURE=VALUE"
-        ),
-    ] = None,
-    seen: Annotated[bool, typer.Option("--seen", help="Also list items of the history.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="Give reasons.")] = False,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    folder: Folder,
+    user: User = None,
+    history: History = None,
+    profile: Profile = None,
+    similar: Similar = None,
+    users: Users = None,
+    out: Out = None,
+    n: Count = 10,
+    exclude: Exclude = None,
+    where: Where = None,
+    seen: Seen = False,
+    why: Why = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Recommend items to a user of the data, to anybody by what they have, or to many users.
 
     Nothing of a history or a profile that is given here is kept.
     """
     someone = history is not None or bool(profile)
-    if sum((user is not None, someone, similar is not None, users is not None)) != 1:
-        raise InputError(
-            "say for whom: one of --user ID, --history ITEMS (with --profile NAME=VALUE), "
-            "--similar ITEM, or --users all --out FILE"
-        )
-    if (users is None) != (out is None):
-        raise InputError("--users and --out go together: many lists are written to a file")
+    _check_for_whom((user is not None, someone, similar is not None, users is not None), out)
     # what was left out of the data was told when the run was trained
     logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
     recommender = Recommender.open(folder, data_dir)
@@ -86,25 +89,43 @@ def recommend(
     )
     if users is not None and out is not None:
         _write(recommender, users, request, out)
-        return
-    if similar is not None:
-        if exclude or where or seen or why:
-            raise InputError("--similar takes -n and --json alone")
-        found = recommender.similar(similar, n)
-        facts: dict[str, Any] = {"similar": similar, "recommended": [each.facts for each in found]}
-        _show(facts, Answer([], found, []), [], f"goes with {escape(similar)}", as_json)
-        return
-    answer = recommender.answer(request)
-    of_user: dict[str, Any] = {} if user is None else {"trained": recommender.people.trained(user)}
-    of_user |= {} if user is None else {"unknown": recommender.people.unknown(user)}
+    elif similar is not None:
+        _show_similar(recommender, similar, request, as_json)
+    else:
+        _answer(recommender, request, as_json)
+
+
+def _check_for_whom(given: Sequence[bool], out: Path | None) -> None:
+    if sum(given) != 1:
+        raise InputError(
+            "say for whom: one of --user ID, --history ITEMS (with --profile NAME=VALUE), "
+            "--similar ITEM, or --users all --out FILE"
+        )
+    if given[-1] != (out is not None):
+        raise InputError("--users and --out go together: many lists are written to a file")
+
+
+def _show_similar(recommender: Recommender, similar: str, request: Request, as_json: bool) -> None:
+    if request.exclude or request.where or request.seen or request.why:
+        raise InputError("--similar takes -n and --json alone")
+    found = recommender.similar(similar, request.n)
+    facts = {"similar": similar, "recommended": [each.facts for each in found]}
+    _show(facts, Answer([], found, []), [], f"goes with {escape(similar)}", as_json)
+
+
+def _answer(recommender: Recommender, request: Request, as_json: bool) -> None:
+    user, answer = request.user, recommender.answer(request)
+    facts: dict[str, Any] = {"user": user}
+    if user is not None:
+        people = recommender.people
+        facts |= {"trained": people.trained(user), "unknown": people.unknown(user)}
     known = recommender.named(answer.history)
-    facts = {"user": user, **of_user, "history": known, "notes": answer.notes}
+    facts |= {"history": known, "notes": answer.notes}
     facts["recommended"] = [each.facts for each in answer.recommended]
     recent = [each["title"] for each in known[-SHOWN_HISTORY:][::-1]]
     who = "anybody" if user is None else f"user {escape(user)}"
-    head = f"[bold]{who}[/]: {len(known)} items" + (
-        f"; the latest {len(recent)}:" if recent else ""
-    )
+    latest = f"; the latest {len(recent)}:" if recent else ""
+    head = f"[bold]{who}[/]: {len(known)} items{latest}"
     _show(facts, answer, [head, *map(escape, (f"  {title}" for title in recent))], "", as_json)
 
 

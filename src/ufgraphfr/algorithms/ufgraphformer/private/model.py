@@ -212,8 +212,8 @@ class PrivateForm(Algorithm):
             scores = offset + _preference(shared["columns"], offset, inputs)
         if plan.directions:
             lift = log_lift(inputs.text, shared["directions"], shared["map"])
-            weight = PRIOR / (PRIOR + inputs.counts)[:, None]
-            scores = scores.index_add(1, shared["described"], weight * lift)
+            unknown = PRIOR / (PRIOR + inputs.counts)[:, None]
+            scores = scores.index_add(1, shared["described"], unknown * lift)
         added = {"features" if self.spec.head else "popularity": standardised(scores)}
         if self.spec.head and shared["titles"].shape[1]:
             alike = text_similarity(_weighted_histories(inputs, TEXT_DECAY), shared["titles"])
