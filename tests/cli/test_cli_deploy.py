@@ -177,6 +177,17 @@ def test_a_folder_that_is_no_deployment(cli, tmp_path):
         assert "name a folder that deploy init wrote" in ended.err
 
 
+def test_metrics_leave_with_noise_or_without_and_the_operator_reads_which(cli, tmp_path):
+    privacy = "[privacy]\nkind = 'central-jdp'\nepsilon = 8\ndelta = 1e-3\nclip = 1.0\n"
+    (tmp_path / "toy.toml").write_text(f"{TOY}{privacy}trust = 'shard'\nshards = 2\n")
+    init = ("--try-out", "--experiment", tmp_path / "toy.toml", "--noised-metrics")
+    ended = cli("deploy", "init", tmp_path / "d", *init, "--consented-metrics")
+    assert (ended.code, "exclude each other" in ended.err) == (2, True)
+    assert cli("deploy", "init", tmp_path / "d", *init).code == 0
+    shown = cli("agent", "--shard", tmp_path / "d" / "nodes" / "node-1" / "shard", "status").out
+    assert "noised sums that are paid for" in " ".join(shown.split())
+
+
 def test_init_needs_a_catalogue_or_a_try_out(cli, tmp_path):
     (tmp_path / "toy.toml").write_text(TOY)
     ended = cli("deploy", "init", tmp_path / "d", "--experiment", tmp_path / "toy.toml")

@@ -16,6 +16,11 @@ from ufgraphfr.deploy.operations.folder import NodeFolder
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 
+_METRICS = {
+    "sums": "leave as sums without noise, which protect nobody from the server",
+    "noised": "of the test leave once, as noised sums that are paid for",
+    "none": "do not leave",
+}
 _DIGEST = "Digest of the agreement, as its parties told each other: signs it off."
 Agree = Annotated[str | None, typer.Option("--agree", metavar="DIGEST", help=_DIGEST)]
 
@@ -88,7 +93,7 @@ def status(context: typer.Context) -> None:
         "signed off": "yes" if folder.is_signed else "not yet: the agent does not start",
         "algorithm": f"{agreement.algorithm.kind}, at most {experiment.federation.rounds} rounds",
         "privacy": experiment.mechanism.guarantee,
-        "metrics": "leave as sums" if agreement.metrics == "sums" else "do not leave",
+        "metrics": _METRICS[agreement.metrics],
         "users": f"{len(users):,}",
         "socket": "open" if folder.socket.exists() else "not open: the agent does not run",
     }

@@ -31,6 +31,8 @@ _COUNTED_ON = (
 ExpectedUsers = Annotated[int | None, typer.Option(min=1, help=_COUNTED_ON)]
 _CONSENTED = "Sums of metrics leave without noise although there is a guarantee."
 ConsentedMetrics = Annotated[bool, typer.Option("--consented-metrics", help=_CONSENTED)]
+_NOISED = "Sums of the test's metrics leave once, noised and paid for from the budget."
+NoisedMetrics = Annotated[bool, typer.Option("--noised-metrics", help=_NOISED)]
 EXIT_STOPPED = 3
 WAITING = ("waiting for nodes", "running")
 
@@ -47,6 +49,7 @@ def init(
     min_users: MinUsers = 20,
     expected_users: ExpectedUsers = None,
     consented_metrics: ConsentedMetrics = False,
+    noised_metrics: NoisedMetrics = False,
     host: Annotated[str, typer.Option(help="By which nodes know the server.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the engine, on loopback.")] = 8443,
     node_port: Annotated[
@@ -62,10 +65,12 @@ def init(
     # refused before anything is written
     settings = ServerSettings(host=bare_host(host), port=port, node_port=node_port)
     checked = read(experiment, tuple(set_ or ()))
+    if consented_metrics and noised_metrics:
+        raise InputError("--consented-metrics and --noised-metrics exclude each other")
+    metrics = "noised" if noised_metrics else "sums" if consented_metrics else None
     if try_out:
-        documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir)
+        documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir, metrics)
     else:
-        metrics = "sums" if consented_metrics else None
         documents = initialiser.draft(
             checked, nodes, users, min_users, metrics, data_dir, expected_users
         )

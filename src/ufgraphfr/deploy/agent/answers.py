@@ -61,9 +61,11 @@ class Evaluation:
         Raises:
             Refused: no such evaluation was agreed on.
         """
-        if agreement.metrics != "sums":
+        if agreement.metrics == "none":
             raise Refused("the agreement lets no metrics leave")
         part = request.facts.get("part")
+        if agreement.metrics == "noised" and part != "test":
+            raise Refused("the agreement lets the test's metrics leave, and no others")
         if part not in ("validation", "test"):
             raise Refused("no such part of the data")
         every, last = agreement.experiment.evaluation.every, agreement.experiment.federation.rounds

@@ -160,7 +160,10 @@ class Agent:
             )
         run, store = request.run, self._store
         kept = max(store.answers.last_trained(run), store.counter(settled_in(run)))
-        if kept < self._ledger.last_round:
+        rounds = self._agreement.experiment.federation.rounds
+        # metrics that are paid for come after the last round
+        paid = [spend["round"] for spend in self._ledger.spends if spend["round"] <= rounds]
+        if kept < max(paid, default=0):
             raise Restored(
                 f"{self._folder.database} lacks replies that {self._folder.ledger} paid for: it "
                 f"was restored from a copy, and may not release again; agree anew"
@@ -188,10 +191,14 @@ class Agent:
         asked = self._handlers.evaluation(request)
         before = self._store.answers.evaluated(asked)
         if before is not None:
-            return request.reply(before)
-        with self._store.transaction():
-            reply = self._handlers.evaluate(request, asked.part)
-            self._store.answers.keep(asked, reply.parts[0])
+            reply = request.reply(before)
+        else:
+            with self._store.transaction():
+                reply = self._handlers.evaluate(request, asked.part)
+                self._store.answers.keep(asked, reply.parts[0])
+        if self._agreement.metrics == "noised":
+            # as in `_once`
+            self._handlers.pay(request, reply.parts[0])
         return reply
 
     def _settle(self, request: Envelope) -> None:

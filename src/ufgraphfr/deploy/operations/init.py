@@ -36,7 +36,11 @@ _UNQUOTABLE = frozenset("\"'\\$`")
 
 
 def draft_tryout(
-    experiment: Experiment, nodes: int, folder: Deployment, data_dir: Path | None = None
+    experiment: Experiment,
+    nodes: int,
+    folder: Deployment,
+    data_dir: Path | None = None,
+    metrics: MetricsPolicy | None = None,
 ) -> Documents:
     """Divide the users of the experiment's data set among nodes, and write each node's tables.
 
@@ -61,7 +65,14 @@ def draft_tryout(
         sequential=dataset.card.sequential,
         file_order=True,
     )
-    agreement = make(experiment, dataset.catalogue.digest, holders, table, expected_users=users)
+    agreement = make(
+        experiment,
+        dataset.catalogue.digest,
+        holders,
+        table,
+        metrics=metrics or "sums",
+        expected_users=users,
+    )
     facts = DataFacts(users, len(dataset.catalogue.items), len(dataset.interactions))
     return _settled(agreement, dataset.catalogue, facts)
 

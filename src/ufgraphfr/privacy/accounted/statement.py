@@ -163,7 +163,8 @@ def _uncovered(claim: Guarantee) -> Iterator[str]:
     )
     yield (
         "- Metrics and ranks in this folder: simulation computes them from held-out items for "
-        "research. In a deployment they stay off, or come from users who agree."
+        "research. In a deployment they stay off, are the part 'metrics' above, or were agreed on "
+        "as sums without noise. Such a sum protects nobody from the server."
     )
     yield (
         "- Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
