@@ -165,10 +165,7 @@ class BlendResults:
         return torch.from_numpy(each).transpose(0, 1).contiguous()
 
     def by_user(self) -> Tensor:
-        """Each user's metrics of ranks under the first choice, ``[users, rankings, metrics]``.
-
-        NaN where a user has no rank.
-        """
+        """The first choice's metrics by user, ``[users, rankings, metrics]``; NaN for no rank."""
         each = np.stack([found[:, 0] for found in self._by_user()], axis=-1)
         return torch.from_numpy(each).transpose(0, 1).contiguous()
 
