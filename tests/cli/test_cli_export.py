@@ -28,6 +28,8 @@ VALUES = {
 MODELS = {
     "fedmf": {"algorithm": {"kind": "fedmf", "dim": 4}, "federation": {"rounds": 2}},
     "fedncf": {"algorithm": {"kind": "fedncf", "dim": 4}, "federation": {"rounds": 2}},
+    "fedrecon": {"algorithm": {"kind": "fedrecon"}, "federation": {"rounds": 1}},
+    "nothing is sent": {"algorithm": {"kind": "local-only"}, "federation": {"rounds": 2}},
     "poisson": {
         "algorithm": {"kind": "fedmf", "dim": 4},
         "federation": {"rounds": 2, "cohort": 0.5, "sampling": "poisson"},

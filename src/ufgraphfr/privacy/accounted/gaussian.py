@@ -156,6 +156,8 @@ class NoisedSums(Mechanism):
         """See `Mechanism.privatize`: each client's whole upload, clipped, on the grid."""
         part = self.part(key.round)
         bound = self.clip_of(part)
+        if not arrays:
+            return {}
         clipped = clip(arrays, bound, grid_step(bound), part.row_cap)
         if part.clip is None:
             within = (lengths(arrays) <= bound).long() * 2 - 1
