@@ -21,7 +21,7 @@ run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR;
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps8.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps1.toml --resume
 	$(BIN)/ufgraphfr run experiments/ml100k/ufgraphfr.toml --resume
-	$(BIN)/ufgraphfr compare runs/quickstart runs/private-ml100k-eps8 \
+	$(BIN)/ufgraphfr compare --test runs/quickstart runs/private-ml100k-eps8 \
 		runs/private-ml100k-eps1 runs/ml100k-ufgraphfr
 	$(BIN)/ufgraphfr recommend runs/quickstart --user 1
 

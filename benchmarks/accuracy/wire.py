@@ -21,7 +21,7 @@ import torch
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout, write
-from ufgraphfr.deploy.operations.launcher import import_samples
+from ufgraphfr.deploy.operations.launcher import set_up_node
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.run import run
 from ufgraphfr.deploy.server.settings import ServerSettings
@@ -63,7 +63,7 @@ def outcome(path: Path, values: dict[str, Any], nodes: int) -> str:
     write(folder, documents, ServerSettings(round_timeout=3600.0))
     names = [node.name for node in documents.agreement.nodes]
     for name in names:
-        import_samples(folder, name)
+        set_up_node(folder, name)
     agents = {name: Agent(ShardFolder(folder.node(name).shard)) for name in names}
     run(folder.server, LocalEngine(agents))
     full = json.loads((folder.server.run / "result.json").read_text())["test"]["full"]

@@ -8,19 +8,19 @@ import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, final
 
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.frames import Frame, frame_of_columns, frame_of_rows
 from ufgraphfr.data.sources import SOURCES
-from ufgraphfr.experiment.compare import TESTED, Row
 from ufgraphfr.experiment.compare import compare as compare_runs
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.finished import Run as FinishedRun
 from ufgraphfr.experiment.reading import Overrides, build_beside, override, read
 from ufgraphfr.experiment.runner import execute
 from ufgraphfr.experiment.settings import flat
-from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.recommender import Recommender, Request
 
 
 @final
@@ -61,18 +61,64 @@ class Run:
     def _recommender(self) -> Recommender:
         return Recommender.of(self._run, self._data_dir)
 
-    def recommend(self, user: str | int, n: int = 10) -> Frame:
-        """The best items that a user has not seen: columns ``item``, ``title`` and ``score``.
+    def recommend(
+        self,
+        user: str | int | None = None,
+        n: int = 10,
+        *,
+        history: Sequence[str] = (),
+        profile: Mapping[str, str] = MappingProxyType({}),
+        exclude: Sequence[str] = (),
+        where: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        seen: bool = False,
+        why: bool = False,
+    ) -> Frame:
+        """The best items for a user of the data, or for anybody with a history and a profile.
 
         Args:
             user: the data set's id, also of one who has too few interactions to train.
             n: how many.
+            history: ids or titles of what anybody has, oldest first.
+            profile: what is known of anybody, by name.
+            exclude: ids or titles of items not to list.
+            where: values of features of which an item must have one, by feature.
+            seen: whether what is in the history may be listed.
+            why: whether reasons are given.
+
+        Returns:
+            Columns ``rank``, ``item``, ``title`` and ``score``; with ``why`` also ``because``
+            (items of the history), ``shares`` (what each part adds to the score) and ``reason``.
 
         Raises:
-            InputError: no such user, one whom the model cannot serve, or the data cannot be found
-                or have changed.
+            InputError: no such user, item, attribute or feature, one whom the model cannot serve,
+                or the data cannot be found or have changed.
         """
-        return frame_of_rows([vars(each) for each in self._recommender.recommend(str(user), n)])
+        request = Request(
+            None if user is None else str(user), history, profile, n, exclude, where, seen, why
+        )
+        found = self._recommender.answer(request).recommended
+        return frame_of_rows([each.facts for each in found])
+
+    def similar(self, item: str, n: int = 10) -> Frame:
+        """What goes with an item, by id or title; columns as of `recommend`.
+
+        Raises:
+            InputError: as of `recommend`, or the model cannot tell.
+        """
+        return frame_of_rows([each.facts for each in self._recommender.similar(item, n)])
+
+    def recommend_all(self, users: Sequence[str | int] | None = None, n: int = 10) -> Frame:
+        """The lists of many users of the data, by default of all whom the model can serve.
+
+        Returns:
+            A row for each item of each list: ``user``, ``rank``, ``item``, ``title``, ``score``.
+
+        Raises:
+            InputError: as of `recommend`.
+        """
+        served = self._recommender
+        names = served.people.served() if users is None else list(map(str, users))
+        return frame_of_rows(list(served.each(names, Request(n=n))))
 
     def history(self, user: str | int) -> list[str]:
         """Titles of everything a user interacted with, oldest first.
@@ -89,13 +135,15 @@ class Run:
         lines = [
             f"Run {str(self.folder)!r}: {result['algorithm']} on {data['name']}, "
             f"seed {result['seed']}",
-            f"  {data['users']:,} users, {data['items']:,} items, "
-            f"{data['interactions']:,} interactions",
         ]
         if test is not None:
+            lines.append(
+                f"  {data['users']:,} users, {data['items']:,} items, "
+                f"{data['interactions']:,} interactions"
+            )
             shown = ", ".join(f"{name} {value:.3f}" for name, value in test["full"].items())
             lines.append(f"  test, all items ranked: {shown}")
-        return "\n".join((*lines, f"  {result['guarantee']}"))
+        return "\n".join((*lines, f"  {self._run.guarantee}"))
 
 
 def load_data(kind: str, data_dir: str | Path | None = None, **keys: Any) -> Dataset:
@@ -177,25 +225,14 @@ def compare(
 
     Returns:
         Means over seeds as columns like ``full.ndcg@10``, their standard deviations as
-        ``full.ndcg@10.std``, and the difference to the first row with its 95 % interval and p.
+        ``full.ndcg@10.std``, the settings that differ, and the difference to the first row with
+        its 95 % interval, p, and p after Holm's correction.
 
     Raises:
         InputError: no finished run in a folder, or the same run twice.
     """
     folders = [each.folder if isinstance(each, Run) else Path(each) for each in runs]
-    return frame_of_rows([_compared(row) for row in compare_runs(folders, at_most, metrics)])
-
-
-def _compared(row: Row) -> dict[str, Any]:
-    facts = {"run": row.name, "data": row.data, "protocol": row.protocol, "seeds": len(row.seeds)}
-    spread = {f"{name}.std": value for name, value in flat(row.spread).items()}
-    tested = row.against_first
-    differs = {} if tested is None else {key: getattr(tested, key) for key in DIFFERENCE}
-    named = {f"{TESTED} against first: {key}": value for key, value in differs.items()}
-    return {**facts, **flat(row.mean), **spread, **named}
-
-
-DIFFERENCE = ("mean", "low", "high", "p_value")
+    return frame_of_rows([row.facts for row in compare_runs(folders, at_most, metrics)])
 
 
 def _experiment(

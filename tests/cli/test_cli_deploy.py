@@ -1,5 +1,6 @@
 """`ufgraphfr deploy` and `ufgraphfr agent`, without starting an engine."""
 
+import hashlib
 import json
 
 import pytest
@@ -41,6 +42,49 @@ def made(cli, tmp_path):
 def agent(cli, made):
     shard = made / "nodes" / "node-1" / "shard"
     return lambda *words: cli("agent", "--shard", shard, *words)
+
+
+def test_an_agent_starts_once_its_operator_typed_the_digest(agent, made, monkeypatch):
+    started = []
+    monkeypatch.setattr("ufgraphfr.cli.agent.serve", lambda _, path: started.append(path))
+    agreement = made / "nodes" / "node-1" / "shard" / "agreement.toml"
+    digest = hashlib.sha256(agreement.read_bytes()).hexdigest()
+    assert "is not signed off" in agent().err
+    assert "not yet" in agent("status").out
+    wrong = agent("--agree", digest[:-1])
+    assert wrong.code == 2
+    assert "nothing was signed" in wrong.err
+    assert started == []
+    agent("--agree", digest)
+    agent()
+    assert len(started) == 2
+    # another agreement in its place is another signature
+    agreement.write_bytes(agreement.read_bytes() + b"\n")
+    assert "is not signed off" in agent().err
+    assert len(started) == 2
+
+
+def test_a_person_at_a_terminal_is_asked(agent, monkeypatch):
+    monkeypatch.setattr("ufgraphfr.cli.agent.serve", lambda *_: None)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.prompt", lambda _: "0" * 64)
+    assert "is not the digest of" in agent().err
+
+
+def test_a_nodes_key_is_made_there_and_what_came_with_the_folder_is_not_trusted(agent, made):
+    node = made / "nodes" / "node-1"
+    digest = hashlib.sha256((node / "shard" / "agreement.toml").read_bytes()).hexdigest()
+    (node / "shard" / "agreed").write_text(digest)
+    assert agent("init").code == 2
+    assert not (node / "supernode.key").exists()
+    ended = agent("init", "--agree", digest)
+    assert ended.code == 0
+    assert "supernode.pub" in ended.out
+    assert "SHA256:" in ended.out
+    assert (node / "supernode.pub").read_text().startswith("ecdsa-")
+    again = agent("init", "--agree", digest)
+    assert again.code == 2
+    assert "is there already" in again.err
 
 
 def test_import_status_and_forget(agent, made):
@@ -131,6 +175,17 @@ def test_a_folder_that_is_no_deployment(cli, tmp_path):
         ended = cli("deploy", command, tmp_path)
         assert ended.code == 2
         assert "name a folder that deploy init wrote" in ended.err
+
+
+def test_metrics_leave_with_noise_or_without_and_the_operator_reads_which(cli, tmp_path):
+    privacy = "[privacy]\nkind = 'central-jdp'\nepsilon = 8\ndelta = 1e-3\nclip = 1.0\n"
+    (tmp_path / "toy.toml").write_text(f"{TOY}{privacy}trust = 'shard'\nshards = 2\n")
+    init = ("--try-out", "--experiment", tmp_path / "toy.toml", "--noised-metrics")
+    ended = cli("deploy", "init", tmp_path / "d", *init, "--consented-metrics")
+    assert (ended.code, "exclude each other" in ended.err) == (2, True)
+    assert cli("deploy", "init", tmp_path / "d", *init).code == 0
+    shown = cli("agent", "--shard", tmp_path / "d" / "nodes" / "node-1" / "shard", "status").out
+    assert "noised sums that are paid for" in " ".join(shown.split())
 
 
 def test_init_needs_a_catalogue_or_a_try_out(cli, tmp_path):

@@ -44,6 +44,29 @@ def test_version(cli):
     assert (ended.code, ended.out) == (0, f"ufgraphfr {ufgraphfr.__version__}\n")
 
 
+def test_a_command_loads_what_it_needs_alone():
+    asked = "import sys, ufgraphfr.cli.main as it; it.app(['--version'], standalone_mode=False)"
+    heavy = "print([name for name in ('torch', 'polars', 'pydantic') if name in sys.modules])"
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{asked}; {heavy}"], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_nearest_command_is_offered(cli):
+    ended = cli("comparee")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: no command 'comparee': did you mean 'compare'?")
+
+
+def test_an_experiment_that_ships_runs_by_its_name(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = cli("run", "ml100k/popularity", "--set", "data.kind=synthetic")
+    assert ended.code == 0, ended.err
+    assert list(tmp_path.glob("runs/*/result.json"))
+    assert "did you mean 'ml100k/popularity'?" in cli("run", "ml100k/popularty").err
+
+
 def test_bad_input_ends_with_one_line_and_code_2(cli, toy):
     ended = cli("run", toy, "--set", "algorithm.leaning_rate=1")
     assert ended.code == 2
@@ -99,8 +122,12 @@ def test_who_serves_others_imports_nothing_from_the_current_folder(
     cli, tmp_path, monkeypatch, word, looks
 ):
     monkeypatch.chdir(tmp_path)
+    if not looks:
+        # as `python -m ufgraphfr` and an empty PYTHONPATH put it there
+        monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
     cli(word, "--help")
     assert (str(tmp_path) in sys.path) == looks
+    assert "" not in sys.path
 
 
 def test_python_m_is_the_command_line():

@@ -137,3 +137,20 @@ def test_ctrl_c_leaves_a_folder_that_goes_on(toy, tmp_path):
     told = err.splitlines()[-1]
     assert told == f"interrupted; go on with:  ufgraphfr {' '.join(words)} --resume"
     assert not (out / "result.json").exists()
+
+
+def test_several_seeds_are_several_runs_and_one_row(cli, toy, tmp_path):
+    ended = cli("run", toy, "--seeds", "0-1,4", "--out", tmp_path / "own")
+    assert ended.code == 0, ended.err
+    found = [
+        json.loads((tmp_path / f"own-s{n}/result.json").read_text())["seed"] for n in (0, 1, 4)
+    ]
+    assert found == [0, 1, 4]
+    assert "own-s0 (3)" in ended.out
+    again = cli("run", toy, "--seeds", "0-1,4", "--out", tmp_path / "own", "--resume")
+    assert again.code == 0, again.err
+
+
+@pytest.mark.parametrize("seeds", ["", "a", "3-1", "1-", "-1", "1.5"])
+def test_seeds_are_whole_numbers(cli, toy, seeds):
+    assert cli("run", toy, "--seeds", seeds).code == 2

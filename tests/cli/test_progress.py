@@ -6,6 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
+from ufgraphfr.cli import progress
 from ufgraphfr.cli.progress import lines, watch
 from ufgraphfr.experiment.training import Progress
 
@@ -52,6 +53,20 @@ def test_plain_lines_elsewhere_than_on_a_terminal():
     watch(console, steps())
     written = file.getvalue().splitlines()
     assert written == [line.text for line in lines(steps()) if line.evaluated]
+
+
+def test_a_log_is_never_silent_for_long(monkeypatch):
+    monkeypatch.setattr(progress, "SILENT_SECONDS", 0.0)
+    console, file = screen(40, terminal=False)
+    watch(console, steps())
+    assert len(file.getvalue().splitlines()) == ROUNDS
+
+
+def test_time_left_is_told_from_the_latest_rounds():
+    slow = [Progress(number, 1000, 1, 0.5, 60.0, None) for number in range(1, 9)]
+    fast = [Progress(number, 1000, 1, 0.5, 0.1, None) for number in range(9, 101)]
+    *_, last = lines(iter(slow + fast))
+    assert last.text.endswith("ETA 0:01:30")
 
 
 @pytest.mark.parametrize("width", [80, 120])

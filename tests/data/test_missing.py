@@ -28,3 +28,11 @@ def test_whole_numbers_have_no_decimals(value, written):
 def test_present_keeps_the_order_of_what_is_there():
     assert present(("War", "", "NaN", "2.0", "Drama")) == ("War", "2", "Drama")
     assert present(MISSING) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [('canada"', "canada"), ('"14', "14"), ('"', ""), ('a "b" c', 'a "b" c'), ('5"x7', '5"x7')],
+)
+def test_a_quotation_mark_at_one_end_alone_is_taken_off(value, written):
+    assert plain(value) == written

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ufgraphfr.evaluation.significance import difference
+from ufgraphfr.evaluation.significance import difference, holm
 
 
 def runs(
@@ -81,3 +81,9 @@ def test_one_seed_less_than_there_are_is_drawn() -> None:
     assert (found.low, found.mean) == (0.0, 0.25)
     # of four drawn, three or more at 1 would be 13/256, above 1/40
     assert found.high == pytest.approx(2 / 3)
+
+
+def test_holm_multiplies_by_how_many_are_left() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []

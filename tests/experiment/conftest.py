@@ -21,6 +21,16 @@ TOY = {
 }
 
 Values = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def registry_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what was spent on the toy's data is added up: by no other test."""
+    folder = tmp_path / "registry"
+    monkeypatch.setattr("ufgraphfr.privacy.accounted.registry.cache_folder", lambda *_: folder)
+    return folder
+
+
 LATEST = "checkpoint/latest.safetensors"
 MEASURED = ("seconds", "cpu_seconds_per_round", "peak_rss_bytes")
 

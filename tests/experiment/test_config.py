@@ -64,7 +64,10 @@ def written(tmp_path, text):
         ("protocol.negatives=leaky", ["negatives = 'leaky'", "'honest' or 'legacy-leaky'"]),
         ("protocol.cold_users=1", ["cold_users = 1", "less than 1"]),
         ("protocol.cold_items=1", ["cold_items = 1", "less than 1"]),
-        ("protocol.split=by-date", ["split = 'by-date'", "'leave-one-out', 'global-time' or 'given'"]),
+        (
+            "protocol.split=by-date",
+            ["split = 'by-date'", "'leave-one-out', 'global-time' or 'given'"],
+        ),
         ("protocol.train_until=0.7", ["train_until", "go with split = 'global-time'"]),
         ("protocol.validate_until=1", ["validate_until = 1", "less than 1"]),
         ("algorithm.lr=fast", ["[algorithm] lr = 'fast'", "valid number"]),
@@ -90,7 +93,7 @@ def test_bad_settings_are_named_with_rule_and_mend(tmp_path, toy, override, part
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match=r"cannot read .*none\.toml .*name a TOML file"):
+    with pytest.raises(InputError, match=r"cannot read .*none\.toml.*name a TOML file"):
         read(tmp_path / "none.toml")
     with pytest.raises(InputError, match=r"trial\.toml is not valid TOML: .*line 2"):
         read(written(tmp_path, "seed = 1\n[data\n"))

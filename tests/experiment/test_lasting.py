@@ -14,7 +14,7 @@ from version_1 import as_version_1
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.columns import read_parquet, write_parquet
-from ufgraphfr.experiment import build, execute, read
+from ufgraphfr.experiment import build, execute, read, training
 from ufgraphfr.experiment.compare import compare
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import same_data
@@ -240,3 +240,16 @@ def test_a_table_of_an_older_release_keeps_the_order_of_its_file(project, versio
     assert (source.file_order, source.sequential) == (True, True)
     today = read(project / "mine.toml").source
     assert (today.file_order, today.sequential) == (False, "auto")
+
+
+def test_a_long_stretch_without_validation_is_not_lost(toy, tmp_path, monkeypatch):
+    lazy = toy(federation={"rounds": 6}, evaluation={"every": 6})
+    finished(lazy, tmp_path / "whole")
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    steps = execute(build(lazy), tmp_path / "cut", device="cpu")
+    assert [next(steps).round for _ in range(3)] == [1, 2, 3]
+    steps.close()
+    again = execute(build(lazy), tmp_path / "cut", resume=True, device="cpu")
+    assert [step.round for step in again] == [4, 5, 6]
+    results = [Run(tmp_path / name).result["test"] for name in ("whole", "cut")]
+    assert results[0] == results[1]

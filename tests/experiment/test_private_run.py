@@ -8,8 +8,9 @@ import pytest
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.prepare import prepare
-from ufgraphfr.experiment.privacy_plan import model_in_use, plan
+from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use, plan
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.statement import statement
 
 PRIVATE = {"kind": "central-jdp", "epsilon": 4, "delta": 1e-4, "clip": 0.5}
 FLAGSHIP = {"kind": "ufgraphformer", "private": {"graph_items": 10, "graph_share": 0.5}}
@@ -93,14 +94,14 @@ def test_local_privacy_from_end_to_end(toy, run) -> None:
     assert result(folder)["privacy"]["trust"] == "device"
 
 
-@pytest.mark.parametrize("moment", ["after paying", "after the round"])
+@pytest.mark.parametrize("moment", ["in the noise", "after the round"])
 def test_a_killed_run_goes_on_and_pays_for_no_round_twice(
     toy, tmp_path, monkeypatch, moment
 ) -> None:
     values = toy(privacy=PRIVATE, evaluation={"every": 1})
     steps = execute(build(values), tmp_path / "run", device="cpu")
     next(steps)
-    if moment == "after paying":
+    if moment == "in the noise":
 
         def killed(*_: object) -> None:
             raise KeyboardInterrupt
@@ -110,14 +111,13 @@ def test_a_killed_run_goes_on_and_pays_for_no_round_twice(
             with pytest.raises(KeyboardInterrupt):
                 next(steps)
     steps.close()
-    lost = {"after paying": [2], "after the round": []}[moment]
     for _ in execute(build(values), tmp_path / "run", resume=True, device="cpu"):
         pass
     spends = Ledger(tmp_path / "run" / "ledger.jsonl").spends
     assert [spend["round"] for spend in spends] == [1, 2, 3, 4]
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     rounds = [json.loads(line)["round"] for line in lines]
-    assert rounds == [number for number in (1, 2, 3, 4) if number not in lost]
+    assert rounds == [1, 2, 3, 4]
     assert result(tmp_path / "run")["best_round"] == 4
 
 
@@ -127,7 +127,7 @@ def test_a_ledger_without_its_checkpoint_is_not_spent_again(toy, tmp_path) -> No
     next(steps)
     next(steps)
     steps.close()
-    for path in (tmp_path / "run" / "checkpoint").iterdir():
+    for path in (tmp_path / "run" / "personal" / "checkpoint").iterdir():
         path.unlink()
     rounds = [step.round for step in execute(build(values), tmp_path / "run", resume=True)]
     assert rounds == [3, 4]
@@ -148,6 +148,53 @@ def test_payments_that_were_removed_are_missed(toy, tmp_path) -> None:
 def test_a_private_form_says_how_many_rounds_it_takes(toy, run) -> None:
     with pytest.raises(InputError, match=r"popularity in 1, graph in 1 round.s.: set rounds = 2"):
         run(toy(algorithm=FLAGSHIP, privacy=PRIVATE))
+
+
+@pytest.mark.parametrize("adversary", [None, {"kind": "reverse", "share": 0.1}])
+def test_a_defence_has_no_place_after_clipping(adversary, toy, run) -> None:
+    """It goes by single replies, of which there are none; told before anything is spent."""
+    federation = {"defence": {"kind": "trimmed-mean"}, "adversary": adversary}
+    with pytest.raises(InputError, match=r"'trimmed-mean' goes by single replies"):
+        run(toy(privacy=PRIVATE, federation={k: v for k, v in federation.items() if v}))
+
+
+def test_malformed_clients_meet_a_budget(toy, run) -> None:
+    """Replies that cannot even be added up are refused as any other."""
+    federation = {"rounds": 1, "adversary": {"kind": "malformed", "share": 0.4}}
+    small = FLAGSHIP | {"private": {"graph_items": 0}}
+    folder = run(toy(algorithm=small, privacy=PRIVATE, federation=federation))
+    lines = (folder / "personal" / "metrics.jsonl").read_text().splitlines()
+    assert sum(json.loads(line)["rejected"].get("summed", 0) for line in lines) > 0
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "unsaid"),
+    [
+        ({"interactions": "x"}, "The list of items is what people's rows hold", "min_item"),
+        ({"interactions": "x", "items": "y"}, "Of the table of items those are left", "min_item"),
+        ({"interactions": "x", "k_core": 3}, "(min_item, k_core) is exact", "dates of the split"),
+    ],
+)
+def test_a_statement_says_what_counts_as_public_and_is_of_people(toy, data, said, unsaid) -> None:
+    values = {**toy(privacy=PRIVATE), "data": {"kind": "table", **data}}
+    experiment, ledger = build(values), Ledger(None)
+    calibrate(experiment, experiment.model, 100, ledger)
+    uncovered = statement(ledger).partition("## What is not covered")[2]
+    assert said in uncovered
+    assert unsaid not in uncovered
+    timed = build(values | {"protocol": {"split": "global-time"}})
+    calibrate(timed, timed.model, 100, later := Ledger(None))
+    assert "The two dates of the split follow from everybody's times" in statement(later)
+
+
+def test_a_promise_of_a_release_that_said_less_is_kept(toy) -> None:
+    experiment, ledger = build(toy(privacy=PRIVATE)), Ledger(None)
+    calibrate(experiment, experiment.model, 100, ledger)
+    del ledger.entries[0]["claim"]["uncovered"]
+    calibrate(experiment, experiment.model, 100, ledger)
+    ledger.entries[0]["claim"]["clients"] = 99
+    with pytest.raises(InputError, match=r"promises something else \(clients\)"):
+        calibrate(experiment, experiment.model, 100, ledger)
 
 
 def test_upload_codecs_have_no_place_after_clipping(toy, run) -> None:

@@ -5,12 +5,8 @@ import torch
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build
-from ufgraphfr.experiment.run_folder import (
-    Checkpoint,
-    RunFolder,
-    load_checkpoint,
-    save_checkpoint,
-)
+from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ufgraphfr.experiment.run_folder import RunFolder
 
 CPU = torch.device("cpu")
 

@@ -51,6 +51,18 @@ def test_no_update_is_longer_than_the_clip(clip: float, size: float) -> None:
     torch.testing.assert_close(lengths, before.clamp(max=clip))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 300.0])
+def test_no_update_of_half_precision_is_longer_than_the_clip(
+    dtype: torch.dtype, size: float
+) -> None:
+    narrow = (update()["weights"] * size).to(dtype)
+    sent = prepared(UploadSpec(clip=0.7), {"weights": narrow})["weights"].dense()
+    lengths = narrow.double().flatten(1).norm(dim=1)
+    expected = lengths.clamp(max=0.7).float()
+    torch.testing.assert_close(sent.flatten(1).norm(dim=1), expected)
+
+
 def test_short_updates_and_small_arrays_pass_as_they_are() -> None:
     sent = prepared(UploadSpec(codec="int4", clip=1e6), update())
     assert torch.equal(sent["count"].dense(), update()["count"])

@@ -11,8 +11,9 @@ from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout, write
-from ufgraphfr.deploy.operations.launcher import import_samples
+from ufgraphfr.deploy.operations.launcher import set_up_node
 from ufgraphfr.deploy.server.handshake import handshake
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.remote_clients import RemoteClients
@@ -94,6 +95,7 @@ class Federation:
             settings,
             Participants.read(participants),
             metrics,
+            LedgerHeads(self.folder.server.ledger_heads),
         )
 
     def run(
@@ -126,5 +128,5 @@ def federate(path: Path, values: dict[str, Any], **settings: Any) -> Federation:
     documents = draft_tryout(build(values), len(NODES), folder)
     write(folder, documents, ServerSettings(**settings))
     for node in NODES:
-        import_samples(folder, node)
+        set_up_node(folder, node)
     return Federation(folder, *documents)

@@ -71,7 +71,7 @@ def test_popularity_recommends_the_most_popular_unseen_items(tmp_path):
 def test_wrong_users_and_counts_are_named(recommender):
     with pytest.raises(InputError, match=r"no user 'u99'"):
         recommender.recommend("u99")
-    with pytest.raises(InputError, match="-n 0: ask for at least one"):
+    with pytest.raises(InputError, match="n = 0: ask for at least one"):
         recommender.recommend("u1", 0)
 
 
@@ -140,6 +140,10 @@ def shop(tmp_path):
     return run
 
 
+def user(served, name):
+    return served.people.users([name])
+
+
 def closed(**parts):
     return {"kind": "ufgraphformer", "transformer": False, **parts}
 
@@ -148,23 +152,23 @@ def test_every_user_of_the_files_is_served(shop):
     served = Recommender.open(shop(algorithm=closed(), federation={"rounds": 8}))
     histories = {name: served.history(name) for name in ("ann", "bo", "cy", "di")}
     assert histories == {"ann": ["i2", "i4"], "bo": ["i1"], "cy": [], "di": []}, "oldest first"
-    assert served.unknown("bo") == ["i99"]
-    assert served.unknown("ann") == served.unknown("u1") == []
+    assert served.people.unknown("bo") == ["i99"]
+    assert served.people.unknown("ann") == served.people.unknown("u1") == []
     for name, history in histories.items():
-        assert not served.trained(name)
+        assert not served.people.trained(name)
         found = [each.item for each in served.recommend(name, 10)]
         assert sorted([*found, *history]) == [f"i{item}" for item in range(10)], "all others, once"
-    assert served.trained("u1")
+    assert served.people.trained("u1")
 
 
 def test_a_history_and_a_profile_decide_not_whose_they_are(shop):
     served = Recommender.open(shop(algorithm=closed(), federation={"rounds": 8}))
-    cy, trained = served._input("cy"), served._input("u1")
+    cy, trained = user(served, "cy"), user(served, "u1")
     assert torch.equal(cy.text, trained.text), "both of Poland"
-    assert not torch.equal(cy.text, served._input("ann").text), "of whom nothing is known"
+    assert not torch.equal(cy.text, user(served, "ann").text), "of whom nothing is known"
     alike = trained.with_history(cy.ptr, cy.items)
-    torch.testing.assert_close(served._score(cy), served._score(alike))
-    assert not torch.allclose(served._score(cy), served._score(trained))
+    torch.testing.assert_close(served._model.score(cy), served._model.score(alike))
+    assert not torch.allclose(served._model.score(cy), served._model.score(trained))
 
 
 def test_tables_may_gain_users_who_would_not_train(shop, tmp_path):

@@ -32,6 +32,8 @@ class Setting:
         sequential: whether histories have an order that means something.
         expected_clients: how many are counted on, where ``clients`` is how many ids there are;
             None if they are the same.
+        profiles: float ``[profiles, text_width]``, the embedded sentences of all profiles that
+            are declared to be possible; None without a budget or a declaration.
     """
 
     items: int
@@ -42,6 +44,7 @@ class Setting:
     item_text: Tensor | None = None
     sequential: bool = True
     expected_clients: int | None = None
+    profiles: Tensor | None = None
 
 
 @dataclass(frozen=True)

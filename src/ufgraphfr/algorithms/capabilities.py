@@ -61,6 +61,19 @@ class Blended(Protocol):
 
 
 @runtime_checkable
+class Explained(Protocol):
+    """Scores by a sum, of which it can say what was added for what."""
+
+    def contributions(
+        self, setting: Setting, task: Task, inputs: ClientBatch, private: Private
+    ) -> dict[str, Tensor]:
+        """What each part adds to the scores, each float ``[clients, items]``.
+
+        They add up to what `Algorithm.score` gives.
+        """
+
+
+@runtime_checkable
 class ScoringTask(Protocol):
     """Is evaluated with other arrays than those that the next round would train from."""
 
@@ -167,6 +180,15 @@ def parts(algorithm: Algorithm, task: Task, inputs: ClientBatch, private: Privat
     if isinstance(algorithm, Blended):
         return algorithm.parts(task, inputs, private)
     return algorithm.score(task, inputs, private)[None]
+
+
+def contributions(
+    algorithm: Algorithm, setting: Setting, task: Task, inputs: ClientBatch, private: Private
+) -> dict[str, Tensor]:
+    """See `Explained`; by default the score is all there is."""
+    if isinstance(algorithm, Explained):
+        return algorithm.contributions(setting, task, inputs, private)
+    return {algorithm.kind: algorithm.score(task, inputs, private)}
 
 
 def blended(

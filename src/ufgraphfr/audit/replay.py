@@ -17,9 +17,9 @@ from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.audit.recording import FinishedRun, Published, Recording, Upload, dissect
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Report, Task
+from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.federation import honest
 from ufgraphfr.experiment.prepare import PreparedExperiment
-from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState

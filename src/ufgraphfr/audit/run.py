@@ -12,6 +12,7 @@ from ufgraphfr.audit.report import Audit, Guarantee, Line, judge
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def audit(
     rounds: int = 20,
     victims: int = 50,
 ) -> Audit:
-    """Attack a finished run, and write ``audit.json``, ``audit.md`` and plots into its folder.
+    """Attack a finished run, and write ``audit.json``, ``audit.md`` and plots beside its ranks.
 
     Args:
         folder: the run folder.
@@ -38,12 +39,10 @@ def audit(
     if rounds < 1 or victims < 1:
         raise InputError(f"{rounds} rounds and {victims} victims: replay and watch at least one")
     attacks = [ATTACKS.build(kind, {}, "--attack") for kind in kinds or ATTACKS.kinds]
-    run = FinishedRun.open(folder, data_dir)
-    result = Run(folder).result
-    guarantee = Guarantee.of(result)
+    run, finished = FinishedRun.open(folder, data_dir), Run(folder)
+    said, guarantee = finished.guarantee, Guarantee.of(finished.result)
     recording = record(run, rounds, victims)
-    lines: list[Line] = []
-    skipped = []
+    lines, skipped = list[Line](), list[str]()
     for attack in attacks:
         findings = attack.run(recording)
         logger.info("attack %s: %d figures", attack.kind, len(findings))
@@ -54,17 +53,18 @@ def audit(
         name=run.experiment.name,
         algorithm=run.algorithm.kind,
         mechanism=run.experiment.mechanism.kind,
-        statement=result["guarantee"],
+        statement=said,
         guarantee=guarantee,
         rounds=recording.rounds,
         victims=len(recording.victims),
         lines=tuple(lines),
         skipped=tuple(skipped),
     )
-    write_atomically(folder / "audit.json", done.to_json().encode())
-    write_atomically(folder / "audit.md", done.to_markdown().encode())
+    place = RunFolder(folder).own
+    write_atomically(place / "audit.json", done.to_json().encode())
+    write_atomically(place / "audit.md", done.to_markdown().encode())
     try:
-        draw(done, folder)
+        draw(done, place)
     except MissingExtra as missing:
         logger.warning("no plots: %s", missing)
     return done

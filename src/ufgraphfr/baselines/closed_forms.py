@@ -135,13 +135,12 @@ class ClosedForms(Baseline):
 
     def _graph_bytes(self, users: int, items: int, interactions: int) -> int:
         """Operators, and what is held on the way to them."""
-        blocks = 12 * _BLOCK_BYTES
         if self.graph.is_dense(items):
-            return 48 * items**2 + blocks
+            return 48 * items**2 + 12 * _BLOCK_BYTES
         kept = 8 * 4 * items * min(self.graph.neighbors, items)
         # histories of the mean length, twice for those that are longer
         pairs = min(items**2, 2 * interactions**2 // max(1, users))
-        return kept + _PAIR_BYTES * pairs + blocks
+        return kept + _PAIR_BYTES * pairs
 
 
 def _named(fitted: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,33 +1,70 @@
 """``ufgraphfr agent``: the process next to the data, and what its operator does with the shard."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.agent.serve import serve
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.operations.folder import NodeFolder
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer(add_completion=False, invoke_without_command=True)
+
+_METRICS = {
+    "sums": "leave as sums without noise, which protect nobody from the server",
+    "noised": "of the test leave once, as noised sums that are paid for",
+    "none": "do not leave",
+}
+_DIGEST = "Digest of the agreement, as its parties told each other: signs it off."
+Agree = Annotated[str | None, typer.Option("--agree", metavar="DIGEST", help=_DIGEST)]
 
 
 @app.callback()
 def agent(
     context: typer.Context,
     shard: Annotated[Path, typer.Option(help="Folder of the shard, as deploy init wrote it.")],
+    agree: Agree = None,
 ) -> None:
     """Serve a shard of users' data, or manage it.
 
-    Without a command it answers the server's requests until it is told to stop. Starting it signs
-    off the agreement in the shard's folder.
+    Without a command it answers the server's requests until it is told to stop. It starts once the
+    agreement in the shard's folder is signed off, by its digest.
     """
     context.obj = ShardFolder(shard)
     if context.invoked_subcommand is None:
+        if agree is not None or not context.obj.is_signed:
+            _sign(context.obj, agree)
         serve(Agent(context.obj), context.obj.socket)
+
+
+@app.command()
+def init(context: typer.Context, agree: Agree = None) -> None:
+    """Make this node's own key, and sign the agreement off; the public half goes to the server."""
+    folder: ShardFolder = context.obj
+    try:
+        from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key
+    except ImportError:
+        raise MissingExtra("agent init", "flower") from None
+    node = NodeFolder(folder.path.resolve().parent)
+    if node.key.exists():
+        raise InputError(
+            f"{node.key} is there already: whoever made it can reply as this node; remove it, "
+            f"unless you made it here yourself"
+        )
+    # a signature that came with the folder is nobody's
+    _sign(folder, agree)
+    write_node_key(node.key, node.public_key)
+    console = _console()
+    console.print(f"signed off {folder.agreement}", soft_wrap=True, markup=False)
+    console.print(f"made {node.key}, which stays here", soft_wrap=True, markup=False)
+    console.print(f"send {node.public_key} to the server's operator, and compare", soft_wrap=True)
+    console.print(fingerprint(node.public_key), soft_wrap=True)
 
 
 @app.command("import")
@@ -53,9 +90,10 @@ def status(context: typer.Context) -> None:
     facts: dict[str, Any] = {
         "node": f"{name}, client ids {node.first:,} to {node.first + node.clients - 1:,}",
         "agreement": agreement.digest,
+        "signed off": "yes" if folder.is_signed else "not yet: the agent does not start",
         "algorithm": f"{agreement.algorithm.kind}, at most {experiment.federation.rounds} rounds",
         "privacy": experiment.mechanism.guarantee,
-        "metrics": "leave as sums" if agreement.metrics == "sums" else "do not leave",
+        "metrics": _METRICS[agreement.metrics],
         "users": f"{len(users):,}",
         "socket": "open" if folder.socket.exists() else "not open: the agent does not run",
     }
@@ -87,6 +125,18 @@ def forget(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _sign(folder: ShardFolder, digest: str | None) -> None:
+    """Sign the agreement off; a person at a terminal is asked for its digest."""
+    if digest is None:
+        if not sys.stdin.isatty():
+            raise InputError(
+                f"{folder.agreement} is not signed off: read it, and give the digest that its "
+                f"parties told each other with --agree DIGEST, once"
+            )
+        digest = typer.prompt(f"digest of {folder.agreement}, as its parties told each other")
+    folder.sign(digest)
 
 
 def _last_reason(audit: Path) -> str:

@@ -14,6 +14,7 @@ from ufgraphfr.audit.attacks import ATTACKS
 from ufgraphfr.audit.report import Audit, number
 from ufgraphfr.audit.run import audit as run_audit
 from ufgraphfr.cli.tables import titled_table
+from ufgraphfr.experiment.run_folder import RunFolder
 
 EXIT_FAILED = 1
 STYLES = {"FAIL": "bold red", "recovered": "red", "partly": "yellow", "pass": "green"}
@@ -34,7 +35,8 @@ def audit(
     """Attack what a run lets out; exit code 1 if more is found than its guarantee allows.
 
     The run goes on for some rounds through the real client and server; its weights are not
-    changed. Figures are written to audit.json and audit.md in the run folder.
+    changed. Figures are written to audit.json and audit.md in the run folder, under a
+    guarantee in its folder personal/.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -45,7 +47,7 @@ def audit(
     console.print(_table(done))
     for sentence in (*done.summary(), *done.skipped):
         console.print(sentence, markup=False, soft_wrap=True)
-    console.print(f"written to {folder / 'audit.md'}", markup=False, soft_wrap=True)
+    console.print(f"written to {RunFolder(folder).own / 'audit.md'}", markup=False, soft_wrap=True)
     if done.failed:
         raise typer.Exit(EXIT_FAILED)
 

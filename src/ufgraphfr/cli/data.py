@@ -24,7 +24,9 @@ from ufgraphfr.experiment.estimate import LARGE, estimate
 from ufgraphfr.experiment.reading import read
 from ufgraphfr.experiment.starting import own_tables
 
-app = typer.Typer(help="The data sets: list, describe, fetch.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="The data sets: list, describe, fetch.", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(help="A data set, as in 'list'.")]
 Folder = Annotated[Path | None, typer.Option("--data-dir", help="The folder with the files.")]

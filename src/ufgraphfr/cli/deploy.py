@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,19 +18,21 @@ from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment.reading import read
 
-app = typer.Typer(no_args_is_help=True, help="Run a federation over Flower.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run a federation over Flower.")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 _FEWEST = "Users whose sum may leave a node; of fewer, nothing does."
 # the second is what the release before called it
 MinUsers = Annotated[int, typer.Option("--min-users", "--smallest", min=1, help=_FEWEST)]
 _COUNTED_ON = (
-    "Users of all nodes together, from which a budget's parts follow. "
+    "Users of all nodes together, from which a budget's parts and what is left open follow. "
     "Default: --min-users at each node."
 )
 ExpectedUsers = Annotated[int | None, typer.Option(min=1, help=_COUNTED_ON)]
 _CONSENTED = "Sums of metrics leave without noise although there is a guarantee."
 ConsentedMetrics = Annotated[bool, typer.Option("--consented-metrics", help=_CONSENTED)]
+_NOISED = "Sums of the test's metrics leave once, noised and paid for from the budget."
+NoisedMetrics = Annotated[bool, typer.Option("--noised-metrics", help=_NOISED)]
 EXIT_STOPPED = 3
 WAITING = ("waiting for nodes", "running")
 
@@ -46,6 +49,7 @@ def init(
     min_users: MinUsers = 20,
     expected_users: ExpectedUsers = None,
     consented_metrics: ConsentedMetrics = False,
+    noised_metrics: NoisedMetrics = False,
     host: Annotated[str, typer.Option(help="By which nodes know the server.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the engine, on loopback.")] = 8443,
     node_port: Annotated[
@@ -54,17 +58,19 @@ def init(
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     set_: Overrides = None,
 ) -> None:
-    """Write agreement, certificates, keys, units, proxy rules and instructions."""
+    """Write agreement, certificates, units, proxy rules and instructions."""
     deployment = Deployment(folder.resolve())
     # needs the extra, which the operator of a node need not have
     initialiser = _initialiser()
     # refused before anything is written
     settings = ServerSettings(host=bare_host(host), port=port, node_port=node_port)
     checked = read(experiment, tuple(set_ or ()))
+    if consented_metrics and noised_metrics:
+        raise InputError("--consented-metrics and --noised-metrics exclude each other")
+    metrics = "noised" if noised_metrics else "sums" if consented_metrics else None
     if try_out:
-        documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir)
+        documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir, metrics)
     else:
-        metrics = "sums" if consented_metrics else None
         documents = initialiser.draft(
             checked, nodes, users, min_users, metrics, data_dir, expected_users
         )
@@ -155,23 +161,26 @@ def _line(values: dict[str, Any]) -> str:
     ]
     if "epsilon_spent" in values:
         parts.append(f"epsilon {values['epsilon_spent']:.2f} of {values['epsilon_budget']:.2f}")
+    if values.get("untold"):
+        parts.append(f"{values['untold']} evaluations refused")
     if "ndcg10" in values:
         parts.append(f"val NDCG@10 {values['ndcg10']:.4f}")
     return f"{values['state']}: " + ", ".join(parts)
 
 
 def _initialiser() -> Any:
-    try:
-        from ufgraphfr.deploy.operations import init as initialiser
-    except ImportError:
-        raise MissingExtra("deploy", "flower") from None
-    return initialiser
+    return _with_extra("init")
 
 
 def _launcher() -> Any:
-    from ufgraphfr.deploy.operations import launcher
+    return _with_extra("launcher")
 
-    return launcher
+
+def _with_extra(module: str) -> Any:
+    try:
+        return import_module(f"ufgraphfr.deploy.operations.{module}")
+    except ImportError:
+        raise MissingExtra("deploy", "flower") from None
 
 
 def _console() -> Console:

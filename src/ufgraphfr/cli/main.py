@@ -4,45 +4,56 @@ import logging
 import os
 import sys
 import warnings
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
 
+import click
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
 import ufgraphfr
-from ufgraphfr.cli import (
-    agent,
-    audit,
-    compare,
-    data,
-    deploy,
-    describe,
-    doctor,
-    new,
-    privacy,
-    recommend,
-    run,
+from ufgraphfr.core.errors import InputError, is_disk_full, nearest
+
+COMMANDS = (
+    *("new", "run", "compare", "describe", "recommend", "audit", "export", "privacy"),
+    *("data", "deploy", "agent", "doctor"),
 )
-from ufgraphfr.core.errors import InputError
+"""Each is a module beside this one: with an ``app`` of sub-commands, or a function of its name."""
+
+
+class LazyCommands(TyperGroup):
+    """Imports a command when it is asked for: what the others need takes seconds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of people's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name."""
+        if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:
+                return None
+            raise InputError(f"no command '{cmd_name}': {nearest(cmd_name, COMMANDS)}")
+        module = import_module(f"ufgraphfr.cli.{cmd_name}")
+        commands = getattr(module, "app", None)
+        if commands is None:
+            commands = typer.Typer(add_completion=False)
+            epilog = module.epilog() if hasattr(module, "epilog") else None
+            commands.command(cmd_name, epilog=epilog)(getattr(module, cmd_name))
+        command = typer.main.get_command(commands)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
     name="ufgraphfr",
+    cls=LazyCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("new")(new.new)
-app.command("run", epilog=run.kinds_help())(run.run)
-app.command("compare")(compare.compare)
-app.command("describe")(describe.describe)
-app.command("recommend")(recommend.recommend)
-app.command("audit")(audit.audit)
-app.command("privacy")(privacy.privacy)
-app.add_typer(data.app, name="data")
-app.add_typer(deploy.app, name="deploy")
-app.add_typer(agent.app, name="agent")
-app.command("doctor")(doctor.doctor)
 
 EXIT_BAD_INPUT = 2
 
@@ -84,14 +95,27 @@ def main() -> None:
     warnings.filterwarnings("default", category=DeprecationWarning, module="ufgraphfr")
     warnings.showwarning = _show_warning
     if sys.argv[1:2] not in (["agent"], ["deploy"]):
-        # a dotted kind may lie in the current folder, as with `python -m`; never for who serves
-        # others, whose folder may hold their code
+        # a dotted kind may lie in the current folder, as with `python -m`
         sys.path.append(os.getcwd())
+    else:
+        # never for who serves others, whose folder may hold their code
+        sys.path[:] = [each for each in sys.path if os.path.abspath(each) != os.getcwd()]
     try:
         app(prog_name="ufgraphfr")
     except InputError as error:
-        console = Console(stderr=True, highlight=False)
-        # not markup: messages name tables like [data]
-        message = Text.assemble(("error: ", "bold red"), str(error))
-        console.print(message, soft_wrap=not console.is_terminal)
-        sys.exit(EXIT_BAD_INPUT)
+        _end(str(error))
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        _end(
+            f"no space is left on the disk ({error}): what was finished is kept; make room, and "
+            f"repeat the command (a run with --resume)"
+        )
+
+
+def _end(said: str) -> NoReturn:
+    console = Console(stderr=True, highlight=False)
+    # not markup: messages name tables like [data]
+    message = Text.assemble(("error: ", "bold red"), said)
+    console.print(message, soft_wrap=not console.is_terminal)
+    sys.exit(EXIT_BAD_INPUT)

@@ -2,6 +2,8 @@
 
 import datetime
 import math
+import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +15,10 @@ from ufgraphfr.experiment.training import Progress
 
 BAR_FROM_WIDTH = 100
 """A narrower terminal has no room for the bar."""
+SILENT_SECONDS = 60.0
+"""After which a log has a line even without a validation."""
+LATEST = 32
+"""Rounds from which the time left is told."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,19 @@ class Line:
 
 
 def lines(steps: Iterator[Progress]) -> Iterator[Line]:
-    """A line for each round; speed and time left are means over the rounds seen so far."""
-    clients, seconds, count, validation = 0, 0.0, 0, "-"
+    """A line for each round; speed and time left are means over the latest rounds.
+
+    The first rounds may do something else (collect a graph), and take another time.
+    """
+    latest, validation = deque[Progress](maxlen=LATEST), "-"
     for step in steps:
-        clients, seconds, count = clients + step.clients, seconds + step.seconds, count + 1
+        latest.append(step)
+        clients = sum(each.clients or 0 for each in latest)
+        seconds, count = sum(each.seconds for each in latest), len(latest)
         if step.validation is not None:
             validation = f"{step.validation['full'].get('ndcg@10', math.nan):.4f}"
         rate = clients / max(seconds, 1e-9)
+        speed = f"{rate:{',.1f' if rate < 10 else ',.0f'}} clients/s  "
         left = datetime.timedelta(seconds=round((step.rounds - step.round) * seconds / count))
         width = len(str(step.rounds))
         yield Line(
@@ -46,8 +58,7 @@ def lines(steps: Iterator[Progress]) -> Iterator[Line]:
             rounds=step.rounds,
             evaluated=step.validation is not None,
             text=f"round {step.round:{width}}/{step.rounds}  loss {_shown(step.loss)}  "
-            f"val NDCG@10 {validation}  {rate:{',.1f' if rate < 10 else ',.0f'}} clients/s  "
-            f"ETA {left}",
+            f"val NDCG@10 {validation}  {'' if step.clients is None else speed}ETA {left}",
         )
 
 
@@ -61,9 +72,11 @@ def watch(console: Console, steps: Iterator[Progress]) -> None:
     if console.is_terminal and not console.quiet:
         _live(console, steps)
         return
+    shown_at = time.monotonic()
     for line in lines(steps):
-        if line.evaluated:
+        if line.evaluated or time.monotonic() - shown_at >= SILENT_SECONDS:
             console.print(line.text, highlight=False, soft_wrap=True)
+            shown_at = time.monotonic()
 
 
 def _live(console: Console, steps: Iterator[Progress]) -> None:

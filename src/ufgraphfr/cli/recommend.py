@@ -1,9 +1,10 @@
-"""``ufgraphfr recommend``: one user's history and best items, from a finished run."""
+"""``ufgraphfr recommend``: lists from a finished run, for users of its data or for anybody."""
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,60 +12,164 @@ from rich.markup import escape
 from rich.table import Table
 
 from ufgraphfr.cli.tables import titled_table
-from ufgraphfr.serve.recommender import Recommendation, Recommender
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.frames import LIST_FORMATS, write_rows
+from ufgraphfr.serve.recommender import Answer, Recommendation, Recommender, Request
 
 SHOWN_HISTORY = 10
+Repeated = list[str] | None
 
 
 def recommend(
     folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    user: Annotated[str, typer.Option(help="The user's id in the data set.")],
-    count: Annotated[int, typer.Option("-n", help="How many items.")] = 10,
+    user: Annotated[str | None, typer.Option(help="A user's id in the data set.")] = None,
+    history: Annotated[
+        Repeated,
+        typer.Option(
+            help="Ids or titles of what anybody has, oldest first, with commas between them or "
+            "repeated; empty for one of whom nothing is known."
+        ),
+    ] = None,
+    profile: Annotated[
+        Repeated, typer.Option(help="What is known of anybody; repeatable.", metavar="NAME=VALUE")
+    ] = None,
+    similar: Annotated[
+        str | None, typer.Option(help="List what goes with this item instead.", metavar="ITEM")
+    ] = None,
+    users: Annotated[
+        str | None,
+        typer.Option(help="Many users, with --out: a file of ids, one a line, or all."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help=f"File for --users: {', '.join(LIST_FORMATS)}.")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="How many items.")] = 10,
+    exclude: Annotated[
+        Repeated, typer.Option(help="Items that are not to be listed, as in --history.")
+    ] = None,
+    where: Annotated[
+        Repeated,
+        typer.Option(
+            help="Only items with this value of a feature; repeatable.", metavar="FEATURE=VALUE"
+        ),
+    ] = None,
+    seen: Annotated[bool, typer.Option("--seen", help="Also list items of the history.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Give reasons.")] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Show a user's recent history and the items to recommend next, with scores."""
+    """Recommend items to a user of the data, to anybody by what they have, or to many users.
+
+    Nothing of a history or a profile that is given here is kept.
+    """
+    someone = history is not None or bool(profile)
+    if sum((user is not None, someone, similar is not None, users is not None)) != 1:
+        raise InputError(
+            "say for whom: one of --user ID, --history ITEMS (with --profile NAME=VALUE), "
+            "--similar ITEM, or --users all --out FILE"
+        )
+    if (users is None) != (out is None):
+        raise InputError("--users and --out go together: many lists are written to a file")
     # what was left out of the data was told when the run was trained
     logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
     recommender = Recommender.open(folder, data_dir)
-    history = recommender.history(user)
-    items = recommender.recommend(user, count)
-    trained, unknown = recommender.trained(user), recommender.unknown(user)
+    listed = recommender.items.listed
+    request = Request(
+        user=user,
+        history=[name for text in history or () for name in listed(text)],
+        profile=dict(_pair(text, "--profile") for text in profile or ()),
+        n=n,
+        exclude=[name for text in exclude or () for name in listed(text)],
+        where=_values(where or ()),
+        seen=seen,
+        why=why,
+    )
+    if users is not None and out is not None:
+        _write(recommender, users, request, out)
+        return
+    if similar is not None:
+        if exclude or where or seen or why:
+            raise InputError("--similar takes -n and --json alone")
+        found = recommender.similar(similar, n)
+        facts: dict[str, Any] = {"similar": similar, "recommended": [each.facts for each in found]}
+        _show(facts, Answer([], found, []), [], f"goes with {escape(similar)}", as_json)
+        return
+    answer = recommender.answer(request)
+    of_user: dict[str, Any] = {} if user is None else {"trained": recommender.people.trained(user)}
+    of_user |= {} if user is None else {"unknown": recommender.people.unknown(user)}
+    known = recommender.named(answer.history)
+    facts = {"user": user, **of_user, "history": known, "notes": answer.notes}
+    facts["recommended"] = [each.facts for each in answer.recommended]
+    recent = [each["title"] for each in known[-SHOWN_HISTORY:][::-1]]
+    who = "anybody" if user is None else f"user {escape(user)}"
+    head = f"[bold]{who}[/]: {len(known)} items" + (
+        f"; the latest {len(recent)}:" if recent else ""
+    )
+    _show(facts, answer, [head, *map(escape, (f"  {title}" for title in recent))], "", as_json)
+
+
+def _show(
+    facts: dict[str, Any], answer: Answer, before: Sequence[str], title: str, as_json: bool
+) -> None:
     if as_json:
-        listed = [{"item": x.item, "title": x.title, "score": x.score} for x in items]
-        found = {
-            "user": user,
-            "trained": trained,
-            "history": history,
-            "unknown": unknown,
-            "recommended": listed,
-        }
-        print(json.dumps(found, ensure_ascii=False, indent=2))
+        print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
     console = Console(highlight=False)
-    for note in _notes(trained, unknown):
-        console.print(note)
-    recent = history[-SHOWN_HISTORY:][::-1]
-    console.print(f"[bold]user {escape(user)}[/]: {len(history)} items; the latest {len(recent)}:")
-    for title in recent:
-        console.print(f"  {title}", markup=False)
+    for note in answer.notes:
+        console.print(note, markup=False)
+    for line in before:
+        console.print(line)
     console.print()
-    console.print(_table(items))
+    console.print(_table(answer.recommended, title or "recommended next"))
 
 
-def _table(items: list[Recommendation]) -> Table:
-    table = titled_table("[bold]recommended next[/]")
+def _table(items: Sequence[Recommendation], title: str) -> Table:
+    table = titled_table(f"[bold]{title}[/]")
     table.add_column("#", justify="right")
     table.add_column("item", overflow="fold")
     table.add_column("score", justify="right")
-    for place, item in enumerate(items, start=1):
-        table.add_row(str(place), escape(item.title), f"{item.score:.3f}")
+    explained = any(item.reason for item in items)
+    if explained:
+        table.add_column("why", overflow="fold")
+    for item in items:
+        why = [escape(item.reason)] if explained else []
+        table.add_row(str(item.rank), escape(item.title), f"{item.score:.3f}", *why)
     return table
 
 
-def _notes(trained: bool, unknown: list[str]) -> list[str]:
-    """What to know of a user whom the model was not trained with."""
-    notes = [] if trained else ["not among those who trained: served from items and profile alone"]
-    if unknown:
-        notes.append(f"items that nobody who trained has, which say nothing: {len(unknown)}")
-    return notes
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise InputError(f"{option} {text}: write NAME=VALUE, as in age=30")
+    return name.strip(), value.strip()
+
+
+def _values(texts: Sequence[str]) -> dict[str, list[str]]:
+    found = dict[str, list[str]]()
+    for name, value in (_pair(text, "--where") for text in texts):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _write(recommender: Recommender, users: str, request: Request, out: Path) -> None:
+    """The lists of many users, into a file; how many is told.
+
+    Raises:
+        InputError: the file of ids cannot be read or names nobody, or a list cannot be made.
+    """
+    if request.why:
+        raise InputError("--why explains one list: ask for it with --user")
+    people = recommender.people
+    names, left_out = people.served(), people.unserved
+    if users != "all":
+        try:
+            lines = Path(users).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--users {users}: a file of ids, or all ({error})") from None
+        names, left_out = list(dict.fromkeys(filter(None, map(str.strip, lines)))), 0
+        if not names:
+            raise InputError(f"--users {users} names nobody: write an id a line")
+    rows = write_rows(recommender.each(names, request), out)
+    print(f"{out}: {rows:,} rows, the lists of {len(names):,} users")
+    if left_out:
+        print(f"users without weights of their own, whom this model cannot serve: {left_out:,}")

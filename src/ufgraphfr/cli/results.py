@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.evaluation.metrics import SHOWN, is_ranked
-from ufgraphfr.experiment.finished import read_result
+from ufgraphfr.experiment.finished import Run, read_result
 
 Columns = tuple[tuple[str, str, str], ...]
 SHORT = {"coverage@10": "cover"}
@@ -62,7 +62,7 @@ def show_result(console: Console, path: Path) -> None:
     """Print a ``result.json``."""
     result = read_result(path)
     if result["test"] is None:
-        console.print("no metrics: the agreement lets none leave the devices")
+        console.print("no metrics: none leave the devices, or they are in the folder personal/")
     else:
         console.print(_test_table(result))
     for title, part in KEPT_OUT.items():
@@ -70,7 +70,7 @@ def show_result(console: Console, path: Path) -> None:
             console.print(_kept_out_table(result, title, part))
     if result.get("blend") is not None:
         console.print(_blend_table(result["blend"]))
-    for line in _facts(result):
+    for line in _facts(result, Run(path.parent).guarantee):
         console.print(line, highlight=False, markup=False)
 
 
@@ -93,7 +93,9 @@ def _test_table(result: dict[str, Any]) -> Table:
 
 def _computed(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The baselines that have figures."""
-    return {kind: own for kind, own in result["baselines"].items() if "not_computed" not in own}
+    return {
+        kind: own for kind, own in (result["baselines"] or {}).items() if "not_computed" not in own
+    }
 
 
 def _cells(metrics: dict[str, dict[str, float]], shown: Columns) -> list[str]:
@@ -129,19 +131,22 @@ def _blend_table(blend: dict[str, Any]) -> Table:
     return table
 
 
-def _facts(result: dict[str, Any]) -> list[str]:
+def _facts(result: dict[str, Any], guarantee: str) -> list[str]:
     """What the table leaves out."""
-    facts = [f"seed {result['seed']}; {result['guarantee']}"]
-    if errors := result.get("standard_errors", {}).get("full"):
+    facts = [f"seed {result['seed']}; {guarantee}"]
+    if result["privacy"] is not None and result["test"] is not None:
+        facts.append("counts and metrics are not covered by it: they are for you, not to be shared")
+    if errors := (result.get("standard_errors") or {}).get("full"):
         facts.append(
             f"standard error over users, all items: HR@10 {errors['hr@10']:.4f}, "
             f"NDCG@10 {errors['ndcg@10']:.4f}"
         )
-    if result["baselines"]:
+    baselines = result["baselines"] or {}
+    if baselines:
         facts.append("baselines are centralised: they see everybody's training rows")
-    for kind in result["baselines"].keys() - _computed(result).keys():
-        facts.append(f"{kind} is not computed: {result['baselines'][kind]['not_computed']}")
-    if result["rounds"]:
+    for kind in baselines.keys() - _computed(result).keys():
+        facts.append(f"{kind} is not computed: {baselines[kind]['not_computed']}")
+    if result["rounds"] and result["cpu_seconds_per_round"] is not None:
         once = result["bytes_down_once_per_client"]
         facts.append(
             f"round {result['best_round']} of {result['rounds']}, "

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ufgraphfr.cli.compare import show_comparison
 from ufgraphfr.cli.kinds import SEAMS
 from ufgraphfr.cli.progress import watch
 from ufgraphfr.cli.results import show_result
@@ -24,7 +25,7 @@ from ufgraphfr.experiment.runner import execute
 EXIT_INTERRUPTED = 130
 
 
-def kinds_help() -> str:
+def epilog() -> str:
     """The kinds that a TOML file may name, for ``--help``."""
     listed = [
         f"[bold]{escape(table)}[/] {', '.join(registry.kinds)}" for table, registry in SEAMS.items()
@@ -56,6 +57,9 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the file's.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Several, as in 0-4 or 0,7: a run folder for each.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Resume = False,
@@ -74,9 +78,49 @@ def run(
     keep_freed_memory()
     if quiet:
         logging.getLogger("ufgraphfr").setLevel(logging.ERROR)
-    experiment = read(file, tuple(set_ or ()), seed)
-    folder = RunFolder(out or Path("runs") / experiment.name)
-    console = Console(quiet=quiet)
+    console, changes = Console(quiet=quiet), tuple(set_ or ())
+    if seeds is None:
+        experiment = read(file, changes, seed)
+        _run(console, experiment, out or _folder(experiment), data_dir, resume, device)
+        return
+    if seed is not None:
+        raise InputError("--seed and --seeds: name one of them")
+    folders = []
+    for each in _several(seeds):
+        experiment = read(file, changes, each)
+        own = out or _folder(experiment)
+        folders.append(own.with_name(f"{own.name}-s{each}"))
+        _run(console, experiment, folders[-1], data_dir, resume, device)
+    if not quiet:
+        show_comparison(console, folders)
+
+
+def _folder(experiment: Experiment) -> Path:
+    return Path("runs") / experiment.name
+
+
+def _several(text: str) -> list[int]:
+    """The seeds that are meant, each once."""
+    found = list[int]()
+    for part in text.split(","):
+        first, to, last = part.partition("-")
+        if not first.isdecimal() or (to and not last.isdecimal()):
+            raise InputError(f"--seeds {text}: write whole numbers, as in 0-4 or 0,7")
+        found += range(int(first), int(last if to else first) + 1)
+    if not found:
+        raise InputError(f"--seeds {text}: the first of a range is the smaller one, as in 0-4")
+    return list(dict.fromkeys(found))
+
+
+def _run(
+    console: Console,
+    experiment: Experiment,
+    out: Path,
+    data_dir: Path | None,
+    resume: bool,
+    device: str,
+) -> None:
+    folder = RunFolder(out)
     console.print(_headline(experiment), highlight=False)
     try:
         watch(console, execute(experiment, folder.path, data_dir, resume, device))
@@ -85,12 +129,34 @@ def run(
         print(f"interrupted; go on with:  {again} --resume", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     show_result(console, folder.result)
+    held = "share no file of personal/" if experiment.is_private else "it holds personal data"
     console.print(
-        f"run folder: {folder.path} (it holds personal data)",
+        f"run folder: {folder.path} ({held})",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
+    console.print(
+        "next:",
+        *_next_commands(folder.path, data_dir),
+        sep="\n  ",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _next_commands(folder: Path, data_dir: Path | None) -> list[str]:
+    """What people do with a finished run, ready to paste."""
+    where = () if data_dir is None else ("--data-dir", str(data_dir))
+    return [
+        shlex.join(("ufgraphfr", *words))
+        for words in (
+            ("recommend", str(folder), "--history", "", *where),
+            ("recommend", str(folder), "--users", "all", "--out", "lists.parquet", *where),
+            ("privacy", str(folder)),
+        )
+    ]
 
 
 def _headline(experiment: Experiment) -> str:

@@ -1,5 +1,8 @@
 """Errors a person can act on: the value, the rule it broke, and the fix."""
 
+import errno
+import re
+import sqlite3
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -20,6 +23,22 @@ class MissingExtra(InputError):
             f"{part} needs the optional dependency group '{extra}': "
             f"install it with pip install 'ufgraphfr[{extra}]'"
         )
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# the disk is full, or a write was cut short by a limit
+_FULL_DATABASE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed for want of space, whichever library it was that wrote."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) in _FULL_DATABASE
+    # libraries in Rust say it in words
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return said is not None and int(said[1]) in _FULL
 
 
 LISTED = 30

@@ -1,5 +1,6 @@
 """The folder that keeps what can be made or fetched again, outside any repository."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -17,14 +18,42 @@ def cache_folder(*parts: str) -> Path:
     return root.joinpath(*parts)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that readers see whole or not at all, even if this process is killed."""
+def write_atomically(path: Path, data: bytes, sync: bool = False) -> None:
+    """Write a file that readers see whole or not at all, even if this process is killed.
+
+    With ``sync`` it is on the disk when this returns.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line; file and folder are on the disk when this returns.
+
+    Raises:
+        OSError: there is no room; nothing is left of the line.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        before = os.fstat(handle).st_size
+        if os.write(handle, line) < len(line):
+            os.ftruncate(handle, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -76,6 +76,9 @@ def parse(spec: type[S], values: dict[str, Any], where: str) -> S:
         path = ".".join(str(part) for part in first["loc"])
         shown = f" = {first['input']!r}" if path in values else ""
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            message = f"is not set, and has no default: give it as {first['loc'][-1]} = ... there"
+            raise InputError(f"{where} {path} {message}") from None
         raise InputError(f"{where} {path or 'values'}{shown}: {message}") from None
 
 

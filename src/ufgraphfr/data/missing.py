@@ -21,11 +21,18 @@ def plain(value: str | None) -> str:
 
     A column of whole numbers with a gap becomes one of floats in many tools, so ``31.0`` is 31.
     """
-    text = (value or "").strip()
+    text = unquoted((value or "").strip())
     if text in MISSING:
         return ""
     whole = _WHOLE_AS_FLOAT.fullmatch(text)
     return whole[1] if whole else text
+
+
+def unquoted(text: str) -> str:
+    """A value without the one quotation mark at its end that a broken export left there."""
+    if text.count('"') == 1 and '"' in (text[0], text[-1]):
+        return text.strip('"').strip()
+    return text
 
 
 def present(values: Iterable[str]) -> tuple[str, ...]:

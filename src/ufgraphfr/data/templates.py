@@ -40,9 +40,13 @@ def occupation(name: str) -> str:
 
 
 def person(profile: Mapping[str, str]) -> str:
-    """A person of known age (years, or a range in words), gender and occupation."""
-    noun = _NOUNS[profile["gender"]]
-    age = profile["age"]
+    """A person of known age (years, or a range in words), gender and occupation.
+
+    Where one of them is not known, see `attributes`.
+    """
+    noun, age = _NOUNS.get(profile.get("gender", "")), profile.get("age", "")
+    if not (noun and age and profile.get("occupation")):
+        return attributes(profile)
     if age.isdigit():
         start = f"{article(age).capitalize()} {age}-year-old {noun}"
     else:
@@ -62,7 +66,7 @@ def attributes(profile: Mapping[str, str]) -> str:
 def fill(template: str, profile: Mapping[str, str]) -> str:
     """A template with its ``{column}`` fields replaced; `attributes` where a field is missing."""
     parts = list(Formatter().parse(template))
-    known = {name: plain(profile[name]) for _, name, _, _ in parts if name}
+    known = {name: plain(profile.get(name)) for _, name, _, _ in parts if name}
     if not all(known.values()):
         return attributes(profile)
     return "".join(text + (known[name] if name else "") for text, name, _, _ in parts)

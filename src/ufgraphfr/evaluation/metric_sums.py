@@ -161,12 +161,23 @@ class BlendResults:
 
     def sums(self) -> Tensor:
         """Sums of the metrics of ranks over the users, float64 ``[choices, rankings, metrics]``."""
+        each = np.stack([np.nansum(found, -1) for found in self._by_user()], axis=-1)
+        return torch.from_numpy(each).transpose(0, 1).contiguous()
+
+    def by_user(self) -> Tensor:
+        """Each user's metrics of ranks under the first choice, ``[users, rankings, metrics]``.
+
+        NaN where a user has no rank.
+        """
+        each = np.stack([found[:, 0] for found in self._by_user()], axis=-1)
+        return torch.from_numpy(each).transpose(0, 1).contiguous()
+
+    def _by_user(self) -> list[NDArray[np.float64]]:
+        """One metric after the other, each ``[rankings, choices, users]``."""
         candidates = np.broadcast_to(self.candidates[:, None], self.ranks.shape)
-        found = [
+        return [
             user_values(each, self.ranks, self.users, candidates) for each in ranked(self.asked)
         ]
-        each = np.stack([np.nansum(values, -1) for values in found], axis=-1)
-        return torch.from_numpy(each).transpose(0, 1).contiguous()
 
     def ranked(self) -> Tensor:
         """How many users have a rank, int64 ``[rankings]``."""

@@ -6,6 +6,7 @@ seeds is not underestimated (Rao & Wu, JASA 83:231, 1988). One seed says nothing
 over seeds: five or more carry a claim.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,15 @@ def difference(
         p_value=min(1.0, 2 * (tail + 1) / (draws + 1)),
         seeds=(a.shape[0], b.shape[0]),
     )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values corrected for how many they are (Holm, Scandinavian J. of Statistics 6:65, 1979)."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for place, which in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[which]))
+        corrected[which] = largest
+    return corrected
 
 
 def _means(values: Tensor, users: Tensor, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,7 @@ targets of a user are one value, their mean.
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,18 @@ from ufgraphfr.core.spec import parse
 from ufgraphfr.data.protocol_draws import SAMPLED
 from ufgraphfr.evaluation.metric_sums import RANKINGS
 from ufgraphfr.evaluation.metrics import NAMES, SHOWN, metric, per_user, summary, values
-from ufgraphfr.evaluation.significance import Difference, difference
+from ufgraphfr.evaluation.significance import Difference, difference, holm
 from ufgraphfr.experiment.config import ProtocolSpec
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import same_data
+from ufgraphfr.experiment.settings import flat
 from ufgraphfr.experiment.stored import read_settings
 
 TESTED = "ndcg@10"
 """The metric whose difference is tested, full ranking."""
+DIFFERENCE = ("mean", "low", "high", "p_value")
+VALIDATION = "validation"
+"""Stands beside the test's rankings."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,14 @@ class Row:
         protocol: ``honest`` or ``legacy-leaky``.
         seeds: their seeds.
         metrics: which metrics to show.
-        mean: test metrics averaged over seeds, e.g. ``mean["full"]["ndcg@10"]``, and
-            ``mean["new items"]["ndcg@10"]`` where some were kept out.
+        mean: test metrics averaged over seeds, e.g. ``mean["full"]["ndcg@10"]``, those of
+            validation over all items, ``mean["validation"]``, and ``mean["new items"]["ndcg@10"]``
+            where some were kept out.
         spread: standard deviations over seeds; NaN for one seed.
         against_first: difference to the first row in NDCG@10; None if there is no comparing.
         not_compared: why not; empty if compared.
+        p_holm: its p value, corrected for how many rows are compared.
+        differs: the settings in which the rows differ, by their dotted names.
     """
 
     name: str
@@ -74,6 +81,26 @@ class Row:
     spread: dict[str, dict[str, float]]
     against_first: Difference | None
     not_compared: str
+    p_holm: float | None = None
+    differs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As plain values under dotted names, for tables and files."""
+        spread = {f"{name}.std": value for name, value in flat(self.spread).items()}
+        found, named = self.against_first, f"{TESTED} against first"
+        tested = {} if found is None else {key: getattr(found, key) for key in DIFFERENCE}
+        return {
+            "run": self.name,
+            "data": self.data,
+            "protocol": self.protocol,
+            "seeds": len(self.seeds),
+            **self.differs,
+            **flat(self.mean),
+            **spread,
+            **{f"{named}: {key}": value for key, value in tested.items()},
+            **({} if self.p_holm is None else {f"{named}: p_holm": self.p_holm}),
+        }
 
 
 def read_run(folder: Path, at_most: int | None = None, metrics: Sequence[str] = ()) -> ComparedRun:
@@ -113,8 +140,12 @@ def read_run(folder: Path, at_most: int | None = None, metrics: Sequence[str] = 
         split=protocol.model_copy(update={"negatives": "honest"}),
         result=result,
         metrics=wanted,
-        # they are no user's
-        test=test | {"new items": (at_most is None and result["new_items"]) or {}},
+        # neither is of these users alone
+        test=test
+        | {
+            VALIDATION: ((at_most is None and result["validation"]) or {}).get("full", {}),
+            "new items": (at_most is None and result["new_items"]) or {},
+        },
         users=columns["user"],
         ranks=columns["full"],
     )
@@ -181,7 +212,22 @@ def compare(
         raise InputError("name at least one run folder to compare")
     groups = grouped(read_run(folder, at_most, metrics) for folder in folders)
     first = groups[0]
-    return [_row(runs, None if runs is first else first) for runs in groups]
+    rows = [_row(runs, None if runs is first else first) for runs in groups]
+    tested = [row.against_first.p_value for row in rows if row.against_first is not None]
+    corrected, differs = iter(holm(tested)), _differing([runs[0].folder for runs in groups])
+    return [
+        replace(row, differs=own, p_holm=next(corrected) if row.against_first else None)
+        for row, own in zip(rows, differs, strict=True)
+    ]
+
+
+def _differing(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The settings of each run that are not the same in all of them; a default is not listed."""
+    settings = [flat(read_settings(folder)) for folder in folders]
+    names = {key for own in settings for key in own if not key.startswith("derived.")}
+    names -= {"name", "seed", "schema"}
+    told = sorted(key for key in names if len({str(own.get(key)) for own in settings}) > 1)
+    return [{key: own[key] for key in told if key in own} for own in settings]
 
 
 def grouped(runs: Iterable[ComparedRun]) -> list[list[ComparedRun]]:

@@ -21,6 +21,7 @@ from ufgraphfr.data.interactions import MIN_INTERACTIONS
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.split import COLD_LEAST
+from ufgraphfr.experiment.accounted import check_accounted, is_private
 from ufgraphfr.experiment.auto import left_open, without_auto
 from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
 from ufgraphfr.experiment.schemas import CONFIG
@@ -133,8 +134,9 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """What makes it this experiment: what was changed, without names of the run and of files.
 
-        Which data a file holds is told by the digest of the data. Baselines beside the model and
-        metrics change nothing of it, so a run may be finished with others.
+        Which data a file holds is told by the digest of the data. Baselines beside the model,
+        metrics and what other runs may spend change nothing of it, so a run may be finished with
+        others.
         """
         tables = copy.deepcopy(self.changed())
         del tables["name"]
@@ -145,6 +147,7 @@ class Experiment:
         tables.get("evaluation", {}).pop("table", None)
         tables.get("evaluation", {}).pop("baselines", None)
         tables.get("evaluation", {}).pop("metrics", None)
+        tables.get("privacy", {}).pop("total_epsilon", None)
         return {"schema": CONFIG.version} | {
             key: value for key, value in tables.items() if value != {}
         }
@@ -158,6 +161,11 @@ class Experiment:
     def group(self) -> str:
         """sha256 of the identity but for the seed: what runs over several seeds have in common."""
         return _digest(self.identity() | {"seed": None})
+
+    @property
+    def is_private(self) -> bool:
+        """Whether what is released is paid for from a budget."""
+        return is_private(self.mechanism)
 
     def located_source(self, data_dir: Path | None = None) -> Source:
         """The data set, with the files it names looked for in ``data_dir``, then in `folder`."""
@@ -214,6 +222,7 @@ def build(values: dict[str, Any]) -> Experiment:
     if not isinstance(name, str) or name.strip(". ") == "" or "/" in name:
         raise InputError(f"name = {name!r} must be a string that can name a folder, without '/'")
     experiment = _built(without_auto(values, _derivable(values)), seed, name)
+    check_accounted(experiment.mechanism, experiment.federation, experiment.model)
     told, now = flat(values.get("derived", {})), flat(experiment.resolved())
     return replace(
         experiment,

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.columns import read_parquet
 from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.population import restored_score
 from ufgraphfr.experiment.prepare import PreparedExperiment, data_difference, prepare
-from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint
+from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.schemas import RANKS, RESULT
+from ufgraphfr.privacy.accounted.statement import in_words
+from ufgraphfr.privacy.accounted.verified import verified
 
 
 @final
@@ -45,6 +48,21 @@ class Run:
         return read_result(self._files.result)
 
     @cached_property
+    def guarantee(self) -> str:
+        """The guarantee in one line, as it follows from the ledger.
+
+        Raises:
+            InputError: the ledger or the result has been altered.
+        """
+        claim = verified(self._files.read_ledger())
+        if self.result["privacy"] not in (None, claim):
+            raise InputError(
+                f"{self._files.result} claims another guarantee than {self._files.ledger}: one of "
+                f"them has been altered, and nothing is claimed from them"
+            )
+        return in_words(claim) or str(self.result["guarantee"])
+
+    @cached_property
     def metrics(self) -> list[dict[str, Any]]:
         """One object for each round; none for a model without rounds."""
         return self._files.read_metrics()
@@ -61,7 +79,7 @@ class Run:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The weights at the best round."""
-        return load_checkpoint(self._files.model, torch.device("cpu"))
+        return self._files.load_model(torch.device("cpu"))
 
     def prepared(self, data_dir: Path | None = None) -> PreparedExperiment:
         """The data it was trained on.
@@ -73,6 +91,11 @@ class Run:
         Raises:
             InputError: the data cannot be found or have changed.
         """
+        if self.result["data"]["sha256"] is None:
+            raise InputError(
+                f"{self.folder} is what may be shared of a run with a guarantee, and nothing of "
+                f"its data: name the run folder with personal/ in it"
+            )
         prepared = prepare(self.experiment, data_dir)
         if differs := data_difference(self.result["data"], prepared.facts):
             raise InputError(
@@ -87,9 +110,11 @@ class Run:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """What a ``result.json`` says, of whatever release.
+    """What a ``result.json`` says, of whatever release; in full where that is at hand.
 
     Raises:
         InputError: a newer release wrote it.
     """
+    in_full = path.parent / "personal" / path.name
+    path = in_full if in_full.exists() else path
     return RESULT.read(json.loads(path.read_text(encoding="utf-8")), path)

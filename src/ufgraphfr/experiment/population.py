@@ -18,29 +18,32 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.evaluation.fusion import choose_blend
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
-from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.evaluation.protocol import EvaluationSet, Score
 from ufgraphfr.experiment.assess import (
     Metrics,
     assess_attack,
     assess_baselines,
     assess_kept_out,
 )
+from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aggregator, simulated, validation
 from ufgraphfr.experiment.fitted import check_memory, fit_baseline, validate_baseline
 from ufgraphfr.experiment.oversized import oversized
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
-from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_model, device_score
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.base import Mechanism
 
 logger = logging.getLogger(__name__)
+LARGE = 50_000_000
+"""Pairs to rank from which it is worth saying: some seconds."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Population(Protocol):
         sequential: whether the order of a user's interactions means something.
         setting: the public facts of the federation.
         clients: int64 ``[clients]``, who may be drawn.
+        registry: what was spent on these users' data before; None if their holders know.
         durable: whether a checkpoint follows every round, because others have worked for it.
     """
 
@@ -83,6 +87,7 @@ class Population(Protocol):
     sequential: bool
     setting: Setting
     clients: Tensor
+    registry: Registry | None
     durable: bool
 
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
@@ -136,6 +141,7 @@ class Simulated:
         self.setting = prepared.setting
         self.clients = torch.from_numpy(prepared.split.warm).to(device)
         self.data = prepared.facts
+        self.registry: Registry | None = Registry((prepared.dataset.sha256, prepared.origin))
         self.sequential = prepared.dataset.interactions.sequential
         self._experiment, self._prepared, self._device = experiment, prepared, device
         self._store = PrivateState({})
@@ -179,6 +185,7 @@ class Simulated:
         algorithm, asked = self._algorithm, self._prepared.validation
         chunk, key = self._experiment.evaluation.chunk, Key(self._experiment.seed)
         metrics = self._experiment.evaluation.computed
+        self._tell("validation", asked)
         arguments = (algorithm, state, self._store, round_number)
         if not (pick and isinstance(algorithm, Blended)):
             return state, evaluate(device_score(*arguments), asked, chunk, metrics).metrics
@@ -186,6 +193,12 @@ class Simulated:
         fixed, priors = algorithm.fixed_blends(self.setting), algorithm.priors
         chosen = choose_blend(model, asked, fixed, priors, key, chunk, metrics)
         return state | on(self._store.device, chosen.kept), chosen.result.metrics
+
+    def _tell(self, what: str, asked: EvaluationSet) -> None:
+        """Say what takes a while."""
+        pairs = len(asked.clients) * self.setting.items
+        if pairs >= LARGE:
+            logger.info("%s ranks %s pairs of user and item", what, f"{pairs:,}")
 
     def checkpointed(self, round_number: int, best_round: int) -> None:
         """See `Population.checkpointed`: weights in memory have no versions."""
@@ -199,6 +212,7 @@ class Simulated:
         chunk, prepared = self._experiment.evaluation.chunk, self._prepared
         metrics = self._experiment.evaluation.computed
         score = restored_score(self._experiment, best, self.setting)
+        self._tell("the test", prepared.test)
         test = evaluate(score, prepared.test, chunk, metrics)
         model, validation = self._experiment.model, None
         if not isinstance(model, Algorithm):

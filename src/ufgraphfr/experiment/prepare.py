@@ -13,7 +13,7 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import asks_for_item_text
 from ufgraphfr.core.derived import DataFacts
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
@@ -34,12 +34,13 @@ DIGESTS = ("digest", "sha256")
 
 @dataclass(frozen=True)
 class PreparedExperiment:
-    """What an experiment trains on and is asked."""
+    """What an experiment trains on and is asked; for ``origin`` see `Source.origin`."""
 
     dataset: Dataset
     split: Split
     batch: ClientBatch
     setting: Setting
+    origin: str
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -79,6 +80,8 @@ def same_data(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def data_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """The digests in which the data of two results differ; empty if they are the same."""
+    if "keyed" in there:
+        return "" if there["keyed"] == here.get("keyed") else "by their keyed digests"
     versions = [side.get("digest", "").partition(":") for side in (there, here)]
     # digests of two versions say nothing of each other, and the interactions must do
     both = all(value for _, _, value in versions) and versions[0][0] == versions[1][0]
@@ -94,13 +97,15 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     Raises:
         InputError: data or encoder are missing, or a row is bad.
     """
-    dataset = experiment.located_source(data_dir).load(data_dir)
+    source = experiment.located_source(data_dir)
+    dataset = source.load(data_dir)
     rows, catalogue = dataset.interactions, dataset.catalogue
     left_out = "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning
     logger.info(
         f"{dataset.card.name}: {rows.n_users:,} users, {rows.n_items:,} items, "
         f"{len(rows):,} interactions; {left_out}"
     )
+    _check_declared(dataset, experiment.source.profile_values)
     split = _split(rows, experiment.protocol)
     for sentence in told(split):
         logger.warning(f"{dataset.card.name}: {sentence}")
@@ -117,7 +122,9 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
             features=item_features(catalogue),
             item_text=item_text(experiment, rows.n_users, catalogue),
             sequential=rows.sequential,
+            profiles=declared_profiles(experiment, rows.n_users),
         ),
+        origin=source.origin,
     )
 
 
@@ -136,6 +143,25 @@ def item_text(
         for title, own in zip(catalogue.titles, catalogue.words, strict=True)
     ]
     return torch.from_numpy(embed(experiment.encoder, texts))
+
+
+def declared_profiles(experiment: Experiment, clients: int) -> torch.Tensor | None:
+    """Embedded sentences of all declared profiles, where a budget asks for them."""
+    texts = experiment.source.every_text()
+    if not texts or experiment.mechanism.budget(clients) is None:
+        return None
+    return torch.from_numpy(embed(experiment.encoder, texts))
+
+
+def _check_declared(dataset: Dataset, values: Mapping[str, object]) -> None:
+    """Declared values are of fields that profiles have."""
+    known = {name: None for profile in dataset.users.profiles for name in profile}
+    for name in values:
+        if name not in known:
+            raise InputError(
+                f"[data.profile_values] {name}: no profile of '{dataset.card.name}' has it: "
+                f"{nearest(name, known)}"
+            )
 
 
 def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:

@@ -1,12 +1,18 @@
 """From an experiment's budget to the mechanism of its run: what will be released, and how often."""
 
+import logging
+from dataclasses import replace
+
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Mechanism, Participation, ReleasePlan
+from ufgraphfr.privacy.accounted.registry import Registry
+from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
+
+logger = logging.getLogger(__name__)
 
 
 def model_in_use(experiment: Experiment, setting: Setting) -> Algorithm:
@@ -27,7 +33,47 @@ def calibrate(
     Raises:
         InputError: the budget cannot be kept.
     """
-    return experiment.mechanism.calibrate(plan(experiment, algorithm, clients), ledger)
+    planned = replace(plan(experiment, algorithm, clients), uncovered=_from_people(experiment))
+    return experiment.mechanism.calibrate(planned, ledger)
+
+
+def _from_people(experiment: Experiment) -> tuple[str, ...]:
+    """What a simulation computes from everybody's rows without noise and takes as public."""
+    found = experiment.source.from_rows
+    if experiment.protocol.split == "global-time":
+        found = (*found, "The two dates of the split follow from everybody's times.")
+    return found
+
+
+def check_total(mechanism: PrivacySpec, registry: Registry, ledger: Ledger) -> None:
+    """Tell what all runs on some data spend together with this one, before it spends more.
+
+    Raises:
+        InputError: more than ``[privacy] total_epsilon``, or the ledger was put back.
+    """
+    registry.check(ledger)
+    if ledger.spends:
+        # a kill may have come between a payment and its note
+        registry.note(ledger)
+    together = registry.together(ledger)
+    if together is None:
+        return
+    most = getattr(mechanism, "total_epsilon", None)
+    if most is not None and together.epsilon > most * (1 + 1e-9):
+        raise InputError(
+            f"[privacy] total_epsilon = {most:g}, but with this run it would be {together}: each "
+            f"run on the same data spends again; raise it, or ask for a smaller epsilon"
+        )
+    if together.runs > 1:
+        logger.warning("each run on the same data spends again: with this one %s", together)
+
+
+def expected_clients(
+    experiment: Experiment, algorithm: Algorithm, round_number: int, clients: int
+) -> float:
+    """How many of the clients take part in a round, on average."""
+    everybody = capabilities.asks_all_clients(algorithm, round_number)
+    return clients if everybody else experiment.federation.expected(clients)
 
 
 def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleasePlan:
@@ -39,7 +85,14 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
     spec = experiment.federation
     spec.check(clients)
     releases = capabilities.releases(algorithm, spec.rounds)
-    if spec.upload is not None and experiment.mechanism.budget(clients) is not None:
+    budgeted = experiment.mechanism.budget(clients) is not None
+    if budgeted and spec.defence is not None and spec.defence.kind != "none":
+        raise InputError(
+            f"[federation.defence] kind = '{spec.defence.kind}' goes by single replies, but with "
+            f"[privacy] kind = '{experiment.mechanism.kind}' each is clipped and nothing but the "
+            f"sum is looked at: leave the table out"
+        )
+    if budgeted and spec.upload is not None:
         raise InputError(
             f"[federation] upload goes with updates that nothing protects: with [privacy] kind = "
             f"'{experiment.mechanism.kind}' clip there, and leave the table out"
@@ -50,10 +103,11 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
             f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "
             f"{planned} round(s): set rounds = {releases[-1].last}"
         )
-    asked, exposures = spec.expected(clients), []
+    exposures = []
     for release in releases:
         first, last = release.first, release.last
-        if asked >= clients or capabilities.asks_all_clients(algorithm, first):
+        asked = expected_clients(experiment, algorithm, first, clients)
+        if asked >= clients:
             exposures.append(Participation(release, release.rounds, None, clients))
         else:
             most = spec.participations(first, last, clients)

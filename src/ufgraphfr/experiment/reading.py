@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.settings import put, take
+
+SHIPPED = Path(__file__).parent.parent / "experiments"
+"""TOML files that come with the package."""
 
 Overrides: TypeAlias = Mapping[str, Any] | Iterable[str]
 """Values by ``table.key``, or ``table.key=value`` in TOML's notation (a bare word is a string)."""
@@ -19,13 +22,14 @@ def read(path: Path, overrides: Overrides = (), seed: int | None = None) -> Expe
     """Read an experiment from a TOML file.
 
     Args:
-        path: the file.
+        path: the file, or the name of an experiment that ships, like ``ml100k/ufgraphformer``.
         overrides: instead of the file's values.
         seed: instead of the file's.
 
     Raises:
         InputError: the file cannot be read, or a key or value is wrong.
     """
+    path = _located(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -37,6 +41,25 @@ def read(path: Path, overrides: Overrides = (), seed: int | None = None) -> Expe
     override(values, overrides, seed)
     values.setdefault("name", path.stem)
     return build_beside(values, path.parent)
+
+
+def shipped() -> dict[str, Path]:
+    """The experiments of this package, by name."""
+    files = sorted(SHIPPED.rglob("*.toml"))
+    return {file.relative_to(SHIPPED).with_suffix("").as_posix(): file for file in files}
+
+
+def _located(path: Path) -> Path:
+    """The file itself, or the shipped experiment of that name."""
+    if path.exists():
+        return path
+    found, name = shipped(), path.as_posix().removeprefix("experiments/").removesuffix(".toml")
+    if name in found:
+        return found[name]
+    raise InputError(
+        f"cannot read {path}: there is no such file, and no experiment of that name ships; name a "
+        f"TOML file or one of these: {nearest(name, found)}"
+    )
 
 
 def build_beside(values: dict[str, Any], folder: Path | None) -> Experiment:

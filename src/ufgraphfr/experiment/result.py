@@ -9,11 +9,12 @@ import numpy as np
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.columns import write_parquet
 from ufgraphfr.experiment.blend import blend_of
+from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.environment import peak_rss_bytes
 from ufgraphfr.experiment.population import Population, TestResult
-from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder
-from ufgraphfr.experiment.schemas import RANKS, RESULT
+from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.experiment.schemas import RANKS
 from ufgraphfr.experiment.soundness import rejected, unsound
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
@@ -52,11 +53,12 @@ def write_result(
         "peak_rss_bytes": peak_rss_bytes(),
         "privacy": guarantee(ledger.claim),
         "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
+        "ledger": ledger.head if ledger.entries else None,
         **_settings(experiment),
     }
     if tested.attack is not None:
         result["attack"] = tested.attack | {"rejected": rejected(lines)}
-    folder.write_json(folder.result, RESULT.write(result))
+    folder.write_result(result)
 
 
 def _settings(experiment: Experiment) -> dict[str, Any]:

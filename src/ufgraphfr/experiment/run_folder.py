@@ -10,19 +10,19 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.folders import append_line, write_atomically
+from ufgraphfr.core.keyed import key_at
+from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.schemas import CHECKPOINT, METRICS
+from ufgraphfr.experiment.schemas import METRICS, RESULT
+from ufgraphfr.experiment.shared import shared_line, shared_result
 from ufgraphfr.experiment.stored import (
     CONFIG_FILE,
     RESOLVED_FILE,
@@ -30,32 +30,19 @@ from ufgraphfr.experiment.stored import (
     read_experiment,
     write_experiment,
 )
+from ufgraphfr.privacy.accounted.ledger import Ledger
 
 NOTICE = """This folder holds personal data: model.safetensors and checkpoint/ carry weights that
 were trained on single users and, in a deployment, never leave their devices; ranks.parquet says
-how well each user was predicted. Do not publish it. result.json and config.toml are safe to share.
+how well each user was predicted. Do not publish it, result.json neither: its counts and digest say
+whether somebody's data are among these. A run with a guarantee keeps them apart.
+"""
+NOTICE_PERSONAL = """This folder holds personal data: weights of single users, un-noised metrics,
+ranks and counts, and the key of the data's digest. No guarantee covers them. Do not publish it.
+What lies beside it may be shared; ufgraphfr export writes exactly what the guarantee covers.
 """
 
-Arrays = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Everything a run needs to go on.
-
-    Attributes:
-        round: rounds that are done.
-        best_round: the round with the best validation so far, at most ``round``.
-        best_value: that round's validation metric `metrics.SELECTED_BY`, full ranking.
-        server: the server's memory.
-        private: the weights of all clients.
-    """
-
-    round: int
-    best_round: int
-    best_value: float
-    server: Arrays
-    private: Arrays
+CHECKPOINTS, RANKS_FILE = "checkpoint", "ranks.parquet"
 
 
 class RunFolder:
@@ -68,11 +55,11 @@ class RunFolder:
         metrics: one JSON object a round.
         model: the weights at the best round.
         environment: versions and machine.
-        latest: the last checkpoint.
-        best: the best checkpoint by validation, until it becomes the model.
         ledger: what a run with a guarantee has spent; never cut back.
         statement: the guarantee on one page.
-        ranks: per-user test ranks.
+        personal: under a guarantee the folder of all that it does not cover: `ranks`, checkpoints
+            and private weights, and `result` and `metrics` in full. What stands outside it may be
+            shared. There is none without a guarantee, nor in runs of 0.2.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,11 +70,34 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.model = path / "model.safetensors"
         self.environment = path / "environment.json"
-        self.latest = path / "checkpoint" / "latest.safetensors"
-        self.best = path / "checkpoint" / "best.safetensors"
         self.ledger = path / "ledger.jsonl"
         self.statement = path / "privacy.md"
-        self.ranks = path / "ranks.parquet"
+        self.personal = path / "personal"
+
+    @property
+    def latest(self) -> Path:
+        """The last checkpoint."""
+        return self.own / CHECKPOINTS / "latest.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The best checkpoint by validation, until it becomes the model."""
+        return self.own / CHECKPOINTS / "best.safetensors"
+
+    @property
+    def ranks(self) -> Path:
+        """Per-user test ranks."""
+        return self.own / RANKS_FILE
+
+    @property
+    def key(self) -> bytes | None:
+        """What digests of the data are keyed with; None without a guarantee."""
+        return key_at(self.personal / "key") if self.personal.is_dir() else None
+
+    @property
+    def own(self) -> Path:
+        """Where personal files lie: `personal`, or without one the folder itself."""
+        return self.personal if self.personal.is_dir() else self.path
 
     def experiment(self) -> Experiment:
         """What is run here, with every setting as it was when the folder was made.
@@ -140,12 +150,23 @@ class RunFolder:
             there = self.experiment() if self.config.exists() else None
             if there is None or there.baselines != experiment.baselines:
                 write_experiment(self.path, experiment)
-            write_atomically(self.path / "PERSONAL_DATA.txt", NOTICE.encode())
+            if experiment.is_private:
+                self._set_apart()
+            notice = NOTICE_PERSONAL if experiment.is_private else NOTICE
+            write_atomically(self.own / "PERSONAL_DATA.txt", notice.encode())
         except OSError as error:
             raise InputError(
                 f"cannot write the run folder {self.path} ({error.strerror}): "
                 f"name another with --out"
             ) from None
+
+    def _set_apart(self) -> None:
+        """Make the personal folder; what a release of before wrote beside it moves there."""
+        self.personal.mkdir(mode=0o700, exist_ok=True)
+        for name in (CHECKPOINTS, RANKS_FILE, self.metrics.name, "PERSONAL_DATA.txt"):
+            there = self.path / name
+            if there.exists() and not (self.personal / name).exists():
+                os.replace(there, self.personal / name)
 
     def discard(self) -> None:
         """Remove everything; for a folder in which nothing was trained or released."""
@@ -172,17 +193,26 @@ class RunFolder:
         """Write a JSON object atomically."""
         write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
-    def append_metrics(self, line: dict[str, Any]) -> None:
-        """Add a round's line."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(METRICS.write(line)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Write the result, last of all; under a guarantee in full and, beside it, to be shared."""
+        if self.key is not None:
+            self.write_json(self.personal / self.result.name, RESULT.write(result))
+            result = shared_result(result, self.key)
+        self.write_json(self.result, RESULT.write(result))
+
+    def append_metrics(self, line: dict[str, Any], expected: float | None = None) -> None:
+        """Add a round's line; under a guarantee the shared one says how many were expected."""
+        lines = {self.own / self.metrics.name: line}
+        if self.key is not None:
+            lines[self.metrics] = shared_line(line, expected)
+        for path, content in lines.items():
+            append_line(path, (json.dumps(METRICS.write(content)) + "\n").encode())
 
     def cut_metrics(self, rounds: int) -> None:
         """Keep the lines of the first ``rounds`` rounds: what came after will come again."""
-        lines = self.metrics.read_text().splitlines(keepends=True) if self.metrics.exists() else []
-        write_atomically(self.metrics, "".join(lines[:rounds]).encode())
+        for path in {self.metrics, self.own / self.metrics.name}:
+            lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+            write_atomically(path, "".join(lines[:rounds]).encode())
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """One object for each round; none for a model without rounds.
@@ -190,10 +220,26 @@ class RunFolder:
         Raises:
             InputError: a later version wrote them.
         """
-        if not self.metrics.exists():
+        path = self.own / self.metrics.name
+        if not path.exists():
             return []
-        lines = self.metrics.read_text().splitlines()
-        return [METRICS.read(json.loads(line), self.metrics) for line in lines]
+        return [METRICS.read(json.loads(line), path) for line in path.read_text().splitlines()]
+
+    def read_ledger(self) -> Ledger:
+        """What this run has promised and spent, if it is the ledger that the result was made with.
+
+        Raises:
+            InputError: it is another one, or altered.
+        """
+        ledger = Ledger(self.ledger)
+        result = json.loads(self.result.read_text()) if self.result.exists() else {}
+        said = result.get("ledger")
+        if said is not None and said != ledger.head:
+            raise InputError(
+                f"{self.ledger} is not the one that result.json was written with: the record of "
+                f"what was promised and spent has been altered, and nothing is claimed from it"
+            )
+        return ledger
 
     @property
     def best_or_model(self) -> Path:
@@ -201,55 +247,26 @@ class RunFolder:
         return self.best if self.best.exists() else self.model
 
     def promote_best(self) -> None:
-        """Make the best checkpoint the run's model."""
-        os.replace(self.best_or_model, self.model)
+        """Make the best checkpoint the run's model; under a guarantee, without private weights."""
+        if self.personal.is_dir() and self.best.exists():
+            best = load_checkpoint(self.best, torch.device("cpu"))
+            save_checkpoint(self.personal / self.model.name, replace(best, server={}))
+            save_checkpoint(self.model, replace(best, private={}))
+            self.best.unlink()
+        else:
+            os.replace(self.best_or_model, self.model)
+
+    def load_model(self, device: torch.device) -> Checkpoint:
+        """The run's model; without private weights where the personal folder is not at hand.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        model, own = load_checkpoint(self.best_or_model, device), self.personal / self.model.name
+        if self.best.exists() or not own.exists():
+            return model
+        return replace(model, private=load_checkpoint(own, device).private)
 
 
 def _begun(path: Path) -> bool:
     return path.name.startswith(f".{CONFIG_FILE}.") or RESOLVED_FILE in path.name
-
-
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically; it is on the disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"server/{name}": value for name, value in checkpoint.server.items()}
-    arrays |= {f"private/{name}": value for name, value in checkpoint.private.items()}
-    facts = {
-        "round": checkpoint.round,
-        "best_round": checkpoint.best_round,
-        "best_value": checkpoint.best_value,
-    }
-    partial = path.with_name(f".{path.name}.partial")
-    # cloned: the format refuses arrays that share memory, as a graph kept over rounds does
-    own = {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in arrays.items()
-    }
-    save_file(own, partial, metadata={"checkpoint": json.dumps(CHECKPOINT.write(facts))})
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
-    """Read a checkpoint.
-
-    Raises:
-        InputError: the file cannot be read as a checkpoint.
-    """
-    try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            facts = json.loads(file.metadata()["checkpoint"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} is not a readable checkpoint ({error}): delete the run folder and start again"
-        ) from None
-    facts = CHECKPOINT.read(facts, path)
-    parts: dict[str, Arrays] = {"server": {}, "private": {}}
-    for name, value in arrays.items():
-        part, _, rest = name.partition("/")
-        parts[part][rest] = value
-    return Checkpoint(
-        facts["round"], facts["best_round"], facts["best_value"], parts["server"], parts["private"]
-    )

@@ -10,6 +10,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment.checkpoint import Checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.derive import derive, settled
 from ufgraphfr.experiment.environment import environment
@@ -17,7 +18,8 @@ from ufgraphfr.experiment.population import Population, Simulated
 from ufgraphfr.experiment.prepare import DIGESTS, data_difference, prepare
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.result import write_result
-from ufgraphfr.experiment.run_folder import Checkpoint, RunFolder, load_checkpoint, save_checkpoint
+from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.experiment.shared import keyed_digest
 from ufgraphfr.experiment.training import Progress, train
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -84,7 +86,7 @@ def execute(
             if isinstance(experiment.model, Algorithm):
                 model = model_in_use(experiment, population.setting)
                 yield from train(experiment, model, population, folder, target)
-                best = load_checkpoint(folder.best_or_model, target)
+                best = folder.load_model(target)
             else:
                 best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
                 save_checkpoint(folder.best, best)
@@ -109,12 +111,19 @@ def _facts(
     experiment: Experiment, population: Population, folder: RunFolder, device: torch.device
 ) -> dict[str, Any]:
     """What a run ran on, which data, and where its file was."""
-    data = {f"data_{k}": population.data[k] for k in DIGESTS if k in population.data}
-    facts = environment(device) | data
+    data = _told(population.data, folder.key)
+    facts = environment(device) | {f"data_{name}": value for name, value in data.items()}
     if experiment.folder is not None:
         # seen from here, so that both can be moved together
         facts["experiment_folder"] = os.path.relpath(experiment.folder, folder.path)
     return facts
+
+
+def _told(data: dict[str, Any], key: bytes | None) -> dict[str, Any]:
+    """The digests of the data; under a guarantee one that only who has the key can check."""
+    if key is not None:
+        return {"keyed": keyed_digest(data, key)}
+    return {name: data[name] for name in DIGESTS if name in data}
 
 
 def _nothing_done(folder: RunFolder) -> bool:
@@ -125,8 +134,13 @@ def _nothing_done(folder: RunFolder) -> bool:
 def _check_data(folder: RunFolder, data: dict[str, Any]) -> None:
     """A run goes on only with the data it began with."""
     facts = folder.environment_facts()
-    began = {key.removeprefix("data_"): value for key, value in facts.items()}
-    if began and (differs := data_difference(began, data)):
+    began = {
+        name.removeprefix("data_"): value
+        for name, value in facts.items()
+        if name.startswith("data_")
+    }
+    here = _told(data, folder.key if "keyed" in began else None)
+    if began and (differs := data_difference(began, here)):
         raise InputError(
             f"{folder.path} was begun on other data ({differs}): restore the files, or name "
             f"another folder with --out"

@@ -81,6 +81,11 @@ def check_somebody(lines: Sequence[dict[str, Any]]) -> None:
     """
     if any(line["clients"] for line in lines):
         return
+    if not lines:
+        raise InputError(
+            "nothing is left to run, and nothing was released: its only release is paid for and "
+            "lost, and is never made twice; name another folder with --out, which pays anew"
+        )
     reasons = ", ".join(f"{count:,} rejected ({why})" for why, count in rejected(lines).items())
     raise InputError(
         f"no reply was accepted in any of {len(lines):,} rounds, so nothing was learned: "

@@ -14,21 +14,24 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
+from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.outbox import Outbox
 from ufgraphfr.experiment.population import Population
-from ufgraphfr.experiment.run_folder import (
-    Checkpoint,
-    RunFolder,
-    load_checkpoint,
-    save_checkpoint,
-)
+from ufgraphfr.experiment.privacy_plan import check_total, expected_clients
+from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.soundness import check_somebody, watched
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.transport import Transport
+from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Mechanism
 
 logger = logging.getLogger(__name__)
+
+
+CHECKPOINT_SECONDS = 60.0
+"""The most that a kill may cost, and the round it falls in."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Progress:
     Attributes:
         round: from 1.
         rounds: how many there will be.
-        clients: how many took part.
+        clients: how many took part; None under a guarantee, which may rest on its being secret.
         loss: their mean training loss, NaN if nobody took part.
         seconds: wall time of the round, evaluation and checkpoint included.
         validation: validation metrics, if this round was evaluated.
@@ -46,7 +49,7 @@ class Progress:
 
     round: int
     rounds: int
-    clients: int
+    clients: int | None
     loss: float
     seconds: float
     validation: Metrics | None
@@ -62,45 +65,60 @@ def train(
     """Train from the last checkpoint, or from the start; yields after each round.
 
     Rounds are evaluated on validation every ``[evaluation] every``; the best one is kept in
-    ``folder.best``. A round's line is written before its checkpoint, so that a kill between the
-    two leaves a line too many, which resuming cuts off, and never one too few.
+    ``folder.best``. Between two a checkpoint is written each minute. A round's line is written
+    before its checkpoint, so that a kill between the two leaves a line too many, which resuming
+    cuts off, and never one too few.
 
     Under a privacy budget every round is kept, and the last one is the best: choosing a round or
-    a blend on validation would be a release that nobody has paid for. A round that was paid for
-    is never released again; if a kill came before its checkpoint, it is lost.
+    a blend on validation would be a release that nobody has paid for. What a round released is
+    kept before it is paid for, so that a kill leads to the same release again; see `Outbox`.
     """
     ledger = Ledger(folder.ledger)
     mechanism = population.mechanism(algorithm, ledger)
     is_private = mechanism.is_private
     last = load_checkpoint(folder.latest, device) if folder.latest.exists() else None
-    if is_private and last is not None:
-        _check_paid(ledger, last.round)
+    if is_private:
+        _check_paid(ledger, last.round if last else 0)
+        mechanism = _accounted(experiment, population, mechanism, folder)
     transport = population.begin(algorithm, mechanism, last)
-    if last is None:
-        server = on(device, algorithm.init_server(population.setting))
-        last = Checkpoint(0, 0, -math.inf, server, population.private())
-        if is_private:
-            save_checkpoint(folder.best, last)
-    best = last.best_round, last.best_value
+    last = last or _before_the_first(algorithm, population, folder, is_private, device)
+    best, kept_at = (last.best_round, last.best_value), time.monotonic()
     folder.cut_metrics(last.round)
     total, every = experiment.federation.rounds, experiment.evaluation.every
-    if last.round:
-        logger.info("going on after round %d of %d", last.round, total)
-    steps = _rounds(experiment, algorithm, mechanism, population, transport, last, ledger)
+    clients = len(population.clients)
+    steps = _rounds(experiment, algorithm, mechanism, population, transport, last)
     # the server's memory may be large: from here on the rounds alone hold it
     del last
     for done in watched(steps, is_private):
-        started = time.perf_counter()
-        state, validation = done.state, None
+        started, state, validation = time.perf_counter(), done.state, None
         if done.number % every == 0 or done.number == total:
             state, validation = population.validate(state, done.number, pick=not is_private)
-        folder.append_metrics(_line(done, time.perf_counter() - started, validation))
-        if validation is not None or population.durable or is_private:
+        line = _line(done, time.perf_counter() - started, validation)
+        folder.append_metrics(line, expected_clients(experiment, algorithm, done.number, clients))
+        due = time.monotonic() - kept_at >= CHECKPOINT_SECONDS
+        if validation is not None or population.durable or is_private or due:
             value = done.number if is_private else _value(validation, done.number)
             best = _keep(replace(done, state=state), population, value, best, folder)
+            kept_at = time.monotonic()
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
-        yield Progress(done.number, total, done.clients, done.loss, spent, validation)
+        told = None if is_private else done.clients
+        yield Progress(done.number, total, told, done.loss, spent, validation)
     check_somebody(folder.read_metrics())
+
+
+def _before_the_first(
+    algorithm: Algorithm,
+    population: Population,
+    folder: RunFolder,
+    is_private: bool,
+    device: torch.device,
+) -> Checkpoint:
+    """The initial weights, which are the model of a private run until a round is done."""
+    server = on(device, algorithm.init_server(population.setting))
+    first = Checkpoint(0, 0, -math.inf, server, population.private())
+    if is_private:
+        save_checkpoint(folder.best, first)
+    return first
 
 
 def _rounds(
@@ -110,11 +128,20 @@ def _rounds(
     population: Population,
     transport: Transport,
     last: Checkpoint,
-    ledger: Ledger,
 ) -> Iterator[Round]:
-    """The rounds after a checkpoint, but for one that was paid for and is lost."""
-    # where others paid for the round in flight, they give again what they gave
-    first = max(last.round, 0 if population.durable else ledger.last_round) + 1
+    """The rounds after a checkpoint."""
+    if last.round:
+        total = experiment.federation.rounds
+        logger.info("going on after round %d of %d", last.round, total)
+    # what is paid for elsewhere is given again there
+    first = last.round + 1
+    if isinstance(mechanism, Outbox):
+        first = mechanism.first_after(last.round)
+    if first > last.round + 1:
+        logger.warning(
+            f"rounds {last.round + 1} to {first - 1} are paid for and lost: what they released is "
+            f"nowhere, and is never released twice"
+        )
     return rounds(
         population.aggregator(algorithm, mechanism),
         mechanism,
@@ -125,6 +152,17 @@ def _rounds(
         Key(experiment.seed),
         first=first,
     )
+
+
+def _accounted(
+    experiment: Experiment, population: Population, mechanism: Mechanism, folder: RunFolder
+) -> Mechanism:
+    """The mechanism, with an outbox if noise is added here, and what the data have cost with it."""
+    if not isinstance(mechanism, NoisedSums):
+        return mechanism
+    if population.registry is not None:
+        check_total(experiment.mechanism, population.registry, mechanism.ledger)
+    return Outbox(mechanism, folder.own / "outbox.safetensors", population.registry)
 
 
 def _check_paid(ledger: Ledger, released: int) -> None:
@@ -144,7 +182,8 @@ def _keep(
     done: Round, population: Population, value: float, best: tuple[int, float], folder: RunFolder
 ) -> tuple[int, float]:
     """Write the checkpoint, and before it the best one if this is it; the best round and value."""
-    better = value > best[1]
+    # as long as nothing was validated, what came last is the best
+    better = value > best[1] or best[1] == -math.inf
     best = (done.number, value) if better else best
     checkpoint = Checkpoint(done.number, *best, done.state, population.private())
     if better:

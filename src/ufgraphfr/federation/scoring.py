@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -11,6 +12,8 @@ from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metric_sums import Model
 from ufgraphfr.federation.private_state import PrivateState
+
+Scored = TypeVar("Scored")
 
 
 def device_score(
@@ -27,31 +30,32 @@ def device_score(
     Returns:
         From clients to float ``[clients, items]``.
     """
-    return partial(_on_devices, algorithm.score, algorithm, state, store, round_number)
+    return partial(on_devices, algorithm.score, algorithm, state, store, round_number)
 
 
 def device_model(
     algorithm: Algorithm, state: State, store: PrivateState, round_number: int
 ) -> Model:
     """As `device_score`, the parts of the model and their blends apart."""
-    on_devices = partial(_on_devices, partial(parts, algorithm), algorithm, state, store)
+    scored = partial(on_devices, partial(parts, algorithm), algorithm, state, store)
 
     def blend(inputs: ClientBatch, scores: Tensor, weights: Tensor) -> Tensor:
         inputs = inputs.to(store.device)
         task = scoring_task(algorithm, state, inputs.clients, round_number + 1)
         return blended(algorithm, task, inputs, scores, weights)
 
-    return Model(partial(on_devices, round_number), blend)
+    return Model(partial(scored, round_number), blend)
 
 
-def _on_devices(
-    score: Callable[[Task, ClientBatch, Private], Tensor],
+def on_devices(
+    score: Callable[[Task, ClientBatch, Private], Scored],
     algorithm: Algorithm,
     state: State,
     store: PrivateState,
     round_number: int,
     inputs: ClientBatch,
-) -> Tensor:
+) -> Scored:
+    """What a function of the model says of clients, with all that their devices have."""
     inputs = inputs.to(store.device)
     task = scoring_task(algorithm, state, inputs.clients, round_number + 1)
     return score(task, inputs, store.gather(inputs.clients))

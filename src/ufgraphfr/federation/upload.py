@@ -129,9 +129,11 @@ class UploadSpec(Spec):
     def _clipped(self, value: Tensor) -> Tensor:
         if self.clip is None:
             return value
-        length = value.flatten(1).norm(dim=1)
-        factor = (self.clip / length.clamp(min=self.clip)).to(value.dtype)
-        bounded: Tensor = value * factor.view(-1, *[1] * (value.dim() - 1))
+        # shorter floats round up, and their squares overflow
+        wide = value.float() if value.element_size() < 4 else value
+        length = wide.flatten(1).norm(dim=1)
+        factor = (self.clip / length.clamp(min=self.clip)).to(wide.dtype)
+        bounded: Tensor = wide * factor.view(-1, *[1] * (value.dim() - 1))
         return bounded
 
     def _coded(

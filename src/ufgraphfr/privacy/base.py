@@ -67,6 +67,7 @@ class ReleasePlan:
         sums: whether the server needs no more than sums over clients.
         algorithm: its kind, for messages.
         why: one line for each part that the budget affords, or does not, and the reason.
+        uncovered: what of the data counts as public and is computed from people, a sentence each.
     """
 
     exposures: tuple[Participation, ...]
@@ -74,6 +75,7 @@ class ReleasePlan:
     sums: bool
     algorithm: str
     why: tuple[str, ...] = ()
+    uncovered: tuple[str, ...] = ()
 
 
 class PrivacySpec(Spec, ABC):

@@ -29,6 +29,9 @@ class CentralJDP(PrivacySpec):
     """Of the whole run; zero-out adjacency."""
     delta: float = Field(1e-5, gt=0, lt=1)
     """At most 1 / (10 clients)."""
+    total_epsilon: float | None = Field(None, gt=0)
+    """Most that all runs of this machine on the same data may spend together; a run that would
+    spend more is refused. Without it the sum is told."""
     trust: Literal["server", "shard"] = "server"
     """Who adds the noise: the server, or each data holder all of it, so that the server is not
     trusted."""
@@ -78,11 +81,11 @@ class CentralJDP(PrivacySpec):
         norm = exposure.release.norm
         clip = norm if norm is not None else None if self.clip == "adaptive" else self.clip
         part = GaussianRelease(exposure, noise, clip, self.row_cap)
-        if clip is None and part.noise >= 2 * part.count_noise:
+        if clip is None and part.noise >= part.count_noise:
             raise InputError(
                 f"[privacy] clip = 'adaptive' needs larger cohorts: its count is noised by "
-                f"{part.count_noise:.2g}, which must be above half the noise multiplier "
-                f"{noise:.3g}; set clip to a number, or a cohort above {10 * noise:.0f}"
+                f"{part.count_noise:.2g}, which must be above the noise multiplier {noise:.3g}; "
+                f"set clip to a number, or a cohort above {20 * noise:.0f}"
             )
         return part
 

@@ -30,6 +30,9 @@ class LDP(PrivacySpec):
     """Between any two histories that a device may hold."""
     delta: float = Field(1e-5, gt=0, lt=1)
     """Of the guarantee."""
+    total_epsilon: float | None = Field(None, gt=0)
+    """Most that all runs of this machine on the same data may spend together; a run that would
+    spend more is refused. Without it the sum is told."""
 
     @property
     def _noise(self) -> float:

@@ -1,12 +1,16 @@
 """What a sentence encoder must offer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ufgraphfr.core.spec import Spec
+
+Encode: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+"""From sentences to their vectors, see `Encoder.encode`."""
 
 
 class Encoder(Spec, ABC):
@@ -31,3 +35,7 @@ class Encoder(Spec, ABC):
         Raises:
             MissingExtra: the encoder's package is not installed.
         """
+
+    def loaded(self) -> Encode:
+        """`encode` with what it needs in memory, for who encodes again and again."""
+        return self.encode

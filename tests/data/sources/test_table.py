@@ -158,6 +158,15 @@ def test_gaps_of_a_table_are_no_values_and_are_counted(folder, caplog):
     assert "things.csv: missing of 3 rows: genre of 2" in caplog.text
 
 
+def test_quotation_marks_that_a_broken_export_left_are_taken_off_and_counted(folder, caplog):
+    (folder / "people.csv").write_text('user,city,land\np0,Bern,"swiss"""\np1,"a ""b"" c",CH\n')
+    with caplog.at_level("INFO"):
+        data = load(folder, users="people.csv")
+    assert data.users.texts[0] == "The user's city is Bern; land is swiss."
+    assert 'city is a "b" c' in data.users.texts[1]
+    assert "people.csv: 1 values have a quotation mark at one end alone: taken off" in caplog.text
+
+
 def test_a_template_with_a_gap_gives_the_general_sentence(folder):
     data = load(folder, users="people.csv", template="{age}, from {home_town}.")
     assert data.users.texts == ("20, from Bern.", "The user's age is 30.")

@@ -16,7 +16,6 @@ from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.server.metrics import prometheus, read_metrics
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
 from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
-from ufgraphfr.experiment import build
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation import codec
 from ufgraphfr.privacy.accounted.ledger import Ledger
@@ -93,12 +92,12 @@ import os, signal, sys
 from pathlib import Path
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.privacy.accounted import ledger
-agent, write, when = Agent(ShardFolder(Path(sys.argv[1]))), ledger._write_through, sys.argv[2]
+agent, write, when = Agent(ShardFolder(Path(sys.argv[1]))), ledger.append_line, sys.argv[2]
 def killed(path, line):
     if when == "after":
         write(path, line)
     os.kill(os.getpid(), signal.SIGKILL)
-ledger._write_through = killed
+ledger.append_line = killed
 agent.answer([Path(name).read_bytes() for name in sys.argv[3:]])
 """
 
@@ -186,7 +185,6 @@ def test_what_does_not_hold_against_the_server_is_refused(change, message, tmp_p
 def test_secret_cohorts_are_no_secret_from_the_server(tmp_path):
     values = private()
     values["federation"] = {"rounds": 1, "sampling": "poisson", "cohort": 0.5}
-    build(values)
     with pytest.raises(InputError, match="the server draws"):
         federate(tmp_path / "d", values)
 

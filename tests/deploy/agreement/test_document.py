@@ -61,7 +61,14 @@ def test_what_a_deployment_cannot_do_is_refused(change, message, federation):
 
 
 @pytest.mark.parametrize(
-    "table", [{"algorithm": {"kind": "evil.Model"}}, {"text": {"kind": "evil.Model"}}]
+    "table",
+    [
+        {"algorithm": {"kind": "evil.Model"}},
+        {"text": {"kind": "evil.Model"}},
+        {"federation": {"defence": {"kind": "evil.Model"}}},
+        {"evaluation": {"baselines": ["popularity", "evil.Model"]}},
+        {"evaluation": {"metrics": ["evil.Model@5"]}},
+    ],
 )
 def test_code_that_a_document_names_is_never_imported(table, federation, tmp_path, monkeypatch):
     """Also where it can be imported: a node runs what its operator has installed."""
@@ -72,7 +79,7 @@ def test_code_that_a_document_names_is_never_imported(table, federation, tmp_pat
     values["experiment"] |= table
     path = tmp_path / "agreement.toml"
     path.write_text(tomli_w.dumps(values))
-    with pytest.raises(InputError, match=r"kind = 'evil.Model' is not of this package"):
+    with pytest.raises(InputError, match=r"= 'evil.Model(@5)?' is not of this package"):
         read_agreement(path)
 
 

@@ -54,6 +54,21 @@ def test_a_larger_capacity_decides_nothing(drafted):
     assert set(many) > set(few)
 
 
+def test_what_is_left_open_follows_from_the_users_who_are_counted_on(tmp_path):
+    """Cohort, rounds and width are the model: a larger capacity changes nothing but the ids."""
+    changed = values(tmp_path / "items.csv")
+    del changed["privacy"]
+    experiment = build(changed)
+
+    def settings(capacity, expected=None):
+        agreement = draft(experiment, 2, capacity, 20, expected_users=expected).agreement
+        return agreement.experiment.resolved()
+
+    assert settings(1_000) == settings(100_000)
+    assert settings(100_000, expected=50_000) != settings(100_000)
+    assert settings(1_000)["federation"]["cohort"] <= 40
+
+
 def test_counted_on_are_the_users_without_whom_nothing_leaves(drafted):
     assert drafted(1_000, min_users=30).agreement.expected_users == 60
     with pytest.raises(InputError, match=r"60 users are expected of 2 nodes, which may have 50"):

@@ -80,7 +80,7 @@ def test_a_folder_that_no_unit_can_name_is_refused(name, tmp_path):
 )
 def test_a_host_is_written_as_certificates_name_it(value, name, tmp_path):
     assert bare_host(value) == name
-    write_authority(tmp_path, bare_host(value))
+    write_authority(tmp_path, tmp_path / "ca.key", bare_host(value))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,14 @@ def test_every_template_is_filled(own):
     rules = (own.path / "nginx" / "ufgraphfr.conf").read_text()
     assert "proxy_pass https://127.0.0.1:9000;" in rules
     assert rules.count("location") == 2
+
+
+def test_no_nodes_key_is_made_elsewhere_and_the_server_gets_no_authority(own):
+    """Who can answer as a node, or for a server, is not in what the coordinator hands out."""
+    secret = {path.relative_to(own.path) for path in own.path.rglob("*.key")}
+    assert secret == {Path("server/tls/server.key"), Path("authority/ca.key")}
+    assert not list(own.path.rglob("*.pub"))
+    assert not list(own.path.rglob("agreed"))
 
 
 def test_supernode_and_agent_are_different_users(own):
@@ -282,7 +290,9 @@ def test_what_is_left_open_is_agreed_on_as_a_number(tmp_path):
     values = toy_values(data={"kind": "table", "interactions": "x.csv", "items": "items.csv"})
     left = {key: value for key, value in values.items() if key != "federation"}
     left["algorithm"] = {"kind": "ufgraphformer"}
-    made = draft(build(left), 2, users_per_node=50, min_users=2, data_dir=tmp_path).agreement
+    made = draft(
+        build(left), 2, users_per_node=1_000, min_users=2, data_dir=tmp_path, expected_users=100
+    ).agreement
     path = tmp_path / "agreement.toml"
     made.write(path)
     assert "auto" not in made.experiment.resolved()["federation"].values()

@@ -10,6 +10,14 @@ from ufgraphfr.deploy.operations import launcher
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.settings import ServerSettings
 
+
+def test_a_run_does_not_begin_before_all_nodes_sent_their_keys(federation):
+    node = federation.folder.node("node-2")
+    node.public_key.write_bytes(node.key.read_bytes())
+    with pytest.raises(InputError, match=r"supernode\.pub holds no public key of a node"):
+        launcher.register(federation.folder)
+
+
 NAMES = ["one", "two"]
 
 

@@ -10,6 +10,7 @@ from ufgraphfr.core.messages import Task
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.deploy.wire.payload import (
     decode_arrays,
+    decode_report,
     decode_task,
     digest,
     encode_arrays,
@@ -62,6 +63,16 @@ def test_other_bytes_are_no_task(other):
         decode_task({}, other)
     with pytest.raises(Malformed):
         decode_arrays(other)
+
+
+def test_an_endless_round_is_no_round():
+    for name in ("round", "clients"):
+        arrays = {"round": torch.tensor(1), "clients": torch.arange(2), "summed": torch.tensor(1)}
+        arrays |= {"loss": torch.zeros(2), name: torch.tensor(float("inf"))}
+        with pytest.raises(Malformed):
+            decode_task({}, encode_arrays(arrays))
+    with pytest.raises(Malformed):
+        decode_report(encode_arrays(arrays | {"round": torch.tensor(float("inf"))}))
 
 
 def test_arrays():

@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -42,13 +43,33 @@ def test_a_message_that_is_cut_short_is_told(data):
             receive(other)
 
 
-@pytest.mark.parametrize("head", [struct.pack(">I", MAX_CHUNKS + 1), struct.pack(">IQ", 1, 2**40)])
+@pytest.mark.parametrize(
+    "head",
+    [
+        struct.pack(">I", MAX_CHUNKS + 1),
+        struct.pack(">IQ", 1, 2**40),
+        struct.pack(">I4Q", 4, *[2**29] * 4),
+    ],
+)
 def test_more_than_a_message_may_hold_is_refused_before_memory_is_taken(head):
     here, there = socket.socketpair()
     with here, there:
         here.sendall(head)
         with pytest.raises(BrokenFrame, match="too"):
             receive(there)
+
+
+def test_memory_is_taken_for_what_arrives_and_not_for_what_is_announced():
+    here, there = socket.socketpair()
+    with here, there:
+        here.sendall(struct.pack(">IQ", 1, 2**30) + b"x" * 24)
+        here.shutdown(socket.SHUT_WR)
+        tracemalloc.start()
+        with pytest.raises(BrokenFrame, match="ended early"):
+            receive(there)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 4e6
 
 
 @pytest.mark.parametrize("name", ["s", "a" * 120 + "/s"])

@@ -1,5 +1,6 @@
 """The bound holds for any input, exactly, in the whole numbers that are summed."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,27 @@ def test_no_client_and_no_row_exceeds_its_bound(
     if cap is not None:
         rows = clipped["items"].dense().double().norm(dim=2) * step
         assert bool((rows <= cap * (1 + 1e-12)).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("sparse", [False, True])
+@given(
+    scale=st.sampled_from([1e-7, 1e-3, 1.0, 300.0, 6e4]),
+    bound=st.sampled_from([1e-6, 1e-3, 1.0, 1e3]),
+    cap=st.none() | st.floats(1e-3, 10),
+)
+def test_half_precision_exceeds_no_bound(
+    dtype: torch.dtype, sparse: bool, scale: float, bound: float, cap: float | None
+) -> None:
+    """Its own squares overflow, and so do steps of the grid."""
+    tables = (torch.randn(2, 60, 3, generator=torch.Generator().manual_seed(0)) * scale).to(dtype)
+    arrays = {"items": Rows.of(tables) if sparse else Dense(tables)}
+    step = grid_step(bound)
+    rows = clip(arrays, bound, step, cap)["items"].dense().double().norm(dim=2) * step
+    assert bool((rows.norm(dim=1) <= bound).all())
+    assert cap is None or bool((rows <= cap).all())
+    if scale == 300 and cap is None:
+        assert bool((rows.norm(dim=1) >= bound * 0.999).all())
 
 
 @given(seed=st.integers(0, 1000), bound=st.floats(0.1, 10))

@@ -12,7 +12,12 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.core.releases import Release
-from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedClients, NoisedSums
+from ufgraphfr.privacy.accounted.gaussian import (
+    WITHIN,
+    GaussianRelease,
+    NoisedClients,
+    NoisedSums,
+)
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 from ufgraphfr.privacy.accounted.noise import grid_step, secure_noise
 from ufgraphfr.privacy.base import Participation
@@ -42,10 +47,14 @@ def quiet(count: int, *_: object) -> Tensor:
 
 
 def released(mechanism: NoisedSums, values: Tensor, key: Key = KEY) -> Tensor:
+    return finalized(mechanism, values, key).sums["items"]
+
+
+def finalized(mechanism: NoisedSums, values: Tensor, key: Key = KEY) -> Report:
     clients = torch.arange(len(values))
     arrays = mechanism.privatize({"items": Dense(values)}, clients, key)
     report = Report(key.round, clients, arrays, Aggregation.PER_CLIENT, torch.zeros(len(values)))
-    return mechanism.finalize(report.total(), key).sums["items"]
+    return mechanism.finalize(report.total(), key)
 
 
 def test_without_noise_short_updates_are_summed_as_they_are() -> None:
@@ -107,8 +116,25 @@ def test_a_round_outside_the_plan_releases_nothing() -> None:
 def test_the_mean_of_a_secret_cohort_has_a_fixed_denominator() -> None:
     values = torch.ones(2, 3)
     mechanism = calibrate(part(rate=0.1, expected=8, clip=100.0), draw=quiet)
-    # what an algorithm divides by two becomes a division by eight
-    torch.testing.assert_close(released(mechanism, values) / 2, values.sum(0) / 8)
+    report = finalized(mechanism, values)
+    mean = report.sums["items"] / len(report.clients)
+    torch.testing.assert_close(mean, values.sum(0) / 8)
+
+
+@pytest.mark.parametrize("expected", [8, 8.3, 0.4])
+def test_nothing_of_a_secret_cohorts_size_reaches_the_algorithm(expected) -> None:
+    """Of cohorts with the same sum: neither by a count nor by the last digit of a mean."""
+    total = torch.full((1, 50), 3.3) * torch.arange(1, 51)
+    reports = []
+    for size in (1, 3, 7):
+        values = torch.cat((total, torch.zeros(size - 1, 50)))
+        mechanism = calibrate(part(rate=0.1, expected=expected, clip=1e4), draw=quiet)
+        reports.append(finalized(mechanism, values))
+    first = reports[0]
+    for report in reports[1:]:
+        assert torch.equal(report.clients, first.clients)
+        assert report.loss.isnan().all()
+        assert torch.equal(report.sums["items"], first.sums["items"])
 
 
 def test_updates_that_are_not_clipped_are_refused() -> None:
@@ -120,7 +146,7 @@ def test_updates_that_are_not_clipped_are_refused() -> None:
 
 def test_an_adaptive_clip_moves_to_the_median_and_its_count_is_paid_for() -> None:
     one = GaussianRelease(Participation(Release("update", 1, 400), 400, None, 200), 2.0, None)
-    assert one.value_noise**-2 + (2 * one.count_noise) ** -2 == pytest.approx(one.noise**-2)
+    assert one.value_noise**-2 + one.count_noise**-2 == pytest.approx(one.noise**-2)
     mechanism = NoisedSums((one,), ledger_for(400), 1, secure_noise)
     lengths = torch.linspace(1, 3, 200)
     values = torch.nn.functional.normalize(torch.randn(200, 5), dim=1) * lengths[:, None]
@@ -129,6 +155,28 @@ def test_an_adaptive_clip_moves_to_the_median_and_its_count_is_paid_for() -> Non
     assert mechanism.clip_of(one) == pytest.approx(2.0, abs=0.35)
     resumed = NoisedSums((one,), mechanism.ledger, 1, secure_noise)
     assert resumed.clip_of(one) == mechanism.ledger.spends[-1]["clip"]
+
+
+def test_an_empty_update_is_no_further_from_any_other_than_is_paid_for() -> None:
+    """Over the standard deviations, in the grid's steps, of what is drawn for each number."""
+    one = GaussianRelease(Participation(Release("update", 1, 3), 3, None, 100), 2.0, None)
+    asked = []
+
+    def draw(count: int, std: float, *_: object) -> Tensor:
+        asked.append(std)
+        return torch.zeros(count, dtype=torch.int64)
+
+    mechanism = calibrate(one, draw=draw)
+    uploads = torch.stack((torch.zeros(5), torch.ones(5), torch.full((5,), 0.01)))
+    arrays = mechanism.privatize({"items": Dense(uploads)}, CLIENTS, KEY)
+    released(mechanism, uploads)
+    apart = 0.0
+    for (name, value), std in zip(sorted(arrays.items()), asked, strict=True):
+        sent = value.dense().double().flatten(1)
+        assert (name == WITHIN) == (std == 2 * one.count_noise)
+        apart += float((sent[1:] - sent[0]).square().sum(1).max()) / std**2
+    assert apart**0.5 <= 1 / one.noise * (1 + 1e-6)
+    assert apart**0.5 >= 0.9 / one.noise
 
 
 def test_local_noise_is_on_each_client_and_no_more_on_the_server() -> None:

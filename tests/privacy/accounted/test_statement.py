@@ -49,9 +49,24 @@ def test_each_trust_model_is_named() -> None:
     assert "the server included" in statement(shard)
     assert "once for each of 4 data holders" in statement(shard)
     assert "untrusted server, 4 trusted data holders" in str(in_words(shard.claim))
+    # each holder's noise hides one share of who is with all of them: mu is sqrt(4) as large
+    assert "For somebody who is with all 4, epsilon = 4.39." in statement(shard)
     local = ledger_of(kind="ldp")
     assert "nobody trusted" in str(in_words(local.claim))
     assert "each device noises its own numbers" in statement(local)
+
+
+def test_what_is_computed_from_people_without_noise_is_said() -> None:
+    exposure = Participation(Release("popularity", 1, 1, norm=2.0), 1, None, 100)
+    ledger = Ledger(None)
+    plan = ReleasePlan(
+        (exposure,), 1000, True, "fedmf", uncovered=("The list of items is theirs.",)
+    )
+    MECHANISMS.build("central-jdp", {"epsilon": 2}, "[privacy]").calibrate(plan, ledger)
+    uncovered = statement(ledger).partition("## What is not covered")[2]
+    assert "- The list of items is theirs." in uncovered
+    assert "The catalogue, its features" not in statement(ledger)
+    assert "The catalogue, its features" in statement(ledger_of())
 
 
 def test_amplification_is_an_assumption() -> None:

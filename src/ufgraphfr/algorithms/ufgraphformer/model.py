@@ -188,6 +188,18 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         weights = task.shared["blend"].expand(1, len(inputs), -1)
         return self.blended(task, inputs, self.parts(task, inputs, private), weights)[0]
 
+    def contributions(
+        self, setting: Setting, task: Task, inputs: ClientBatch, private: Private
+    ) -> dict[str, Tensor]:
+        """See `capabilities.Explained`; ``prior`` is what is said of whom or what is cold."""
+        parts, weights = self.parts(task, inputs, private), task.shared["blend"]
+        own = weights[: len(parts), None, None] * parts
+        score = self.blended(task, inputs, parts, weights.expand(1, len(inputs), -1))[0]
+        if self.first_items is not None:
+            own = self.first_items.added(own, inputs, weights[-1])
+        named = dict(zip(self.part_names(setting), own, strict=True))
+        return named | {"prior": score - own.sum(0)}
+
     def fixed_blends(self, setting: Setting) -> Tensor:
         """See `capabilities.Blended`: all parts alike, the graph's alone, the Transformer alone."""
         names = self.part_names(setting)

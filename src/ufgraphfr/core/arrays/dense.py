@@ -58,8 +58,9 @@ class Dense:
 
     def total(self) -> Tensor:
         """See `Array.total`; floats are float32 or wider, and one client's array is not copied."""
-        total = self.values[0] if len(self.values) == 1 else self.values.sum(0)
-        return total.float() if total.dtype == torch.bfloat16 else total
+        narrow = self.values.is_floating_point() and self.values.element_size() < 4
+        wide = self.values.float() if narrow else self.values
+        return wide[0] if len(wide) == 1 else wide.sum(0)
 
     def plain(self) -> "Dense":
         """See `Array.plain`."""

@@ -100,6 +100,10 @@ class MovieLens100K(Source):
             self.card, rows, profiles, person, "A film viewer.", items, bad, rows_read=read
         )
 
+    def describe(self, profile: Mapping[str, str]) -> str:
+        """See `Source.describe`."""
+        return person(profile)
+
     def _from_folder(self, folder: Path) -> dict[str, File]:
         for layout in (self.official, self.atomic):
             if find(folder, next(iter(layout))):

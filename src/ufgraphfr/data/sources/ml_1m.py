@@ -4,6 +4,7 @@ F. M. Harper and J. A. Konstan, "The MovieLens Datasets: History and Context", A
 Ages and occupations are codes in the files and words here, as the owner's README translates them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -73,6 +74,10 @@ class MovieLens1M(Source):
         return assemble(
             self.card, rows, profiles, person, "A film viewer.", items, bad, rows_read=read
         )
+
+    def describe(self, profile: Mapping[str, str]) -> str:
+        """See `Source.describe`."""
+        return person(profile)
 
     def _profiles(self, file: File) -> tuple[Profiles, int]:
         table = parse(file, _layout("user", "gender", "age", "occupation", "zip"))

@@ -5,6 +5,7 @@ Users and items belong to groups; a user likes the items of the own group. With
 own colour that is missing from a user's history is the answer.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeAlias
 
@@ -16,6 +17,7 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.untrained import Untrained
 
 # fmt: off
 _COLOURS = (
@@ -23,6 +25,7 @@ _COLOURS = (
     "pink", "turquoise", "golden", "silver", "crimson", "indigo",
 )
 # fmt: on
+_COLOUR = "favourite colour"
 
 Ids: TypeAlias = NDArray[np.int64]
 
@@ -60,6 +63,11 @@ class Synthetic(Source):
             raise ValueError("noise needs a second group to come from: set noise = 0")
         return self
 
+    @property
+    def origin(self) -> str:
+        """See `Source.origin`: each setting makes other people."""
+        return f"{self.kind} {self.model_dump_json()}"
+
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Generate the interactions; there are no files."""
         random = np.random.Generator(np.random.Philox(key=self.seed))
@@ -69,7 +77,7 @@ class Synthetic(Source):
             is_noise = random.random(chosen.shape) < self.noise
             chosen = np.where(is_noise, self._other_items(random, group), chosen)
         colours = [colour(g) for g in range(self.groups)]
-        named = [colours[g] for g in self._named_groups(random, group)]
+        profiles = tuple({_COLOUR: colours[g]} for g in self._named_groups(random, group))
         titles = tuple(
             f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
             for i in range(self.items)
@@ -86,15 +94,20 @@ class Synthetic(Source):
             ),
             users=Users(
                 names=tuple(f"u{u}" for u in range(self.users)),
-                profiles=tuple({"favourite colour": name} for name in named),
-                texts=tuple(f"A person whose favourite colour is {name}." for name in named),
+                profiles=profiles,
+                texts=tuple(map(self.describe, profiles)),
             ),
             catalogue=Catalogue(
                 items=tuple(f"i{i}" for i in range(self.items)),
                 titles=titles,
                 features={"genre": tuple((colours[i % self.groups],) for i in range(self.items))},
             ),
+            untrained=Untrained(describe=self.describe, unknown="A person."),
         )
+
+    def describe(self, profile: Mapping[str, str]) -> str:
+        """See `Source.describe`."""
+        return f"A person whose {_COLOUR} is {profile[_COLOUR]}."
 
     def _own_items(self, random: np.random.Generator, group: Ids) -> Ids:
         """Distinct items of each user's own group."""

@@ -5,7 +5,7 @@ tab-separated with ``name:type`` headers.
 """
 
 import codecs
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -20,7 +20,7 @@ from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.features import Kind
 from ufgraphfr.data.files import find
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
-from ufgraphfr.data.missing import plain, present
+from ufgraphfr.data.missing import plain, present, unquoted
 from ufgraphfr.data.opening import Opening, Quotes
 from ufgraphfr.data.sources._parts import check_parts, of_column, of_file
 from ufgraphfr.data.sources._table_columns import Columns
@@ -103,6 +103,24 @@ class TableSource(Source):
             found["interactions"] = found["interactions"][0]
         return self.model_copy(update=found)
 
+    @property
+    def from_rows(self) -> tuple[str, ...]:
+        """See `Source.from_rows`: with a table of items, which of these are left."""
+        (listed,) = super().from_rows
+        if self.items:
+            listed = (
+                "Of the table of items those are left that people's rows hold, in the order of "
+                "rows. An item that one person alone has says that somebody has it."
+            )
+        if max(self.min_item, self.k_core) > 1:
+            return listed, "Which items have enough interactions (min_item, k_core) is exact."
+        return (listed,)
+
+    @property
+    def origin(self) -> str:
+        """See `Source.origin`: where the interactions lie."""
+        return " ".join(str(Path(name).resolve()) for name in sorted(self._interaction_files))
+
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
         folder = data_dir or Path()
@@ -119,12 +137,11 @@ class TableSource(Source):
         sequential = max(timed) if self.sequential == "auto" else self.sequential
         profiles, bad_users, user_notes = self._profiles(folder)
         items, bad_items, item_notes = self._items(folder)
-        describe = partial(templates.fill, self.template) if self.template else templates.attributes
         return assemble(
             Card(name=self.name, title=self.name, sequential=sequential),
             wanted,
             profiles,
-            describe,
+            self.describe,
             templates.attributes({}),
             items,
             sum(bad for _, bad in read) + bad_users + bad_items,
@@ -144,6 +161,12 @@ class TableSource(Source):
                 *item_notes,
             ],
         )
+
+    def describe(self, profile: Mapping[str, str]) -> str:
+        """See `Source.describe`."""
+        if not self.template:
+            return templates.attributes(profile)
+        return templates.fill(self.template, profile)
 
     def _rated(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with a rating that counts."""
@@ -259,6 +282,9 @@ def _known(rows: pl.DataFrame, key: str, file: str) -> tuple[pl.DataFrame, list[
     gaps = {name: column.count("") for name, column in values.items()}
     counts = ", ".join(f"{name} of {gap:,}" for name, gap in gaps.items() if gap)
     note = [f"{file}: missing of {len(rows):,} rows: {counts}"] if counts else []
+    texts = (text for name in names for text in rows[name] if text and '"' in text)
+    if stray := sum(unquoted(text.strip()) != text.strip() for text in texts):
+        note.append(f"{file}: {stray:,} values have a quotation mark at one end alone: taken off")
     return pl.DataFrame({key: rows[key], **values}), note
 
 

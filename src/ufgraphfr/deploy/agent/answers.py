@@ -27,6 +27,10 @@ class Refused(ValueError):
     """A request outside the agreement; the message goes to the agent's own log alone."""
 
 
+class Restored(Refused):
+    """The shard's folder is older than what left it: what it released is not released again."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """A request to evaluate, as far as it decides whether it may be answered.
@@ -57,9 +61,11 @@ class Evaluation:
         Raises:
             Refused: no such evaluation was agreed on.
         """
-        if agreement.metrics != "sums":
+        if agreement.metrics == "none":
             raise Refused("the agreement lets no metrics leave")
         part = request.facts.get("part")
+        if agreement.metrics == "noised" and part != "test":
+            raise Refused("the agreement lets the test's metrics leave, and no others")
         if part not in ("validation", "test"):
             raise Refused("no such part of the data")
         every, last = agreement.experiment.evaluation.every, agreement.experiment.federation.rounds
@@ -89,6 +95,11 @@ class Answers:
         query = "SELECT run FROM runs WHERE agreement = ?"
         if self._db.execute(query, (agreement,)).fetchone() != (run,):
             raise Refused("another run than the one of this agreement: a new run needs a new one")
+
+    def last_trained(self, run: str) -> int:
+        """The last round that a reply is kept for; 0 where there is none."""
+        query = "SELECT max(round) FROM outbox WHERE run = ? AND kind = 'train'"
+        return int(self._db.execute(query, (run,)).fetchone()[0] or 0)
 
     def evaluated(self, asked: Evaluation) -> bytes | None:
         """The reply that a request got before, unless somebody was forgotten since.

@@ -1,5 +1,6 @@
 """Public arrays that the server sent before and need not send again, by their digest."""
 
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -19,6 +20,9 @@ class ArrayCache:
 
     def get(self, name: str) -> Tensor | None:
         """The array of a digest; None if it is not here, or its file was changed."""
+        # a digest and no path: the caller chose it
+        if not re.fullmatch("[0-9a-f]{64}", name):
+            return None
         try:
             value = load_file(self._path(name))["array"]
         except (OSError, SafetensorError, KeyError):

@@ -6,6 +6,7 @@ arrays, and those must have the names, kinds and shapes that the agreement's alg
 
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,8 +19,9 @@ from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agent.answers import Evaluation, Refused
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
-from ufgraphfr.deploy.agent.metric_sums import metric_sums
+from ufgraphfr.deploy.agent.metric_sums import metric_sums, noised_metric_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
+from ufgraphfr.deploy.agent.task_form import check_array, check_like
 from ufgraphfr.deploy.agent.users import ShardUsers, read_users
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import ShardMechanism, shard_mechanism
@@ -61,7 +63,11 @@ class Handlers:
         self.setting = agreement.setting(catalogue, embed_titles=False)
         self.algorithm = model_in_use(agreement.experiment, self.setting)
         self.mechanism = shard_mechanism(
-            agreement.experiment, self.algorithm, agreement.clients, ledger
+            agreement.experiment,
+            self.algorithm,
+            agreement.clients,
+            ledger,
+            metrics=agreement.metrics == "noised",
         )
         self._users: tuple[int, ShardUsers | None] = (-1, None)
         self._models: dict[tuple[bool, int], Task] = {}
@@ -100,13 +106,7 @@ class Handlers:
         if int(here.sum()) < self.agreement.min_users:
             raise Refused(f"fewer than {self.agreement.min_users} of the clients are here")
         if isinstance(self.mechanism, ShardMechanism):
-            # whoever the server names, the claim holds: those over it are left out of the sum
-            admitted = self.store.participations.admit(
-                self.agreement.digest, self.mechanism, request.round, task.clients[here]
-            )
-            here[here.clone()] = admitted
-            if int(here.sum()) < self.agreement.min_users:
-                raise Refused("too few of the clients may take part again under the guarantee")
+            here[here.clone()] = self._admitted(self.mechanism, task.clients[here], request.round)
         if not bool(here.all()):
             task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, users, task)
@@ -115,6 +115,14 @@ class Handlers:
         return request.reply(
             codec.encode_report(report, capabilities.integer_bounds(self.algorithm))
         )
+
+    def _admitted(self, mechanism: ShardMechanism, clients: Tensor, number: int) -> Tensor:
+        """Who may go into a release: whoever the server names, the claim holds."""
+        digest, participations = self.agreement.digest, self.store.participations
+        admitted = participations.admit(digest, mechanism, number, clients)
+        if int(admitted.sum()) < self.agreement.min_users:
+            raise Refused("too few of the clients may take part again under the guarantee")
+        return admitted
 
     def _trained(self, request: Envelope, users: ShardUsers, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""
@@ -144,7 +152,13 @@ class Handlers:
     def pay(self, request: Envelope, reply: bytes) -> None:
         """Pay for a kept reply from the shard's ledger, before it is sent."""
         if isinstance(self.mechanism, ShardMechanism):
-            self.mechanism.pay(request.round, reply)
+            number = request.round if request.kind == "train" else self._metrics_round
+            self.mechanism.pay(number, reply)
+
+    @property
+    def _metrics_round(self) -> int:
+        """Stands for the test's metrics in the ledger, which come after the last round."""
+        return self.agreement.experiment.federation.rounds + 1
 
     def evaluation(self, request: Envelope) -> Evaluation:
         """What a request wants evaluated, if that was agreed on."""
@@ -160,6 +174,17 @@ class Handlers:
         model = self._evaluated(request, task)
         agreed = self.agreement.experiment.evaluation
         chunk = min(MAX_USERS_AT_ONCE, agreed.chunk)
+        if isinstance(self.mechanism, ShardMechanism) and self.agreement.metrics == "noised":
+            noised = noised_metric_sums(
+                model,
+                weights,
+                users,
+                chunk,
+                agreed.sent,
+                self._admitted(self.mechanism, users.clients, self._metrics_round),
+                partial(self.mechanism.released, Key(0).at(self._metrics_round)),
+            )
+            return request.reply(encode_arrays(noised))
         if name == "choices":
             sums = metric_sums(model, weights, users, part, chunk, agreed.sent)
             return request.reply(encode_arrays(sums))
@@ -196,7 +221,7 @@ class Handlers:
         else:
             count = min(MAX_CHOICES, weights.shape[1]) if weights.dim() == 3 else 0
             kind, shape = torch.float32, (2, max(1, count), len(task.shared["blend"]))
-        _check_array(weights, kind, shape)
+        check_array(weights, kind, shape)
         if not weights.numel():
             raise Refused("no weights")
         return name, weights
@@ -237,7 +262,7 @@ class Handlers:
             raise Refused("the task is for another round")
         if len(task.clients) == 0 or len(task.clients.unique()) != len(task.clients):
             raise Refused("a client is named twice, or none is")
-        _check_like(task, self._model(request.round, evaluated))
+        check_like(task, self._model(request.round, evaluated))
         return task
 
     def _shared(self, request: Envelope) -> dict[str, Tensor]:
@@ -269,26 +294,3 @@ class Handlers:
                 model = algorithm.broadcast(state, one, round_number)
             self._models = {kind: model}
         return self._models[kind]
-
-
-def _check_like(task: Task, model: Task) -> None:
-    """A task holds the arrays that a model of it holds, in the same shapes, all finite."""
-    if task.shared.keys() != model.shared.keys() or task.personal.keys() != model.personal.keys():
-        raise Refused("the task holds other arrays than the agreed algorithm sends")
-    for name, value in task.shared.items():
-        _check_array(value, model.shared[name].dtype, tuple(model.shared[name].shape))
-    for name, personal in task.personal.items():
-        # as decoded, tables are dense: this is a view
-        shape = (len(task.clients), *model.personal[name].shape[1:])
-        _check_array(personal.dense(), torch.float32, shape)
-
-
-def _check_array(value: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    # the server sends an array empty once it is not needed any more
-    if value.dtype != dtype or (tuple(value.shape) != shape and value.numel()):
-        raise Refused("an array of another kind or shape than agreed")
-    if value.is_floating_point() and value.numel():
-        # the extremes of numbers that are not all finite are not finite either
-        low, high = value.aminmax()
-        if not bool(low.isfinite() & high.isfinite()):
-            raise Refused("a number that is not finite")

@@ -4,14 +4,16 @@ import json
 import logging
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.catalogue import Catalogue
-from ufgraphfr.deploy.agent.answers import Refused
+from ufgraphfr.deploy.agent.answers import Refused, Restored
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.handlers import Handlers
-from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agent.users import Imported, import_table
 from ufgraphfr.deploy.agreement.document import Agreement, read_documents
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
@@ -20,6 +22,8 @@ from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 logger = logging.getLogger(__name__)
 UNREAD = Envelope("hello", "", "", 0, "", "")
 """Stands for a request that could not be read."""
+MAX_REASON = 500
+"""Letters of a line in the audit log: some of them are a caller's."""
 
 
 class ShardFolder:
@@ -30,6 +34,8 @@ class ShardFolder:
         self.path = path
         # what the operator signed off, and the public items
         self.agreement, self.catalogue = path / "agreement.toml", path / "catalogue.json"
+        # the digest that the operator typed
+        self.agreed = path / "agreed"
         # the name of this node
         self.node = path / "node"
         # the users' data and private state
@@ -56,6 +62,28 @@ class ShardFolder:
         agreement.node(name)
         return name, agreement, catalogue
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether the operator has signed off the agreement that lies here now."""
+        try:
+            return self.agreed.read_text(encoding="utf-8").strip() == self.signed()[1].digest
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def sign(self, digest: str) -> None:
+        """Sign the agreement off, by the digest that its parties told each other.
+
+        Raises:
+            InputError: the agreement that lies here is another one.
+        """
+        here = self.signed()[1].digest
+        if digest.strip().lower() != here:
+            raise InputError(
+                f"'{digest}' is not the digest of {self.agreement}, which is {here}: nothing was "
+                f"signed; ask the other parties which of the two was agreed on"
+            )
+        write_atomically(self.agreed, f"{here}\n".encode())
+
     def import_table(self, interactions: Path, users: Path | None) -> Imported:
         """Load users' data into the shard, see `users.import_table`."""
         name, agreement, catalogue = self.signed()
@@ -75,8 +103,8 @@ class Agent:
         self._folder = folder
         self._name, self._agreement, catalogue = folder.signed()
         self._store = ShardStore(folder.database)
-        cache, ledger = ArrayCache(folder.public), Ledger(folder.ledger)
-        self._handlers = Handlers(self._store, cache, self._agreement, catalogue, ledger)
+        cache, self._ledger = ArrayCache(folder.public), Ledger(folder.ledger)
+        self._handlers = Handlers(self._store, cache, self._agreement, catalogue, self._ledger)
 
     def answer(self, chunks: list[bytes]) -> list[bytes]:
         """Answer one request; the audit log alone says why one was refused."""
@@ -84,8 +112,14 @@ class Agent:
         try:
             request = unpack(chunks)
             reply = self._checked(request)
+            if self._ledger.entries:
+                reply = replace(reply, facts=reply.facts | {"ledger": self._ledger.head})
         except MissingArray as error:
             reply, reason = request.reply(code="missing"), str(error)
+        except Restored as error:
+            # the server is told, for it has to stop asking
+            reply = request.reply(code="refused", facts={"reason": "restored"})
+            reason = str(error)
         except (Refused, Malformed, BudgetSpent) as error:
             reply, reason = request.reply(code="refused"), str(error)
         except (OSError, sqlite3.Error, MemoryError) as error:
@@ -106,6 +140,7 @@ class Agent:
         if request.node != self._name or request.code != "ok":
             raise Refused("a request for another node")
         self._store.answers.pin(request.agreement, request.run)
+        self._check_not_restored(request)
         self._settle(request)
         if request.kind == "hello":
             return self._handlers.hello(request)
@@ -114,6 +149,25 @@ class Agent:
         if request.kind == "train":
             return self._once(request)
         raise Refused("no such kind of request")
+
+    def _check_not_restored(self, request: Envelope) -> None:
+        """Ledger and database are no older than what the server has seen, and than each other."""
+        seen = request.facts.get("ledger")
+        if seen is not None and not (isinstance(seen, dict) and self._ledger.follows(seen)):
+            raise Restored(
+                f"{self._folder.ledger} lacks payments that the server has seen: the folder was "
+                f"restored from a copy, and may not release again; agree anew"
+            )
+        run, store = request.run, self._store
+        kept = max(store.answers.last_trained(run), store.counter(settled_in(run)))
+        rounds = self._agreement.experiment.federation.rounds
+        # metrics that are paid for come after the last round
+        paid = [spend["round"] for spend in self._ledger.spends if spend["round"] <= rounds]
+        if kept < max(paid, default=0):
+            raise Restored(
+                f"{self._folder.database} lacks replies that {self._folder.ledger} paid for: it "
+                f"was restored from a copy, and may not release again; agree anew"
+            )
 
     def _once(self, request: Envelope) -> Envelope:
         """Train for a round, once: the same request gets the same reply again."""
@@ -137,10 +191,14 @@ class Agent:
         asked = self._handlers.evaluation(request)
         before = self._store.answers.evaluated(asked)
         if before is not None:
-            return request.reply(before)
-        with self._store.transaction():
-            reply = self._handlers.evaluate(request, asked.part)
-            self._store.answers.keep(asked, reply.parts[0])
+            reply = request.reply(before)
+        else:
+            with self._store.transaction():
+                reply = self._handlers.evaluate(request, asked.part)
+                self._store.answers.keep(asked, reply.parts[0])
+        if self._agreement.metrics == "noised":
+            # as in `_once`
+            self._handlers.pay(request, reply.parts[0])
         return reply
 
     def _settle(self, request: Envelope) -> None:
@@ -159,7 +217,7 @@ class Agent:
             "run": request.run,
             "round": request.round,
             "code": reply.code,
-            "reason": reason,
+            "reason": reason[:MAX_REASON],
             "seconds": round(seconds, 3),
             "bytes_down": sum(map(len, request.parts)),
             "bytes_up": sum(map(len, reply.parts)),

@@ -28,12 +28,12 @@ from ufgraphfr.data.catalogue import Catalogue, read_catalogue
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
+from ufgraphfr.deploy.agreement.shipped import check_shipped
 from ufgraphfr.experiment.config import Experiment, build
-from ufgraphfr.experiment.prepare import item_text
-from ufgraphfr.experiment.settings import flat
+from ufgraphfr.experiment.prepare import declared_profiles, item_text
 
 NO_FILE = "given-at-import"
-MetricsPolicy = Literal["sums", "none"]
+MetricsPolicy = Literal["sums", "noised", "none"]
 
 
 def _smallest_is_min_users(old: Document) -> Document:
@@ -75,7 +75,8 @@ class Agreement:
         catalogue: SHA-256 of the public catalogue's file.
         nodes: who takes part.
         min_users: users whose sum may leave a node; of fewer, nothing leaves.
-        metrics: whether sums of users' metrics may leave a node without noise.
+        metrics: whether sums of users' metrics may leave a node: without noise, or once, for the
+            test, noised and paid for, or not at all.
         table: how a shard's files are read.
         expected_users: how many all nodes are counted on to have together; what a budget affords
             follows from it, and no guarantee rests on it. 0 in agreements of before, which took
@@ -120,22 +121,26 @@ class Agreement:
 
         Args:
             catalogue: the items.
-            embed_titles: whether item texts are embedded; agents need only know their width.
+            embed_titles: whether sentences are embedded; agents need only know their width.
         """
-        text = None
+        text, profiles, width = None, None, self.experiment.encoder.width
         if embed_titles:
             text = item_text(self.experiment, self.clients, catalogue)
+            profiles = declared_profiles(self.experiment, self.clients)
         elif self.experiment.mechanism.budget(self.clients) is not None:
-            text = torch.zeros(len(catalogue.items), self.experiment.encoder.width)
+            text = torch.zeros(len(catalogue.items), width)
+            declared = self.experiment.source.every_text()
+            profiles = torch.zeros(len(declared), width) if declared else None
         return Setting(
             items=len(catalogue.items),
             clients=self.clients,
-            text_width=self.experiment.encoder.width,
+            text_width=width,
             seed=self.experiment.seed,
             features=item_features(catalogue),
             item_text=text,
             sequential=bool(self.table.sequential),
             expected_clients=self.expected_users or None,
+            profiles=profiles,
         )
 
     @property
@@ -187,7 +192,7 @@ def make(
     Raises:
         InputError: it needs everybody's data in one place.
     """
-    _shipped_kinds_only(experiment.resolved())
+    check_shipped(experiment.resolved())
     if not isinstance(experiment.model, Algorithm):
         raise InputError(
             f"[algorithm] kind = '{experiment.model.kind}' needs everybody's rows in one place: "
@@ -207,27 +212,14 @@ def make(
             f"[federation.upload]: '{experiment.model.kind}' uploads each user's own update, which "
             f"a deployment does not compress: leave the table out"
         )
-    check_guarantee(experiment, len(nodes), sum(node.clients for node in nodes))
+    clients = sum(node.clients for node in nodes)
+    check_guarantee(experiment, len(nodes), clients)
+    if metrics == "noised" and experiment.mechanism.budget(clients) is None:
+        raise InputError("noised metrics are paid for from a budget: [privacy] names none")
     # centralised baselines see everybody's rows
     evaluation = experiment.evaluation.model_copy(update={"baselines": ()})
     experiment = replace(experiment, evaluation=evaluation, baselines=())
     return Agreement(experiment, catalogue, nodes, min_users, metrics, table, expected_users)
-
-
-def _shipped_kinds_only(experiment: dict[str, Any]) -> None:
-    """A kind of somebody's own is code: no node runs it because a document names it."""
-    for key, value in flat(experiment).items():
-        if key.endswith("kind") and "." in str(value):
-            raise InputError(
-                f"{key} = '{value}' is not of this package: an agreement names no code that each "
-                f"node has not installed; run it as a simulation"
-            )
-    for name in experiment.get("evaluation", {}).get("metrics", ()):
-        if "." in str(name):
-            raise InputError(
-                f"[evaluation] metrics: '{name}' is not of this package, and an agreement names no "
-                f"code that each node has not installed; leave it out"
-            )
 
 
 def read_agreement(path: Path) -> Agreement:
@@ -244,11 +236,13 @@ def read_agreement(path: Path) -> Agreement:
         older = SCHEMA.version_of(document, path) < SCHEMA.version
         values = SCHEMA.read(document, path)
         if values["metrics"] not in get_args(MetricsPolicy):
-            raise InputError(f"{path}: metrics = {values['metrics']!r} must be 'sums' or 'none'")
+            raise InputError(
+                f"{path}: metrics = {values['metrics']!r} must be 'sums', 'noised' or 'none'"
+            )
         with warnings.catch_warnings():
             # nobody can rename a key in what is signed
             warnings.simplefilter("ignore", DeprecationWarning)
-            _shipped_kinds_only(values["experiment"])
+            check_shipped(values["experiment"])
             agreement = make(
                 # what is signed leaves nothing to be derived
                 replace(build(values["experiment"]), auto=frozenset()),

@@ -12,15 +12,22 @@ from typing import ClassVar
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report
+from ufgraphfr.core.messages import Aggregation, Report
+from ufgraphfr.core.releases import Release
+from ufgraphfr.evaluation.metric_sums import RANKINGS
+from ufgraphfr.evaluation.metrics import ranked
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.privacy_plan import plan
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.base import Arrays, Mechanism, Participation
+from ufgraphfr.privacy.base import Arrays, Mechanism, Participation, ReleasePlan
 from ufgraphfr.privacy.central_jdp import CentralJDP
+
+METRICS, METRICS_SHARE = "metrics", 0.05
+"""The part of a claim that the test's metrics are, and its share of the budget."""
 
 
 def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
@@ -41,10 +48,10 @@ def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
         )
     if spec.seeded_noise:
         raise InputError("[privacy] seeded_noise is for tests: leave it out")
-    if experiment.federation.sampling == "poisson":
+    if spec.total_epsilon is not None:
         raise InputError(
-            '[federation] sampling = "poisson" hides who takes part, but here the server draws '
-            'and would know: use "fixed" or "rotation"'
+            "[privacy] total_epsilon adds up the runs of one machine, and no node knows those of "
+            "another agreement: leave it out"
         )
 
 
@@ -67,11 +74,31 @@ def participations(experiment: Experiment, exposure: Participation) -> int:
     return min(release.rounds, spec.participation_cap or release.rounds)
 
 
+def metrics_norm(experiment: Experiment) -> float:
+    """L2 length of one user's metrics: each at most 1, and for each ranking 1 for being asked."""
+    return math.sqrt(len(RANKINGS) * (len(ranked(experiment.evaluation.sent)) + 1))
+
+
+def _with_metrics(experiment: Experiment, planned: ReleasePlan) -> ReleasePlan:
+    """The plan and, after the last round, one release of the test's metrics."""
+    number, norm = experiment.federation.rounds + 1, metrics_norm(experiment)
+    spec = experiment.mechanism
+    shares = spec.shares if isinstance(spec, CentralJDP) else {}
+    others = sum(shares.get(e.release.part, e.release.share) for e in planned.exposures)
+    share = shares.get(METRICS, METRICS_SHARE / (1 - METRICS_SHARE) * others)
+    release = Release(METRICS, number, number, norm, share)
+    why = f"{METRICS}: one noised sum of the test's metrics, of at most {norm:.3g} for each user"
+    exposure = Participation(release, 1, None, planned.clients)
+    return replace(planned, exposures=(*planned.exposures, exposure), why=(*planned.why, why))
+
+
 def _calibrated(
-    experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger
+    experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger, metrics: bool
 ) -> Mechanism:
     """The mechanism, for a claim that agents enforce; ``clients`` are the ids they may give out."""
     planned = plan(experiment, algorithm, clients)
+    if metrics:
+        planned = _with_metrics(experiment, planned)
     if experiment.mechanism.budget(clients) is not None:
         exposures = tuple(
             replace(exposure, participations=participations(experiment, exposure))
@@ -106,14 +133,20 @@ def check_turns(experiment: Experiment, algorithm: Algorithm, clients: int, ledg
 
 
 def shard_mechanism(
-    experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger
+    experiment: Experiment,
+    algorithm: Algorithm,
+    clients: int,
+    ledger: Ledger,
+    metrics: bool = False,
 ) -> Mechanism:
     """What one data holder runs: both halves of the mechanism, with all of the noise once.
+
+    With ``metrics`` the test's are one release more.
 
     Raises:
         InputError: the budget cannot be kept, or the clip would adapt to other holders' users.
     """
-    mechanism = _calibrated(experiment, algorithm, clients, ledger)
+    mechanism = _calibrated(experiment, algorithm, clients, ledger, metrics)
     if not isinstance(mechanism, NoisedSums):
         return mechanism
     for part in mechanism.parts:
@@ -160,6 +193,17 @@ class ShardMechanism(Mechanism):
         self._inner.ledger.check(self._inner.part(key.round).name, key.round)
         return self._inner.noised(report, key)
 
+    def released(self, key: Key, rows: Tensor, clients: Tensor) -> Tensor:
+        """The noised sum of numbers ``[clients, numbers]``, each client's clipped first.
+
+        Raises:
+            BudgetSpent: it could not be paid for.
+        """
+        arrays = self.privatize({METRICS: Dense(rows)}, clients, key)
+        nothing = rows.new_zeros(len(clients))
+        report = Report(key.round, clients, arrays, Aggregation.PER_CLIENT, nothing)
+        return self.finalize(report.total(), key).sums[METRICS]
+
     def pay(self, round_number: int, reply: bytes) -> None:
         """Pay for a reply, once; it may be sent after this has returned, as often as asked for.
 
@@ -186,13 +230,22 @@ class ServerMechanism(Mechanism):
 
     def finalize(self, report: Report, key: Key) -> Report:
         """See `Mechanism.finalize`: write down what the holders have paid."""
-        if self._inner.ledger.last_round < key.round:
-            self._inner.pay(key.round)
+        self.record(key.round)
         return report
+
+    def record(self, round_number: int) -> None:
+        """Write down what the holders have paid for a round, once."""
+        if self._inner.ledger.last_round < round_number:
+            self._inner.pay(round_number)
 
 
 def server_mechanism(
-    experiment: Experiment, algorithm: Algorithm, clients: int, here: int, ledger: Ledger
+    experiment: Experiment,
+    algorithm: Algorithm,
+    clients: int,
+    here: int,
+    ledger: Ledger,
+    metrics: bool = False,
 ) -> Mechanism:
     """What the server runs.
 
@@ -202,11 +255,12 @@ def server_mechanism(
         clients: ids that nodes may give out.
         here: clients that take part.
         ledger: where the claim is written.
+        metrics: whether the test's are one release more.
 
     Raises:
         InputError: the run would ask a client more often than agents answer.
     """
-    mechanism = _calibrated(experiment, algorithm, clients, ledger)
+    mechanism = _calibrated(experiment, algorithm, clients, ledger, metrics)
     if not isinstance(mechanism, NoisedSums):
         return mechanism
     check_turns(experiment, algorithm, here, ledger)

@@ -3,7 +3,10 @@
 Elliptic curves throughout (P-384), which is what SuperNode authentication asks for.
 """
 
+import base64
+import binascii
 import datetime
+import hashlib
 import ipaddress
 import os
 from pathlib import Path
@@ -12,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ufgraphfr.core.errors import InputError
 
 AUTHORITY_DAYS, SERVER_DAYS = 3650, 825
 
@@ -22,11 +27,12 @@ _USES = (
 )
 
 
-def write_authority(folder: Path, host: str) -> None:
-    """Write ``ca.key``, ``ca.crt``, ``server.key`` and ``server.crt``.
+def write_authority(folder: Path, secret: Path, host: str) -> None:
+    """Write ``ca.crt``, ``server.key`` and ``server.crt``, and the key of the authority.
 
     Args:
         folder: where to.
+        secret: file of the authority's key, which no running process needs.
         host: by which nodes know the server; localhost and 127.0.0.1 are always accepted too.
     """
     ca_key, server_key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
@@ -51,18 +57,37 @@ def write_authority(folder: Path, host: str) -> None:
         .sign(ca_key, hashes.SHA384())
     )
     folder.mkdir(parents=True, exist_ok=True)
-    for name, key in (("ca", ca_key), ("server", server_key)):
-        write_secret(folder / f"{name}.key", _private(key, serialization.PrivateFormat.PKCS8))
+    for path, key in ((secret, ca_key), (folder / "server.key", server_key)):
+        write_secret(path, _private(key, serialization.PrivateFormat.PKCS8))
     for name, certificate in (("ca", ca), ("server", server)):
         (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def write_node_key(private: Path, public: Path) -> None:
-    """Write a SuperNode's key pair in OpenSSH's formats."""
+    """Write a SuperNode's key pair in OpenSSH's formats, at the node itself."""
     key = ec.generate_private_key(ec.SECP384R1())
     write_secret(private, _private(key, serialization.PrivateFormat.OpenSSH))
     formats = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     public.write_bytes(key.public_key().public_bytes(*formats) + b"\n")
+
+
+def fingerprint(public: Path) -> str:
+    """Of a SuperNode's public key, as ``ssh-keygen -l`` shows it; for comparing it by telephone.
+
+    Raises:
+        InputError: the file is missing, or holds anything else.
+    """
+    try:
+        kind, key = public.read_bytes().split()[:2]
+        if not kind.startswith(b"ecdsa-"):
+            raise ValueError
+        digest = hashlib.sha256(base64.b64decode(key, validate=True)).digest()
+    except (OSError, ValueError, binascii.Error):
+        raise InputError(
+            f"{public} holds no public key of a node: its operator runs ufgraphfr agent --shard "
+            f"shard init there, and sends supernode.pub alone; put it here"
+        ) from None
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def write_secret(path: Path, content: bytes) -> None:

@@ -12,7 +12,8 @@ class NodeFolder:
         """Names the folder; the agent's part is `agent.shard.ShardFolder`."""
         self.path = path
         self.shard = path / "shard"
-        # the SuperNode's private key, and the public half, which the server registers
+        # the SuperNode's private key, made here and never elsewhere, and the public half, which
+        # the server registers
         self.key, self.public_key = path / "supernode.key", path / "supernode.pub"
         # the certificate by which the server is known
         self.ca = path / "ca.crt"
@@ -29,6 +30,8 @@ class Deployment:
         """Names the folder."""
         self.path = path
         self.server = ServerFolder(path / "server")
+        # signs the server's certificate; of no use to the server
+        self.authority = path / "authority" / "ca.key"
         # the processes that `deploy up` started here, and their logs
         self.processes, self.logs = path / "processes.json", path / "logs"
 

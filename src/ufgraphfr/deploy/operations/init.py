@@ -1,4 +1,4 @@
-"""Writes the folder of a deployment: agreement, certificates, keys, units, proxy, instructions."""
+"""Writes the folder of a deployment: agreement, certificates, units, proxy, instructions."""
 
 import shlex
 from dataclasses import replace
@@ -23,7 +23,7 @@ from ufgraphfr.deploy.agreement.document import (
     Node,
     make,
 )
-from ufgraphfr.deploy.operations.certificates import write_authority, write_node_key
+from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.settings import ServerSettings
@@ -36,7 +36,11 @@ _UNQUOTABLE = frozenset("\"'\\$`")
 
 
 def draft_tryout(
-    experiment: Experiment, nodes: int, folder: Deployment, data_dir: Path | None = None
+    experiment: Experiment,
+    nodes: int,
+    folder: Deployment,
+    data_dir: Path | None = None,
+    metrics: MetricsPolicy | None = None,
 ) -> Documents:
     """Divide the users of the experiment's data set among nodes, and write each node's tables.
 
@@ -61,7 +65,14 @@ def draft_tryout(
         sequential=dataset.card.sequential,
         file_order=True,
     )
-    agreement = make(experiment, dataset.catalogue.digest, holders, table, expected_users=users)
+    agreement = make(
+        experiment,
+        dataset.catalogue.digest,
+        holders,
+        table,
+        metrics=metrics or "sums",
+        expected_users=users,
+    )
     facts = DataFacts(users, len(dataset.catalogue.items), len(dataset.interactions))
     return _settled(agreement, dataset.catalogue, facts)
 
@@ -119,8 +130,7 @@ def draft(
             f"--users, or lower --expected-users or --min-users"
         )
     agreement = make(experiment, catalogue.digest, holders, table, min_users, metrics, expected)
-    users = agreement.clients
-    facts = DataFacts(users, len(catalogue.items), users * ASSUMED, assumed=True)
+    facts = DataFacts(expected, len(catalogue.items), expected * ASSUMED, assumed=True)
     return _settled(agreement, catalogue, facts)
 
 
@@ -144,7 +154,7 @@ def write(folder: Deployment, documents: Documents, settings: ServerSettings) ->
     last = settings.node_port + len(agreement.nodes) - 1
     if last > 65535:
         raise InputError(f"node_port {settings.node_port}: the last node would get {last}")
-    write_authority(server.tls, settings.host)
+    write_authority(server.tls, folder.authority, settings.host)
     agreement.write(server.agreement)
     agreement.write(folder.path / "agreement.toml")
     catalogue.write(server.catalogue)
@@ -152,7 +162,6 @@ def write(folder: Deployment, documents: Documents, settings: ServerSettings) ->
     for node in agreement.nodes:
         node_folder = folder.node(node.name)
         shard = ShardFolder(node_folder.shard)
-        write_node_key(node_folder.key, node_folder.public_key)
         write_atomically(node_folder.ca, (server.tls / "ca.crt").read_bytes())
         agreement.write(shard.agreement)
         catalogue.write(shard.catalogue)

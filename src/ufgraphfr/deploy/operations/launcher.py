@@ -14,6 +14,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agreement.document import read_agreement
 from ufgraphfr.deploy.operations import processes
+from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key
 from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
@@ -50,7 +51,7 @@ def up(folder: Deployment, address: str | None = None) -> None:
     try:
         ensure("superlink", commands.superlink(), commands.server_environment())
         for name in names:
-            import_samples(folder, name)
+            set_up_node(folder, name)
             ensure(f"agent-{name}", commands.agent(name), commands.node_environment(name))
         _wait("superlink", folder, running, lambda: _listens(settings.port))
         for name in names:
@@ -86,19 +87,20 @@ def register(folder: Deployment) -> None:
     """Register the keys of all nodes at the server, which forgets them when it ends.
 
     Raises:
-        InputError: the server does not answer.
+        InputError: the server does not answer, or a node has sent no key.
     """
     server, nodes = folder.server, folder.server.read_nodes()
+    agreed = [node.name for node in read_agreement(server.agreement).nodes]
+    keys = {name: fingerprint(folder.node(name).public_key) for name in agreed}
     if nodes:
         listed = {int(node["node-id"]) for node in _flwr(folder, "nodes", "supernode", "list")}
         nodes = {name: node_id for name, node_id in nodes.items() if node_id in listed}
-    for node in read_agreement(server.agreement).nodes:
-        if node.name not in nodes:
-            key = str(folder.node(node.name).public_key)
-            command = ("supernode", "register", key, "--name", node.name)
-            nodes[node.name] = int(_flwr(folder, "node-id", *command))
+    for name, key in keys.items():
+        if name not in nodes:
+            command = ("supernode", "register", str(folder.node(name).public_key), "--name", name)
+            nodes[name] = int(_flwr(folder, "node-id", *command))
             server.write_nodes(nodes)
-            logger.info("registered the key of %s", node.name)
+            logger.info("registered the key of %s, %s", name, key)
 
 
 def submit(folder: Deployment) -> None:
@@ -113,11 +115,15 @@ def submit(folder: Deployment) -> None:
     logger.info("the run has begun, the engine's id is %s", run_id)
 
 
-def import_samples(folder: Deployment, name: str) -> None:
-    """Import a try-out's tables into an empty shard."""
+def set_up_node(folder: Deployment, name: str) -> None:
+    """What a node's operator does: make its key, sign off, import a try-out's tables."""
     node = folder.node(name)
     interactions = node.samples / "interactions.parquet"
     shard = ShardFolder(node.shard)
+    if not node.key.exists():
+        write_node_key(node.key, node.public_key)
+    if not shard.is_signed:
+        shard.sign(read_agreement(folder.server.agreement).digest)
     if not interactions.exists() or shard.database.exists():
         return
     shard.import_table(interactions, node.samples / "users.parquet")

@@ -25,6 +25,8 @@ class ServerFolder:
         self.settings = path / "server.toml"
         # the engine's ids of the nodes, by name
         self.registered = path / "nodes.json"
+        # what the nodes' ledgers said last
+        self.ledger_heads = path / "ledger_heads.json"
         # the run folder
         self.run = path / "run"
         # Flower's own folder, and the app it is given: names of our modules, no code

@@ -69,6 +69,32 @@ def read_sums(
     return arrays
 
 
+def read_noised(reply: Envelope, metrics: int) -> Tensor:
+    """The noised sums in a reply, float32 ``[rankings, metrics + 1]``, of any size.
+
+    Raises:
+        Malformed: they are none.
+    """
+    arrays = decode_arrays(only_part(reply))
+    found = arrays.get("noised")
+    shape = (len(RANKINGS), metrics + 1)
+    if len(arrays) != 1 or found is None or tuple(found.shape) != shape:
+        raise Malformed("noised metrics of another shape")
+    if found.dtype != torch.float32 or not bool(found.isfinite().all()):
+        raise Malformed("noised metrics of another kind")
+    return found
+
+
+def noised_total(parts: Sequence[Tensor], names: Sequence[str]) -> Metrics:
+    """Means from the noised sums of several nodes, as far as means can be so."""
+    total = torch.stack(list(parts)).double().sum(0)
+    means = (total[:, :-1] / total[:, -1:].clamp(min=1)).clamp(0, 1).tolist()
+    return {
+        ranking: dict(zip(names, own, strict=True))
+        for ranking, own in zip(RANKINGS, means, strict=True)
+    }
+
+
 def read_fit(reply: Envelope, fits: int, parts: int) -> FusionSums:
     """The sums that a fit needs, if they have the form of such.
 

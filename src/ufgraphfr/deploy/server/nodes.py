@@ -14,10 +14,18 @@ from torch import Tensor
 from ufgraphfr.core.messages import Task
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.server.handshake import TooFewReplies
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
-from ufgraphfr.deploy.wire.message import Envelope, Kind, Malformed, MissingArray, matched
+from ufgraphfr.deploy.wire.message import (
+    Envelope,
+    Kind,
+    Malformed,
+    MissingArray,
+    RefusedRequest,
+    matched,
+)
 from ufgraphfr.deploy.wire.payload import (
     digest,
     encode_arrays,
@@ -25,6 +33,10 @@ from ufgraphfr.deploy.wire.payload import (
     is_large,
     shared_arrays,
 )
+
+
+class NodesRefuse(TooFewReplies):
+    """Enough nodes are there, and will not."""
 
 
 class Nodes:
@@ -42,8 +54,10 @@ class Nodes:
         engine: Engine,
         settings: ServerSettings,
         metrics: RunMetrics,
+        heads: LedgerHeads,
     ) -> None:
         """Takes the agreement's digest, the run, a way to the nodes, and who counts."""
+        self._heads, self._refusing = heads, set[str]()
         self._agreement, self._run, self._engine = agreement, run, engine
         self._settings, self._metrics = settings, metrics
         self.settled, self.best = 0, 0
@@ -68,6 +82,7 @@ class Nodes:
             if digests[name] not in cached or not is_large(value)
         }
         facts: dict[str, Any] = {"settled": self.settled, "best": self.best, "shared": digests}
+        facts |= self._heads.facts(node)
         return Envelope(
             kind=kind,
             agreement=self._agreement,
@@ -90,6 +105,7 @@ class Nodes:
 
         A node that lacks arrays that it had is asked once more, with all of them.
         """
+        self._refusing.clear()
         again, until = set(requests), time.monotonic() + self._settings.round_timeout
         for _ in range(2):
             # each is made when it is sent: the first node works while the second one's is made
@@ -103,10 +119,13 @@ class Nodes:
                 before = self._cached.pop(node, None)
                 try:
                     reply = matched(asked(node), chunks)
+                    self._heads.keep(node, reply.facts.get("ledger"))
                 except MissingArray:
                     again |= {node} if before else set()
                     continue
                 except Malformed as error:
+                    if isinstance(error, RefusedRequest):
+                        self._refusing.add(node)
                     self._metrics.rejected(node, str(error))
                     continue
                 self._cached[node] = set(asked(node).facts["shared"].values())
@@ -120,9 +139,16 @@ class Nodes:
         """Enough nodes gave a usable reply.
 
         Raises:
+            NodesRefuse: they did not, and would if some were willing.
             TooFewReplies: they did not.
         """
         needed = self._settings.needed(asked)
+        if used < needed <= used + len(self._refusing):
+            refusing = ", ".join(sorted(self._refusing))
+            raise NodesRefuse(
+                f"round {number}: {refusing} refused, so that {used} of {asked} nodes gave a "
+                f"usable reply, and the quorum is {needed}: agent status there says why"
+            )
         if used < needed:
             raise TooFewReplies(
                 f"round {number}: {used} of {asked} nodes gave a usable reply within "

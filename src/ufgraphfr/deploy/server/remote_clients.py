@@ -7,58 +7,54 @@ sent, and its content must pass `federation.validation`.
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial, reduce
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.algorithms.capabilities import Blended, scoring_task
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.catalogue import Catalogue
-from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
-from ufgraphfr.deploy.agreement.guarantee import server_mechanism
-from ufgraphfr.deploy.server.metric_sums import Sums, only_part, read_fit, read_sums, total
+from ufgraphfr.deploy.agreement.guarantee import ServerMechanism, server_mechanism
+from ufgraphfr.deploy.server.evaluation import RemoteEvaluation
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
+from ufgraphfr.deploy.server.metric_sums import only_part
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.nodes import Nodes
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
-from ufgraphfr.deploy.wire.message import Envelope, Malformed
+from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.deploy.wire.payload import decode_report
-from ufgraphfr.evaluation.fusion import Candidates
-from ufgraphfr.evaluation.metric_sums import best_choice
-from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, ranked
 from ufgraphfr.experiment.assess import Metrics
+from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.population import TestResult
 from ufgraphfr.experiment.privacy_plan import model_in_use
-from ufgraphfr.experiment.run_folder import Checkpoint
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.transport import Rejected, Response, Transport
 from ufgraphfr.federation.validation.check import RULES, RejectedReply, check_bytes
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.federation.validation.expected import Validation
-from ufgraphfr.ops.fusion import FusionSums
 from ufgraphfr.privacy.accounted.guarantee import central_spent
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.base import Mechanism
 from ufgraphfr.privacy.none import NoMechanism
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class RemoteClients:
     """See `ufgraphfr.experiment.population.Population`; private weights stay at their nodes."""
 
     durable = True
+    registry: Registry | None = None
 
     def __init__(
         self,
@@ -68,11 +64,15 @@ class RemoteClients:
         settings: ServerSettings,
         participants: Participants,
         metrics: RunMetrics,
+        heads: LedgerHeads,
     ) -> None:
-        """Takes what was agreed on, a way to the nodes, and who takes part."""
+        """Takes what was agreed on, a way to the nodes, who takes part, and what is known."""
         self._agreement, self._participants, self._metrics = agreement, participants, metrics
-        self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics)
+        self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics, heads)
         self.setting = agreement.setting(catalogue, embed_titles=True)
+        self._evaluation = RemoteEvaluation(
+            agreement, self.setting, participants, self._nodes, metrics
+        )
         self.sequential = bool(agreement.table.sequential)
         evaluation = agreement.experiment.evaluation
         if left := [each.name for each in evaluation.computed if each not in evaluation.sent]:
@@ -98,13 +98,14 @@ class RemoteClients:
             self._agreement.clients,
             len(self.clients),
             ledger,
+            metrics=self._agreement.metrics == "noised",
         )
 
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
     ) -> Transport:
         """See `Population.begin`."""
-        self._algorithm = algorithm
+        self._algorithm, self._mechanism = algorithm, mechanism
         self._validation = Validation(
             Client(algorithm, NoMechanism()),
             self.setting,
@@ -185,83 +186,16 @@ class RemoteClients:
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`; a fit of the blend takes some messages more."""
-        if self._agreement.metrics == "none":
-            return state, None
-        algorithm = self._algorithm
-        if not (pick and isinstance(algorithm, Blended)):
-            return state, self._evaluate(algorithm, state, round_number, "validation").metrics(0)
-        width = len(algorithm.part_names(self.setting))
-
-        def ask(weights: Tensor) -> FusionSums:
-            read = partial(read_fit, fits=len(weights), parts=width)
-            found = self._collected(
-                algorithm,
-                state,
-                round_number,
-                "validation",
-                lambda reply, _: read(reply),
-                {"fit": weights},
-            )
-            return reduce(FusionSums.__add__, found)
-
-        fixed = algorithm.fixed_blends(self.setting)
-        candidates = Candidates.fitted(ask, fixed, algorithm.priors)
-        sums = self._evaluate(algorithm, state, round_number, "validation", candidates.halves)
-        best = best_choice(sums.sums[:, 0, NAMES.index(SELECTED_BY)])
-        return state | candidates.kept(best), sums.metrics(best)
+        return self._evaluation.validate(self._algorithm, state, round_number, pick)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; ranks stay on the devices."""
-        if self._agreement.metrics == "none":
-            return TestResult(None)
         algorithm = model_in_use(self._agreement.experiment, self.setting)
-        sums = self._evaluate(algorithm, best.server, best.round, "test")
-        return TestResult(sums.metrics(0))
-
-    def _evaluate(
-        self,
-        algorithm: Algorithm,
-        state: State,
-        number: int,
-        part: HeldOut,
-        choices: Tensor | None = None,
-    ) -> Sums:
-        """Metrics of the model as it is, or of some choices of a blend."""
-        width, items = (1 if choices is None else choices.shape[1]), self.setting.items
-
-        names = [each.name for each in ranked(self._agreement.experiment.evaluation.sent)]
-
-        def read(reply: Envelope, clients: int) -> dict[str, Tensor]:
-            return read_sums(reply, width, clients, items, len(names))
-
-        weights = None if choices is None else {"choices": choices}
-        return total(self._collected(algorithm, state, number, part, read, weights), names)
-
-    def _collected(
-        self,
-        algorithm: Algorithm,
-        state: State,
-        number: int,
-        part: HeldOut,
-        read: Callable[[Envelope, int], T],
-        weights: dict[str, Tensor] | None,
-    ) -> list[T]:
-        """What the nodes say of a model; ``read`` takes a reply and how many clients a node has."""
-        found, holders, requests = list[T](), self._participants.clients, {}
-        for node, clients in holders.items():
-            task = scoring_task(algorithm, state, clients, number + 1)
-            requests[node] = partial(
-                self._nodes.envelope, "evaluate", node, number, task, part, weights
-            )
-        for node, request, reply in self._nodes.replies(requests, number):
-            try:
-                found.append(read(reply, len(holders[node])))
-            except Malformed as error:
-                self._metrics.rejected(node, str(error))
-                continue
-            self._metrics.evaluated(request.size, len(reply.parts[0]))
-        self._nodes.require_quorum(len(found), len(requests), number)
-        return found
+        metrics = self._evaluation.test(algorithm, best)
+        if self._agreement.metrics == "noised" and isinstance(self._mechanism, ServerMechanism):
+            # nodes have paid, also if too few replies came back
+            self._mechanism.record(self._agreement.experiment.federation.rounds + 1)
+        return TestResult(metrics)
 
 
 @dataclass(frozen=True)

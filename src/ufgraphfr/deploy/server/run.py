@@ -6,6 +6,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.document import read_documents
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import handshake, wait_for_nodes
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.prometheus import Exporter
@@ -33,7 +34,10 @@ def run(folder: ServerFolder, engine: Engine) -> None:
                 wait_for_nodes(set(participants.clients), engine, settings)
             users = sum(map(len, participants.clients.values()))
             metrics.update(nodes=len(participants.clients), users=users, state="running")
-            remote = RemoteClients(agreement, catalogue, engine, settings, participants, metrics)
+            heads = LedgerHeads(folder.ledger_heads)
+            remote = RemoteClients(
+                agreement, catalogue, engine, settings, participants, metrics, heads
+            )
             for step in execute(
                 experiment, folder.run, resume=True, device="cpu", population=remote
             ):

@@ -15,6 +15,8 @@ from ufgraphfr.core.versions import Schema
 
 SCHEMA = Schema("wire")
 MAX_HEADER_BYTES = 2**16
+MAX_NAME, MAX_ROUND = 128, 2**31
+"""Letters of a name, and the first number that no round has: both end on an agent's disk."""
 
 Kind = Literal["hello", "train", "evaluate"]
 Code = Literal["ok", "refused", "missing", "failed"]
@@ -24,6 +26,10 @@ Code = Literal["ok", "refused", "missing", "failed"]
 
 class Malformed(ValueError):
     """Not an envelope, or not the one that was asked for."""
+
+
+class RefusedRequest(Malformed):
+    """The agent would not."""
 
 
 class MissingArray(ValueError):
@@ -122,13 +128,22 @@ def unpack(chunks: list[bytes]) -> Envelope:
     # bool is an int to Python, not to us
     if any(type(header[name]) is not kind for name, kind in _FIELDS.items()):
         raise Malformed("a field of the header is of another type")
+    names = [value for value in header.values() if isinstance(value, str)]
+    if not all(len(name) <= MAX_NAME and name.isascii() and name.isprintable() for name in names):
+        raise Malformed("a name is too long, or not of plain letters")
+    if not 0 <= header["round"] < MAX_ROUND:
+        raise Malformed("no such round")
     envelope = Envelope(**{name: header[name] for name in _FIELDS}, parts=tuple(chunks[1:]))
     if header["parts"] != envelope.part_digests:
         raise Malformed("the parts do not have the digests in the header")
     return envelope
 
 
-REASONS = {"input": "what it holds or agreed to cannot be used; agent status there says why"}
+REASONS = {
+    "input": "what it holds or agreed to cannot be used; agent status there says why",
+    "restored": "its folder was restored from a copy that is older than its payments, and may not "
+    "release again: agree anew",
+}
 """What an agent may say of a failure: words fixed here, nothing of its data."""
 
 
@@ -150,7 +165,8 @@ def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
         known = REASONS.get(
             str(reply.facts.get("reason")), "its audit log and agent status say why"
         )
-        raise Malformed(f"the agent answered '{reply.code}': {known}")
+        wrong = RefusedRequest if reply.code == "refused" else Malformed
+        raise wrong(f"the agent answered '{reply.code}': {known}")
     return reply
 
 

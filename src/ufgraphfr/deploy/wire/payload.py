@@ -22,7 +22,11 @@ SHARED_TABLE = "same."
 """Prefix of the tables that all clients share."""
 MIN_CACHED_BYTES = 2**16
 """Smaller arrays are sent every time."""
-UNREADABLE = (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError)
+UNREADABLE = (
+    *(SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError),
+    # a number that should be whole is infinite
+    OverflowError,
+)
 """What reading bytes that are no message may raise."""
 
 

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MAX_CHUNKS = 4
-MAX_CHUNK_BYTES = 2**30
+MAX_BYTES = 2**30
+"""Of all chunks together; no more memory is taken than has arrived."""
+_AT_ONCE = 2**20
 MAX_NAME_BYTES = 100
 """Bytes of a socket's name that every system takes."""
 
@@ -39,8 +41,8 @@ def receive(connection: socket.socket) -> list[bytes]:
     if count > MAX_CHUNKS:
         raise BrokenFrame("too many chunks")
     lengths = struct.unpack(f">{count}Q", _exactly(connection, 8 * count))
-    if any(length > MAX_CHUNK_BYTES for length in lengths):
-        raise BrokenFrame("a chunk is too long")
+    if sum(lengths) > MAX_BYTES:
+        raise BrokenFrame("the chunks are too long")
     return [_exactly(connection, length) for length in lengths]
 
 
@@ -89,11 +91,10 @@ def call(path: Path, chunks: list[bytes], seconds: float) -> list[bytes]:
 
 
 def _exactly(connection: socket.socket, length: int) -> bytes:
-    buffer = bytearray(length)
-    view, done = memoryview(buffer), 0
-    while done < length:
-        got = connection.recv_into(view[done:])
-        if got == 0:
+    buffer = bytearray()
+    while len(buffer) < length:
+        part = connection.recv(min(_AT_ONCE, length - len(buffer)))
+        if not part:
             raise BrokenFrame("the message ended early")
-        done += got
+        buffer += part
     return bytes(buffer)

@@ -95,11 +95,15 @@ def feasible(parts: Sequence[Gaussian], delta: float) -> tuple[float, float]:
 
 def spent(parts: Sequence[Gaussian], noise: Sequence[float], delta: float) -> float:
     """The epsilon of all releases together."""
-    if any(part.secret for part in parts):
+    each = list(zip(parts, noise, strict=True))
+    mu_squared = sum(part.participations / z**2 for part, z in each if not part.secret)
+    secret = [(part, z) for part, z in each if part.secret]
+    if secret:
+        # releases without secret cohorts are as one, and many runs' would take long one by one
+        known = [(Gaussian(1), 1 / math.sqrt(mu_squared))] if mu_squared else []
         account = _library().pld.PLDAccountant()
-        account.compose(_event(parts, noise))
+        account.compose(_event(*zip(*secret, *known, strict=True)))
         return float(account.get_epsilon(delta))
-    mu_squared = sum(part.participations / z**2 for part, z in zip(parts, noise, strict=True))
     return epsilon_of(1 / math.sqrt(mu_squared), delta) if mu_squared else 0.0
 
 

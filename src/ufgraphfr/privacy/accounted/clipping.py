@@ -37,7 +37,7 @@ def clip(
     Returns:
         int64 arrays of the same names and shapes.
     """
-    capped = dict(arrays)
+    capped = {name: _widened(value) for name, value in arrays.items()}
     if row_cap is not None:
         capped = {name: _capped(_finite(value), row_cap) for name, value in capped.items()}
     long = lengths(capped)
@@ -68,6 +68,12 @@ def _norm(rows: Tensor) -> Tensor:
     short = [torch.linalg.vector_norm(piece, dim=-1).double() for piece in pieces]
     length: Tensor = torch.linalg.vector_norm(torch.cat(short, -1), dim=-1)
     return length
+
+
+def _widened(value: Plain) -> Plain:
+    """With floats of 32 bits or more: shorter ones round, and overflow in steps of the grid."""
+    narrow = value.values.is_floating_point() and value.values.element_size() < 4
+    return value.with_values(value.values.float()) if narrow else value
 
 
 def _finite(value: Plain) -> Plain:

@@ -1,7 +1,7 @@
 """Clipped, summed, noised: the mechanism behind every guarantee here.
 
 ``S = sum_u clip(x_u, C) + N(0, (z C)^2)`` in whole multiples of a public grid's step. The ledger is
-charged after the sum is formed and before noise is drawn; noise never depends on how many answered.
+charged before anybody sees the sum; noise never depends on how many answered.
 With the noise of ``shards`` data holders, each of whom adds all of it, the server sees noised sums
 only.
 
@@ -60,10 +60,14 @@ class GaussianRelease:
 
     @property
     def value_noise(self) -> float:
-        """z of the update itself, if the count within the clip is paid from the same release."""
+        """z of the update itself, if the count within the clip is paid from the same release.
+
+        Without its data a user sends an empty update, which is within every clip: from half down
+        to half up is 1.
+        """
         if self.clip is not None:
             return self.noise
-        return 1 / math.sqrt(self.noise**-2 - (2 * self.count_noise) ** -2)
+        return 1 / math.sqrt(self.noise**-2 - self.count_noise**-2)
 
 
 class NoisedSums(Mechanism):
@@ -89,15 +93,43 @@ class NoisedSums(Mechanism):
         """The same as one of several data holders runs it: all of the noise, once."""
         return NoisedSums(self.parts, self.ledger, 1, self._draw)
 
-    def pay(self, round_number: int, **facts: str) -> None:
+    def pay(self, round_number: int, **facts: str | float) -> None:
         """Charge the ledger with the release of a round.
 
         Raises:
             BudgetSpent: the ledger refuses.
         """
         part = self.part(round_number)
-        clip, noise = self.clip_of(part), part.noise
-        self.ledger.spend(part.name, round_number, clip=clip, noise=noise, **facts)
+        told = {"clip": self.clip_of(part), "noise": part.noise, **facts}
+        self.ledger.spend(part.name, round_number, **told)
+
+    def check(self, round_number: int) -> None:
+        """Whether a round could be paid for now.
+
+        Raises:
+            BudgetSpent: it could not.
+        """
+        self.ledger.check(self.part(round_number).name, round_number)
+
+    def may_release(self, round_number: int) -> bool:
+        """Whether a round may still be formed and noised."""
+        return self.ledger.last_round < round_number
+
+    def resume(self, round_number: int, clip: float) -> None:
+        """Go on after a round, with the clip that it led to."""
+        self._clips[self.part(round_number).name] = clip
+
+    def of_expected(self, report: Report, round_number: int) -> Report:
+        """A report that says nothing of a secret cohort's size: it is of the expected one."""
+        exposure = self.part(round_number).exposure
+        if exposure.rate is None:
+            return report
+        size = max(1, round(exposure.expected))
+        clients, loss = (
+            report.clients.new_full((size,), -1),
+            report.loss.new_full((size,), math.nan),
+        )
+        return replace(report, clients=clients, loss=loss)
 
     def part(self, round_number: int) -> GaussianRelease:
         """The part that a round belongs to.
@@ -147,7 +179,8 @@ class NoisedSums(Mechanism):
         within = sums.pop(WITHIN, None)
         step = grid_step(bound)
         std = part.value_noise * bound / step * math.sqrt(self.holders)
-        # a Poisson cohort's size is secret: the algorithm's mean gets the expected one
+        report = self.of_expected(report, key.round)
+        # the size itself must not be a factor: the last digit of a product would show it
         fixed = len(report.clients) / part.exposure.expected if part.exposure.rate else 1.0
         noised = {
             name: ((value + self._noise(value, std, key, place)) * (step * fixed)).float()
@@ -209,8 +242,19 @@ class NoisedClients(NoisedSums):
             for place, (name, value) in enumerate(dense.items())
         }
 
+    def check(self, round_number: int) -> None:
+        """See `NoisedSums.check`: devices have paid."""
+
+    def may_release(self, round_number: int) -> bool:
+        """See `NoisedSums.may_release`: the devices' noise of a round that never arrived."""
+        return self.ledger.last_round <= round_number
+
     def finalize(self, report: Report, key: Key) -> Report:
-        """See `Mechanism.finalize`: what arrives is private already."""
+        """See `Mechanism.finalize`: what arrives is paid for."""
+        return self.noised(report, key)
+
+    def noised(self, report: Report, key: Key) -> Report:
+        """See `NoisedSums.noised`: what arrives is private already."""
         step = grid_step(self.clip_of(self.part(key.round)))
         sums = {name: (value * step).float() for name, value in _whole_sums(report).items()}
         return replace(report, arrays=one_row(sums))

@@ -1,6 +1,7 @@
 """The promise of a run, as facts: written into the ledger before the first release."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,7 @@ def central_claim(
         "accountant": accounting.accountant_name(),
         "parts": {part.name: part_facts(part) for part in parts},
         "why": list(plan.why),
+        "uncovered": list(plan.uncovered),
     }
 
 
@@ -59,11 +61,26 @@ def central_spent(ledger: Ledger) -> float | None:
     claim = ledger.claim
     if claim is None or claim["epsilon"] is None:
         return None
-    done = {name: sum(spend["part"] == name for spend in ledger.spends) for name in claim["parts"]}
-    parts = [(part, done[name]) for name, part in claim["parts"].items() if done[name]]
-    gaussians = [Gaussian(min(times, p["participations"]), p["rate"]) for p, times in parts]
-    noise = [part["noise_multiplier"] for part, _ in parts]
-    return accounting.spent(gaussians, noise, claim["delta"])
+    done = Counter(spend["part"] for spend in ledger.spends)
+    found = events(claim, done)
+    return accounting.spent([part for part, _ in found], [z for _, z in found], claim["delta"])
+
+
+def events(claim: Guarantee, done: Mapping[str, int] | None = None) -> list[tuple[Gaussian, float]]:
+    """What the accountant adds up, each with its noise for sensitivity 1.
+
+    Args:
+        claim: of a run.
+        done: releases by part, in whose rounds one user may have been; None takes all promised.
+    """
+    # any two uploads of length 1, which local noise hides from each other, are up to 2 apart
+    apart = 2 if claim["kind"] == "ldp" else 1
+    found = []
+    for name, part in claim["parts"].items():
+        times = part["participations"] if done is None else min(done[name], part["participations"])
+        if times:
+            found.append((Gaussian(times, part["rate"]), part["noise_multiplier"] / apart))
+    return found
 
 
 def local_claim(delta: float, plan: ReleasePlan, part: GaussianRelease) -> Guarantee:
@@ -82,6 +99,7 @@ def local_claim(delta: float, plan: ReleasePlan, part: GaussianRelease) -> Guara
         "accountant": accounting.accountant_name(),
         "parts": {part.name: part_facts(part)},
         "why": list(plan.why),
+        "uncovered": list(plan.uncovered),
     }
 
 

@@ -5,14 +5,14 @@ changed or removed later shows. Lines are on the disk before anything is release
 kill cut short was never followed by a release and is dropped.
 """
 
-import errno
 import hashlib
 import json
-import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import append_line
 from ufgraphfr.core.versions import Schema
 
 SCHEMA = Schema("ledger")
@@ -72,6 +72,25 @@ class Ledger:
         return self.entries[0]["claim"] if self.entries else None
 
     @property
+    def run(self) -> str:
+        """What tells this ledger from all others; empty before a promise."""
+        if not self.entries:
+            return ""
+        # those of 0.2 have no name, and are told by their first line
+        first = self.entries[1]["previous"] if len(self.entries) > 1 else self._last
+        return str(self.entries[0].get("run", first))
+
+    @property
+    def head(self) -> Entry:
+        """How many entries there are, and the digest of the last: of all before it, too."""
+        return {"entries": len(self.entries), "sha256": self._last}
+
+    def follows(self, head: Entry) -> bool:
+        """Whether this record goes on from one with such a `head`, or is it."""
+        digests = [*(entry["previous"] for entry in self.entries), self._last]
+        return any(head == {"entries": n, "sha256": each} for n, each in enumerate(digests))
+
+    @property
     def spends(self) -> list[Entry]:
         """One entry for each release, in order."""
         return [entry["spend"] for entry in self.entries if "spend" in entry]
@@ -88,11 +107,14 @@ class Ledger:
             InputError: another one stands there already.
         """
         if self.claim is None:
-            self._append(SCHEMA.write({"claim": claim}))
-        elif self.claim != json.loads(json.dumps(claim)):
-            changed = sorted(k for k in claim if self.claim.get(k) != claim[k])
+            self._append(SCHEMA.write({"claim": claim, "run": secrets.token_hex(16)}))
+            return
+        now = json.loads(json.dumps(claim))
+        # a later release may say more, and nothing else
+        changed = sorted(k for k in self.claim if now.get(k) != self.claim[k])
+        if changed:
             raise InputError(
-                f"{self.path} promises something else ({', '.join(changed) or 'more'}): a promise "
+                f"{self.path} promises something else ({', '.join(changed)}): a promise "
                 f"cannot be changed after a release; name another folder with --out"
             )
 
@@ -127,28 +149,6 @@ class Ledger:
         entry = {**entry, "previous": self._last}
         line = json.dumps(entry, sort_keys=True).encode()
         if self.path is not None:
-            _write_through(self.path, line + b"\n")
+            append_line(self.path, line + b"\n")
         self.entries.append(json.loads(line))
         self._last = hashlib.sha256(line).hexdigest()
-
-
-def _write_through(path: Path, line: bytes) -> None:
-    """Append a line; file and folder are on the disk when this returns.
-
-    Raises:
-        OSError: there is no room; nothing is left of the line.
-    """
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        before = os.fstat(handle).st_size
-        if os.write(handle, line) < len(line):
-            os.ftruncate(handle, before)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ufgraphfr.privacy.accounted import accounting
+from ufgraphfr.privacy.accounted.guarantee import events
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.verified import verified
 
 Guarantee = dict[str, Any]
 
@@ -44,8 +47,12 @@ def in_words(claim: Guarantee | None) -> str | None:
 
 
 def statement(ledger: Ledger) -> str:
-    """The page, Markdown. Without a promise in the ledger it says so."""
-    claim = ledger.claim
+    """The page, Markdown. Without a promise in the ledger it says so.
+
+    Raises:
+        InputError: the ledger's claim does not follow from its noise and releases.
+    """
+    claim = verified(ledger)
     if claim is None:
         return "# Privacy\n\nNo privacy guarantee: nothing was clipped, noised or accounted for.\n"
     if claim["epsilon"] is None:
@@ -127,10 +134,27 @@ def _assumptions(claim: Guarantee) -> Iterator[str]:
         )
     else:
         yield "- Nothing is claimed from sampling: who takes part may be known to everybody."
-    yield "- The catalogue, its public features and the number of users were public before the run."
+    if claim.get("uncovered"):
+        yield "- The number of users was public before the run. What else counts as public: below."
+    else:
+        yield "- The catalogue, its features and the number of users were public before the run."
+    yield from _one_person(claim)
     yield "- Clipping and noise ran as written; the operating system's generator is unpredictable."
     yield "- The rounds were fixed beforehand and the last one is the model: none was picked."
     yield ""
+
+
+def _one_person(claim: Guarantee) -> Iterator[str]:
+    """What follows where somebody is several users."""
+    yield "- Each person is one user: what is promised holds for each of somebody's accounts alone."
+    if claim["shards"] > 1:
+        gaussians, noise = zip(*events(claim), strict=True)
+        everywhere = [z / claim["shards"] ** 0.5 for z in noise]
+        epsilon = accounting.spent(gaussians, everywhere, claim["delta"])
+        yield (
+            f"- Each person is with one data holder. For somebody who is with all "
+            f"{claim['shards']}, epsilon = {epsilon:.3g}."
+        )
 
 
 def _uncovered(claim: Guarantee) -> Iterator[str]:
@@ -142,11 +166,13 @@ def _uncovered(claim: Guarantee) -> Iterator[str]:
     )
     yield (
         "- Metrics and ranks in this folder: simulation computes them from held-out items for "
-        "research. In a deployment they stay off, or come from users who agree."
+        "research. In a deployment they stay off, are the part 'metrics' above, or were agreed on "
+        "as sums without noise. Such a sum protects nobody from the server."
     )
     yield (
         "- Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
     )
+    yield from (f"- {sentence}" for sentence in claim.get("uncovered", ()))
     yield "- Facts about groups: what the model says of many people holds without any one of them."
     if claim["trust"] == "server":
         yield "- The server, and whoever breaks into it during a round."

@@ -113,12 +113,30 @@ class ColdUsers(Part):
         others = self._log_counts(shared, known)
         if MAP in shared:
             others = others + lift(shared, some)
-        share = torch.where(known == 0, 0.0, known / (known + weight).clamp(min=1))[..., None]
+        share = _own_share(known, weight)
         everybody = len(cold) == len(inputs)
         own = fused if everybody else fused[:, cold]
         standardise(own, own)
         own.mul_(share).addcmul_(1 - share, standardised(others).to(own))
         return fused if everybody else fused.index_copy_(1, cold, own)
+
+    def added(self, parts: Tensor, inputs: ClientBatch, prior: Tensor) -> Tensor:
+        """What each part adds to the scores of `mixed`; the rest of these is what others have.
+
+        Args:
+            parts: float ``[parts, clients, items]``, of which the fused scores are the sum.
+            inputs: the clients.
+            prior: one number, see `mixed`.
+
+        Returns:
+            float of the same shape.
+        """
+        cold = inputs.counts <= self.spec.latest
+        centred = parts - parts.mean(-1, keepdim=True)
+        spread = centred.sum(0).std(-1, keepdim=True)
+        share = _own_share(inputs.counts, prior)
+        mixed = share * centred / spread.clamp(min=torch.finfo(parts.dtype).tiny)
+        return torch.where(cold[:, None], mixed, parts)
 
     def _log_counts(self, shared: State, known: Tensor) -> Tensor:
         """Of the clients who have an item at the next positions, or at all, [clients, items]."""
@@ -143,3 +161,8 @@ class ColdUsers(Part):
             return arrays
         by_position = arrays[SUM].unflatten(1, (-1, setting.items))
         return arrays | {SUM: by_position.transpose(1, 2)}
+
+
+def _own_share(known: Tensor, weight: Tensor) -> Tensor:
+    """What the user's own items weigh beside what others have, float ``[..., clients, 1]``."""
+    return torch.where(known == 0, 0.0, known / (known + weight).clamp(min=1))[..., None]

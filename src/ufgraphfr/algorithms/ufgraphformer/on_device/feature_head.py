@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
-from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit_newton
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.messages import State
@@ -15,8 +15,6 @@ RIDGE = 1.0
 """Pulls a user's weights to those all users share; the value of every recorded run."""
 DECAY = 0.9
 """Weight of a history item relative to the next one; the value of every recorded run."""
-STEPS = 4
-"""Of Newton's method; the value of every recorded run."""
 
 
 class FeatureHead(Part):
@@ -35,5 +33,5 @@ class FeatureHead(Part):
         owner = owners(inputs.ptr, len(inputs.items))
         history[owner, inputs.items] = recency(inputs.ptr, DECAY).to(offset.dtype)
         wanted, total = history @ features, history.sum(1)
-        weights = fit_newton(features, offset, wanted, total, RIDGE, STEPS)
+        weights = fit(features, offset, wanted, total, RIDGE)
         return (offset + weights @ features.T)[None]

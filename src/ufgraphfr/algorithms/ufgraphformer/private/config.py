@@ -25,6 +25,9 @@ class PrivateSpec(Spec):
     """Of the budget."""
     graph_weight: float | None = Field(None, ge=0)
     """Of the graph's scores relative to the head's."""
+    profile_share: float | None = Field(None, ge=0, lt=0.9)
+    """Of the budget, for what users with like profiles have; 0 leaves it out. It needs declared
+    values of the profiles, ``[data] profile_values``."""
     head: bool = True
     """Whether devices fit their user's preference; without it and the graph, DP popularity is
     left."""

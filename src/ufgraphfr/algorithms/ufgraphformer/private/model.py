@@ -5,25 +5,37 @@ Round 2, the item graph, where clients are many against the noise: each client s
 items followed which among the most popular, rarer ones counting more, an array of L2 length 1.
 Where a client may release a few numbers only (local privacy), it sends the mean of the public
 features of its last items instead, and popularity is what a softmax on those features makes of it.
+Last round, the profile, where the values that profiles may take are declared: what users have by
+the sentences about them (`private.profile`).
 Everything personal stays on the device and is free: the head, a softmax regression of the own
 history on public item features (and on popularity), and the propagation of that history over the
 noised graph and over a public one, of items whose texts are alike.
 """
 
+from functools import reduce
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit_shared_curvature
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.plan import (
     GRAPH,
     POPULARITY,
     PREFERENCE,
+    PROFILE,
     TYPICAL,
     Plan,
+)
+from ufgraphfr.algorithms.ufgraphformer.private.profile import (
+    ITEMS,
+    PRIOR,
+    lift_map,
+    log_lift,
+    public_basis,
+    told,
 )
 from ufgraphfr.algorithms.ufgraphformer.private.public_items import (
     item_columns,
@@ -71,7 +83,11 @@ class PrivateForm(Algorithm):
 
     def init_server(self, setting: Setting) -> State:
         """See `Algorithm.init_server`."""
-        size = self.plan.graph_items
+        size, described = self.plan.graph_items, 0
+        basis = torch.zeros(1 + setting.text_width, 0)
+        if self.plan.directions and setting.profiles is not None:
+            described = min(ITEMS, setting.items)
+            basis = public_basis(setting.profiles, self.plan.directions)
         return {
             "counts": torch.zeros(setting.items),
             "columns": item_columns(setting.items, setting.features, setting.item_text),
@@ -79,6 +95,9 @@ class PrivateForm(Algorithm):
             "kept": torch.arange(size),
             "damping": torch.ones(size),
             "next": torch.zeros(size, size),
+            "described": torch.arange(described),
+            "directions": basis,
+            "map": torch.zeros(1 + basis.shape[1], described),
         }
 
     def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
@@ -86,17 +105,19 @@ class PrivateForm(Algorithm):
         return {}
 
     def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`: which items the graph links, and how much each counts."""
-        shared = {}
-        if self.plan.numbers:
-            shared = {"basis": narrowed(state["columns"], self.plan.numbers)}
-        elif round_number > 1:
+        """See `Algorithm.broadcast`: which items count in the part whose turn it is, and how."""
+        shared, part = {}, self.plan.part(round_number)
+        if part == PREFERENCE:
+            shared = {"basis": narrowed(state["columns"], self.plan.numbers or 0)}
+        elif part == GRAPH:
             shared = {name: state[name] for name in ("kept", "damping")}
+        elif part == PROFILE:
+            shared = {name: state[name] for name in ("described", "directions")}
         return Task(round_number, clients, shared, {}, frozenset(shared))
 
     def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
         """See `capabilities.ScoringTask`: all that a device needs to rank."""
-        shared = {name: state[name] for name in ("counts", "columns", "titles", "kept", "next")}
+        shared = {name: value for name, value in state.items() if name != "damping"}
         return Task(round_number, clients, shared, {})
 
     def local(
@@ -111,6 +132,8 @@ class PrivateForm(Algorithm):
         """The part that a task asks for, and each client's own share of it."""
         if "basis" in shared:
             return PREFERENCE, self._mean_features(batch, shared["basis"])
+        if "described" in shared:
+            return PROFILE, told(batch, shared["described"], shared["directions"])
         if "kept" in shared:
             last, _ = batch.last(self.spec.linked)
             kept, damping = shared["kept"], shared["damping"]
@@ -134,8 +157,19 @@ class PrivateForm(Algorithm):
         sums = report.sums
         if POPULARITY in sums:
             counts = sums[POPULARITY][:, 0]
-            kept = counts.topk(self.plan.graph_items).indices.sort().values
-            return state | {"counts": counts, "kept": kept, "damping": _damping(counts[kept])}
+            kept, described = (
+                counts.topk(len(state[name])).indices.sort().values
+                for name in ("kept", "described")
+            )
+            return state | {
+                "counts": counts,
+                "kept": kept,
+                "described": described,
+                "damping": _damping(counts[kept]),
+            }
+        if PROFILE in sums:
+            rank, std = state["directions"].shape[1], self.plan.std(PROFILE)
+            return state | {"map": lift_map(sums[PROFILE], len(report.clients), rank, std)}
         if PREFERENCE in sums:
             return state | {"counts": self._inferred(state["columns"], sums[PREFERENCE], report)}
         size = len(state["kept"])
@@ -150,7 +184,7 @@ class PrivateForm(Algorithm):
         # the mean is known to 1 / signal: so many observations of it
         signal = basis.new_full((1,), self.plan.signal)
         wanted = total[None] / clients * self.plan.signal
-        weights = fit_shared_curvature(basis, even, wanted, signal, RIDGE)
+        weights = fit(basis, even, wanted, signal, RIDGE)
         chance: Tensor = torch.softmax(basis @ weights[0], 0)
         return chance * clients * TYPICAL
 
@@ -161,22 +195,37 @@ class PrivateForm(Algorithm):
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        shared, plan = task.shared, self.plan
+        return reduce(torch.add, self._added(task.shared, inputs).values())
+
+    def contributions(
+        self, setting: Setting, task: Task, inputs: ClientBatch, private: Private
+    ) -> dict[str, Tensor]:
+        """See `capabilities.Explained`."""
+        return self._added(task.shared, inputs)
+
+    def _added(self, shared: State, inputs: ClientBatch) -> dict[str, Tensor]:
+        """What each part adds to the scores."""
+        plan = self.plan
         offset = self._offset(shared["counts"])
         scores = offset.expand(len(inputs), -1)
         if self.spec.head:
             scores = offset + _preference(shared["columns"], offset, inputs)
-        scores = standardised(scores)
+        if plan.directions:
+            lift = log_lift(inputs.text, shared["directions"], shared["map"])
+            weight = PRIOR / (PRIOR + inputs.counts)[:, None]
+            scores = scores.index_add(1, shared["described"], weight * lift)
+        added = {"features" if self.spec.head else "popularity": standardised(scores)}
         if self.spec.head and shared["titles"].shape[1]:
             alike = text_similarity(_weighted_histories(inputs, TEXT_DECAY), shared["titles"])
-            scores = scores + TEXT_WEIGHT * standardised(alike)
+            added["titles"] = TEXT_WEIGHT * standardised(alike)
         if plan.graph_items:
             for decay in GRAPH_DECAYS:
                 history = _weighted_histories(inputs, decay)[:, shared["kept"]]
                 linked = torch.zeros_like(scores)
                 linked[:, shared["kept"]] = history @ shared["next"]
-                scores = scores + plan.graph_weight / len(GRAPH_DECAYS) * standardised(linked)
-        return scores
+                weight = plan.graph_weight / len(GRAPH_DECAYS)
+                added[f"next {decay:g}"] = weight * standardised(linked)
+        return added
 
     def asks_all_clients(self, round_number: int) -> bool:
         """See `capabilities.AsksAllClients`: everybody is asked for each part, once."""
@@ -204,7 +253,7 @@ def _preference(columns: Tensor, offset: Tensor, inputs: ClientBatch) -> Tensor:
     features = torch.cat((columns, popularity_levels(offset)), 1)
     history = _weighted_histories(inputs, DECAY)
     wanted, total = history @ features, history.sum(1)
-    return fit_shared_curvature(features, offset, wanted, total, RIDGE) @ features.T
+    return fit(features, offset, wanted, total, RIDGE) @ features.T
 
 
 def _weighted_histories(inputs: ClientBatch, decay: float) -> Tensor:

@@ -1,0 +1,33 @@
+"""A guarantee goes with the model it protects, and with the way in which clients are asked."""
+
+from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.baselines.base import Baseline
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.federation.cohort import FederationSpec
+from ufgraphfr.privacy.base import PrivacySpec
+
+
+def is_private(mechanism: PrivacySpec) -> bool:
+    """Whether what is released is paid for from a budget."""
+    return mechanism.budget(1) is not None
+
+
+def check_accounted(
+    mechanism: PrivacySpec, federation: FederationSpec, model: Algorithm | Baseline
+) -> None:
+    """Check the tables of an experiment against each other.
+
+    Raises:
+        InputError: what they say together would hold nothing.
+    """
+    if federation.sampling == "poisson" and getattr(mechanism, "trust", "") == "shard":
+        raise InputError(
+            '[federation] sampling = "poisson" hides who takes part, but under [privacy] trust = '
+            '"shard" data holders are asked, and the server draws and would know: use "fixed" or '
+            '"rotation"'
+        )
+    if not isinstance(model, Algorithm) and is_private(mechanism):
+        raise InputError(
+            f"[privacy] kind = '{mechanism.kind}' protects what clients upload, but {model.kind} "
+            f"is fitted to everybody's rows in one place: choose an algorithm, or kind = 'none'"
+        )

@@ -1,0 +1,200 @@
+"""Whom a list is for, as the input of a model: users of the data's files, or anybody.
+
+Whoever is in the files can be asked for, also users with too few interactions to train, down to a
+profile alone, unless the model keeps weights of each user's own. Of anybody else a history and a
+profile are enough; nothing of either is kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.arrays.sparse_rows import pointers, ranges
+from ufgraphfr.core.errors import InputError, nearest
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.serve.items import Items
+from ufgraphfr.text import Encoder, embed
+from ufgraphfr.text.base import Encode
+
+FEW_VALUES = 60
+"""An attribute with more values than this is taken to be open: any new value is as good."""
+
+
+class People:
+    """The users of a run's data, and whoever else is described."""
+
+    def __init__(
+        self, prepared: PreparedExperiment, encoder: Encoder, items: Items, personal: str
+    ) -> None:
+        """Takes a run's data.
+
+        Args:
+            prepared: the data.
+            encoder: of sentences about users.
+            items: to look up by name.
+            personal: the model's name if it keeps weights of each user's own, else empty.
+        """
+        self._prepared, self._encoder, self._items = prepared, encoder, items
+        self._personal = personal
+        self._untrained = prepared.dataset.untrained
+        self._numbers = {name: place for place, name in enumerate(prepared.dataset.users.names)}
+
+    def served(self) -> list[str]:
+        """Ids of all users of the files whom the model can serve."""
+        others = [] if self._personal else sorted(self._untrained.names)
+        return [*self._numbers, *others]
+
+    @property
+    def unserved(self) -> int:
+        """How many users of the files it cannot serve."""
+        return len(self._untrained.names) if self._personal else 0
+
+    def place(self, user: str) -> int | None:
+        """The user's number; None for one of the files who does not train for want of rows.
+
+        Raises:
+            InputError: no such user.
+        """
+        place = self._numbers.get(user)
+        if place is None and user not in self._untrained.names:
+            near = nearest(user, self._numbers.keys() | self._untrained.names)
+            least = self._untrained.selection.min_user
+            raise InputError(
+                f"no user '{user}' in this run: {near}; whoever has a row in the table of "
+                f"users, or fewer than {least} interactions, can be added to the files and "
+                f"asked for without training again, and anybody else by a history"
+            )
+        return place
+
+    def trained(self, user: str) -> bool:
+        """Whether the model was trained with this user."""
+        place = self.place(user)
+        return place is not None and bool(self._prepared.batch.counts[place])
+
+    def unknown(self, user: str) -> list[str]:
+        """Ids of a user's items that nobody who trains has: the model knows nothing of them."""
+        if self.place(user) is not None:
+            return []
+        known = set(self._prepared.dataset.catalogue.items)
+        return [item for item in self._untrained.history(user) if item not in known]
+
+    def items(self, user: str) -> Tensor:
+        """Everything the user has, held-out items included, oldest first."""
+        place = self.place(user)
+        if place is None:
+            return self._items.known(self._untrained.history(user))
+        split = self._prepared.split
+        start, end = split.history_ptr[place : place + 2]
+        return torch.from_numpy(split.history[start:end])
+
+    def users(self, names: Sequence[str]) -> ClientBatch:
+        """Users of the files with their whole histories, in this order."""
+        places = [self.place(name) for name in names]
+        some = torch.tensor([place for place in places if place is not None]).long()
+        split = self._prepared.split
+        ptr = torch.from_numpy(split.history_ptr)
+        known = ptr.diff()[some]
+        own = torch.from_numpy(split.history)[ranges(ptr[some], known)]
+        found = self._prepared.batch.select(some).with_history(pointers(known), own)
+        others = [name for name, place in zip(names, places, strict=True) if place is None]
+        if not others:
+            return found
+        self._check_shared(
+            f"user '{others[0]}' has too few interactions to train (below "
+            f"{self._untrained.selection.min_user})"
+        )
+        texts = [self._untrained.text(name) for name in others]
+        beside = self._described([self.items(name) for name in others], texts)
+        # in the order asked for
+        trained = torch.tensor([place is not None for place in places])
+        order = torch.where(trained, trained.cumsum(0) - 1, len(found) + (~trained).cumsum(0) - 1)
+        return _together(found, beside).select(order)
+
+    def anybody(self, history: Tensor, profile: Mapping[str, str]) -> ClientBatch:
+        """One who is in no file: items, oldest first, and attributes.
+
+        Raises:
+            InputError: the model cannot serve others than its users, or no such attribute.
+        """
+        self._check_shared("a history is not enough")
+        for name in profile:
+            if not self._values:
+                raise InputError(f"profile '{name}': the data of this run have no profiles")
+            if name not in self._values:
+                raise InputError(f"profile '{name}': {nearest(name, self._values)}")
+        text = self._untrained.describe(profile) if profile else self._untrained.unknown
+        return self._described([history], [text])
+
+    def unheard(self, profile: Mapping[str, str]) -> list[str]:
+        """A sentence for each value that no user of the data has."""
+        notes = []
+        for name, value in profile.items():
+            values = self._values.get(name, set())
+            if value not in values and len(values) <= FEW_VALUES:
+                near = nearest(value, values)
+                notes.append(f"nobody in the data has {name} = '{value}': {near}")
+        return notes
+
+    @cached_property
+    def _values(self) -> dict[str, set[str]]:
+        """The values of each attribute among the users."""
+        found = dict[str, set[str]]()
+        for profile in self._prepared.dataset.users.profiles:
+            for name, value in profile.items():
+                found.setdefault(name, set()).add(value)
+        return found
+
+    @cached_property
+    def _nobody(self) -> Tensor:
+        """The vector of the sentence about one of whom nothing is known."""
+        return torch.from_numpy(embed(self._encoder, [self._untrained.unknown]))
+
+    @cached_property
+    def _encode(self) -> Encode:
+        """The encoder with its weights in memory; nothing that it is given is kept."""
+        return self._encoder.loaded()
+
+    def _described(self, histories: Sequence[Tensor], texts: Sequence[str]) -> ClientBatch:
+        batch, unknown = self._prepared.batch, self._untrained.unknown
+        distinct = sorted(set(texts) - {unknown})
+        vectors = dict.fromkeys([unknown], self._nobody[0])
+        if distinct:
+            vectors |= zip(distinct, torch.from_numpy(self._encode(distinct)), strict=True)
+        count = len(histories)
+        return ClientBatch(
+            # a number that no client has
+            torch.full((count,), len(self._numbers)),
+            pointers(torch.tensor([len(own) for own in histories])),
+            torch.cat([*histories]),
+            torch.zeros(count + 1, dtype=torch.long),
+            torch.zeros(0, dtype=torch.long),
+            torch.stack([vectors[text] for text in texts]),
+            batch.n_items,
+            batch.ordered,
+        )
+
+    def _check_shared(self, why: str) -> None:
+        if self._personal:
+            raise InputError(
+                f"{why}, and '{self._personal}' keeps weights of "
+                f"each user's own: a model that shares all of them, as ufgraphformer, fedrecon and "
+                f"the baselines do, can serve such users"
+            )
+
+
+def _together(one: ClientBatch, other: ClientBatch) -> ClientBatch:
+    """The clients of one batch, then those of the other; nobody trains, so nothing is excluded."""
+    nothing = torch.zeros(len(one) + len(other) + 1, dtype=torch.long)
+    return ClientBatch(
+        torch.cat((one.clients, other.clients)),
+        pointers(torch.cat((one.counts, other.counts))),
+        torch.cat((one.items, other.items)),
+        nothing,
+        one.items[:0],
+        torch.cat((one.text, other.text)),
+        one.n_items,
+        one.ordered,
+    )
