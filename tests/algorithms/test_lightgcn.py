@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.algorithms.item_operator.operator import COUNTS, INDEX, PTR, VALUE
 from ufgraphfr.algorithms.lightgcn import PROPAGATED, LightGCN
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.testing import SmallFederation, checkerboard
@@ -107,3 +109,11 @@ def test_only_propagated_vectors_and_counts_are_sent() -> None:
         federation.state, federation.batch.clients, 2
     ).shared
     assert not before
+
+
+def test_under_a_budget_it_has_no_operator_to_drown_in_noise() -> None:
+    algorithm = LightGCN(dim=6)
+    federation = SmallFederation.of(algorithm, checkerboard())
+    private = algorithm.for_budget(Budget(24, noise=1.0), federation.setting)
+    assert private == LightGCN(dim=6, hops=0)
+    assert not asks_all_clients(private, 1)

@@ -1,5 +1,6 @@
 """A split that the data bring along: by files, by a column, and what is wrong with either."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from ufgraphfr.data.given import given
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment import config
 from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.experiment.runner import execute
 
 FILES = {
     "train.txt": "a 1 2 3\nb 2 3 5\nd 4 1\n",
@@ -119,3 +121,20 @@ def test_an_experiment_names_it(tmp_path: Path) -> None:
     for protocol in ({"targets": 2}, {"cold_users": 0.5}, {"train_until": 0.5}):
         with pytest.raises(InputError, match="|".join(protocol)):
             config.build(values | {"protocol": {"split": "given", **protocol}})
+
+
+def test_without_validation_the_last_round_is_the_model(tmp_path: Path) -> None:
+    values = {
+        "data": {"kind": "table", **written(tmp_path), "parts": ["train", "train", "test"]},
+        "protocol": {"split": "given"},
+        "text": {"kind": "hashing"},
+        "algorithm": {"kind": "graph-filter", "rank": 2, "operator": {"rounds": 2}},
+        "federation": {"rounds": 4},
+        "evaluation": {"every": 2, "metrics": ["joint-recall@2"]},
+    }
+    done = list(execute(config.build(values), tmp_path / "run", tmp_path))
+    assert [step.validation is None for step in done] == [True, False, True, False]
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["split"], result["best_round"]) == ("given", 4)
+    assert result["validation"]["full"].keys() == {"coverage@10"}
+    assert 0 <= result["test"]["full"]["joint-recall@2"] <= 1

@@ -64,7 +64,10 @@ def written(tmp_path, text):
         ("protocol.negatives=leaky", ["negatives = 'leaky'", "'honest' or 'legacy-leaky'"]),
         ("protocol.cold_users=1", ["cold_users = 1", "less than 1"]),
         ("protocol.cold_items=1", ["cold_items = 1", "less than 1"]),
-        ("protocol.split=by-date", ["split = 'by-date'", "'leave-one-out' or 'global-time'"]),
+        (
+            "protocol.split=by-date",
+            ["split = 'by-date'", "'leave-one-out', 'global-time' or 'given'"],
+        ),
         ("protocol.train_until=0.7", ["train_until", "go with split = 'global-time'"]),
         ("protocol.validate_until=1", ["validate_until = 1", "less than 1"]),
         ("algorithm.lr=fast", ["[algorithm] lr = 'fast'", "valid number"]),

@@ -27,6 +27,7 @@ from ufgraphfr.algorithms.pointwise.training import initial_table
 from ufgraphfr.core.arrays.sparse_rows import Rows, owners
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
+from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.ops.adam import Moments, adam
@@ -70,6 +71,13 @@ class LightGCN(Algorithm):
             "adam.steps": torch.zeros(1, dtype=torch.int64),
         }
         return state | self.operator.begun(setting.items)
+
+    def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
+        """See `capabilities.Budgeted`: one layer.
+
+        Noise for one history on all pairs of items would drown the operator.
+        """
+        return self.model_copy(update={"hops": 0})
 
     def asks_all_clients(self, round_number: int) -> bool:
         """See `capabilities.AsksAllClients`: the operator is a sum over everybody."""
