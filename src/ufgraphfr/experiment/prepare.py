@@ -97,8 +97,20 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     Raises:
         InputError: data or encoder are missing, or a row is bad.
     """
+<<<<<<< HEAD
     source = experiment.located_source(data_dir)
     dataset = source.load(data_dir)
+=======
+    return arranged(experiment, experiment.located_source(data_dir).load(data_dir))
+
+
+def arranged(experiment: Experiment, dataset: Dataset) -> PreparedExperiment:
+    """Split and embed a data set.
+
+    Raises:
+        InputError: the encoder is missing, or nobody can be asked.
+    """
+>>>>>>> fbab148 (Canaries in the model's own arrays, a non-interference audit, and audits judged in words)
     rows, catalogue = dataset.interactions, dataset.catalogue
     left_out = "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning
     logger.info(
