@@ -36,7 +36,7 @@ from ufgraphfr.privacy.base import Arrays, Mechanism
 SECRET = {
     "environment.json": ("started", "data_keyed"),
     "result.json": ("data.digest", "ledger"),
-    "ledger.jsonl": ("previous", "spend.clip"),
+    "ledger.jsonl": ("previous", "run", "spend.clip"),
 }
 """What differs between any two runs: clocks, digests by a key of the run's own, and a clip that
 adapts by a release."""
@@ -172,7 +172,8 @@ def _trained(experiment: Experiment, dataset: Dataset, folder: Path) -> tuple[Fa
         prepared = arranged(alone, dataset)
         alone = derive(alone, prepared.public_facts, prepared.setting)
         population = _Population(alone, prepared, torch.device("cpu"))
-        population.seen = seen
+        # nothing is released to anybody, so nothing is spent
+        population.registry, population.seen = None, seen
         for _ in execute(alone, folder, device="cpu", population=population):
             pass
     finally:

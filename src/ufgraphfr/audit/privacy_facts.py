@@ -6,10 +6,10 @@ from typing import Any
 
 from ufgraphfr.audit.bounds import gaussian_epsilon, gaussian_mu
 from ufgraphfr.audit.report import read_audit
-from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import WHO, guarantee, in_words, uncovered
+from ufgraphfr.privacy.accounted.verified import verified
 
 Facts = dict[str, Any]
 
@@ -33,14 +33,12 @@ def privacy_facts(folder: Path, owner: str | None = None) -> Facts:
         owner: who answers for the run, or None.
 
     Raises:
-        InputError: no run folder, or one that is damaged.
+        InputError: a file of the folder is damaged, or the ledger altered.
     """
     files = RunFolder(folder)
-    if not files.config.exists():
-        raise InputError(f"{folder} is no run folder: name one that ufgraphfr run has written")
     experiment, environment = files.experiment(), files.environment_facts()
-    ledger = Ledger(files.ledger)
-    claim, audited = guarantee(ledger.claim), files.own / "audit.json"
+    ledger, audited = files.read_ledger(), files.own / "audit.json"
+    claim = guarantee(verified(ledger))
     return {
         "name": experiment.name,
         "owner": owner,

@@ -15,26 +15,16 @@ from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.accounted.statement import statement
 
 
-<<<<<<< HEAD
-def privacy(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Print a run's privacy statement, from its ledger, and what all runs on its data spent."""
-    run = RunFolder(folder)
-    if not run.config.exists():
-        raise InputError(f"{folder} is no run folder: name one that ufgraphfr run has written")
-    ledger, registry = run.read_ledger(), Registry(())
-    print(statement(ledger), end="")
-    registry.check(ledger)
-    together = registry.together(ledger)
-    if together is not None and together.runs > 1:
-        print(f"\nAll runs: {together}.")
-=======
 def privacy(
     folder: Annotated[Path, typer.Argument(help="A run folder.")],
     html: Annotated[Path | None, typer.Option(help="Write one page for a board here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the page's facts.")] = False,
     owner: Annotated[str | None, typer.Option(help="Who answers for the run, on the page.")] = None,
 ) -> None:
-    """Print a run's privacy statement, from its ledger."""
+    """Print a run's privacy statement, from its ledger, and what all runs on its data spent."""
+    run = RunFolder(folder)
+    if not run.config.exists():
+        raise InputError(f"{folder} is no run folder: name one that ufgraphfr run has written")
     if html is not None or as_json:
         facts = privacy_facts(folder, owner)
         if html is not None:
@@ -42,10 +32,12 @@ def privacy(
         if as_json:
             print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
-    run = RunFolder(folder)
-    if not run.config.exists():
-        raise InputError(f"{folder} is no run folder: name one that ufgraphfr run has written")
-    print(statement(Ledger(run.ledger)), end="")
+    ledger, registry = run.read_ledger(), Registry(())
+    print(statement(ledger), end="")
+    registry.check(ledger)
+    together = registry.together(ledger)
+    if together is not None and together.runs > 1:
+        print(f"\nAll runs: {together}.")
 
 
 def _write(path: Path, page: str) -> None:
@@ -53,5 +45,3 @@ def _write(path: Path, page: str) -> None:
         write_atomically(path, page.encode())
     except OSError as error:
         raise InputError(f"cannot write {path} ({error.strerror}): name another file") from None
-    print(f"written to {path}")
->>>>>>> fbab148 (Canaries in the model's own arrays, a non-interference audit, and audits judged in words)

@@ -97,20 +97,16 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
     Raises:
         InputError: data or encoder are missing, or a row is bad.
     """
-<<<<<<< HEAD
     source = experiment.located_source(data_dir)
-    dataset = source.load(data_dir)
-=======
-    return arranged(experiment, experiment.located_source(data_dir).load(data_dir))
+    return arranged(experiment, source.load(data_dir), source.origin)
 
 
-def arranged(experiment: Experiment, dataset: Dataset) -> PreparedExperiment:
-    """Split and embed a data set.
+def arranged(experiment: Experiment, dataset: Dataset, origin: str = "") -> PreparedExperiment:
+    """Split and embed a data set; for ``origin`` see `Source.origin`.
 
     Raises:
         InputError: the encoder is missing, or nobody can be asked.
     """
->>>>>>> fbab148 (Canaries in the model's own arrays, a non-interference audit, and audits judged in words)
     rows, catalogue = dataset.interactions, dataset.catalogue
     left_out = "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning
     logger.info(
@@ -136,7 +132,7 @@ def arranged(experiment: Experiment, dataset: Dataset) -> PreparedExperiment:
             sequential=rows.sequential,
             profiles=declared_profiles(experiment, rows.n_users),
         ),
-        origin=source.origin,
+        origin=origin,
     )
 
 

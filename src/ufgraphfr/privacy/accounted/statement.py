@@ -171,23 +171,13 @@ def uncovered(claim: Guarantee) -> Iterator[str]:
         "Whoever holds the device or sees its recommendations learns from them."
     )
     yield (
-<<<<<<< HEAD
-        "- Metrics and ranks in this folder: simulation computes them from held-out items for "
+        "Metrics and ranks in this folder: simulation computes them from held-out items for "
         "research. In a deployment they stay off, are the part 'metrics' above, or were agreed on "
         "as sums without noise. Such a sum protects nobody from the server."
     )
-    yield (
-        "- Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
-    )
-    yield from (f"- {sentence}" for sentence in claim.get("uncovered", ()))
-    yield "- Facts about groups: what the model says of many people holds without any one of them."
-=======
-        "Metrics and ranks in this folder: simulation computes them from held-out items for "
-        "research. In a deployment they stay off, or come from users who agree."
-    )
     yield "Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
+    yield from claim.get("uncovered", ())
     yield "Facts about groups: what the model says of many people holds without any one of them."
->>>>>>> fbab148 (Canaries in the model's own arrays, a non-interference audit, and audits judged in words)
     if claim["trust"] == "server":
         yield "The server, and whoever breaks into it during a round."
     yield "Empirical lower bound: not measured by the run itself (`ufgraphfr audit`)."
