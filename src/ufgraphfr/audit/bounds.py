@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import torch
 from torch import Tensor
 
 SIGNIFICANCE = 0.05
@@ -20,6 +21,8 @@ FALSE_ALARM = 0.001
 otherwise fail one audit in twenty."""
 ONE_SIDED = NormalDist().inv_cdf(1 - FALSE_ALARM)
 LARGEST_EPSILON = 60.0
+LARGEST_MU = 70.0
+"""Of an estimate: nobody can hide, and more is not worth a number."""
 _PHI = NormalDist().cdf
 
 
@@ -123,11 +126,38 @@ def gaussian_estimate(
     ins, outs = scores[inside], scores[~inside]
     degrees = len(scores) - 2
     pooled = (ins.var() * (len(ins) - 1) + outs.var() * (len(outs) - 1)) / degrees
-    mu = float((ins.mean() - outs.mean()) / pooled.sqrt().clamp(min=1e-300))
-    error = math.sqrt(1 / len(ins) + 1 / len(outs) + mu**2 / (2 * degrees))
-    low = mu - ONE_SIDED * error
+    apart = float(ins.mean() - outs.mean())
+    # equal scores differ in their last digit
+    if abs(apart) < 1e-9 * float(scores.abs().max()):
+        apart = 0.0
+    mu = min(LARGEST_MU, apart / max(math.sqrt(float(pooled)), 1e-300))
+    low = mu - ONE_SIDED * _error(mu, len(ins), len(outs))
     epsilon = BoundedEstimate(gaussian_epsilon(mu, delta), gaussian_epsilon(low, delta))
     return BoundedEstimate(mu, low), epsilon
+
+
+def caught_from(epsilon: float, delta: float, canaries: int) -> float:
+    """What a Gaussian mechanism must spend at least to be caught nine times in ten.
+
+    Args:
+        epsilon: what it claims.
+        delta: likewise.
+        canaries: of whom about half take part.
+    """
+    half = canaries / 2
+    nine_in_ten = ONE_SIDED + NormalDist().inv_cdf(0.9)
+
+    def missed(more: float) -> bool:
+        mu = claimed + more
+        return mu - nine_in_ten * _error(mu, half, half) < claimed
+
+    claimed = gaussian_mu(epsilon, delta)
+    return gaussian_epsilon(claimed + _bisect(missed, LARGEST_MU), delta)
+
+
+def _error(mu: float, inside: float, outside: float) -> float:
+    """Standard error of an estimate of mu."""
+    return math.sqrt(1 / inside + 1 / outside + mu**2 / (2 * (inside + outside - 2)))
 
 
 def one_run_p_value(
@@ -138,10 +168,10 @@ def one_run_p_value(
     P[Bin >= v] + 2 m delta max_i P[v > Bin >= v - i] / i, Bin of r tries at e^eps / (1 + e^eps).
     """
     tail = _upper_tails(guesses, 1 / (1 + math.exp(-epsilon)))
-    worst = max(
-        ((tail[correct - i] - tail[correct]) / i for i in range(1, correct + 1)), default=0.0
-    )
-    return min(1.0, tail[correct] + 2 * canaries * delta * worst)
+    steps = torch.arange(1, correct + 1)
+    below = (tail[:correct].flip(0) - tail[correct]) / steps
+    worst = float(below.max()) if correct else 0.0
+    return min(1.0, float(tail[correct]) + 2 * canaries * delta * worst)
 
 
 def one_run_epsilon(
@@ -171,15 +201,16 @@ def one_run_epsilon(
     return best
 
 
-def _upper_tails(tries: int, chance: float) -> list[float]:
-    """P[Bin(tries, chance) >= k] for k = 0 to tries + 1."""
-    log_p, log_q = math.log(chance), math.log1p(-chance) if chance < 1 else -math.inf
-    tails = [0.0] * (tries + 2)
-    for k in range(tries, -1, -1):
-        log_ways = math.lgamma(tries + 1) - math.lgamma(k + 1) - math.lgamma(tries - k + 1)
-        log_wrong = (tries - k) * log_q if k < tries else 0.0
-        tails[k] = min(1.0, tails[k + 1] + math.exp(log_ways + k * log_p + log_wrong))
-    return tails
+def _upper_tails(tries: int, chance: float) -> Tensor:
+    """P[Bin(tries, chance) >= k] for k = 0 to tries + 1, float64 ``[tries + 2]``."""
+    if chance >= 1:
+        return torch.tensor([1.0] * (tries + 1) + [0.0], dtype=torch.float64)
+    hits = torch.arange(tries + 1, dtype=torch.float64)
+    logs = math.lgamma(tries + 1) - (hits + 1).lgamma() - (tries - hits + 1).lgamma()
+    logs += hits * math.log(chance) + (tries - hits) * math.log1p(-chance)
+    # from the smallest tail on
+    tails = logs.exp().flip(0).cumsum(0).flip(0).clamp(max=1.0)
+    return torch.cat((tails, tails.new_zeros(1)))
 
 
 def _bisect(holds: Callable[[float], bool], high: float) -> float:

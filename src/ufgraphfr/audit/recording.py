@@ -1,7 +1,9 @@
 """What some clients uploaded and what was released in the rounds after a finished run."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -92,10 +94,14 @@ class FinishedRun:
         """``server`` reads single clients' uploads, ``shard`` only their holders' sums."""
         return str(getattr(self.experiment.mechanism, "trust", "server"))
 
-    def fresh_mechanism(self) -> Mechanism:
-        """The run's mechanism before its first release."""
+    @cached_property
+    def _calibrated(self) -> Mechanism:
         clients = len(self.prepared.split.warm)
         return calibrate(self.experiment, self.algorithm, clients, Ledger(None))
+
+    def fresh_mechanism(self) -> Mechanism:
+        """The run's mechanism before its first release."""
+        return copy.deepcopy(self._calibrated)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class Recording(FinishedRun):
     """What attacks may read, and the truth to compare with.
 
     Attributes:
-        mechanism: of the run.
+        mechanism: of the run, before its first release.
         rounds: how many were replayed after the checkpoint.
         victims: int64, whose uploads were recorded.
         uploads: in the order of rounds.
@@ -115,6 +121,10 @@ class Recording(FinishedRun):
     victims: Tensor
     uploads: tuple[Upload, ...]
     published: tuple[Published, ...]
+
+    def fresh_mechanism(self) -> Mechanism:
+        """See `FinishedRun.fresh_mechanism`."""
+        return copy.deepcopy(self.mechanism)
 
     @property
     def state(self) -> State:

@@ -76,6 +76,20 @@ class Line:
     ceiling: float | None
     verdict: Verdict
 
+    @property
+    def judgement(self) -> str:
+        """What a figure that a guarantee bounds says of it, in words; empty for others."""
+        if self.verdict not in ("pass", "FAIL"):
+            return ""
+        found = self.finding
+        at_least = "" if found.low == found.value else f", at least {number(found.low)}"
+        for_or_not = "evidence" if self.verdict == "FAIL" else "no evidence"
+        power = f"; {found.power}" if found.power else ""
+        return (
+            f"{self.attack}, {found.view}: {found.measure} {number(found.value)}{at_least}: "
+            f"{for_or_not} against the {number(self.ceiling)} that is promised{power}"
+        )
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -138,7 +152,7 @@ class Audit:
                 f"{self.guarantee.epsilon:g} allows: consistent with the guarantee, never a proof "
                 f"of it"
             )
-        return sentences
+        return [*sentences, *filter(None, (line.judgement for line in self.lines))]
 
     def _leaks(self, view: View) -> str:
         """The attacks that recovered what they were after from a view."""
@@ -209,6 +223,8 @@ def _verdict(finding: Finding, guarantee: Guarantee | None) -> tuple[float | Non
             return guarantee.ceiling, "FAIL" if exceeded else "pass"
         if finding.measure.startswith("epsilon"):
             return guarantee.epsilon, "FAIL" if finding.low > guarantee.epsilon else "pass"
+        if finding.limit is not None:
+            return finding.limit, "FAIL" if finding.low > finding.limit else "pass"
     if finding.chance is None or finding.chance == 1 or math.isnan(finding.value):
         return None, "measured"
     share = (finding.value - finding.chance) / (1 - finding.chance)
@@ -240,5 +256,6 @@ def _figure(line: Line) -> dict[str, Any]:
         **{name: None if v is None or math.isnan(v) else v for name, v in figures.items()},
         "ceiling": line.ceiling,
         "verdict": line.verdict,
+        "judgement": line.judgement,
         "note": finding.note,
     }

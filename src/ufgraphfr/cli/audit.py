@@ -59,7 +59,7 @@ def _table(done: Audit) -> Table:
     )
     table.add_column("attack, on", no_wrap=True)
     table.add_column("measure", overflow="fold")
-    for heading in ("value", "chance", "ceiling"):
+    for heading in ("value", "at least", "chance", "ceiling"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     before = ""
@@ -70,6 +70,7 @@ def _table(done: Audit) -> Table:
             name if name != before else "",
             found.measure,
             number(found.value),
+            number(found.low),
             number(found.chance),
             number(line.ceiling),
             f"[{STYLES.get(line.verdict, 'dim')}]{line.verdict}[/]",

@@ -98,7 +98,15 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
         InputError: data or encoder are missing, or a row is bad.
     """
     source = experiment.located_source(data_dir)
-    dataset = source.load(data_dir)
+    return arranged(experiment, source.load(data_dir), source.origin)
+
+
+def arranged(experiment: Experiment, dataset: Dataset, origin: str = "") -> PreparedExperiment:
+    """Split and embed a data set; for ``origin`` see `Source.origin`.
+
+    Raises:
+        InputError: the encoder is missing, or nobody can be asked.
+    """
     rows, catalogue = dataset.interactions, dataset.catalogue
     left_out = "nothing left out" if dataset.cleaning == Cleaning() else dataset.cleaning
     logger.info(
@@ -124,7 +132,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
             sequential=rows.sequential,
             profiles=declared_profiles(experiment, rows.n_users),
         ),
-        origin=source.origin,
+        origin=origin,
     )
 
 

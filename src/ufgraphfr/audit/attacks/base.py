@@ -29,6 +29,8 @@ class Finding:
         bounded: whether it is a membership AUC, which a guarantee bounds from above.
         note: what a reader should know.
         points: for a plot: true and false ones' scores, by name.
+        power: what the attack could have found, or would have, in words.
+        limit: what any guarantee allows, whatever its epsilon; or None.
     """
 
     view: View
@@ -39,6 +41,8 @@ class Finding:
     bounded: bool = False
     note: str = ""
     points: dict[str, tuple[float, ...]] | None = None
+    power: str = ""
+    limit: float | None = None
 
 
 class Attack(Spec, ABC):

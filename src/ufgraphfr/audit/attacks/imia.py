@@ -6,6 +6,7 @@ broadcast, learns from their uploads how rows of own items differ from rows of n
 classifies a victim's rows.
 """
 
+import math
 from typing import ClassVar
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ufgraphfr.audit.attacks._rows import moved, side
 from ufgraphfr.audit.attacks.base import Attack, Finding, over_clients, precision_recall
+from ufgraphfr.audit.bounds import auc
 from ufgraphfr.audit.recording import Recording, Upload, dissect
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
@@ -40,21 +42,24 @@ class IMIA(Attack):
             [items[rows] for (_, items), (_, rows) in zip(shadows, examples, strict=True)]
         )
         weights = fit_logistic(torch.cat([x for x, _ in examples]), labels.double())
+        areas: list[float] = []
         scores: list[float] = []
-        random: list[float] = []
-        share = float(labels.double().mean())
+        blind: list[float] = []
         for client, upload in uploads.items():
             x, rows = features(upload)
             truth = recording.history(client)[rows]
-            guessed = x @ weights[:-1] + weights[-1] > 0
-            scores.append(f1(guessed, truth))
-            # guessing each row with the shadows' share of own items
-            base = float(truth.double().mean())
-            random.append(2 * share * base / (share + base) if share + base else 0.0)
-        value, chance = over_clients(scores), over_clients(random)
+            logits = x @ weights[:-1] + weights[-1]
+            areas.append(auc(logits, truth))
+            scores.append(f1(logits > 0, truth))
+            blind.append(f1(torch.ones_like(truth), truth))
+        area, value, chance = map(over_clients, (areas, scores, blind))
         note = f"{self.shadows} shadow clients, {len(uploads)} victims"
-        what = "own items among moved rows: F1"
-        return [Finding("upload", what, value.value, value.low, chance.value, note=note)]
+        what, named = "own items among moved rows", f"{note}; chance: every row is called own"
+        found = [Finding("upload", f"{what}: F1", value.value, value.low, chance.value, note=named)]
+        # where nobody's rows are both own and others', there is nothing to tell apart
+        if not math.isnan(area.value):
+            found.insert(0, Finding("upload", f"{what}: AUC", area.value, area.low, 0.5, note=note))
+        return found
 
     def _shadow(self, recording: Recording, index: int) -> tuple[Upload, Tensor]:
         """A made-up client's upload, and its items, bool ``[items]``."""

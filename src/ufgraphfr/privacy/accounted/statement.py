@@ -160,21 +160,24 @@ def _one_person(claim: Guarantee) -> Iterator[str]:
 def _uncovered(claim: Guarantee) -> Iterator[str]:
     yield "## What is not covered"
     yield ""
+    yield from (f"- {sentence}" for sentence in uncovered(claim))
+    yield ""
+
+
+def uncovered(claim: Guarantee) -> Iterator[str]:
+    """What the guarantee does not cover, a sentence or two each."""
     yield (
-        "- Scores, private weights and histories on a user's own device: they never leave it here. "
+        "Scores, private weights and histories on a user's own device: they never leave it here. "
         "Whoever holds the device or sees its recommendations learns from them."
     )
     yield (
-        "- Metrics and ranks in this folder: simulation computes them from held-out items for "
+        "Metrics and ranks in this folder: simulation computes them from held-out items for "
         "research. In a deployment they stay off, are the part 'metrics' above, or were agreed on "
         "as sums without noise. Such a sum protects nobody from the server."
     )
-    yield (
-        "- Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
-    )
-    yield from (f"- {sentence}" for sentence in claim.get("uncovered", ()))
-    yield "- Facts about groups: what the model says of many people holds without any one of them."
+    yield "Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
+    yield from claim.get("uncovered", ())
+    yield "Facts about groups: what the model says of many people holds without any one of them."
     if claim["trust"] == "server":
-        yield "- The server, and whoever breaks into it during a round."
-    yield "- Empirical lower bound: not measured by the run itself (`ufgraphfr audit`)."
-    yield ""
+        yield "The server, and whoever breaks into it during a round."
+    yield "Empirical lower bound: not measured by the run itself (`ufgraphfr audit`)."

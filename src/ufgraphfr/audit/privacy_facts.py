@@ -1,0 +1,81 @@
+"""What a board has to know of a run's privacy, as facts: promised, spent, audited, not covered."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ufgraphfr.audit.bounds import gaussian_epsilon, gaussian_mu
+from ufgraphfr.audit.report import read_audit
+from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.statement import WHO, guarantee, in_words, uncovered
+from ufgraphfr.privacy.accounted.verified import verified
+
+Facts = dict[str, Any]
+
+UNPROTECTED = (
+    "Each update is sent as it is, or with noise that promises nothing. Whoever reads one, the "
+    "server above all, can work out which items its user has, which of them it likes, and, where a "
+    "profile is learned from, age, gender and occupation: measured on MovieLens-100K, from one "
+    "update, without an error.",
+    "A sum over many users protects none of them: two sums that differ by one user give that "
+    "user's update away.",
+    "Raw data stay on the devices. What leaves them says nearly as much.",
+)
+"""What a run without a guarantee reveals (docs/audits.md, docs/pitfalls.md)."""
+
+
+def privacy_facts(folder: Path, owner: str | None = None) -> Facts:
+    """The facts of a run folder, finished or not.
+
+    Args:
+        folder: the run folder.
+        owner: who answers for the run, or None.
+
+    Raises:
+        InputError: a file of the folder is damaged, or the ledger altered.
+    """
+    files = RunFolder(folder)
+    experiment, environment = files.experiment(), files.environment_facts()
+    ledger, audited = files.read_ledger(), files.own / "audit.json"
+    claim = guarantee(verified(ledger))
+    return {
+        "name": experiment.name,
+        "owner": owner,
+        "started": environment.get("started"),
+        "data": experiment.source.kind,
+        "algorithm": experiment.model.kind,
+        "version": environment.get("ufgraphfr"),
+        "commit": environment.get("commit"),
+        "finished": files.result.exists(),
+        "guarantee": in_words(ledger.claim) or "no privacy guarantee",
+        "promise": claim,
+        "trust": None if claim is None else claim["trust"],
+        "protects_against": None if claim is None else WHO[claim["trust"]],
+        "spent": [] if claim is None else spent(claim, ledger),
+        "audit": _audit(audited) if audited.exists() else None,
+        "not_covered": list(UNPROTECTED if claim is None else uncovered(claim)),
+    }
+
+
+def spent(claim: Facts, ledger: Ledger) -> list[Facts]:
+    """After each release the epsilon of everything until then, at the promised delta.
+
+    Gaussian releases add up in mu squared, the promise's being their total; with secret cohorts
+    this is an approximation.
+    """
+    planned = sum(
+        part["releases"] / part["noise_multiplier"] ** 2 for part in claim["parts"].values()
+    )
+    mu, done, found = gaussian_mu(claim["epsilon"], claim["delta"]), 0.0, []
+    for spend in ledger.spends:
+        done += spend["noise"] ** -2
+        epsilon = gaussian_epsilon(mu * math.sqrt(min(1.0, done / planned)), claim["delta"])
+        found.append({"round": spend["round"], "part": spend["part"], "epsilon": epsilon})
+    return found
+
+
+def _audit(path: Path) -> Facts:
+    document = read_audit(path)
+    kept = ("failed", "summary", "rounds", "nothing_to_attack")
+    return {name: document[name] for name in kept}
