@@ -147,7 +147,7 @@ def _spent(facts: Facts) -> str:
         return left + (right - left) * number / last
 
     def y(epsilon: float) -> float:
-        return base - height * epsilon / most
+        return float(base - height * epsilon / most)
 
     path = f"M{left} {base}"
     for step in steps:
