@@ -153,7 +153,7 @@ def _next_commands(folder: Path, data_dir: Path | None) -> list[str]:
         shlex.join(("ufgraphfr", *words))
         for words in (
             ("recommend", str(folder), "--history", "", *where),
-            ("recommend", str(folder), "--users", "all", "--out", "lists.parquet", *where),
+            ("serve", str(folder), *where),
             ("privacy", str(folder)),
         )
     ]

@@ -79,7 +79,7 @@ class Items:
         if not wanted:
             return []
         holding = [place for place, title in enumerate(self._folded) if wanted in title]
-        holding.sort(key=lambda place: (not self._folded[place].startswith(wanted), place))
+        holding.sort(key=lambda place: (self._rank(place, wanted), place))
         if not holding:
             close = get_close_matches(wanted, self._by_title, n=count, cutoff=0.5)
             holding = [place for title in close for place in self._by_title[title]]
@@ -111,6 +111,11 @@ class Items:
             asked = {value.casefold() for value in values}
             allowed &= torch.tensor([bool(asked & values_of.keys()) for values_of in own])
         return allowed
+
+    def _rank(self, place: int, wanted: str) -> tuple[bool, int]:
+        """Titles that begin with what is wanted come first, those with least beside it."""
+        title = self._folded[place]
+        return not title.startswith(wanted), len(title)
 
     def _called(self, place: int) -> str:
         item, title = self._catalogue.items[place], self._catalogue.titles[place]

@@ -22,15 +22,15 @@ NAMED = 3
 _NOTHING = 1e-6
 """Shares below this are rounding."""
 
-TOGETHER = "what goes together with your items"
+TOGETHER = "goes with your items"
 _WORDS = {
-    "popularity": "what many have",
-    "recent popularity": "what many had lately",
-    "features": "features that you seem to like",
-    "titles": "what reads like your items",
-    "transformer": "what follows in histories like yours",
-    "profile": "what people with a profile like yours have",
-    "prior": "what others like, as little is known here",
+    "popularity": "many have it",
+    "recent popularity": "many had it lately",
+    "features": "has features that you like",
+    "titles": "reads like your items",
+    "transformer": "follows in histories like yours",
+    "profile": "people with a profile like yours have it",
+    "prior": "others have it",
 }
 
 

@@ -1,0 +1,46 @@
+"""``ufgraphfr serve``: a finished run as a page and a service over HTTP."""
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ufgraphfr.core.errors import MissingExtra
+
+
+def serve(
+    folder: Annotated[Path, typer.Argument(help="A finished run folder, or a link to one.")],
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
+    host: Annotated[str, typer.Option(help="Address; by default this machine alone.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+) -> None:
+    """Serve recommendations over HTTP, with a page at / and its description at /openapi.json.
+
+    Nothing of a request is kept or logged. SIGHUP loads what the folder, or the link, holds now;
+    SIGTERM answers what was asked and ends.
+    """
+    try:
+        import uvicorn
+
+        from ufgraphfr.serve.http import Served, create_app
+    except ModuleNotFoundError as error:
+        raise MissingExtra("ufgraphfr serve", "serve") from error
+    logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
+    served = Served(folder, data_dir)
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=served.reload).start())
+    shown = f"[{host}]" if ":" in host else host
+    print(f"serving {served.version} at http://{shown}:{port}/ (end with Ctrl-C)", flush=True)
+    uvicorn.run(
+        create_app(served),
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )

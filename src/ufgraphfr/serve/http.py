@@ -1,0 +1,257 @@
+"""The service over HTTP: the engine of `serve.recommender`, its page, and nothing kept.
+
+History and profile come with each request and go with its answer: no access log, no store, no user
+of the data can be asked for by id. Errors are problem documents (RFC 9457).
+"""
+
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException as StarletteError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import ufgraphfr
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.statement import statement
+from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.recommender import Request as Asked
+
+MOST_BYTES = 256 * 1024
+"""Of a request's body."""
+MOST_ITEMS, MOST_LISTED, MOST_BATCH = 5_000, 500, 100
+Name = Annotated[str, Field(max_length=500)]
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+HEADERS = {
+    "Content-Security-Policy": f"{_POLICY}; connect-src 'self'",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_LOG = logging.getLogger(__name__)
+
+
+class Wanted(BaseModel):
+    """What is asked for; the words are those of the command line and of Python."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    history: list[Name] = Field([], max_length=MOST_ITEMS, description="Ids or titles.")
+    profile: dict[Name, Name] = Field({}, max_length=50)
+    n: int = Field(10, ge=1, le=MOST_LISTED)
+    exclude: list[Name] = Field([], max_length=MOST_ITEMS, description="Ids or titles.")
+    where: dict[Name, list[Name]] = Field({}, max_length=50)
+    seen: bool = False
+    why: bool = False
+
+
+class Batch(BaseModel):
+    """Several requests."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests: list[Wanted] = Field(min_length=1, max_length=MOST_BATCH)
+
+
+class Served:
+    """The run that is served; another version takes its place between two requests."""
+
+    def __init__(self, folder: Path, data_dir: Path | None = None) -> None:
+        """Load a run.
+
+        Raises:
+            InputError: it cannot be served.
+        """
+        self._folder, self._data_dir = folder, data_dir
+        self.load()
+
+    def load(self) -> None:
+        """Load what the folder, or what it links to, holds now; if that fails, nothing changes."""
+        # a link may be turned to another run while this one is read
+        run = Run(self._folder.resolve())
+        recommender = Recommender.of(run, self._data_dir)
+        self.version: str = run.folder.name
+        self.guarantee: str = run.result["guarantee"]
+        self.statement = statement(Ledger(RunFolder(run.folder).ledger))
+        self.recommender = recommender
+
+    def reload(self) -> None:
+        """As `load`; what went wrong is logged, and the old version stays."""
+        try:
+            self.load()
+        except (InputError, OSError) as error:
+            _LOG.error("the version before is served on: %s", error)
+        else:
+            _LOG.warning("now serving %s", self.version)
+
+    def answer(self, wanted: Wanted) -> dict[str, Any]:
+        """One answer."""
+        found = self.recommender.answer(Asked(**wanted.model_dump()))
+        return {
+            "history": self.recommender.named(found.history),
+            "notes": found.notes,
+            "recommended": [each.facts for each in found.recommended],
+        }
+
+
+def create_app(served: Served) -> FastAPI:
+    """The application that serves a run."""
+    app = FastAPI(
+        title="ufgraphfr",
+        version=ufgraphfr.__version__,
+        description="Recommendations; nothing of a request is kept.",
+        # their pages ask other hosts for scripts
+        docs_url=None,
+        redoc_url=None,
+    )
+    counts, seconds = Counter[tuple[str, int]](), defaultdict[str, float](float)
+    app.add_middleware(LimitedBody)
+    _add_problems(app)
+
+    @app.middleware("http")
+    async def observe(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        start = time.perf_counter()
+        response = await call_next(request)
+        route = getattr(request.scope.get("route"), "path", "other")
+        counts[route, response.status_code] += 1
+        seconds[route] += time.perf_counter() - start
+        response.headers.update(HEADERS)
+        return response
+
+    @app.post("/recommend")
+    def recommend(wanted: Wanted) -> dict[str, Any]:
+        """The best items for a history and a profile, neither of which is kept."""
+        return served.answer(wanted)
+
+    @app.post("/recommend/batch")
+    def batch(wanted: Batch) -> dict[str, Any]:
+        """Several answers at once, in the order of the requests."""
+        return {"answers": [served.answer(each) for each in wanted.requests]}
+
+    @app.get("/similar/{item:path}")
+    def similar(item: str, n: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 10) -> dict[str, Any]:
+        """What goes with an item, by id or title."""
+        found = served.recommender.similar(item, n)
+        return {"similar": item, "recommended": [each.facts for each in found]}
+
+    @app.get("/items")
+    def items(
+        query: Annotated[str, Query(max_length=500)] = "",
+        n: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 10,
+    ) -> dict[str, Any]:
+        """Items whose titles or ids are most like a query."""
+        own = served.recommender
+        return {"items": own.named(own.items.search(query, n))}
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        """That it serves, and what."""
+        return {"status": "ok", "run": served.version, "version": ufgraphfr.__version__}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    def metrics() -> str:
+        """Requests and their time by route, as Prometheus reads it."""
+        lines = ["# TYPE ufgraphfr_requests_total counter"]
+        for (route, status), count in sorted(counts.items()):
+            labels = f'{{route="{route}",status="{status}"}}'
+            lines.append(f"ufgraphfr_requests_total{labels} {count}")
+        lines.append("# TYPE ufgraphfr_request_seconds_total counter")
+        for route, total in sorted(seconds.items()):
+            lines.append(f'ufgraphfr_request_seconds_total{{route="{route}"}} {total:.6f}')
+        return "\n".join(lines) + "\n"
+
+    @app.get("/privacy", response_class=PlainTextResponse)
+    def privacy() -> str:
+        """The statement of the guarantee."""
+        return served.statement
+
+    @app.get("/guarantee")
+    def guarantee() -> dict[str, str]:
+        """The guarantee in a sentence."""
+        return {"guarantee": served.guarantee}
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page() -> str:
+        return files("ufgraphfr.serve").joinpath("page.html").read_text(encoding="utf-8")
+
+    return app
+
+
+def _problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
+    """A problem document; ``about:blank`` says that the status tells the kind."""
+    facts = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return JSONResponse(facts, status, HEADERS, media_type="application/problem+json")
+
+
+def _add_problems(app: FastAPI) -> None:
+    """Every error as a problem document; none repeats what was sent, but a name to look up."""
+
+    @app.exception_handler(InputError)
+    async def refused(_: Request, error: InputError) -> JSONResponse:
+        return _problem(422, "Cannot be answered", str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        found = [
+            {"pointer": "/" + "/".join(map(str, each["loc"][1:])), "detail": each["msg"]}
+            for each in error.errors()
+        ]
+        said = "; ".join(f"{each['pointer']}: {each['detail']}" for each in found[:5])
+        return _problem(422, "Not a valid request", said, errors=found)
+
+    @app.exception_handler(StarletteError)
+    async def known(_: Request, error: HTTPException) -> JSONResponse:
+        return _problem(error.status_code, str(error.detail), str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def unknown(_: Request, _error: Exception) -> JSONResponse:
+        return _problem(500, "Internal error", "this is a fault of the service")
+
+
+class LimitedBody:
+    """Refuses bodies of more than `MOST_BYTES`, whether or not they say how long they are."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI: the body is read before the application sees any of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > MOST_BYTES:
+                said = f"a body has at most {MOST_BYTES:,} bytes"
+                await _problem(413, "Too large", said)(scope, receive, send)
+                return
+        whole: Message = {"type": "http.request", "body": bytes(body), "more_body": False}
+        told = False
+
+        async def once() -> Message:
+            nonlocal told
+            if told:
+                return await receive()
+            told = True
+            return whole
+
+        await self._app(scope, once, send)
