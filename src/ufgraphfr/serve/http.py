@@ -115,9 +115,17 @@ def create_app(served: Served) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    counts, seconds = Counter[tuple[str, int]](), defaultdict[str, float](float)
     app.add_middleware(LimitedBody)
     _add_problems(app)
+    _add_counting(app)
+    _add_answers(app, served)
+    _add_facts(app, served)
+    return app
+
+
+def _add_counting(app: FastAPI) -> None:
+    """What is counted, by route alone, and what every answer carries."""
+    counts, seconds = Counter[tuple[str, int]](), defaultdict[str, float](float)
 
     @app.middleware("http")
     async def observe(
@@ -130,6 +138,22 @@ def create_app(served: Served) -> FastAPI:
         seconds[route] += time.perf_counter() - start
         response.headers.update(HEADERS)
         return response
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    def metrics() -> str:
+        """Requests and their time by route, as Prometheus reads it."""
+        lines = ["# TYPE ufgraphfr_requests_total counter"]
+        for (route, status), count in sorted(counts.items()):
+            labels = f'{{route="{route}",status="{status}"}}'
+            lines.append(f"ufgraphfr_requests_total{labels} {count}")
+        lines.append("# TYPE ufgraphfr_request_seconds_total counter")
+        for route, total in sorted(seconds.items()):
+            lines.append(f'ufgraphfr_request_seconds_total{{route="{route}"}} {total:.6f}')
+        return "\n".join(lines) + "\n"
+
+
+def _add_answers(app: FastAPI, served: Served) -> None:
+    """What programs and the page ask for."""
 
     @app.post("/recommend")
     def recommend(wanted: Wanted) -> dict[str, Any]:
@@ -156,22 +180,14 @@ def create_app(served: Served) -> FastAPI:
         own = served.recommender
         return {"items": own.named(own.items.search(query, n))}
 
+
+def _add_facts(app: FastAPI, served: Served) -> None:
+    """What is served, and the page."""
+
     @app.get("/health")
     def health() -> dict[str, str]:
         """That it serves, and what."""
         return {"status": "ok", "run": served.version, "version": ufgraphfr.__version__}
-
-    @app.get("/metrics", response_class=PlainTextResponse)
-    def metrics() -> str:
-        """Requests and their time by route, as Prometheus reads it."""
-        lines = ["# TYPE ufgraphfr_requests_total counter"]
-        for (route, status), count in sorted(counts.items()):
-            labels = f'{{route="{route}",status="{status}"}}'
-            lines.append(f"ufgraphfr_requests_total{labels} {count}")
-        lines.append("# TYPE ufgraphfr_request_seconds_total counter")
-        for route, total in sorted(seconds.items()):
-            lines.append(f'ufgraphfr_request_seconds_total{{route="{route}"}} {total:.6f}')
-        return "\n".join(lines) + "\n"
 
     @app.get("/privacy", response_class=PlainTextResponse)
     def privacy() -> str:
@@ -186,8 +202,6 @@ def create_app(served: Served) -> FastAPI:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
         return files("ufgraphfr.serve").joinpath("page.html").read_text(encoding="utf-8")
-
-    return app
 
 
 def _problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
