@@ -167,7 +167,7 @@ def _trained(experiment: Experiment, dataset: Dataset, folder: Path) -> tuple[Fa
     log.propagate = False
     try:
         # baselines see everybody's rows, and are personal; settings are derived from these data
-        keys = frozenset(each.key for each in experiment.derived)
+        keys = experiment.auto | {each.key for each in experiment.derived}
         alone = replace(experiment, baselines=(), auto=keys, derived=())
         prepared = arranged(alone, dataset)
         alone = derive(alone, prepared.public_facts, prepared.setting)

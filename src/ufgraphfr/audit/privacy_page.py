@@ -139,7 +139,7 @@ def _drawing(trust: str | None) -> str:
 
 def _spent(facts: Facts) -> str:
     """Epsilon after each release, as steps up to what was promised."""
-    most, steps = facts["promise"]["epsilon"], facts["spent"]
+    most, steps = float(facts["promise"]["epsilon"]), facts["spent"]
     left, right, base, height = 36, WIDE - 12, 176, 150
     last = steps[-1]["round"] if steps else 1
 

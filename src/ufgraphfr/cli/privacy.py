@@ -31,6 +31,8 @@ def privacy(
             _write(html, privacy_page(facts))
         if as_json:
             print(json.dumps(facts, indent=2, ensure_ascii=False))
+        else:
+            print(f"written to {html}")
         return
     ledger, registry = run.read_ledger(), Registry(())
     print(statement(ledger), end="")

@@ -16,7 +16,7 @@ from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 
 COMMON = {
     "seed": 3,
-    "data": {"kind": "synthetic", "users": 30, "items": 40, "interactions": 12},
+    "data": {"kind": "synthetic", "users": 30, "items": 40, "interactions": 10},
     "text": {"kind": "hashing", "width": 16},
     "privacy": {"kind": "central-jdp", "epsilon": 4, "delta": 1e-4},
 }

@@ -1,0 +1,84 @@
+"""``ufgraphfr privacy --html`` and ``--json``: one page for a board, and the same facts."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from ufgraphfr.experiment import build, execute
+
+VALUES = {
+    "name": "board <1>",
+    "data": {"kind": "synthetic", "users": 30, "items": 40, "interactions": 8},
+    "text": {"kind": "hashing", "width": 16},
+    "algorithm": {"kind": "fedmf", "dim": 4},
+    "federation": {"rounds": 3},
+}
+BUDGET = {"kind": "central-jdp", "epsilon": 4, "delta": 1e-4, "clip": 0.5}
+
+
+@pytest.fixture
+def page(cli, tmp_path):
+    def of(privacy):
+        list(execute(build(VALUES | {"privacy": privacy}), tmp_path / "run", device="cpu"))
+        made = cli("privacy", tmp_path / "run", "--html", tmp_path / "p.html", "--owner", "A & B")
+        assert made.code == 0, made.err
+        told = cli("privacy", tmp_path / "run", "--json")
+        return (tmp_path / "p.html").read_text(), json.loads(told.out)
+
+    return of
+
+
+class Closed(HTMLParser):
+    """Every element that is opened is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_is_sound(page):
+    html, _ = page(BUDGET)
+    parser = Closed()
+    parser.feed(html)
+    assert not parser.open
+    for never in ("<script", "src=", "href=", "url(", "@import"):
+        assert never not in html
+    assert "board &lt;1&gt;" in html
+    assert "A &amp; B" in html
+
+
+def test_page_and_facts_say_what_is_promised_spent_and_not_covered(page):
+    html, facts = page(BUDGET)
+    assert "epsilon = 4" in html
+    assert "Server, trusted" in html
+    assert [step["round"] for step in facts["spent"]] == [1, 2, 3]
+    spent = [step["epsilon"] for step in facts["spent"]]
+    assert spent == sorted(spent)
+    assert spent[-1] == pytest.approx(4, rel=1e-3)
+    assert facts["audit"] is None
+    assert "Not audited yet" in html
+    assert any(sentence.startswith("Facts about groups") for sentence in facts["not_covered"])
+
+
+def test_without_a_guarantee_the_page_says_what_an_update_reveals(page):
+    html, facts = page({"kind": "none"})
+    assert facts["promise"] is None
+    assert "No guarantee" in html
+    assert "which items its user has" in html
+    assert "not covered" in html
+    assert "Spent" not in html
+
+
+def test_a_page_that_cannot_be_written_is_one_clear_line(cli, tmp_path):
+    list(execute(build(VALUES), tmp_path / "run", device="cpu"))
+    told = cli("privacy", tmp_path / "run", "--html", tmp_path / "nowhere" / "p.html")
+    assert told.code == 2
+    assert "name another file" in told.err
