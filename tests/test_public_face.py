@@ -125,7 +125,7 @@ def test_a_run_holds_result_metrics_and_ranks(run):
 
 def test_a_run_recommends(run):
     found = run.recommend("u3", 5)
-    assert found.columns == ["item", "title", "score"]
+    assert found.columns == ["rank", "item", "title", "score"]
     assert len(found) == 5
     assert not set(found["title"]) & set(run.history("u3"))
     assert ufgraphfr.recommend(run.folder, "u3", n=5).equals(found)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from narrow import narrow
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
@@ -44,7 +45,7 @@ class Network:
     """Clients of one algorithm, some malicious."""
 
     def __init__(self, kind, adversary, batch, number=10, **values):
-        self.algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
+        self.algorithm = ALGORITHMS.build(kind, narrow(kind), "test")
         setting = Setting(ITEMS, USERS, 6, seed=1)
         self.state = self.algorithm.init_server(setting)
         store = PrivateState(self.algorithm.init_private(setting, batch))

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
+from narrow import narrow
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
@@ -37,7 +38,7 @@ class Network:
     """One algorithm, its clients and a transport."""
 
     def __init__(self, kind, batch, transport, chunk):
-        self.algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
+        self.algorithm = ALGORITHMS.build(kind, narrow(kind), "test")
         setting = Setting(batch.n_items, USERS, 6, seed=1)
         self.state = self.algorithm.init_server(setting)
         self.store = PrivateState(self.algorithm.init_private(setting, batch))

@@ -21,6 +21,8 @@ from ufgraphfr.privacy.accounted import clipping
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.none import NoMechanism
 
+pytestmark = pytest.mark.slow
+
 DATA = {
     "data": {"kind": "synthetic", "users": 90, "items": 60, "groups": 3, "interactions": 10},
     "text": {"kind": "hashing", "width": 16},

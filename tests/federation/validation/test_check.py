@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from narrow import narrow
 
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
@@ -56,7 +57,7 @@ def batch():
 
 
 def federation(kind, batch, per_client=False, upload=None):
-    algorithm = ALGORITHMS.build(kind, {"dim": 8}, "test")
+    algorithm = ALGORITHMS.build(kind, narrow(kind), "test")
     setting = Setting(ITEMS, USERS, 6, seed=1)
     store = PrivateState(algorithm.init_private(setting, batch))
     client = Client(algorithm, NoMechanism(), upload)
