@@ -29,7 +29,6 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.epochs import epoch_samples
-from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.models.graph_attention import attend
 from ufgraphfr.ops.pseudo_gradients import clipped_with_laplace, with_pseudo
 from ufgraphfr.ops.touched import touched
@@ -111,7 +110,7 @@ class FedPerGNN(Algorithm):
         if "neighbors" in task.personal:
             private = private | {"neighbors": task.tables("neighbors").dense()}
         samples = epoch_samples(batch, key, self.negatives, 0)
-        drawn = self._pseudo_items(batch, key)
+        drawn = batch.negatives(key.to(Purpose.PSEUDO_ITEMS), self.pseudo_items)
         rows = touched(torch.cat((samples.item, drawn), 1), batch.n_items)
         table = task.shared["items"][rows.index].requires_grad_()
         user = private["user"].clone().requires_grad_()
@@ -186,12 +185,6 @@ class FedPerGNN(Algorithm):
         found = torch.cat((users[most.indices] * there, there), 2)
         matched[report.clients, : found.shape[1]] = found
         return matched
-
-    def _pseudo_items(self, batch: ClientBatch, key: Key) -> Tensor:
-        """Items that the users do not have, int64 ``[clients, pseudo items]``."""
-        stream = key.to(Purpose.PSEUDO_ITEMS)
-        outside = (batch.n_items, batch.excluded_ptr, batch.excluded)
-        return draw_outside(stream, batch.clients, self.pseudo_items, *outside)
 
     def _perturbed(
         self, arrays: dict[str, Tensor | Rows], clients: Tensor, key: Key

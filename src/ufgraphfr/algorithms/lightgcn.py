@@ -29,7 +29,6 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.ops.adam import Moments, adam
 from ufgraphfr.ops.recency import propagate
 from ufgraphfr.ops.touched import touched
@@ -100,7 +99,7 @@ class LightGCN(Algorithm):
         """See `Algorithm.local`: rows of the sum, or the gradient with respect to H."""
         if self.asks_all_clients(task.round):
             return self.operator.contribution(batch, task.round), {}
-        negatives = self._negatives(batch, key)
+        negatives = batch.negatives(key.to(Purpose.NEGATIVES), self.negatives)
         length = max(1, int(batch.counts.max()))
         history = batch.first(length)[0]
         rows = touched(torch.cat((history, negatives), 1), batch.n_items)
@@ -146,11 +145,6 @@ class LightGCN(Algorithm):
         """See `Algorithm.score`."""
         table, counts = task.shared[PROPAGATED], task.shared[COUNTS]
         return _users(inputs, inputs.items, table, counts) @ table.T
-
-    def _negatives(self, batch: ClientBatch, key: Key) -> Tensor:
-        """Items that the users do not have, int64 ``[clients, negatives]``."""
-        outside = (batch.n_items, batch.excluded_ptr, batch.excluded)
-        return draw_outside(key.to(Purpose.NEGATIVES), batch.clients, self.negatives, *outside)
 
 
 def _users(batch: ClientBatch, place: Tensor, table: Tensor, counts: Tensor) -> Tensor:

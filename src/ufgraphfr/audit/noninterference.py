@@ -29,6 +29,7 @@ from ufgraphfr.experiment.derive import derive
 from ufgraphfr.experiment.population import Simulated
 from ufgraphfr.experiment.prepare import arranged
 from ufgraphfr.experiment.runner import execute
+from ufgraphfr.experiment.settings import flat
 from ufgraphfr.federation.transport import Rejected, Response, Transport
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Arrays, Mechanism
@@ -212,23 +213,22 @@ def _public(folder: Path) -> Facts:
 def _leaves(name: str, text: str) -> Facts:
     """The values of a JSON file, of each of its lines, or the lines of another file, by place."""
     if name.endswith(".json"):
-        return _flat(name, json.loads(text), SECRET.get(name, ()))
+        return _values(name, json.loads(text), SECRET.get(name, ()))
     found = dict[str, Any]()
     for number, line in enumerate(text.splitlines(), start=1):
         value = json.loads(line) if name.endswith(".jsonl") else line
-        found |= _flat(f"{name} line {number}", value, SECRET.get(name, ()))
+        found |= _values(f"{name} line {number}", value, SECRET.get(name, ()))
     return found
 
 
-def _flat(name: str, value: Any, secret: tuple[str, ...], path: str = "") -> Facts:
-    if path in secret:
-        return {}
+def _values(name: str, value: Any, secret: tuple[str, ...]) -> Facts:
     if not isinstance(value, dict):
-        return {f"{name}: {path}" if path else name: value}
-    found = dict[str, Any]()
-    for key, own in value.items():
-        found |= _flat(name, own, secret, f"{path}.{key}" if path else key)
-    return found
+        return {name: value}
+    return {
+        f"{name}: {path}": own
+        for path, own in flat(value).items()
+        if not any(f"{path}.".startswith(f"{each}.") for each in secret)
+    }
 
 
 def _bits(value: Tensor) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 from ufgraphfr.core.keys import Key
+from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.data.split import HeldOut, Split
 
 Negatives = Literal["honest", "legacy-leaky"]
@@ -79,6 +80,15 @@ class ClientBatch:
         positions = (self.counts - length).clamp(min=0) + 1
         start = self.ptr[:-1] + key.integers(self.clients, 1, positions)[:, 0]
         return self._padded(start, self.counts.clamp(max=length), length)
+
+    def negatives(self, key: Key, count: int) -> Tensor:
+        """Uniform items that the clients do not have, int64 ``[clients, count]``.
+
+        See `draw_outside`.
+        """
+        return draw_outside(
+            key, self.clients, count, self.n_items, self.excluded_ptr, self.excluded
+        )
 
     def _padded(self, starts: Tensor, kept: Tensor, length: int) -> Tensor:
         padded = torch.full((len(self), length), -1, device=self.items.device)

@@ -4,7 +4,6 @@ import torch
 
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.ops.samples import Samples, shuffled
 
 
@@ -30,14 +29,8 @@ def _samples(batch: ClientBatch, key: Key, negatives: int, epoch: int) -> Sample
     counts = batch.counts
     length = int(counts.max())
     positives, _ = batch.first(length)
-    drawn = draw_outside(
-        key.to(Purpose.NEGATIVES, epoch),
-        batch.clients,
-        length * negatives,
-        batch.n_items,
-        batch.excluded_ptr,
-        batch.excluded,
-    ).view(len(batch), length, negatives)
+    drawn = batch.negatives(key.to(Purpose.NEGATIVES, epoch), length * negatives)
+    drawn = drawn.view(len(batch), length, negatives)
     words = key.to(Purpose.SHUFFLE, epoch).words(batch.clients, 0, length * (1 + negatives))
     return shuffled(positives, counts, drawn, words)
 

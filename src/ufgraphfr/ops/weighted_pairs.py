@@ -31,9 +31,9 @@ def weighted_pairs(ptr: Tensor, items: Tensor, n_items: int, power: float, rows:
     Returns:
         float32 ``[rows * items]``: dense, or of a large catalogue sparse and coalesced.
     """
-    found = torch.zeros(len(rows), 0 if n_items > _DENSE_ITEMS else n_items, device=items.device)
     if n_items > _DENSE_ITEMS:
         return _sparse(ptr, items, n_items, power, rows)
+    found = torch.zeros(len(rows), n_items, device=items.device)
     for first in range(0, len(ptr) - 1, _CHUNK):
         bounds = ptr[first : first + _CHUNK + 1]
         own = items[int(bounds[0]) : int(bounds[-1])]

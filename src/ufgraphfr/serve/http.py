@@ -23,7 +23,6 @@ import ufgraphfr
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.run_folder import RunFolder
-from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import statement
 from ufgraphfr.serve.recommender import Recommender
 from ufgraphfr.serve.recommender import Request as Asked
@@ -83,7 +82,7 @@ class Served:
         recommender = Recommender.of(run, self._data_dir)
         self.version: str = run.folder.name
         self.guarantee: str = run.result["guarantee"]
-        self.statement = statement(Ledger(RunFolder(run.folder).ledger))
+        self.statement = statement(RunFolder(run.folder).read_ledger())
         self.recommender = recommender
 
     def reload(self) -> None:

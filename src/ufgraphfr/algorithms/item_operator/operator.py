@@ -63,8 +63,8 @@ class OperatorSpec(Spec):
         rows = self.rows(items, round_number)
         counts = state[COUNTS].clone()
         counts[rows.start : rows.stop] = sums[HAVING]
-        pairs = sums[PAIRS] if sums[PAIRS].is_sparse else sums[PAIRS].to_sparse()
-        cells = pairs.coalesce().indices()[0]
+        pairs = (sums[PAIRS] if sums[PAIRS].is_sparse else sums[PAIRS].to_sparse()).coalesce()
+        cells = pairs.indices()[0]
         lengths = torch.bincount(cells // items, minlength=len(rows))
         ends = torch.cat((state[PTR].diff()[: rows.start], lengths))
         missing = lengths.new_zeros(items - rows.stop)
@@ -72,7 +72,7 @@ class OperatorSpec(Spec):
             COUNTS: counts,
             PTR: pointers(torch.cat((ends, missing))),
             INDEX: torch.cat((state[INDEX], cells % items)),
-            VALUE: torch.cat((state[VALUE], pairs.coalesce().values())),
+            VALUE: torch.cat((state[VALUE], pairs.values())),
         }
         if round_number < self.rounds:
             return state

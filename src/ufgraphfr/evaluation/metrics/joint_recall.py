@@ -7,16 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ufgraphfr.evaluation.metrics.base import JointMetric
+from ufgraphfr.evaluation.metrics.hr import HitRate
 
 
-class JointRecall(JointMetric):
+class JointRecall(HitRate, JointMetric):
     """Recall@k over all targets."""
-
-    def values(
-        self, ranks: NDArray[np.float64], candidates: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """See `RankMetric.values`."""
-        return (ranks <= self.at).astype(np.float64)
 
     def ideal(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
         """See `JointMetric.ideal`: all of them, however many fit into k."""
