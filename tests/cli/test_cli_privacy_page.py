@@ -79,6 +79,6 @@ def test_without_a_guarantee_the_page_says_what_an_update_reveals(page):
 
 def test_a_page_that_cannot_be_written_is_one_clear_line(cli, tmp_path):
     list(execute(build(VALUES), tmp_path / "run", device="cpu"))
-    told = cli("privacy", tmp_path / "run", "--html", tmp_path / "nowhere" / "p.html")
+    told = cli("privacy", tmp_path / "run", "--html", tmp_path / "run" / "result.json" / "p")
     assert told.code == 2
     assert "name another file" in told.err

@@ -48,7 +48,8 @@ def test_a_table_shows_the_metrics_asked_for(cli, toy, tmp_path):
 
 def test_the_results_fit_a_terminal_of_80_columns(cli, toy, tmp_path):
     ended = cli("run", toy, "--out", tmp_path / "out")
-    tables = [line for line in ended.out.splitlines() if "run folder" not in line]
+    # a path is as long as it is
+    tables = [line for line in ended.out.splitlines() if str(tmp_path) not in line]
     assert max(len(line.rstrip()) for line in tables) <= 80
     for name in ("popularity", "position-popularity", "fedmf"):
         rows = [line for line in tables if line.startswith(f" {name} ")]

@@ -42,11 +42,11 @@ def occupation(name: str) -> str:
 def person(profile: Mapping[str, str]) -> str:
     """A person of known age (years, or a range in words), gender and occupation.
 
-    Where one of them is not known, see `attributes`.
+    Raises:
+        KeyError: one of them is not known, or a gender has no noun.
     """
-    noun, age = _NOUNS.get(profile.get("gender", "")), profile.get("age", "")
-    if not (noun and age and profile.get("occupation")):
-        return attributes(profile)
+    noun = _NOUNS[profile["gender"]]
+    age = profile["age"]
     if age.isdigit():
         start = f"{article(age).capitalize()} {age}-year-old {noun}"
     else:
@@ -64,9 +64,13 @@ def attributes(profile: Mapping[str, str]) -> str:
 
 
 def fill(template: str, profile: Mapping[str, str]) -> str:
-    """A template with its ``{column}`` fields replaced; `attributes` where a field is missing."""
+    """A template with its ``{column}`` fields replaced; `attributes` where a value is missing.
+
+    Raises:
+        KeyError: a profile does not have the field at all.
+    """
     parts = list(Formatter().parse(template))
-    known = {name: plain(profile.get(name)) for _, name, _, _ in parts if name}
+    known = {name: plain(profile[name]) for _, name, _, _ in parts if name}
     if not all(known.values()):
         return attributes(profile)
     return "".join(text + (known[name] if name else "") for text, name, _, _ in parts)

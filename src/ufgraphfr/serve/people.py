@@ -14,6 +14,7 @@ from torch import Tensor
 from ufgraphfr.core.arrays.sparse_rows import pointers, ranges
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.data.templates import attributes
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.serve.items import Items
 from ufgraphfr.text import Encoder, embed
@@ -125,8 +126,14 @@ class People:
                 raise InputError(f"profile '{name}': the data of this run have no profiles")
             if name not in self._values:
                 raise InputError(f"profile '{name}': {nearest(name, self._values)}")
-        text = self._untrained.describe(profile) if profile else self._untrained.unknown
-        return self._described([history], [text])
+        return self._described([history], [self._sentence(profile)])
+
+    def _sentence(self, profile: Mapping[str, str]) -> str:
+        """As of users of the data; of one of whom less is known, what is known."""
+        try:
+            return self._untrained.describe(profile) if profile else self._untrained.unknown
+        except KeyError:
+            return attributes(profile)
 
     def unheard(self, profile: Mapping[str, str]) -> list[str]:
         """A sentence for each value that no user of the data has."""
