@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ufgraphfr.core.arrays.sparse_rows import pointers
+from ufgraphfr.ops import item_graph
 from ufgraphfr.ops import weighted_pairs as module
 from ufgraphfr.ops.weighted_pairs import weighted_pairs
 
@@ -14,7 +15,7 @@ def test_they_are_a_sum_of_outer_products(
     power: float, dense_items: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_DENSE_ITEMS", dense_items)
-    monkeypatch.setattr(module, "_CHUNK", 3)
+    monkeypatch.setattr(item_graph, "_CHUNK", 3)
     generator = torch.Generator().manual_seed(0)
     has = torch.rand(8, 11, generator=generator) < 0.4
     has[2] = False

@@ -15,18 +15,21 @@ _SPARE, _SWEEPS = 16, 8
 """More directions than asked for, and sweeps, with which subspace iteration is accurate."""
 
 
-def co_interactions(ptr: Tensor, items: Tensor, n_items: int, rows: range | None = None) -> Tensor:
-    """How many clients have both items.
+def co_interactions(
+    ptr: Tensor, items: Tensor, n_items: int, rows: range | None = None, power: float = 0.0
+) -> Tensor:
+    """How many clients have both items; each counts as its number of items to the ``-power``.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, distinct within a client.
         n_items: how many items there are.
         rows: only these rows of the matrix; None for all.
+        power: how much less a client with many items counts.
 
     Returns:
-        float32 ``[rows, catalogue]``, exact below 2**24; the whole matrix is symmetric, and its
-        diagonal holds the items' counts.
+        float32 ``[rows, catalogue]``, of whole counts exact below 2**24; the whole matrix is
+        symmetric, and its diagonal holds the items' counts.
     """
     rows = range(n_items) if rows is None else rows
     gram = torch.zeros(len(rows), n_items, device=items.device)
@@ -35,7 +38,10 @@ def co_interactions(ptr: Tensor, items: Tensor, n_items: int, rows: range | None
         chunk = items[int(bounds[0]) : int(bounds[-1])]
         dense = gram.new_zeros(len(bounds) - 1, n_items)
         dense[owners(bounds, len(chunk)), chunk] = 1
-        gram.addmm_(dense[:, rows.start : rows.stop].T, dense)
+        counted = dense[:, rows.start : rows.stop]
+        if power:
+            counted = counted * (bounds.diff().clamp(min=1).to(dense) ** -power)[:, None]
+        gram.addmm_(counted.T, dense)
     return gram
 
 

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.cells import coalesced
 from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.ops.item_graph import co_interactions
 
 _DENSE_ITEMS = 5_000
 """Rows of smaller catalogues are multiplied dense, which is faster."""
-_CHUNK = 1024
-"""Users written out dense at a time."""
 
 
 def weighted_pairs(ptr: Tensor, items: Tensor, n_items: int, power: float, rows: range) -> Tensor:
@@ -33,15 +32,7 @@ def weighted_pairs(ptr: Tensor, items: Tensor, n_items: int, power: float, rows:
     """
     if n_items > _DENSE_ITEMS:
         return _sparse(ptr, items, n_items, power, rows)
-    found = torch.zeros(len(rows), n_items, device=items.device)
-    for first in range(0, len(ptr) - 1, _CHUNK):
-        bounds = ptr[first : first + _CHUNK + 1]
-        own = items[int(bounds[0]) : int(bounds[-1])]
-        users = found.new_zeros(len(bounds) - 1, n_items)
-        users[owners(bounds, len(own)), own] = 1
-        weight = bounds.diff().clamp(min=1).to(users) ** -power
-        found.addmm_((users[:, rows.start : rows.stop] * weight[:, None]).T, users)
-    return found.flatten()
+    return co_interactions(ptr, items, n_items, rows, power).flatten()
 
 
 def _sparse(ptr: Tensor, items: Tensor, n_items: int, power: float, rows: range) -> Tensor:
