@@ -11,7 +11,7 @@ DOCS_ENV := $(VENV)/.installed-docs
 FLOWER_ENV := $(VENV)/.installed-flower
 FEDERATION := runs/federation
 
-.PHONY: help run federation test test-slow check bench leaderboard docs clean
+.PHONY: help run federation test test-slow check bench leaderboard hashes docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,17 @@ leaderboard: $(RUN_ENV) ## LEADERBOARD.md from benchmarks/accuracy/results
 	$(BIN)/python benchmarks/accuracy/leaderboard.py
 
 docs: export NO_MKDOCS_2_WARNING = 1
+# torch's builds share a version and no hash; what its CUDA build brings goes with it
+NO_HASH := torch triton $(addprefix cuda-,bindings pathfinder toolkit) $(addprefix nvidia-,cublas cuda-cupti \
+	cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 \
+	nvjitlink nvshmem-cu13 nvtx)
+
+hashes: $(FLOWER_ENV) ## constraints-flower.txt: the deployment extra with hashes, from the package index
+	$(BIN)/uv pip compile pyproject.toml --extra flower -c constraints.txt --generate-hashes --universal \
+		--python-version 3.11 --no-annotate --no-header $(NO_HASH:%=--no-emit-package %) --quiet -o .hashes
+	sed '/^# /!d' constraints-flower.txt > .hashes-head
+	cat .hashes-head .hashes > constraints-flower.txt && rm .hashes .hashes-head
+
 docs: $(DOCS_ENV) ## the documentation as a web site, in site/
 	$(BIN)/mkdocs build --strict --quiet
 
