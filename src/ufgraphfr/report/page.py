@@ -30,7 +30,7 @@ caption { text-align: left; font-weight: 600; padding: .2rem 0; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: right; font-variant-numeric: tabular-nums;
   border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th:first-child { text-align: left; } thead th { color: var(--pale); font-weight: 500; }
-.text td { text-align: left; } .text td:last-child { white-space: normal; min-width: 16rem; }
+.text td, .text th { text-align: left; } .text td:last-child { white-space: normal; min-width: 16rem; }
 tbody th { font-weight: 400; }
 dl { grid-template-columns: fit-content(60%) 1fr; } .said { border-color: var(--c1); }
 .strong th, .strong td { font-weight: 700; }
