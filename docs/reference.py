@@ -10,6 +10,7 @@ PAGES = {
     "[protocol]": "protocol",
     "[federation]": "federation",
     "[evaluation]": "evaluation",
+    "[tune]": "tune",
     "[data]": "data",
     "[text]": "text",
     "[algorithm]": "algorithms",

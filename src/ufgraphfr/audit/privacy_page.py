@@ -40,10 +40,7 @@ SEES = {
 WIDE = 360
 """Of a drawing, in its own units: what a phone shows."""
 
-PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title><style>
+STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --pale: #5b6470; --paper: #fff; --box: #f3f5f8;
   --line: #c9d1db; --good: #1a6b3c; --bad: #b02a2a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ebef; --pale: #a3adb9; --paper: #14171b;
@@ -58,14 +55,21 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; mar
 dt { color: var(--pale); } dd { margin: 0; } ul { padding-left: 1.2rem; margin: .3rem 0; }
 section { margin: 1.4rem 0 0; } .both { display: grid; gap: 1.4rem 2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
-.verdict { border-left: .35rem solid var(--$tone); background: var(--box); padding: .7rem 1rem;
+.verdict { border-left: .35rem solid var(--good); background: var(--box); padding: .7rem 1rem;
   font-size: 1.15rem; } .small { color: var(--pale); font-size: .88rem; }
 svg { width: 100%; max-width: 26rem; height: auto; display: block; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .pale { fill: var(--pale);
   font-size: 12px; } .good { color: var(--good); } .bad { color: var(--bad); }
-</style></head><body>
+.verdict.bad { border-color: var(--bad); color: inherit; } .verdict.good { color: inherit; }
+"""
+"""The style sheet of pages about a run: light, dark and on paper."""
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title><style>$style</style></head><body>
 <h1>Privacy of $title</h1>
-<p class="verdict">$verdict</p>
+<p class="verdict $tone">$verdict</p>
 <section><dl>$facts</dl></section>
 <div class="both"><section><h2>Who sees what</h2>$drawing</section>$spent</div>
 <section><h2>$audit_title</h2>$audit</section>
@@ -85,25 +89,33 @@ def privacy_page(facts: Facts) -> str:
         "Version": f"{facts['version']}, commit {str(facts['commit'])[:12]}",
         "State": "finished" if facts["finished"] else "not finished",
     }
-    sound = promise is not None and not (audit and audit["failed"])
     return PAGE.substitute(
         title=escape(facts["name"]),
-        tone="good" if sound else "bad",
-        verdict=_verdict(facts),
+        style=STYLE,
+        tone=tone(facts),
+        verdict=verdict(facts),
         facts="".join(f"<dt>{k}</dt><dd>{escape(str(v))}</dd>" for k, v in named.items()),
-        drawing=_drawing(facts["trust"]),
-        spent=_spent(facts) if promise is not None else "",
+        drawing=drawing(facts["trust"]),
+        spent=spent(facts) if promise is not None else "",
         audit_title="What audits found",
-        audit=_audit(audit),
+        audit=audited(audit),
         rest_title="What a run without a guarantee reveals" if promise is None else "Not covered",
         rest="".join(f"<li>{escape(sentence)}</li>" for sentence in facts["not_covered"]),
     )
 
 
-def _verdict(facts: Facts) -> str:
+def tone(facts: Facts) -> str:
+    """Whether something is promised, and no audit speaks against it: ``good`` or ``bad``."""
+    audit = facts["audit"]
+    return "good" if facts["promise"] and not (audit and audit["failed"]) else "bad"
+
+
+def verdict(facts: Facts) -> str:
+    """The guarantee in a sentence."""
     promise = facts["promise"]
     if promise is None:
-        return f"<b>No guarantee.</b> {escape(facts['guarantee'])}."
+        why = facts["guarantee"].removeprefix("no privacy guarantee").strip()
+        return f"<b>No guarantee</b>{f' {escape(why)}' if why else ''}."
     return (
         f"<b>epsilon = {promise['epsilon']:.3g}, delta = {promise['delta']:.0e}</b> for each of "
         f"{promise['clients']:,} users, over the whole run. It protects against "
@@ -111,7 +123,7 @@ def _verdict(facts: Facts) -> str:
     )
 
 
-def _drawing(trust: str | None) -> str:
+def drawing(trust: str | None) -> str:
     """Boxes from the users down to the public, and arrows: broken where nothing is hidden."""
     drawn, top = [], 4
     for place, (text, more) in enumerate(SEES[trust]):
@@ -137,7 +149,7 @@ def _drawing(trust: str | None) -> str:
     return _svg(top + 4, "Who sees what, from the users to the public", drawn)
 
 
-def _spent(facts: Facts) -> str:
+def spent(facts: Facts) -> str:
     """Epsilon after each release, as steps up to what was promised."""
     most, steps = float(facts["promise"]["epsilon"]), facts["spent"]
     left, right, base, height = 36, WIDE - 12, 176, 150
@@ -173,7 +185,8 @@ def _spent(facts: Facts) -> str:
     )
 
 
-def _audit(audit: Facts | None) -> str:
+def audited(audit: Facts | None) -> str:
+    """What audits found, in words."""
     if audit is None:
         return "<p>Not audited yet: run <code>ufgraphfr audit</code>.</p>"
     said = (

@@ -12,6 +12,7 @@ from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.evaluation.metrics import METRICS
 from ufgraphfr.experiment.config import ProtocolSpec
 from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
+from ufgraphfr.experiment.tune_spec import TuneSpec
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences import DEFENCES
@@ -33,6 +34,7 @@ TABLES: dict[str, type[Spec]] = {
     "[protocol]": ProtocolSpec,
     "[federation]": FederationSpec,
     "[evaluation]": EvaluationSpec,
+    "[tune]": TuneSpec,
 }
 AUDIT = "ufgraphfr audit --attack"
 

@@ -26,6 +26,7 @@ from ufgraphfr.experiment.auto import left_open, without_auto
 from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
 from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.experiment.settings import flat, put
+from ufgraphfr.experiment.tune_spec import TuneSpec
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import PrivacySpec
@@ -34,7 +35,7 @@ from ufgraphfr.text.base import Encoder
 
 DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphfr", "privacy": "none"}
 TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation")
-KEYS = ("schema", "name", "seed", *TABLES, "derived")
+KEYS = ("schema", "name", "seed", *TABLES, "derived", "tune")
 
 
 class ProtocolSpec(Spec):
@@ -212,7 +213,7 @@ def build(values: dict[str, Any]) -> Experiment:
     for key, value in values.items():
         if key not in KEYS:
             raise InputError(f"the experiment has no key '{key}': {nearest(key, KEYS)}")
-        if key in (*TABLES, "derived") and not isinstance(value, dict):
+        if key in (*TABLES, "derived", "tune") and not isinstance(value, dict):
             raise InputError(f"'{key}' = {value!r} must be a table: write [{key}]")
     CONFIG.check(version_in(values), "the experiment")
     seed = values.get("seed", 0)
@@ -221,6 +222,7 @@ def build(values: dict[str, Any]) -> Experiment:
     name = values.get("name", "run")
     if not isinstance(name, str) or name.strip(". ") == "" or "/" in name:
         raise InputError(f"name = {name!r} must be a string that can name a folder, without '/'")
+    parse(TuneSpec, values.get("tune", {}), "[tune]")
     experiment = _built(without_auto(values, _derivable(values)), seed, name)
     check_accounted(experiment.mechanism, experiment.federation, experiment.model)
     told, now = flat(values.get("derived", {})), flat(experiment.resolved())
