@@ -25,7 +25,7 @@ from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.statement import statement
 from ufgraphfr.serve.recommender import Recommender
-from ufgraphfr.serve.recommender import Request as Asked
+from ufgraphfr.serve.requests import Request as Asked
 
 MOST_BYTES = 256 * 1024
 """Of a request's body."""

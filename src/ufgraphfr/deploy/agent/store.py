@@ -216,15 +216,16 @@ class ShardStore:
             pairs = zip(unified.tolist(), places.tolist(), strict=True)
             self._db.executemany("UPDATE interactions SET time = ? WHERE row = ?", pairs)
 
-    def rows(self) -> Rows:
-        """Everything about all users who have enough interactions to take part."""
+    def rows(self, waiting: bool = False) -> Rows:
+        """Everything about all users who have enough interactions to take part, or about all."""
+        chosen = "true" if waiting else _READY
         users = self._db.execute(
-            f"SELECT number, name, vector FROM users WHERE {_READY} ORDER BY number"
+            f"SELECT number, name, vector FROM users WHERE {chosen} ORDER BY number"
         ).fetchall()
         clients = np.array([user[0] for user in users], np.int64)
         texts = [np.frombuffer(user[2], np.float32) for user in users]
-        ready = f"user IN (SELECT number FROM users WHERE {_READY})"
-        query = f"SELECT user, item, time FROM interactions WHERE {ready} ORDER BY row"
+        theirs = f"user IN (SELECT number FROM users WHERE {chosen})"
+        query = f"SELECT user, item, time FROM interactions WHERE {theirs} ORDER BY row"
         rows = self._db.execute(query).fetchall()
         user = np.searchsorted(clients, np.array([row[0] for row in rows], np.int64))
         item = np.array([row[1] for row in rows], np.int64)

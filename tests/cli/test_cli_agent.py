@@ -1,4 +1,4 @@
-"""`ufgraphfr agent models` and `deploy publish`, with agents in this process."""
+"""Releases and lists at a node, by `ufgraphfr agent`, with agents in this process."""
 
 import json
 
@@ -26,6 +26,7 @@ def test_a_run_that_is_not_finished_is_not_published(cli, federation, agent):
     assert "is not finished, and publishes its model when it is" in ended.err
     assert "no release has come yet" in agent("models", "list").out
     assert "none yet" in agent("status").out
+    assert "has no release of the model yet" in agent("recommend", "u1").err
 
 
 def test_releases_are_listed_chosen_and_dropped(federation, agent, cli, monkeypatch):
@@ -53,3 +54,19 @@ def test_releases_are_listed_chosen_and_dropped(federation, agent, cli, monkeypa
     assert "release 1 is at 1 nodes of 2" in told
     assert f"not at {NODES[1]}: see that SuperNode and agent run there" in told
     assert json.loads(server.metrics.read_text())["state"] == "finished"
+
+
+def test_a_node_recommends_on_the_command_line(federation, agent, tmp_path):
+    """As `recommend` does: the words and the files are the same."""
+    if not federation.folder.server.releases.exists():
+        run(federation.folder.server, LocalEngine(federation.agents()))
+    found = json.loads(agent("recommend", "u1", "-n", 3, "--why", "--json").out)
+    assert found["user"] == "u1"
+    assert [each["rank"] for each in found["recommended"]] == [1, 2, 3]
+    assert found["recommended"][0].keys() >= {"because", "shares", "reason"}
+    assert "recommended next" in agent("recommend", "u1").out
+    out = tmp_path / "recs.parquet"
+    told = agent("recommend", "--users", "all", "--out", out, "-n", 2)
+    assert f"{out}: 30 rows, the lists of 15 users" in told.out
+    assert "one of USER, --history" in agent("recommend").err
+    assert "no user 'u29'" in agent("recommend", "u29").err
