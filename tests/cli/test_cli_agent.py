@@ -70,3 +70,29 @@ def test_a_node_recommends_on_the_command_line(federation, agent, tmp_path):
     assert f"{out}: 30 rows, the lists of 15 users" in told.out
     assert "one of USER, --history" in agent("recommend").err
     assert "no user 'u29'" in agent("recommend", "u29").err
+
+
+def test_a_node_is_served_at_a_socket_for_apps_with_a_token(
+    federation, agent, tmp_path, monkeypatch
+):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    if not federation.folder.server.releases.exists():
+        run(federation.folder.server, LocalEngine(federation.agents()))
+    seen = []
+
+    def answer(_app, version, host, port, listener):
+        names = (version[:9], host, port, listener and listener.getsockname())
+        seen.append(names)
+
+    monkeypatch.setattr("ufgraphfr.cli.agent_serve.answer_until_told", answer)
+    path = tmp_path / "app.sock"
+    assert agent("serve").code == agent("serve", "--socket", path).code == 0
+    here = ("release 1", "127.0.0.1", 8010)
+    assert seen == [(*here, None), (*here, str(path))]
+    assert not path.exists()
+    token = agent("tokens", "add", "shop").out.strip()
+    assert len(token) >= 40
+    assert agent("tokens", "list").out.split() == ["shop"]
+    assert "has a token: revoke it first" in agent("tokens", "add", "shop").err
+    assert "revoked the token of shop" in agent("tokens", "revoke", "shop").out
+    assert agent("tokens", "list").out == ""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ufgraphfr.cli import agent_models, agent_recommend
+from ufgraphfr.cli import agent_models, agent_recommend, agent_serve
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.serve import serve
@@ -19,6 +19,8 @@ from ufgraphfr.deploy.operations.folder import NodeFolder
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 app.add_typer(agent_models.app, name="models")
 app.command()(agent_recommend.recommend)
+app.command("serve")(agent_serve.serve)
+app.add_typer(agent_serve.tokens, name="tokens")
 
 _METRICS = {
     "sums": "leave as sums without noise, which protect nobody from the server",

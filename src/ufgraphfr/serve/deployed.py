@@ -23,9 +23,10 @@ from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.data.split import by_time
 from ufgraphfr.data.templates import attributes
 from ufgraphfr.data.untrained import Untrained
+from ufgraphfr.deploy.agent.interactions import Rows
 from ufgraphfr.deploy.agent.models import Models, PublishedModel
 from ufgraphfr.deploy.agent.shard import ShardFolder
-from ufgraphfr.deploy.agent.store import Rows, ShardStore
+from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agreement.document import Agreement, read_documents
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.experiment.finished import Run

@@ -49,6 +49,8 @@ class ShardFolder:
         self.public = path / "public"
         # what has been spent of this shard's budget; nothing is ever removed
         self.ledger = path / "ledger.jsonl"
+        # apps that may ask for its users, see `Tokens`
+        self.tokens = path / "tokens.json"
         # where the agent listens
         self.socket = path / "agent.sock"
         # one JSON object for each request: what was asked, and how it ended
