@@ -29,12 +29,13 @@ run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR;
 
 # what was started is ended, whether or not it came to its result
 federation: export OMP_NUM_THREADS = 1
-federation: $(FLOWER_ENV) ## the same over Flower: two nodes on this machine, TLS, keys, result
+federation: $(FLOWER_ENV) ## the same over Flower: two nodes on this machine, TLS, keys, result, lists
 	test -d $(FEDERATION) || $(BIN)/ufgraphfr deploy init $(FEDERATION) --try-out --nodes 2 \
 		--experiment experiments/federation.toml
 	test -f $(FEDERATION)/server/run/result.json || $(BIN)/ufgraphfr deploy up $(FEDERATION) --loopback
 	code=0; $(BIN)/ufgraphfr deploy watch $(FEDERATION) || code=$$?; \
 	$(BIN)/ufgraphfr deploy down $(FEDERATION); exit $$code
+	$(BIN)/ufgraphfr agent --shard $(FEDERATION)/nodes/node-1/shard recommend 1 --why
 
 test: $(DEV_ENV) ## all tests but the slow ones, with the coverage gate
 	$(BIN)/pytest -n 2 -p no:benchmark -m "not slow" --cov --cov-report=term --cov-fail-under=90

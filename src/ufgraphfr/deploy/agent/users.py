@@ -18,7 +18,8 @@ from ufgraphfr.data.interactions import MIN_INTERACTIONS, Cleaning, Interactions
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.data.unasked import told
-from ufgraphfr.deploy.agent.store import Rows, ShardStore
+from ufgraphfr.deploy.agent.interactions import Rows
+from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.text import embed
 
