@@ -212,6 +212,11 @@ def make(
             f"[federation.upload]: '{experiment.model.kind}' uploads each user's own update, which "
             f"a deployment does not compress: leave the table out"
         )
+    if experiment.evaluation.users is not None:
+        raise InputError(
+            f"[evaluation] users = {experiment.evaluation.users:,}: a deployment asks all users, "
+            f"each at its node: leave the key out"
+        )
     clients = sum(node.clients for node in nodes)
     check_guarantee(experiment, len(nodes), clients)
     if metrics == "noised" and experiment.mechanism.budget(clients) is None:
