@@ -437,10 +437,16 @@ def test_a_sample_of_users_is_asked_the_same_and_all_train_the_same() -> None:
 
 
 def test_a_sample_under_global_time_is_of_those_who_can_be_asked() -> None:
-    data = generated()
-    whole, few = global_time(data), global_time(data, most_asked=12)
+    rng = np.random.default_rng(1)
+    rows = [
+        (user, int(item), 20 * user + 40 * int(place))
+        for user in range(40)
+        for place, item in enumerate(rng.permutation(90)[: rng.integers(3, 30)])
+    ]
+    data = made(rows, 40, 90)
+    whole, few = global_time(data), global_time(data, most_asked=6)
     either = set(few.asked("test")) | set(few.asked("validation"))
-    assert len(either) == 12
+    assert len(either) == 6 < len(set(whole.asked("test")) | set(whole.asked("validation")))
     for part in ("validation", "test"):
         assert set(few.asked(part)) == set(whole.asked(part)) & either
     assert np.array_equal(few.train, whole.train)
