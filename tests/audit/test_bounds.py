@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from ufgraphfr.audit.bounds import (
     auc,
+    best_guess,
     chi_square_quantile,
     gaussian_ceiling,
     gaussian_delta,
@@ -22,6 +23,7 @@ from ufgraphfr.audit.bounds import (
     one_run_epsilon,
     one_run_p_value,
     pure_ceiling,
+    pure_guess,
 )
 
 DELTA = 1e-5
@@ -177,3 +179,16 @@ def test_ten_thousand_canaries_catch_noise_too_small_by_the_root_of_two_at_epsil
             found += gaussian_estimate(scores, inside, DELTA)[1].low > 1.0
         assert found >= caught
         assert found == 0 or caught
+
+
+@given(st.floats(0.1, 5))
+def test_the_best_guess_is_half_the_distance_between_what_two_worlds_show(mu):
+    # at even odds a guess is right (1 + total variation) / 2 of the time
+    assert best_guess(mu) == pytest.approx((1 + gaussian_delta(0.0, mu)) / 2, abs=1e-12)
+
+
+def test_guesses_are_those_of_the_documentation():
+    assert pure_guess(1.0, DELTA) == pytest.approx(0.731, abs=1e-3)
+    assert best_guess(gaussian_mu(1.0, DELTA)) == pytest.approx(0.553, abs=1e-3)
+    assert best_guess(gaussian_mu(1.0, DELTA)) < pure_guess(1.0, DELTA)
+    assert pure_guess(0.0, 0.1) == pytest.approx(0.55)

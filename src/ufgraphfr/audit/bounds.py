@@ -96,6 +96,17 @@ def gaussian_ceiling(mu: float) -> float:
     return _PHI(mu / math.sqrt(2))
 
 
+def best_guess(mu: float) -> float:
+    """How often the best guess at even odds is right on a mu-Gaussian mechanism: Phi(mu / 2)."""
+    return _PHI(mu / 2)
+
+
+def pure_guess(epsilon: float, delta: float) -> float:
+    """The same under (epsilon, delta), whatever the mechanism: (e^eps + delta) / (1 + e^eps)."""
+    ratio = math.exp(-epsilon)
+    return (1 + delta * ratio) / (1 + ratio)
+
+
 def pure_ceiling(epsilon: float, delta: float) -> float:
     """The largest AUC that (epsilon, delta) alone allows, whatever the mechanism.
 

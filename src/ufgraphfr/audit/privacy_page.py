@@ -1,5 +1,6 @@
 """One page about a run's privacy for a board: HTML with drawings and nothing from elsewhere."""
 
+from datetime import UTC, datetime
 from html import escape
 from string import Template
 from typing import Any
@@ -56,7 +57,8 @@ dt { color: var(--pale); } dd { margin: 0; } ul { padding-left: 1.2rem; margin: 
 section { margin: 1.4rem 0 0; } .both { display: grid; gap: 1.4rem 2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
 .verdict { border-left: .35rem solid var(--good); background: var(--box); padding: .7rem 1rem;
-  font-size: 1.15rem; } .small { color: var(--pale); font-size: .88rem; }
+  font-size: 1.15rem; } .verdict p { margin: 0; } .verdict p + p { margin-top: .5rem;
+  font-size: 1rem; } .small { color: var(--pale); font-size: .88rem; }
 svg { width: 100%; max-width: 26rem; height: auto; display: block; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .pale { fill: var(--pale);
   font-size: 12px; } .good { color: var(--good); } .bad { color: var(--bad); }
@@ -69,7 +71,7 @@ PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title><style>$style</style></head><body>
 <h1>Privacy of $title</h1>
-<p class="verdict $tone">$verdict</p>
+<div class="verdict $tone"><p>$verdict</p></div>
 <section><dl>$facts</dl></section>
 <div class="both"><section><h2>Who sees what</h2>$drawing</section>$spent</div>
 <section><h2>$audit_title</h2>$audit</section>
@@ -83,7 +85,7 @@ def privacy_page(facts: Facts) -> str:
     promise, audit = facts["promise"], facts["audit"]
     named = {
         "Owner": facts["owner"] or "not named",
-        "Started": facts["started"],
+        "Started": _date(facts["started"]),
         "Data set": facts["data"],
         "Model": facts["algorithm"],
         "Version": f"{facts['version']}, commit {str(facts['commit'])[:12]}",
@@ -114,13 +116,26 @@ def verdict(facts: Facts) -> str:
     """The guarantee in a sentence."""
     promise = facts["promise"]
     if promise is None:
-        why = facts["guarantee"].removeprefix("no privacy guarantee").strip()
-        return f"<b>No guarantee</b>{f' {escape(why)}' if why else ''}."
+        seeded = " Its noise came from a seed, for tests." if "seed" in facts["guarantee"] else ""
+        return (
+            f"<b>No guarantee.</b> What this run sends is not protected: nothing limits what "
+            f"others can learn of a user from it.{seeded}"
+        )
+    local = promise["kind"] == "ldp"
+    what = "which of two histories a user has" if local else "whether a user took part"
     return (
         f"<b>epsilon = {promise['epsilon']:.3g}, delta = {promise['delta']:.0e}</b> for each of "
         f"{promise['clients']:,} users, over the whole run. It protects against "
-        f"{escape(facts['protects_against'])}"
+        f"{escape(facts['protects_against'])}</p><p>In words: whoever has to guess at even odds "
+        f"{what}, with all that the run made public and whatever else they know, is right at most "
+        f"{100 * facts['guess']:.0f} times in 100; 50 is chance."
     )
+
+
+def _date(started: str | None) -> str:
+    if started is None:
+        return "not yet"
+    return datetime.fromisoformat(started).astimezone(UTC).strftime("%-d %B %Y, %H:%M UTC")
 
 
 def drawing(trust: str | None) -> str:
@@ -176,12 +191,14 @@ def spent(facts: Facts) -> str:
         f'<text x="{left}" y="{base + 18}" class="pale">epsilon spent</text>',
     ]
     told = f"{steps[-1]['epsilon']:.3g}" if steps else "0"
+    together = facts["all_runs"]
+    more = "" if together is None else f"<p><b>All runs together:</b> {escape(together)}.</p>"
     parts = ", ".join(dict.fromkeys(step["part"] for step in steps)) or "nothing yet"
     return (
         f"<section><h2>Spent: {told} of {most:.3g}</h2>"
         f"{_svg(base + 26, 'Epsilon spent over rounds', drawn)}"
-        f'<p class="small">Released: {escape(parts)}. The ledger is charged before a release and '
-        f"refuses any beyond the promise.</p></section>"
+        f'{more}<p class="small">Parts released: {escape(parts)}. The ledger is charged before a '
+        f"release and refuses any beyond the promise.</p></section>"
     )
 
 
@@ -194,8 +211,13 @@ def audited(audit: Facts | None) -> str:
         if audit["failed"]
         else ""
     )
-    lines = [*audit["summary"], *audit["nothing_to_attack"]]
-    return said + "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    untried = "".join(f"<li>{escape(line)}</li>" for line in audit["nothing_to_attack"])
+    said += "<ul>" + "".join(f"<li>{_sentence(line)}</li>" for line in audit["summary"]) + "</ul>"
+    return said + (f'<ul class="small">{untried}</ul>' if untried else "")
+
+
+def _sentence(line: str) -> str:
+    return escape(line[:1].upper() + line[1:])
 
 
 def _svg(height: float, title: str, drawn: list[str]) -> str:

@@ -129,7 +129,7 @@ def _privacy(run: RunFacts) -> str:
     over = spent(facts) if facts["promise"] else ""
     title = "Not covered" if facts["promise"] else "What a run without a guarantee reveals"
     return (
-        f'<p class="verdict {tone(facts)}">{verdict(facts)}</p>'
+        f'<div class="verdict {tone(facts)}"><p>{verdict(facts)}</p></div>'
         f'<div class="both">{drawn}{over}</div>'
         f"<h3>{title}</h3>{lines(facts['not_covered'])}"
         + folded("The statement in full", code(run.statement))
