@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +88,7 @@ def execute(
         folder.write_json(folder.environment, _facts(experiment, population, folder, target))
         tracking = Tracking(experiment, folder)
         try:
-            if isinstance(experiment.model, Algorithm):
-                model = model_in_use(experiment, population.setting)
-                steps = train(experiment, model, population, folder, target)
-                yield from tracking.watched(steps)
-                best = folder.load_model(target)
-            else:
-                best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
-                save_checkpoint(folder.best, best)
+            best = yield from _fitted(experiment, population, folder, target, tracking)
         except Exception:
             # a plan that is refused leaves nothing behind, as bad data do
             if fresh and not population.durable and _nothing_done(folder):
@@ -103,6 +96,23 @@ def execute(
             raise
         write_result(experiment, population, folder, best)
         tracking.finish(read_result(folder.result, in_full=tracking.everything))
+
+
+def _fitted(
+    experiment: Experiment,
+    population: Population,
+    folder: RunFolder,
+    device: torch.device,
+    tracking: Tracking,
+) -> Generator[Progress, None, Checkpoint]:
+    """Train, or fit a baseline; returns the best checkpoint."""
+    if isinstance(experiment.model, Algorithm):
+        model = model_in_use(experiment, population.setting)
+        yield from tracking.watched(train(experiment, model, population, folder, device))
+        return folder.load_model(device)
+    best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
+    save_checkpoint(folder.best, best)
+    return best
 
 
 def _simulated(
