@@ -10,6 +10,8 @@ PAGES = {
     "[protocol]": "protocol",
     "[federation]": "federation",
     "[evaluation]": "evaluation",
+    "[run]": "run",
+    "[run] trackers": "trackers",
     "[tune]": "tune",
     "[data]": "data",
     "[text]": "text",

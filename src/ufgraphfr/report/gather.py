@@ -4,7 +4,6 @@ Under a guarantee the folder has two versions of a result: in full, in ``persona
 be shared. A public report reads the second alone.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +25,6 @@ from ufgraphfr.experiment.finished import Run, read_result
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.publish import ENVIRONMENT
 from ufgraphfr.experiment.run_folder import RunFolder
-from ufgraphfr.experiment.schemas import RESULT
 from ufgraphfr.privacy.accounted.statement import statement
 
 MOST_USERS = 2_000
@@ -139,9 +137,7 @@ def gather(
 def _result(files: RunFolder, public: bool) -> dict[str, Any] | None:
     if not files.result.exists():
         return None
-    if public:
-        return RESULT.read(json.loads(files.result.read_text(encoding="utf-8")), files.result)
-    return read_result(files.result)
+    return read_result(files.result, in_full=not public)
 
 
 def _environment(files: RunFolder, public: bool) -> dict[str, Any]:
