@@ -80,7 +80,7 @@ def test_a_node_is_served_at_a_socket_for_apps_with_a_token(
         run(federation.folder.server, LocalEngine(federation.agents()))
     seen = []
 
-    def answer(_app, version, host, port, listener):
+    def answer(_app, version, host, port, listener=None):
         names = (version[:9], host, port, listener and listener.getsockname())
         seen.append(names)
 

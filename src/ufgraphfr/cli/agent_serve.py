@@ -41,11 +41,14 @@ def serve(
     logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
     folder: ShardFolder = context.obj
     node = ServedNode(folder)
-    listener = None if socket is None else listen(socket)
-    try:
-        answer_until_told(create_node_app(node), node.version, host, port, listener)
-    finally:
-        if socket is not None:
+    app = create_node_app(node)
+    if socket is None:
+        answer_until_told(app, node.version, host, port)
+        return
+    with listen(socket) as listener:
+        try:
+            answer_until_told(app, node.version, host, port, listener)
+        finally:
             socket.unlink(missing_ok=True)
 
 

@@ -6,10 +6,12 @@ nobody trains twice.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -167,6 +169,22 @@ class ShardStore:
             self.raise_counter("version", self.version + 1)
             check()
         return len(new), added
+
+    def describe(self, vectors: Mapping[str, NDArray[np.float32]]) -> int:
+        """Replace the profiles of users who are here; of others nothing is kept.
+
+        Returns:
+            How many changed.
+        """
+        changed = 0
+        with self.transaction():
+            for name, vector in vectors.items():
+                changed += self._db.execute(
+                    "UPDATE users SET vector = ?2 WHERE name = ?1 AND vector != ?2",
+                    (name, vector.tobytes()),
+                ).rowcount
+            self.raise_counter("version", self.version + min(changed, 1))
+        return changed
 
     def rows(self, waiting: bool = False) -> Rows:
         """Everything about all users who have enough interactions to take part, or about all."""
