@@ -34,7 +34,7 @@ class CentralLightGCN(Baseline):
 
     dim: int = Field(64, ge=1)
     """Length of an embedding."""
-    layers: int = Field(3, ge=0)
+    layers: int = Field(2, ge=0)
     """L, steps over the graph."""
     epochs: int = Field(100, ge=1)
     """Passes over the interactions."""
@@ -42,7 +42,7 @@ class CentralLightGCN(Baseline):
     """Interactions a step; None: a twelfth of them, at least 2,048."""
     lr: float = Field(0.01, gt=0)
     """Adam's learning rate."""
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-3, ge=0)
     """Of the embeddings that a batch names."""
     init_std: float = Field(0.1, gt=0)
     """Standard deviation of the initial embeddings."""
