@@ -16,6 +16,7 @@ from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State
+from ufgraphfr.core.workers import workers
 from ufgraphfr.evaluation.fusion import choose_blend
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score
@@ -35,6 +36,7 @@ from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_model, device_score
+from ufgraphfr.federation.spread import everybodys_private
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
@@ -177,8 +179,8 @@ class Simulated:
         return aggregator(self._experiment, algorithm, mechanism, self._prepared)
 
     def private(self) -> Private:
-        """See `Population.private`."""
-        return self._store.weights
+        """See `Population.private`: each client's as the worker has them that simulates it."""
+        return everybodys_private(self._store, workers())
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`."""

@@ -12,6 +12,7 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, on
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.workers import workers
 from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -97,7 +98,7 @@ def train(
             state, validation = population.validate(state, done.number, pick=not is_private)
         line = _line(done, time.perf_counter() - started, validation)
         folder.append_metrics(line, expected_clients(experiment, algorithm, done.number, clients))
-        due = time.monotonic() - kept_at >= CHECKPOINT_SECONDS
+        due = workers().first(time.monotonic() - kept_at >= CHECKPOINT_SECONDS)
         if validation is not None or population.durable or is_private or due:
             value = done.number if is_private else _value(validation, done.number)
             best = _keep(replace(done, state=state), population, value, best, folder)
