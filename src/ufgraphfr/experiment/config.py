@@ -171,7 +171,12 @@ class Experiment:
 
     def located_source(self, data_dir: Path | None = None) -> Source:
         """The data set, with the files it names looked for in ``data_dir``, then in `folder`."""
-        return self.source.located(*(place for place in (data_dir, self.folder) if place))
+        return self.source_in_use.located(*(place for place in (data_dir, self.folder) if place))
+
+    @property
+    def source_in_use(self) -> Source:
+        """The data set; under a budget with as little of people in what is public as it can."""
+        return self.source.under_budget() if self.is_private else self.source
 
     @property
     def parts(self) -> dict[str, Spec]:
