@@ -112,7 +112,7 @@ class Run:
         prepared = prepare(self.experiment, data_dir)
         differs = data_difference(self.result["data"], prepared.facts)
         before = replace(self.experiment, source=self.experiment.source.of_before())
-        if differs and before.source_in_use != self.experiment.source_in_use:
+        if differs and before.located_source() != self.experiment.located_source():
             prepared = prepare(before, data_dir)
             differs = data_difference(self.result["data"], prepared.facts)
         if differs:
