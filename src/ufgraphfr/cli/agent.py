@@ -91,7 +91,9 @@ def status(context: typer.Context) -> None:
     folder: ShardFolder = context.obj
     name, agreement, _ = folder.signed()
     node, console = agreement.node(name), _console()
-    users = ShardStore(folder.database).names() if folder.database.exists() else []
+    store = ShardStore(folder.database) if folder.database.exists() else None
+    users = [] if store is None else store.names()
+    spent = None if store is None else store.participations.spent()
     experiment = agreement.experiment
     facts: dict[str, Any] = {
         "node": f"{name}, client ids {node.first:,} to {node.first + node.clients - 1:,}",
@@ -99,6 +101,7 @@ def status(context: typer.Context) -> None:
         "signed off": "yes" if folder.is_signed else "not yet: the agent does not start",
         "algorithm": f"{agreement.algorithm.kind}, at most {experiment.federation.rounds} rounds",
         "privacy": experiment.mechanism.guarantee,
+        "spent": "nothing that is accounted for" if spent is None else str(spent),
         "metrics": _METRICS[agreement.metrics],
         "users": f"{len(users):,}",
         "model": _model(Models(folder.models)),

@@ -116,6 +116,7 @@ def draft(
     agreed = {
         "interactions": NO_FILE,
         "items": "",
+        "items_from": "auto",
         "users": "",
         "sequential": bool(source.sequential),
     }
