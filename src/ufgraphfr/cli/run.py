@@ -3,6 +3,7 @@
 import logging
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -66,6 +67,9 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Resume = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Serve the report meanwhile, on this machine alone.")
+    ] = False,
 ) -> None:
     """Train and evaluate one experiment, into a run folder.
 
@@ -90,7 +94,8 @@ def run(
             experiment = read(file, changes, each)
             own = out or _folder(experiment)
             folders.append(own if seeds is None else own.with_name(f"{own.name}-s{each}"))
-            _run(console, experiment, folders[-1], data_dir, resume, device)
+            shown = live and group.is_first
+            _run(console, experiment, folders[-1], data_dir, resume, device, shown)
         if seeds is not None and not quiet:
             show_comparison(console, folders)
 
@@ -119,11 +124,15 @@ def _run(
     data_dir: Path | None,
     resume: bool,
     device: str,
+    live: bool,
 ) -> None:
     folder = RunFolder(out)
     console.print(_headline(experiment), highlight=False)
     try:
-        watch(console, execute(experiment, folder.path, data_dir, resume, device))
+        with _served(folder.path, data_dir) if live else nullcontext() as address:
+            if address is not None:
+                console.print(f"report: {address} (until the run ends)", highlight=False)
+            watch(console, execute(experiment, folder.path, data_dir, resume, device))
     except KeyboardInterrupt:
         again = shlex.join(("ufgraphfr", *(word for word in sys.argv[1:] if word != "--resume")))
         print(f"interrupted; go on with:  {again} --resume", file=sys.stderr)
@@ -146,6 +155,13 @@ def _run(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _served(folder: Path, data_dir: Path | None) -> AbstractContextManager[str]:
+    # it takes a while to import, and most runs are looked at in the end
+    from ufgraphfr.report.live import live_report
+
+    return live_report(folder, data_dir)
 
 
 def next_commands(folder: Path, data_dir: Path | None) -> list[str]:

@@ -28,6 +28,7 @@ from ufgraphfr.evaluation.metrics import (
 )
 from ufgraphfr.evaluation.metrics.base import ListMetric, Metric, TopLists
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
+from ufgraphfr.evaluation.steps import counted
 from ufgraphfr.ops.ranking import candidates_alone, each_rank, sampled_ranks
 
 
@@ -218,9 +219,7 @@ def evaluate_blends(
     metrics = with_defaults() if metrics is None else metrics
     lengths = sorted({each.at for each in metrics if isinstance(each, ListMetric)})
     listed = {at: torch.zeros(count, items, dtype=torch.int32) for at in lengths}
-    mine = everybody.own(users.clients)
-    # split() would make one empty chunk of nobody
-    for places in mine.split(chunk) if len(mine) else ():
+    for places in counted(everybody.own(users.clients), chunk):
         clients = users.select(places)
         scored = model.parts(clients).detach()
         if scored.shape[1:] != (len(clients), items):

@@ -34,7 +34,7 @@ from ufgraphfr.privacy.base import PrivacySpec
 from ufgraphfr.text import ENCODERS
 from ufgraphfr.text.base import Encoder
 
-DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphfr", "privacy": "none"}
+DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphformer", "privacy": "none"}
 TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation", "run")
 KEYS = ("schema", "name", "seed", *TABLES, "derived", "tune")
 

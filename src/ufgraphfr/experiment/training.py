@@ -18,6 +18,7 @@ from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.outbox import Outbox
+from ufgraphfr.experiment.phase import phase_of
 from ufgraphfr.experiment.population import Population
 from ufgraphfr.experiment.privacy_plan import check_total, expected_clients
 from ufgraphfr.experiment.run_folder import RunFolder
@@ -47,6 +48,8 @@ class Progress:
         seconds: wall time of the round, evaluation and checkpoint included.
         validation: validation metrics, if this round was evaluated.
         line: what ``metrics.jsonl`` has of it, in full.
+        phase: what such rounds do, empty if they train.
+        phase_end: the last round that does.
     """
 
     round: int
@@ -56,6 +59,8 @@ class Progress:
     seconds: float
     validation: Metrics | None
     line: dict[str, Any] = field(default_factory=dict)
+    phase: str = ""
+    phase_end: int | None = None
 
 
 def train(
@@ -105,7 +110,8 @@ def train(
             kept_at = time.monotonic()
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         told = None if is_private else done.clients
-        yield Progress(done.number, total, told, done.loss, spent, validation, line)
+        phase = phase_of(algorithm, done.number, total, is_private)
+        yield Progress(done.number, total, told, done.loss, spent, validation, line, *phase)
     check_somebody(folder.read_metrics())
 
 
