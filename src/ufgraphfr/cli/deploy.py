@@ -33,6 +33,8 @@ _CONSENTED = "Sums of metrics leave without noise although there is a guarantee.
 ConsentedMetrics = Annotated[bool, typer.Option("--consented-metrics", help=_CONSENTED)]
 _NOISED = "Sums of the test's metrics leave once, noised and paid for from the budget."
 NoisedMetrics = Annotated[bool, typer.Option("--noised-metrics", help=_NOISED)]
+_AGAIN = "Train on from the last release, with users and rows that came since, as a new run."
+Again = Annotated[bool, typer.Option("--continue", help=_AGAIN)]
 EXIT_STOPPED = 3
 WAITING = ("waiting for nodes", "running", "publishing")
 
@@ -86,6 +88,7 @@ def up(
     loopback: Annotated[
         bool, typer.Option("--loopback", help="Everything on this machine, for a try-out.")
     ] = False,
+    again: Again = False,
 ) -> None:
     """Start server, agents and SuperNodes on this machine, and the run."""
     if not loopback:
@@ -93,17 +96,17 @@ def up(
             "deploy up starts everything on this machine: say --loopback; on real hosts the units "
             "in systemd/ start the processes, and deploy start begins the run"
         )
-    _launcher().up(Deployment(folder.resolve()))
+    _launcher().up(Deployment(folder.resolve()), again=again)
     hint = f"ufgraphfr deploy watch {shlex.quote(str(folder))}"
     _console().print(f"running; watch it with: {hint}", soft_wrap=True, markup=False)
 
 
 @app.command()
-def start(folder: Folder) -> None:
+def start(folder: Folder, again: Again = False) -> None:
     """Register the nodes' keys and begin the run, on a server that runs already."""
     deployment = Deployment(folder.resolve())
     _launcher().register(deployment)
-    _launcher().submit(deployment)
+    _launcher().submit(deployment, again)
 
 
 @app.command()

@@ -97,6 +97,9 @@ class Population(Protocol):
             InputError: the budget cannot be kept.
         """
 
+    def initial(self, algorithm: Algorithm) -> State:
+        """The server's memory before the first round."""
+
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
     ) -> Transport:
@@ -152,6 +155,10 @@ class Simulated:
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
         """See `Population.mechanism`."""
         return calibrate(self._experiment, algorithm, len(self.clients), ledger)
+
+    def initial(self, algorithm: Algorithm) -> State:
+        """See `Population.initial`."""
+        return algorithm.init_server(self.setting)
 
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None

@@ -18,18 +18,20 @@ from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key
 from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
+from ufgraphfr.deploy.server.continuing import begin_next
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire import unix_socket
 
 logger = logging.getLogger(__name__)
 
 
-def up(folder: Deployment, address: str | None = None) -> None:
+def up(folder: Deployment, address: str | None = None, again: bool = False) -> None:
     """Start server, agents and SuperNodes here, and the run; processes that run are left alone.
 
     Args:
         folder: of the deployment.
         address: by which SuperNodes reach the server, ``host:port``, if there is a proxy.
+        again: whether the run goes on from the last release, see `submit`.
 
     Raises:
         InputError: a port is taken, or something did not start; its log is named. What was started
@@ -63,7 +65,7 @@ def up(folder: Deployment, address: str | None = None) -> None:
             supernode = commands.supernode(name, server, settings.node_port + index)
             supernode = commands.supervised(supernode)
             ensure(f"supernode-{name}", supernode, commands.node_environment(name))
-        submit(folder)
+        submit(folder, again)
     except BaseException:
         processes.end([each for name, each in running.items() if name not in before])
         processes.save(folder.processes, before)
@@ -103,14 +105,22 @@ def register(folder: Deployment) -> None:
             logger.info("registered the key of %s, %s", name, key)
 
 
-def submit(folder: Deployment) -> None:
+def submit(folder: Deployment, again: bool = False) -> None:
     """Hand the run to the engine; a run that was stopped is resumed.
+
+    With ``again`` it is a new run, which goes on from the last release.
 
     Raises:
         InputError: the server does not take it, or the run is finished.
     """
+    if again:
+        release = begin_next(folder.server)
+        logger.info("going on from release %d", release.number)
     if (folder.server.run / "result.json").exists():
-        raise InputError(f"the run in {folder.server.run} is finished: make another folder")
+        raise InputError(
+            f"the run in {folder.server.run} is finished: go on from its release with --continue, "
+            f"or make another folder"
+        )
     _begin(folder)
 
 
