@@ -94,7 +94,7 @@ def test_import_status_and_forget(agent, made):
     assert "15 new users, 120 new interactions" in ended.out
     shown = agent("status").out
     assert "node-1, client ids 0 to 14" in shown
-    assert "users      15" in shown
+    assert "users      15\n" in shown
     assert "fedmf, at most 4 rounds" in shown
     assert "the agent does not run" in shown
     ended = agent("forget", "u3")

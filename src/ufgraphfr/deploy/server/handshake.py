@@ -55,8 +55,10 @@ def handshake(
             try:
                 replies[node] = matched(requests[node], chunks)
             except Malformed as error:
+                # once: it is asked again each second
+                if refusals.get(node) != str(error):
+                    logger.warning("%s: %s", node, error)
                 refusals[node] = str(error)
-                logger.warning("%s: %s", node, error)
         time.sleep(0.0 if len(replies) == len(names) else 1.0)
     if len(replies) < settings.needed(len(names)):
         said = "".join(f"; {node}: {why}" for node, why in sorted(refusals.items()))
