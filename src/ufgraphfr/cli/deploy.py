@@ -12,6 +12,8 @@ from rich.console import Console
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.cli.run import Overrides
 from ufgraphfr.core.errors import InputError, MissingExtra
+from ufgraphfr.core.spec import parse
+from ufgraphfr.deploy.agreement.document import MetricsPolicy
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.metrics import read_metrics
@@ -35,6 +37,7 @@ _NOISED = "Sums of the test's metrics leave once, noised and paid for from the b
 NoisedMetrics = Annotated[bool, typer.Option("--noised-metrics", help=_NOISED)]
 _AGAIN = "Train on from the last release, with users and rows that came since, as a new run."
 Again = Annotated[bool, typer.Option("--continue", help=_AGAIN)]
+Every = Annotated[str, typer.Option(help="Between two runs, for the timer: 12h, 7d, 2w.")]
 EXIT_STOPPED = 3
 WAITING = ("waiting for nodes", "running", "publishing")
 
@@ -57,6 +60,7 @@ def init(
     node_port: Annotated[
         int, typer.Option(min=1, max=65000, help="Of a SuperNode's own runtime.")
     ] = 9094,
+    every: Every = "7d",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     set_: Overrides = None,
 ) -> None:
@@ -65,11 +69,10 @@ def init(
     # needs the extra, which the operator of a node need not have
     initialiser = _initialiser()
     # refused before anything is written
-    settings = ServerSettings(host=bare_host(host), port=port, node_port=node_port)
+    given = {"host": bare_host(host), "port": port, "node_port": node_port, "every": every}
+    settings = parse(ServerSettings, given, "deploy init")
     checked = read(experiment, tuple(set_ or ()))
-    if consented_metrics and noised_metrics:
-        raise InputError("--consented-metrics and --noised-metrics exclude each other")
-    metrics = "noised" if noised_metrics else "sums" if consented_metrics else None
+    metrics = _metrics(consented_metrics, noised_metrics)
     if try_out:
         documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir, metrics)
     else:
@@ -80,6 +83,13 @@ def init(
     console = _console()
     console.print(f"wrote {folder}; read its README.md", soft_wrap=True, markup=False)
     console.print(f"agreement {documents.agreement.digest}", soft_wrap=True)
+
+
+def _metrics(consented: bool, noised: bool) -> MetricsPolicy | None:
+    """Whether sums of metrics leave; None leaves it to the guarantee."""
+    if consented and noised:
+        raise InputError("--consented-metrics and --noised-metrics exclude each other")
+    return "noised" if noised else "sums" if consented else None
 
 
 @app.command()

@@ -77,3 +77,13 @@ def test_an_answer_that_is_an_error_is_read_as_one(output, said, tmp_path, monke
     monkeypatch.setattr(subprocess, "run", answered)
     with pytest.raises(InputError, match=said):
         launcher._flwr(folder, "run-id", "run", "app")
+
+
+def test_a_finished_run_starts_no_process(federation):
+    folder = federation.folder
+    folder.server.run.mkdir()
+    (folder.server.run / "result.json").write_text("{}")
+    with pytest.raises(InputError, match="is finished: go on from its release with --continue"):
+        launcher.up(folder)
+    assert not folder.processes.exists()
+    assert not folder.logs.exists()

@@ -38,6 +38,9 @@ def up(folder: Deployment, address: str | None = None, again: bool = False) -> N
             is stopped again.
     """
     settings = folder.server.read_settings()
+    if not again:
+        # before anything is started
+        _check_unfinished(folder)
     commands = Commands(folder, settings)
     names = [node.name for node in read_agreement(folder.server.agreement).nodes]
     running = {k: v for k, v in processes.read(folder.processes).items() if v.alive}
@@ -116,12 +119,16 @@ def submit(folder: Deployment, again: bool = False) -> None:
     if again:
         release = begin_next(folder.server)
         logger.info("going on from release %d", release.number)
+    _check_unfinished(folder)
+    _begin(folder)
+
+
+def _check_unfinished(folder: Deployment) -> None:
     if (folder.server.run / "result.json").exists():
         raise InputError(
             f"the run in {folder.server.run} is finished: go on from its release with --continue, "
             f"or make another folder"
         )
-    _begin(folder)
 
 
 def publish(folder: Deployment) -> None:
