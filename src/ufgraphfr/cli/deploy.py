@@ -145,19 +145,18 @@ def publish(folder: Folder) -> None:
 
     A run publishes its model when it ends. Nodes that were away then get it so.
     """
-    deployment, started = Deployment(folder.resolve()), time.time()
+    deployment = Deployment(folder.resolve())
     _launcher().publish(deployment)
-    _watch(deployment, 1.0, started)
+    _watch(deployment, 1.0)
 
 
-def _watch(deployment: Deployment, seconds: float, since: float = 0.0) -> None:
-    """Follow a run to its end; what was counted before ``since`` is of the one before."""
+def _watch(deployment: Deployment, seconds: float) -> None:
+    """Follow a run to its end."""
     console = _console()
     deployment.server.read_settings()
     shown, values = "", {"state": WAITING[0]}
     while values["state"] in WAITING:
-        found = read_metrics(deployment.server.metrics)
-        values = found if found.get("time", 0.0) >= since and found else values
+        values = read_metrics(deployment.server.metrics) or values
         line = _line(values)
         if line != shown:
             console.print(line, soft_wrap=True)

@@ -91,7 +91,8 @@ class Handlers:
     def hello(self, request: Envelope) -> Envelope:
         """Which client ids are here; these are in the run from now on, and no others."""
         users = self.users(request.run)
-        self.store.answers.enrol(request.run, users.clients.tolist())
+        with self.store.transaction():
+            self.store.answers.enrol(request.run, users.clients.tolist())
         sums = self.agreement.metrics == "sums"
         facts = {"interactions": len(users.split.history)} if sums else {}
         return request.reply(encode_arrays({"clients": users.clients}), facts=facts)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agreement.document import read_agreement
 from ufgraphfr.deploy.operations import processes
@@ -19,6 +20,7 @@ from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
 from ufgraphfr.deploy.server.continuing import begin_next
+from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire import unix_socket
 
@@ -147,7 +149,15 @@ def publish(folder: Deployment) -> None:
 
 
 def _begin(folder: Deployment) -> None:
-    run_id = _flwr(folder, "run-id", "run", str(folder.server.app))
+    path = folder.server.metrics
+    before = path.read_bytes() if path.exists() else b"{}"
+    # whoever watches from now on waits for this attempt, and does not read the end of the last one
+    RunMetrics(path, read_metrics(path).get("rounds_planned", 0))
+    try:
+        run_id = _flwr(folder, "run-id", "run", str(folder.server.app))
+    except BaseException:
+        write_atomically(path, before)
+        raise
     logger.info("the run has begun, the engine's id is %s", run_id)
 
 
