@@ -99,6 +99,9 @@ class Population(Protocol):
             InputError: the budget cannot be kept.
         """
 
+    def initial(self, algorithm: Algorithm) -> State:
+        """The server's memory before the first round."""
+
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
     ) -> Transport:
@@ -154,6 +157,10 @@ class Simulated:
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
         """See `Population.mechanism`."""
         return calibrate(self._experiment, algorithm, len(self.clients), ledger)
+
+    def initial(self, algorithm: Algorithm) -> State:
+        """See `Population.initial`."""
+        return algorithm.init_server(self.setting)
 
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None

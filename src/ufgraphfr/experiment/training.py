@@ -123,7 +123,7 @@ def _before_the_first(
     device: torch.device,
 ) -> Checkpoint:
     """The initial weights, which are the model of a private run until a round is done."""
-    server = on(device, algorithm.init_server(population.setting))
+    server = on(device, population.initial(algorithm))
     first = Checkpoint(0, 0, -math.inf, server, population.private())
     if is_private:
         save_checkpoint(folder.best, first)
