@@ -63,7 +63,7 @@ def test_history_is_oldest_first_with_held_out_items_last(recommender):
 def test_popularity_recommends_the_most_popular_unseen_items(tmp_path):
     list(execute(build(VALUES | {"algorithm": {"kind": "popularity"}}), tmp_path / "run"))
     recommender = Recommender.open(tmp_path / "run")
-    split_counts = recommender._prepared.batch.items.bincount(minlength=ITEMS)
+    split_counts = recommender.prepared.batch.items.bincount(minlength=ITEMS)
     for item in recommender.recommend("u0", 5):
         assert item.score == split_counts[int(item.item[1:])]
 

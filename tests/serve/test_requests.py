@@ -46,7 +46,7 @@ def opened(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_history_and_profile_have_the_same_list(opened, kind):
     served = opened(kind)
-    users = served._prepared.dataset.users
+    users = served.prepared.dataset.users
     for number in range(0, USERS, 6):
         name = users.names[number]
         known = served.answer(Request(user=name, n=ITEMS))
@@ -102,7 +102,7 @@ def test_nothing_known_is_the_list_of_new_users(opened):
     served = opened("whole")
     answer = served.answer(Request())
     assert answer.notes == ["without a history: what new users are shown"]
-    counts = torch.bincount(served._prepared.batch.items, minlength=ITEMS)
+    counts = torch.bincount(served.prepared.batch.items, minlength=ITEMS)
     first = served.items.known(each.item for each in answer.recommended)
     assert counts[first].float().mean() > counts.float().mean()
 

@@ -12,8 +12,11 @@ from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.publish import publish
 
-Format = Literal["onnx"]
-FORMATS = {"onnx": "a model that onnxruntime runs, without torch"}
+Format = Literal["onnx", "web"]
+FORMATS = {
+    "onnx": "a model that onnxruntime runs, without torch",
+    "web": "one page that recommends in a browser, without a network",
+}
 
 
 def export(
@@ -52,7 +55,10 @@ def export(
     # what was left out of the data was told when the run was trained
     logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
     run = Run(folder)
-    console.print(_onnx(run, file, int8, data_dir))
+    if form == "onnx":
+        console.print(_onnx(run, file, int8, data_dir))
+    else:
+        _web(console, run, file, data_dir)
 
 
 def _onnx(run: Run, file: Path, int8: bool, data_dir: Path | None) -> str:
@@ -70,3 +76,21 @@ def _onnx(run: Run, file: Path, int8: bool, data_dir: Path | None) -> str:
         f"at most {found.largest:.1g} from the run's, and {found.overlap:.1%} of the ten best are "
         f"the same"
     )
+
+
+def _web(console: Console, run: Run, file: Path, data_dir: Path | None) -> None:
+    try:
+        from ufgraphfr.export.web.page import page
+    except ModuleNotFoundError as error:
+        raise MissingExtra("ufgraphfr export --format web", "export") from error
+    from ufgraphfr.serve.recommender import Recommender
+
+    text, asked = page(run, Recommender.of(run, data_dir))
+    content = text.encode()
+    write_atomically(file, content)
+    console.print(f"wrote {file}: {len(content) / 1e6:.1f} MB; open it in a browser")
+    if asked.fields:
+        console.print(f"it asks for {', '.join(asked.fields)}")
+    for name, count in asked.left_out.items():
+        console.print(f"it does not ask for {name}: its {count:,} values make too many sentences")
+    console.print(f"{run.guarantee}: before you share the file, see ufgraphfr privacy {run.folder}")

@@ -122,13 +122,13 @@ class People:
         """
         self._check_shared("a history is not enough")
         for name in profile:
-            if not self._values:
+            if not self.values:
                 raise InputError(f"profile '{name}': the data of this run have no profiles")
-            if name not in self._values:
-                raise InputError(f"profile '{name}': {nearest(name, self._values)}")
-        return self._described([history], [self._sentence(profile)])
+            if name not in self.values:
+                raise InputError(f"profile '{name}': {nearest(name, self.values)}")
+        return self._described([history], [self.sentence(profile)])
 
-    def _sentence(self, profile: Mapping[str, str]) -> str:
+    def sentence(self, profile: Mapping[str, str]) -> str:
         """As of users of the data; of one of whom less is known, what is known."""
         try:
             return self._untrained.describe(profile) if profile else self._untrained.unknown
@@ -139,14 +139,14 @@ class People:
         """A sentence for each value that no user of the data has."""
         notes = []
         for name, value in profile.items():
-            values = self._values.get(name, set())
+            values = self.values.get(name, set())
             if value not in values and len(values) <= FEW_VALUES:
                 near = nearest(value, values)
                 notes.append(f"nobody in the data has {name} = '{value}': {near}")
         return notes
 
     @cached_property
-    def _values(self) -> dict[str, set[str]]:
+    def values(self) -> dict[str, set[str]]:
         """The values of each attribute among the users."""
         found = dict[str, set[str]]()
         for profile in self._prepared.dataset.users.profiles:

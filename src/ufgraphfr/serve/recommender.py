@@ -136,7 +136,7 @@ class Recommender:
 
     def __init__(self, prepared: PreparedExperiment, model: Model, encoder: Encoder) -> None:
         """Takes a run's data, its model, and the encoder of sentences about users."""
-        self._prepared, self._model = prepared, model
+        self.prepared, self._model = prepared, model
         self.catalogue = prepared.dataset.catalogue
         self.items = Items(self.catalogue)
         self.people = People(prepared, encoder, self.items, model.personal)
