@@ -155,9 +155,19 @@ class People:
         return found
 
     @cached_property
-    def _nobody(self) -> Tensor:
-        """The vector of the sentence about one of whom nothing is known."""
-        return torch.from_numpy(embed(self._encoder, [self._untrained.unknown]))
+    def _known(self) -> dict[str, Tensor]:
+        """The vectors of sentences about users of the data, and about one who is not known.
+
+        The encoder takes a second to load, and most profiles are somebody's.
+        """
+        unknown = self._untrained.unknown
+        nobody = torch.from_numpy(embed(self._encoder, [unknown]))[0]
+        texts = self._prepared.dataset.users.texts
+        return {**dict(zip(texts, self._prepared.batch.text, strict=True)), unknown: nobody}
+
+    def warm(self) -> None:
+        """Load the encoder before it is asked for."""
+        _ = self._known, self._encode
 
     @cached_property
     def _encode(self) -> Encode:
@@ -165,9 +175,9 @@ class People:
         return self._encoder.loaded()
 
     def _described(self, histories: Sequence[Tensor], texts: Sequence[str]) -> ClientBatch:
-        batch, unknown = self._prepared.batch, self._untrained.unknown
-        distinct = sorted(set(texts) - {unknown})
-        vectors = dict.fromkeys([unknown], self._nobody[0])
+        batch = self._prepared.batch
+        vectors = {text: self._known[text] for text in texts if text in self._known}
+        distinct = sorted(set(texts) - vectors.keys())
         if distinct:
             vectors |= zip(distinct, torch.from_numpy(self._encode(distinct)), strict=True)
         count = len(histories)
