@@ -12,10 +12,12 @@ from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.publish import publish
 
-Format = Literal["onnx", "web"]
+Format = Literal["onnx", "web", "predictions"]
+Columns = Literal["ufgraphfr", "rectools", "lenskit", "ranx"]
 FORMATS = {
     "onnx": "a model that onnxruntime runs, without torch",
     "web": "one page that recommends in a browser, without a network",
+    "predictions": "the lists of the test's users as a table, .csv, .parquet or .jsonl",
 }
 
 
@@ -33,6 +35,12 @@ def export(
         typer.Option(metavar="DIR", help="Write what may be given away; it must not exist yet."),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="onnx: weights in 8 bits.")] = False,
+    n: Annotated[
+        int | None, typer.Option("-n", "--n", min=1, help="predictions: how many items. [10]")
+    ] = None,
+    columns: Annotated[
+        Columns | None, typer.Option(help="predictions: whose names of columns. [ufgraphfr]")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
 ) -> None:
     """Write a run in a form for others.
@@ -42,10 +50,7 @@ def export(
     is refused.
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    if (public is None) == (form is None) or (form is None) != (file is None):
-        raise InputError(f"say what: --public DIR, or --format {'|'.join(FORMATS)} FILE")
-    if int8 and form != "onnx":
-        raise InputError("--int8 goes with --format onnx")
+    _check(form, file, public, int8, n is not None or columns is not None)
     if public is not None:
         names = publish(folder, public)
         console.print(f"wrote {public}: {', '.join(names)}")
@@ -57,8 +62,21 @@ def export(
     run = Run(folder)
     if form == "onnx":
         console.print(_onnx(run, file, int8, data_dir))
-    else:
+    elif form == "web":
         _web(console, run, file, data_dir)
+    else:
+        console.print(_predictions(run, file, n or 10, columns or "ufgraphfr", data_dir))
+
+
+def _check(
+    form: Format | None, file: Path | None, public: Path | None, int8: bool, table: bool
+) -> None:
+    if (public is None) == (form is None) or (form is None) != (file is None):
+        raise InputError(f"say what: --public DIR, or --format {'|'.join(FORMATS)} FILE")
+    if int8 and form != "onnx":
+        raise InputError("--int8 goes with --format onnx")
+    if form != "predictions" and table:
+        raise InputError("-n and --columns go with --format predictions")
 
 
 def _onnx(run: Run, file: Path, int8: bool, data_dir: Path | None) -> str:
@@ -94,3 +112,16 @@ def _web(console: Console, run: Run, file: Path, data_dir: Path | None) -> None:
     for name, count in asked.left_out.items():
         console.print(f"it does not ask for {name}: its {count:,} values make too many sentences")
     console.print(f"{run.guarantee}: before you share the file, see ufgraphfr privacy {run.folder}")
+
+
+def _predictions(run: Run, file: Path, n: int, columns: Columns, data_dir: Path | None) -> str:
+    from ufgraphfr.data.frames import write_rows
+    from ufgraphfr.export.predictions import predictions
+
+    prepared = run.prepared(data_dir)
+    rows = write_rows(predictions(run, prepared, n, columns), file)
+    users = len(prepared.test.clients)
+    return (
+        f"wrote {file}: {rows:,} rows, the {n} best items of {users:,} users and what each took "
+        f"next; it holds personal data"
+    )
