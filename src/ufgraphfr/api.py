@@ -20,7 +20,8 @@ from ufgraphfr.experiment.finished import Run as FinishedRun
 from ufgraphfr.experiment.reading import Overrides, build_beside, override, read
 from ufgraphfr.experiment.runner import execute
 from ufgraphfr.experiment.settings import flat
-from ufgraphfr.serve.recommender import Recommender, Request
+from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.requests import Request
 
 
 @final

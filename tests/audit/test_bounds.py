@@ -12,6 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from ufgraphfr.audit.bounds import (
     auc,
+    best_guess,
+    chi_square_quantile,
     gaussian_ceiling,
     gaussian_delta,
     gaussian_epsilon,
@@ -21,6 +23,7 @@ from ufgraphfr.audit.bounds import (
     one_run_epsilon,
     one_run_p_value,
     pure_ceiling,
+    pure_guess,
 )
 
 DELTA = 1e-5
@@ -147,3 +150,45 @@ def test_gaussian_estimate_finds_the_distance_and_its_bound_is_below():
     assert mu.value == pytest.approx(2, abs=0.1)
     assert mu.low == pytest.approx(mu.value - 3.090 * math.sqrt(4 / 4000 + 4 / 8000), abs=2e-3)
     assert epsilon.low < gaussian_epsilon(2, DELTA) < epsilon.value + 1
+
+
+@pytest.mark.parametrize("degrees", [1, 16, 240, 1682, 200_000])
+@pytest.mark.parametrize("chance", [0.001 / 7, 0.001, 0.5, 0.9])
+def test_chi_square_quantile_is_that_of_scipy(degrees, chance):
+    expected = stats.chi2(degrees).ppf(chance)
+    assert chi_square_quantile(chance, degrees) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_worst_of_many_estimates_needs_more_to_fail():
+    generator = torch.Generator().manual_seed(4)
+    inside = torch.rand(400, generator=generator) < 0.5
+    scores = torch.randn(400, generator=generator) + inside
+    (one, _), (many, _) = (gaussian_estimate(scores, inside, DELTA, tries) for tries in (1, 20))
+    assert many.value == one.value
+    sure = stats.norm.isf(0.001 / 20) / stats.norm.isf(0.001)
+    assert many.value - many.low == pytest.approx(sure * (one.value - one.low))
+
+
+def test_ten_thousand_canaries_catch_noise_too_small_by_the_root_of_two_at_epsilon_one():
+    generator, mu = torch.Generator().manual_seed(5), gaussian_mu(1.0, DELTA)
+    for factor, caught in ((1.0, 0), (math.sqrt(2), 8)):
+        found = 0
+        for _ in range(10):
+            inside = torch.rand(10_000, generator=generator) < 0.5
+            scores = torch.randn(10_000, generator=generator) / factor + mu * inside
+            found += gaussian_estimate(scores, inside, DELTA)[1].low > 1.0
+        assert found >= caught
+        assert found == 0 or caught
+
+
+@given(st.floats(0.1, 5))
+def test_the_best_guess_is_half_the_distance_between_what_two_worlds_show(mu):
+    # at even odds a guess is right (1 + total variation) / 2 of the time
+    assert best_guess(mu) == pytest.approx((1 + gaussian_delta(0.0, mu)) / 2, abs=1e-12)
+
+
+def test_guesses_are_those_of_the_documentation():
+    assert pure_guess(1.0, DELTA) == pytest.approx(0.731, abs=1e-3)
+    assert best_guess(gaussian_mu(1.0, DELTA)) == pytest.approx(0.553, abs=1e-3)
+    assert best_guess(gaussian_mu(1.0, DELTA)) < pure_guess(1.0, DELTA)
+    assert pure_guess(0.0, 0.1) == pytest.approx(0.55)

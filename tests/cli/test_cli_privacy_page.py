@@ -1,6 +1,8 @@
 """``ufgraphfr privacy --html`` and ``--json``: one page for a board, and the same facts."""
 
 import json
+import re
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
@@ -82,3 +84,33 @@ def test_a_page_that_cannot_be_written_is_one_clear_line(cli, tmp_path):
     told = cli("privacy", tmp_path / "run", "--html", tmp_path / "run" / "result.json" / "p")
     assert told.code == 2
     assert "name another file" in told.err
+
+
+def test_the_page_says_in_words_what_epsilon_means(page):
+    html, facts = page(BUDGET)
+    assert facts["guess"] == pytest.approx(0.705, abs=0.01)
+    assert f"right at most {100 * facts['guess']:.0f} times in 100" in html
+    assert re.search(r"<dd>\d+ [A-Z][a-z]+ 20\d\d, \d\d:\d\d UTC</dd>", html)
+    assert "Empirical lower bound" not in html
+
+
+def test_the_page_says_what_all_runs_on_the_same_data_spent(cli, page, tmp_path, monkeypatch):
+    monkeypatch.setenv("UFGRAPHFR_CACHE", str(tmp_path / "cache"))
+    _, alone = page(BUDGET)
+    assert alone["all_runs"] is None
+    again = VALUES | {"seed": 1, "privacy": BUDGET}
+    list(execute(build(again), tmp_path / "again", device="cpu"))
+    both = json.loads(cli("privacy", tmp_path / "again", "--json").out)["all_runs"]
+    assert "in 2 runs on this machine" in both
+    cli("privacy", tmp_path / "again", "--html", tmp_path / "q.html")
+    assert escape(both) in (tmp_path / "q.html").read_text()
+
+
+def test_attacks_that_were_not_tried_are_on_the_page_and_apart(cli, page, tmp_path):
+    page({"kind": "none"})
+    ended = cli("audit", tmp_path / "run", "--attack", "noninterference", "--attack", "canaries")
+    assert ended.code == 0, ended.err
+    cli("privacy", tmp_path / "run", "--html", tmp_path / "p.html")
+    html = (tmp_path / "p.html").read_text()
+    assert '<ul class="small"><li>noninterference: nothing to attack' in html
+    assert "<li>Guarantee: no privacy guarantee</li>" in html

@@ -241,11 +241,13 @@ def test_weights_of_each_users_own_serve_no_others(cli, folder):
     assert "'fedmf' keeps weights of each user's own" in ended.err
 
 
-def test_a_run_ends_with_what_to_do_next(cli, toy, tmp_path):
-    ended = cli("run", toy, "--out", tmp_path / "a run", "--set", "algorithm={kind='ease'}")
+@pytest.mark.parametrize("kind", ["ease", "fedmf"])
+def test_a_run_ends_with_what_to_do_next(cli, toy, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
+    ended = cli("run", toy, "--out", tmp_path / "a run", "--set", f"algorithm={{kind='{kind}'}}")
     _, _, after = ended.out.partition("next:\n")
     commands = [shlex.split(line) for line in after.splitlines()]
-    assert len(commands) == 3
+    assert [words[1] for words in commands] == ["recommend", "report", "serve", "privacy"]
     for program, *words in commands:
         assert program == "ufgraphfr"
         assert "serve" in words or cli(*words).code == 0

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.global_time import global_time
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.protocol_draws import SAMPLED
-from ufgraphfr.data.split import global_time, leave_one_out
+from ufgraphfr.data.split import leave_one_out
 from ufgraphfr.data.unasked import told, unasked
 
 
@@ -427,3 +428,32 @@ def test_global_time_of_a_single_user() -> None:
     split = global_time(made([(0, item, item) for item in range(10)], 1, 200))
     assert split.warm.tolist() == [0]
     assert (split.validation.tolist(), split.test.tolist()) == ([8], [9])
+
+
+def test_a_sample_of_users_is_asked_the_same_and_all_train_the_same() -> None:
+    data = generated()
+    whole, few, more = (leave_one_out(data, most_asked=most) for most in (None, 10, 25))
+    asked = few.asked("test")
+    assert len(asked) == 10
+    assert set(asked) < set(more.asked("test")) < set(whole.asked("test"))
+    assert np.array_equal(few.train, whole.train)
+    assert np.array_equal(few.asked("validation"), asked)
+    assert np.array_equal(few.test[asked], whole.test[asked])
+    for part in ("validation", "test"):
+        assert np.array_equal(few.sampled[part][asked], whole.sampled[part][asked])
+
+
+def test_a_sample_under_global_time_is_of_those_who_can_be_asked() -> None:
+    rng = np.random.default_rng(1)
+    rows = [
+        (user, int(item), 20 * user + 40 * int(place))
+        for user in range(40)
+        for place, item in enumerate(rng.permutation(90)[: rng.integers(3, 30)])
+    ]
+    data = made(rows, 40, 90)
+    whole, few = global_time(data), global_time(data, most_asked=6)
+    either = set(few.asked("test")) | set(few.asked("validation"))
+    assert len(either) == 6 < len(set(whole.asked("test")) | set(whole.asked("validation")))
+    for part in ("validation", "test"):
+        assert set(few.asked(part)) == set(whole.asked(part)) & either
+    assert np.array_equal(few.train, whole.train)

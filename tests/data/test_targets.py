@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ufgraphfr.data.client_batches import build
+from ufgraphfr.data.global_time import global_time
 from ufgraphfr.data.interactions import Interactions
-from ufgraphfr.data.split import HeldOut, Split, global_time, leave_one_out
+from ufgraphfr.data.split import HeldOut, Split, leave_one_out
 from ufgraphfr.data.unasked import told, unasked
 
 LENGTHS = (3, 4, 6, 7, 40)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.data.client_batches import ClientBatch, build
+from ufgraphfr.data.global_time import global_time
 from ufgraphfr.data.interactions import Interactions
-from ufgraphfr.data.split import HeldOut, Split, global_time
+from ufgraphfr.data.split import HeldOut, Split
 from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score, inputs
 

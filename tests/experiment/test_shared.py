@@ -90,7 +90,7 @@ def test_a_run_is_read_whole_where_its_personal_folder_is(toy, run):
     assert found.checkpoint.private
     assert not (folder / "personal" / "checkpoint" / "best.safetensors").exists()
     recommender = Recommender.open(folder)
-    assert len(recommender.recommend(recommender.prepared.dataset.users.names[0], 5)) == 5
+    assert len(recommender.recommend(recommender.people.served()[0], 5)) == 5
     (row,) = compare([folder])
     assert row.mean["full"]["ndcg@10"] == found.result["test"]["full"]["ndcg@10"]
 

@@ -15,7 +15,9 @@ from ufgraphfr.experiment.finished import Run
 from ufgraphfr.export.web import profiles as asked
 from ufgraphfr.export.web import runtime
 from ufgraphfr.export.web.page import page
-from ufgraphfr.serve.recommender import Recommender, Request
+from ufgraphfr.serve.known import KnownUsers
+from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.requests import Request
 
 VALUES = {
     "seed": 3,
@@ -99,7 +101,7 @@ def pick(browser, title):
 def test_it_recommends_offline_what_the_run_does(run, tmp_path, browser):
     recommender = Recommender.of(run)
     file = tmp_path / "page.html"
-    file.write_text(page(run, recommender)[0], encoding="utf-8")
+    file.write_text(page(run, run.prepared())[0], encoding="utf-8")
     browser.get(file.as_uri())
     lists = [check(recommender, shown(browser), [], {})]
     history = []
@@ -108,7 +110,9 @@ def test_it_recommends_offline_what_the_run_does(run, tmp_path, browser):
         history.append(item)
         lists.append(check(recommender, shown(browser), history, {}))
     assert len({*map(tuple, lists)}) == 4, "it changes with each pick"
-    (name, value) = next((name, sorted(own)[0]) for name, own in recommender.people.values.items())
+    (name, value) = next(
+        (name, sorted(own)[0]) for name, own in KnownUsers.of(run.prepared()).values.items()
+    )
     browser.find_element("css selector", f"select[name='{name}']").send_keys(value)
     check(recommender, shown(browser), history, {name: value})
     browser.find_element("css selector", "#picked button").click()
@@ -127,7 +131,7 @@ def test_it_recommends_offline_what_the_run_does(run, tmp_path, browser):
 
 @needs_runtime
 def test_equal_runs_make_equal_pages_of_the_package_alone(run):
-    one, other = (page(run, Recommender.of(run))[0] for _ in range(2))
+    one, other = (page(run, run.prepared())[0] for _ in range(2))
     assert one == other
     assert "default-src 'none'" in one
     assert runtime.LICENCE.splitlines()[0] in one
@@ -137,12 +141,12 @@ def test_equal_runs_make_equal_pages_of_the_package_alone(run):
 
 
 def test_fields_that_make_too_many_sentences_are_left_out_and_told(run, monkeypatch):
-    people = Recommender.of(run).people
-    whole = asked.profiles(run, people, None)
+    prepared = run.prepared()
+    whole = asked.profiles(run, prepared, None)
     assert whole.left_out == {}
     assert len(whole.coordinates) == len(whole.projected) > 1
     monkeypatch.setattr(asked, "MOST", len(whole.coordinates) - 1)
-    fewer = asked.profiles(run, people, None)
+    fewer = asked.profiles(run, prepared, None)
     assert fewer.fields.keys() | fewer.left_out.keys() == whole.fields.keys()
     assert fewer.left_out
     assert len(fewer.coordinates) < len(whole.coordinates)

@@ -13,7 +13,7 @@ pytest.importorskip("httpx2", reason="the client of the tests is not installed")
 from fastapi.testclient import TestClient
 
 from ufgraphfr.serve.http import MOST_BYTES, Served, create_app
-from ufgraphfr.serve.recommender import Request
+from ufgraphfr.serve.requests import Request
 
 VALUES = {
     "data": {"kind": "synthetic", "users": 24, "items": 60, "interactions": 14},
@@ -108,7 +108,7 @@ def test_a_fault_shows_nothing_of_its_inside(client, served, monkeypatch):
     def fails(*_):
         raise RuntimeError("secret place")
 
-    monkeypatch.setattr(served, "answer", fails)
+    monkeypatch.setattr(served.recommender, "answer", fails)
     answer = client.post("/recommend", json={})
     problem(answer, 500)
     assert "secret" not in answer.text

@@ -9,6 +9,7 @@ import torch
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.serve.recommender import Recommender
 
@@ -61,9 +62,10 @@ def test_history_is_oldest_first_with_held_out_items_last(recommender):
 
 
 def test_popularity_recommends_the_most_popular_unseen_items(tmp_path):
-    list(execute(build(VALUES | {"algorithm": {"kind": "popularity"}}), tmp_path / "run"))
+    experiment = build(VALUES | {"algorithm": {"kind": "popularity"}})
+    list(execute(experiment, tmp_path / "run"))
     recommender = Recommender.open(tmp_path / "run")
-    split_counts = recommender.prepared.batch.items.bincount(minlength=ITEMS)
+    split_counts = prepare(experiment).batch.items.bincount(minlength=ITEMS)
     for item in recommender.recommend("u0", 5):
         assert item.score == split_counts[int(item.item[1:])]
 

@@ -9,8 +9,10 @@ import torch
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.checkpoint import load_checkpoint, save_checkpoint
+from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.serve.items import Items
-from ufgraphfr.serve.recommender import Recommender, Request
+from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.requests import Request
 
 USERS, ITEMS, LIKES = 24, 60, 14
 VALUES = {
@@ -54,7 +56,7 @@ def folder_of(opened, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_history_and_profile_have_the_same_list(opened, kind):
     served = opened(kind)
-    users = served.prepared.dataset.users
+    users = build(VALUES).source.load().users
     for number in range(0, USERS, 6):
         name = users.names[number]
         known = served.answer(Request(user=name, n=ITEMS))
@@ -110,7 +112,7 @@ def test_nothing_known_is_the_list_of_new_users(opened):
     served = opened("whole")
     answer = served.answer(Request())
     assert answer.notes == ["without a history: what new users are shown"]
-    counts = torch.bincount(served.prepared.batch.items, minlength=ITEMS)
+    counts = torch.bincount(prepare(build(VALUES)).batch.items, minlength=ITEMS)
     first = served.items.known(each.item for each in answer.recommended)
     assert counts[first].float().mean() > counts.float().mean()
 
@@ -193,7 +195,7 @@ def test_facts_are_json(opened):
 def test_somebodys_profile_needs_no_encoder(opened, monkeypatch):
     """Loading the default one takes a second."""
     served = Recommender.open(folder_of(opened, "whole"))
-    profile = served.prepared.dataset.users.profiles[3]
+    profile = build(VALUES).source.load().users.profiles[3]
     with_encoder = served.people.anybody(torch.tensor([1]), profile).text
 
     def loads(_):

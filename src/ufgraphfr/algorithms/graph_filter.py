@@ -18,16 +18,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.algorithms.item_operator.operator import (
-    COUNTS,
-    OperatorSpec,
-    filtered,
-    matrix,
-)
+from ufgraphfr.algorithms.item_operator.directions import directions
+from ufgraphfr.algorithms.item_operator.operator import COUNTS, OperatorSpec, filtered
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.item_graph import largest
 from ufgraphfr.ops.recency import propagate
 
 VECTORS, GAINS = "filter.vectors", "filter.gains"
@@ -100,8 +95,7 @@ class GraphFilter(Algorithm):
 
     def _directions(self, state: State) -> State:
         """The eigenvectors and what they are multiplied by."""
-        generator = torch.Generator().manual_seed(0)
-        vectors, value = largest(matrix(state), self.rank, generator)
+        vectors, value = directions(state, self.rank)
         gains = self.low_pass - self.sharpening * value.square()
         missing = self.rank - len(value)
         return {

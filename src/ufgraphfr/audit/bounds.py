@@ -96,6 +96,17 @@ def gaussian_ceiling(mu: float) -> float:
     return _PHI(mu / math.sqrt(2))
 
 
+def best_guess(mu: float) -> float:
+    """How often the best guess at even odds is right on a mu-Gaussian mechanism: Phi(mu / 2)."""
+    return _PHI(mu / 2)
+
+
+def pure_guess(epsilon: float, delta: float) -> float:
+    """The same under (epsilon, delta), whatever the mechanism: (e^eps + delta) / (1 + e^eps)."""
+    ratio = math.exp(-epsilon)
+    return (1 + delta * ratio) / (1 + ratio)
+
+
 def pure_ceiling(epsilon: float, delta: float) -> float:
     """The largest AUC that (epsilon, delta) alone allows, whatever the mechanism.
 
@@ -110,7 +121,7 @@ def pure_ceiling(epsilon: float, delta: float) -> float:
 
 
 def gaussian_estimate(
-    scores: Tensor, inside: Tensor, delta: float
+    scores: Tensor, inside: Tensor, delta: float, tries: int = 1
 ) -> tuple[BoundedEstimate, BoundedEstimate]:
     """How far apart canaries that took part lie from those that did not.
 
@@ -118,6 +129,7 @@ def gaussian_estimate(
         scores: float ``[canaries]``.
         inside: bool ``[canaries]``, who took part.
         delta: of the guarantee.
+        tries: how many estimates the worst is chosen from; they share the chance of a false alarm.
 
     Returns:
         mu in pooled standard deviations, and the epsilon it means; each with its lower bound.
@@ -131,7 +143,8 @@ def gaussian_estimate(
     if abs(apart) < 1e-9 * float(scores.abs().max()):
         apart = 0.0
     mu = min(LARGEST_MU, apart / max(math.sqrt(float(pooled)), 1e-300))
-    low = mu - ONE_SIDED * _error(mu, len(ins), len(outs))
+    sure = NormalDist().inv_cdf(1 - FALSE_ALARM / tries)
+    low = mu - sure * _error(mu, len(ins), len(outs))
     epsilon = BoundedEstimate(gaussian_epsilon(mu, delta), gaussian_epsilon(low, delta))
     return BoundedEstimate(mu, low), epsilon
 
@@ -153,6 +166,17 @@ def caught_from(epsilon: float, delta: float, canaries: int) -> float:
 
     claimed = gaussian_mu(epsilon, delta)
     return gaussian_epsilon(claimed + _bisect(missed, LARGEST_MU), delta)
+
+
+def chi_square_quantile(chance: float, degrees: int) -> float:
+    """What a sum of so many squares of standard normal numbers is below with a chance."""
+    half = torch.tensor(degrees / 2, dtype=torch.float64)
+
+    def below(value: float) -> bool:
+        middle = torch.tensor(value / 2, dtype=torch.float64)
+        return float(torch.special.gammainc(half, middle)) < chance
+
+    return _bisect(below, degrees + 20 * math.sqrt(degrees) + 100)
 
 
 def _error(mu: float, inside: float, outside: float) -> float:

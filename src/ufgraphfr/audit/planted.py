@@ -27,6 +27,7 @@ from ufgraphfr.core.messages import (
     per_client,
 )
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.privacy.base import Arrays, Mechanism
 
 LENGTH = 1e6
 """Of a planted upload: far beyond any clip, but not beyond float32."""
@@ -79,6 +80,26 @@ class Planted(Algorithm):
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         return self.real.score(task, inputs, private)
+
+
+class Unnoised(Mechanism):
+    """The devices' half of a mechanism: its sums show what passes of the canaries."""
+
+    is_private: ClassVar[bool] = True
+
+    def __init__(self, real: Mechanism) -> None:
+        """Takes the audited one."""
+        self._real = real
+
+    def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
+        """See `Mechanism.privatize`."""
+        kept = self._real.privatize(arrays, clients, key)
+        return {name: value for name, value in kept.items() if name in arrays}
+
+    def finalize(self, report: Report, key: Key) -> Report:
+        """See `Mechanism.finalize`."""
+        sums = {name: value.to_dense().float() for name, value in report.sums.items()}
+        return replace(report, arrays=one_row(sums))
 
 
 def numbers(clients: Tensor, canaries: int, size: int) -> Tensor:

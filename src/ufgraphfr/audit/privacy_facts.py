@@ -4,10 +4,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ufgraphfr.audit.bounds import gaussian_epsilon, gaussian_mu
+from ufgraphfr.audit.bounds import best_guess, gaussian_epsilon, gaussian_mu, pure_guess
 from ufgraphfr.audit.report import read_audit
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.accounted.statement import WHO, guarantee, in_words, uncovered
 from ufgraphfr.privacy.accounted.verified import verified
 
@@ -52,10 +53,30 @@ def privacy_facts(folder: Path, owner: str | None = None) -> Facts:
         "promise": claim,
         "trust": None if claim is None else claim["trust"],
         "protects_against": None if claim is None else WHO[claim["trust"]],
+        "guess": None if claim is None else guess(claim),
+        "all_runs": _all_runs(ledger),
         "spent": [] if claim is None else spent(claim, ledger),
         "audit": _audit(audited) if audited.exists() else None,
         "not_covered": list(UNPROTECTED if claim is None else uncovered(claim)),
     }
+
+
+def guess(claim: Facts) -> float:
+    """How often somebody at most is right who guesses at even odds whether a user took part.
+
+    Under local noise: which of two histories a user has.
+    """
+    secret = any(part["rate"] is not None for part in claim["parts"].values())
+    epsilon, delta = claim["epsilon"], claim["delta"]
+    return pure_guess(epsilon, delta) if secret else best_guess(gaussian_mu(epsilon, delta))
+
+
+def _all_runs(ledger: Ledger) -> str | None:
+    """What several runs on the same data have spent on this machine; None if there is one."""
+    registry = Registry(())
+    registry.check(ledger)
+    together = registry.together(ledger)
+    return str(together) if together is not None and together.runs > 1 else None
 
 
 def spent(claim: Facts, ledger: Ledger) -> list[Facts]:

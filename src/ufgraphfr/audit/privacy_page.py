@@ -1,5 +1,6 @@
 """One page about a run's privacy for a board: HTML with drawings and nothing from elsewhere."""
 
+from datetime import UTC, datetime
 from html import escape
 from string import Template
 from typing import Any
@@ -40,10 +41,7 @@ SEES = {
 WIDE = 360
 """Of a drawing, in its own units: what a phone shows."""
 
-PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title><style>
+STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --pale: #5b6470; --paper: #fff; --box: #f3f5f8;
   --line: #c9d1db; --good: #1a6b3c; --bad: #b02a2a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ebef; --pale: #a3adb9; --paper: #14171b;
@@ -58,14 +56,22 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; mar
 dt { color: var(--pale); } dd { margin: 0; } ul { padding-left: 1.2rem; margin: .3rem 0; }
 section { margin: 1.4rem 0 0; } .both { display: grid; gap: 1.4rem 2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
-.verdict { border-left: .35rem solid var(--$tone); background: var(--box); padding: .7rem 1rem;
-  font-size: 1.15rem; } .small { color: var(--pale); font-size: .88rem; }
+.verdict { border-left: .35rem solid var(--good); background: var(--box); padding: .7rem 1rem;
+  font-size: 1.15rem; } .verdict p { margin: 0; } .verdict p + p { margin-top: .5rem;
+  font-size: 1rem; } .small { color: var(--pale); font-size: .88rem; }
 svg { width: 100%; max-width: 26rem; height: auto; display: block; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .pale { fill: var(--pale);
   font-size: 12px; } .good { color: var(--good); } .bad { color: var(--bad); }
-</style></head><body>
+.verdict.bad { border-color: var(--bad); color: inherit; } .verdict.good { color: inherit; }
+"""
+"""The style sheet of pages about a run: light, dark and on paper."""
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title><style>$style</style></head><body>
 <h1>Privacy of $title</h1>
-<p class="verdict">$verdict</p>
+<div class="verdict $tone"><p>$verdict</p></div>
 <section><dl>$facts</dl></section>
 <div class="both"><section><h2>Who sees what</h2>$drawing</section>$spent</div>
 <section><h2>$audit_title</h2>$audit</section>
@@ -79,39 +85,60 @@ def privacy_page(facts: Facts) -> str:
     promise, audit = facts["promise"], facts["audit"]
     named = {
         "Owner": facts["owner"] or "not named",
-        "Started": facts["started"],
+        "Started": _date(facts["started"]),
         "Data set": facts["data"],
         "Model": facts["algorithm"],
         "Version": f"{facts['version']}, commit {str(facts['commit'])[:12]}",
         "State": "finished" if facts["finished"] else "not finished",
     }
-    sound = promise is not None and not (audit and audit["failed"])
     return PAGE.substitute(
         title=escape(facts["name"]),
-        tone="good" if sound else "bad",
-        verdict=_verdict(facts),
+        style=STYLE,
+        tone=tone(facts),
+        verdict=verdict(facts),
         facts="".join(f"<dt>{k}</dt><dd>{escape(str(v))}</dd>" for k, v in named.items()),
-        drawing=_drawing(facts["trust"]),
-        spent=_spent(facts) if promise is not None else "",
+        drawing=drawing(facts["trust"]),
+        spent=spent(facts) if promise is not None else "",
         audit_title="What audits found",
-        audit=_audit(audit),
+        audit=audited(audit),
         rest_title="What a run without a guarantee reveals" if promise is None else "Not covered",
         rest="".join(f"<li>{escape(sentence)}</li>" for sentence in facts["not_covered"]),
     )
 
 
-def _verdict(facts: Facts) -> str:
+def tone(facts: Facts) -> str:
+    """Whether something is promised, and no audit speaks against it: ``good`` or ``bad``."""
+    audit = facts["audit"]
+    return "good" if facts["promise"] and not (audit and audit["failed"]) else "bad"
+
+
+def verdict(facts: Facts) -> str:
+    """The guarantee in a sentence."""
     promise = facts["promise"]
     if promise is None:
-        return f"<b>No guarantee.</b> {escape(facts['guarantee'])}."
+        seeded = " Its noise came from a seed, for tests." if "seed" in facts["guarantee"] else ""
+        return (
+            f"<b>No guarantee.</b> What this run sends is not protected: nothing limits what "
+            f"others can learn of a user from it.{seeded}"
+        )
+    local = promise["kind"] == "ldp"
+    what = "which of two histories a user has" if local else "whether a user took part"
     return (
         f"<b>epsilon = {promise['epsilon']:.3g}, delta = {promise['delta']:.0e}</b> for each of "
         f"{promise['clients']:,} users, over the whole run. It protects against "
-        f"{escape(facts['protects_against'])}"
+        f"{escape(facts['protects_against'])}</p><p>In words: whoever has to guess at even odds "
+        f"{what}, with all that the run made public and whatever else they know, is right at most "
+        f"{100 * facts['guess']:.0f} times in 100; 50 is chance."
     )
 
 
-def _drawing(trust: str | None) -> str:
+def _date(started: str | None) -> str:
+    if started is None:
+        return "not yet"
+    return datetime.fromisoformat(started).astimezone(UTC).strftime("%-d %B %Y, %H:%M UTC")
+
+
+def drawing(trust: str | None) -> str:
     """Boxes from the users down to the public, and arrows: broken where nothing is hidden."""
     drawn, top = [], 4
     for place, (text, more) in enumerate(SEES[trust]):
@@ -137,7 +164,7 @@ def _drawing(trust: str | None) -> str:
     return _svg(top + 4, "Who sees what, from the users to the public", drawn)
 
 
-def _spent(facts: Facts) -> str:
+def spent(facts: Facts) -> str:
     """Epsilon after each release, as steps up to what was promised."""
     most, steps = float(facts["promise"]["epsilon"]), facts["spent"]
     left, right, base, height = 36, WIDE - 12, 176, 150
@@ -164,16 +191,19 @@ def _spent(facts: Facts) -> str:
         f'<text x="{left}" y="{base + 18}" class="pale">epsilon spent</text>',
     ]
     told = f"{steps[-1]['epsilon']:.3g}" if steps else "0"
+    together = facts["all_runs"]
+    more = "" if together is None else f"<p><b>All runs together:</b> {escape(together)}.</p>"
     parts = ", ".join(dict.fromkeys(step["part"] for step in steps)) or "nothing yet"
     return (
         f"<section><h2>Spent: {told} of {most:.3g}</h2>"
         f"{_svg(base + 26, 'Epsilon spent over rounds', drawn)}"
-        f'<p class="small">Released: {escape(parts)}. The ledger is charged before a release and '
-        f"refuses any beyond the promise.</p></section>"
+        f'{more}<p class="small">Parts released: {escape(parts)}. The ledger is charged before a '
+        f"release and refuses any beyond the promise.</p></section>"
     )
 
 
-def _audit(audit: Facts | None) -> str:
+def audited(audit: Facts | None) -> str:
+    """What audits found, in words."""
     if audit is None:
         return "<p>Not audited yet: run <code>ufgraphfr audit</code>.</p>"
     said = (
@@ -181,8 +211,13 @@ def _audit(audit: Facts | None) -> str:
         if audit["failed"]
         else ""
     )
-    lines = [*audit["summary"], *audit["nothing_to_attack"]]
-    return said + "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    untried = "".join(f"<li>{escape(line)}</li>" for line in audit["nothing_to_attack"])
+    said += "<ul>" + "".join(f"<li>{_sentence(line)}</li>" for line in audit["summary"]) + "</ul>"
+    return said + (f'<ul class="small">{untried}</ul>' if untried else "")
+
+
+def _sentence(line: str) -> str:
+    return escape(line[:1].upper() + line[1:])
 
 
 def _svg(height: float, title: str, drawn: list[str]) -> str:

@@ -64,12 +64,14 @@ class FinishedRun:
     Attributes:
         experiment, algorithm, prepared: what was run.
         checkpoint: the weights from which it goes on.
+        agreed: the mechanism of a deployment, before its first release; None calibrates the run's.
     """
 
     experiment: Experiment
     algorithm: Algorithm
     prepared: PreparedExperiment
     checkpoint: Checkpoint
+    agreed: Mechanism | None = None
 
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> "FinishedRun":
@@ -94,8 +96,28 @@ class FinishedRun:
         """``server`` reads single clients' uploads, ``shard`` only their holders' sums."""
         return str(getattr(self.experiment.mechanism, "trust", "server"))
 
+    @classmethod
+    def of_deployment(
+        cls, folder: Path, prepared: PreparedExperiment, agreed: Mechanism
+    ) -> "FinishedRun":
+        """Read the run folder of a deployment's server, which holds no user's rows.
+
+        Args:
+            folder: the run folder.
+            prepared: invented users in the agreed setting.
+            agreed: the mechanism, before its first release.
+
+        Raises:
+            InputError: not a finished run.
+        """
+        run = Run(folder)
+        algorithm = model_in_use(run.experiment, prepared.setting)
+        return FinishedRun(run.experiment, algorithm, prepared, run.checkpoint, agreed)
+
     @cached_property
     def _calibrated(self) -> Mechanism:
+        if self.agreed is not None:
+            return self.agreed
         clients = len(self.prepared.split.warm)
         return calibrate(self.experiment, self.algorithm, clients, Ledger(None))
 
@@ -104,7 +126,7 @@ class FinishedRun:
         return copy.deepcopy(self._calibrated)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recording(FinishedRun):
     """What attacks may read, and the truth to compare with.
 

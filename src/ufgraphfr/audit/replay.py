@@ -103,6 +103,23 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
     )
 
 
+def unwatched(run: FinishedRun) -> Recording:
+    """A recording of a run whose users' rows are elsewhere: nobody is watched."""
+    private = run.fresh_mechanism().is_private
+    return Recording(
+        experiment=run.experiment,
+        algorithm=run.algorithm,
+        prepared=run.prepared,
+        checkpoint=_initial(run) if private else run.checkpoint,
+        agreed=run.agreed,
+        mechanism=run.fresh_mechanism(),
+        rounds=0,
+        victims=torch.zeros(0, dtype=torch.int64),
+        uploads=(),
+        published=(),
+    )
+
+
 def _initial(run: FinishedRun) -> Checkpoint:
     """The weights before the first round."""
     setting, algorithm = run.prepared.setting, run.algorithm

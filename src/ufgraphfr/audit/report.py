@@ -103,6 +103,7 @@ class Audit:
         victims: how many clients' uploads were recorded.
         lines: the figures.
         skipped: attacks that found nothing to attack, with the reason.
+        rows_elsewhere: whether users' rows were not at hand, as at a deployment's server.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Audit:
     victims: int
     lines: tuple[Line, ...]
     skipped: tuple[str, ...]
+    rows_elsewhere: bool = False
 
     @property
     def failed(self) -> bool:
@@ -123,20 +125,8 @@ class Audit:
     def summary(self) -> list[str]:
         """What the figures say, in plain sentences."""
         sentences = [f"guarantee: {self.statement}"]
-        uploads, broadcasts = self._leaks("upload"), self._leaks("broadcast")
-        if self.guarantee is not None and self.guarantee.trust == "shard":
-            sentences.append(
-                "single clients' uploads stay with their data holders: an untrusted server sees "
-                "noised sums only"
-            )
-        elif uploads:
-            sentences.append(
-                "whoever reads each client's uploads (an untrusted server) recovers: " + uploads
-            )
-        else:
-            sentences.append(
-                "these attacks recover nothing for certain from single clients' uploads"
-            )
+        broadcasts = self._leaks("broadcast")
+        sentences.append(self._of_uploads())
         if self.guarantee is None:
             sentences.append(
                 "there is no guarantee, so no ceiling: the figures say what these attacks found, "
@@ -152,7 +142,28 @@ class Audit:
                 f"{self.guarantee.epsilon:g} allows: consistent with the guarantee, never a proof "
                 f"of it"
             )
+        if self.rows_elsewhere:
+            sentences.append(
+                "invented clients took the users' place, in this installation's code: what each "
+                "node really ran is known to its operator"
+            )
         return [*sentences, *filter(None, (line.judgement for line in self.lines))]
+
+    def _of_uploads(self) -> str:
+        """What single clients' uploads say to whoever reads them."""
+        if self.guarantee is not None and self.guarantee.trust == "shard":
+            return (
+                "single clients' uploads stay with their data holders: an untrusted server sees "
+                "noised sums only"
+            )
+        if self.rows_elsewhere:
+            return (
+                "what nodes send was not attacked, for want of the true rows: an exact sum over "
+                "users protects none of them from the server"
+            )
+        if uploads := self._leaks("upload"):
+            return f"whoever reads each client's uploads (an untrusted server) recovers: {uploads}"
+        return "these attacks recover nothing for certain from single clients' uploads"
 
     def _leaks(self, view: View) -> str:
         """The attacks that recovered what they were after from a view."""

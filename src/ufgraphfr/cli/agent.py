@@ -8,13 +8,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ufgraphfr.cli import agent_models, agent_recommend, agent_serve
 from ufgraphfr.core.errors import InputError, MissingExtra
+from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.serve import serve
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.operations.folder import NodeFolder
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
+app.add_typer(agent_models.app, name="models")
+app.command()(agent_recommend.recommend)
+app.command("serve")(agent_serve.serve)
+app.add_typer(agent_serve.tokens, name="tokens")
 
 _METRICS = {
     "sums": "leave as sums without noise, which protect nobody from the server",
@@ -95,6 +101,7 @@ def status(context: typer.Context) -> None:
         "privacy": experiment.mechanism.guarantee,
         "metrics": _METRICS[agreement.metrics],
         "users": f"{len(users):,}",
+        "model": _model(Models(folder.models)),
         "socket": "open" if folder.socket.exists() else "not open: the agent does not run",
     }
     for key, value in facts.items():
@@ -137,6 +144,13 @@ def _sign(folder: ShardFolder, digest: str | None) -> None:
             )
         digest = typer.prompt(f"digest of {folder.agreement}, as its parties told each other")
     folder.sign(digest)
+
+
+def _model(models: Models) -> str:
+    number = models.current
+    if number is None:
+        return "none yet: the server sends one when its run ends"
+    return f"release {number}{', as chosen' if models.chosen else ''}, of {len(models.numbers)}"
 
 
 def _last_reason(audit: Path) -> str:

@@ -11,9 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from ufgraphfr.audit.attacks import ATTACKS
+from ufgraphfr.audit.recording import FinishedRun
 from ufgraphfr.audit.report import Audit, number
 from ufgraphfr.audit.run import audit as run_audit
 from ufgraphfr.cli.tables import titled_table
+from ufgraphfr.deploy.agreement.document import read_documents
+from ufgraphfr.deploy.agreement.invented import invented
+from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.experiment.run_folder import RunFolder
 
 EXIT_FAILED = 1
@@ -36,13 +40,15 @@ def audit(
 
     The run goes on for some rounds through the real client and server; its weights are not
     changed. Figures are written to audit.json and audit.md in the run folder, under a
-    guarantee in its folder personal/.
+    guarantee in its folder personal/. Of a deployment name server/run: what needs users' rows,
+    which are with the nodes, is left out and said.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     if quiet:
         logging.getLogger("ufgraphfr").setLevel(logging.ERROR)
-    done = run_audit(folder, tuple(attack or ()), data_dir, rounds, victims)
+    deployed = _deployed(folder)
+    done = run_audit(folder, tuple(attack or ()), data_dir, rounds, victims, deployed)
     console = Console(quiet=quiet, highlight=False)
     console.print(_table(done))
     for sentence in (*done.summary(), *done.skipped):
@@ -50,6 +56,15 @@ def audit(
     console.print(f"written to {RunFolder(folder).own / 'audit.md'}", markup=False, soft_wrap=True)
     if done.failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _deployed(folder: Path) -> FinishedRun | None:
+    """The run of a deployment's server, where a folder is one."""
+    server = ServerFolder(folder.resolve().parent)
+    if folder.resolve() != server.run or not server.agreement.exists():
+        return None
+    found = invented(read_documents(server.agreement, server.catalogue))
+    return FinishedRun.of_deployment(folder, found.prepared, found.mechanism)
 
 
 def _table(done: Audit) -> Table:

@@ -34,7 +34,7 @@ ConsentedMetrics = Annotated[bool, typer.Option("--consented-metrics", help=_CON
 _NOISED = "Sums of the test's metrics leave once, noised and paid for from the budget."
 NoisedMetrics = Annotated[bool, typer.Option("--noised-metrics", help=_NOISED)]
 EXIT_STOPPED = 3
-WAITING = ("waiting for nodes", "running")
+WAITING = ("waiting for nodes", "running", "publishing")
 
 
 @app.command()
@@ -123,11 +123,28 @@ def watch(
     seconds: Annotated[float, typer.Option(help="Between two looks.")] = 1.0,
 ) -> None:
     """Follow the run to its end: rounds, nodes, users, bytes, lost replies, epsilon."""
-    deployment, console = Deployment(folder.resolve()), _console()
+    _watch(Deployment(folder.resolve()), seconds)
+
+
+@app.command()
+def publish(folder: Folder) -> None:
+    """Send the model of a finished run to the nodes that lack it; it has its number already.
+
+    A run publishes its model when it ends. Nodes that were away then get it so.
+    """
+    deployment, started = Deployment(folder.resolve()), time.time()
+    _launcher().publish(deployment)
+    _watch(deployment, 1.0, started)
+
+
+def _watch(deployment: Deployment, seconds: float, since: float = 0.0) -> None:
+    """Follow a run to its end; what was counted before ``since`` is of the one before."""
+    console = _console()
     deployment.server.read_settings()
     shown, values = "", {"state": WAITING[0]}
     while values["state"] in WAITING:
-        values = read_metrics(deployment.server.metrics) or values
+        found = read_metrics(deployment.server.metrics)
+        values = found if found.get("time", 0.0) >= since and found else values
         line = _line(values)
         if line != shown:
             console.print(line, soft_wrap=True)
@@ -140,6 +157,7 @@ def watch(
         console.print(f"stopped: {values['state']}", style="red", soft_wrap=True, markup=False)
         raise typer.Exit(EXIT_STOPPED)
     show_result(console, deployment.server.run / "result.json")
+    _tell_release(console, values)
 
 
 @app.command()
@@ -147,6 +165,22 @@ def down(folder: Folder) -> None:
     """Stop the processes that deploy up started here."""
     stopped, killed = _launcher().down(Deployment(folder.resolve()))
     _console().print(f"stopped {stopped} processes" + (f", killed {killed}" if killed else ""))
+
+
+def _tell_release(console: Console, values: dict[str, Any]) -> None:
+    """Which release the nodes have, and which of them do not."""
+    if "release" not in values:
+        return
+    missing = values["unpublished"]
+    there = f"release {values['release']} is at {values['nodes'] - len(missing)} nodes"
+    console.print(f"{there} of {values['nodes']}", soft_wrap=True)
+    if missing:
+        console.print(
+            f"not at {', '.join(missing)}: see that SuperNode and agent run there, then "
+            f"ufgraphfr deploy publish",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _line(values: dict[str, Any]) -> str:

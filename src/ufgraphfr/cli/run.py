@@ -18,6 +18,7 @@ from ufgraphfr.cli.results import show_result
 from ufgraphfr.core.allocator import keep_freed_memory
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.config import Experiment
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.reading import read
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.runner import execute
@@ -138,7 +139,7 @@ def _run(
     )
     console.print(
         "next:",
-        *_next_commands(folder.path, data_dir),
+        *next_commands(folder.path, data_dir),
         sep="\n  ",
         highlight=False,
         markup=False,
@@ -146,13 +147,17 @@ def _run(
     )
 
 
-def _next_commands(folder: Path, data_dir: Path | None) -> list[str]:
+def next_commands(folder: Path, data_dir: Path | None) -> list[str]:
     """What people do with a finished run, ready to paste."""
+    run = Run(folder)
     where = () if data_dir is None else ("--data-dir", str(data_dir))
+    # who keeps weights of each user's own can serve nobody else
+    whom = ("--user", str(run.ranks["user"][0])) if run.checkpoint.private else ("--history", "")
     return [
         shlex.join(("ufgraphfr", *words))
         for words in (
-            ("recommend", str(folder), "--history", "", *where),
+            ("recommend", str(folder), *whom, "--why", *where),
+            ("report", str(folder), "--open", *where),
             ("serve", str(folder), *where),
             ("privacy", str(folder)),
         )

@@ -2,9 +2,10 @@
 
 import logging
 import signal
+import socket
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,18 +26,29 @@ def serve(
     SIGTERM answers what was asked and ends.
     """
     try:
-        import uvicorn
-
         from ufgraphfr.serve.http import Served, create_app
     except ModuleNotFoundError as error:
         raise MissingExtra("ufgraphfr serve", "serve") from error
     logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
     served = Served(folder, data_dir)
     signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=served.reload).start())
+    answer_until_told(create_app(served), served.version, host, port)
+
+
+def answer_until_told(
+    app: Any, version: str, host: str, port: int, listener: socket.socket | None = None
+) -> None:
+    """Serve an application at an address, or at a socket that listens, until SIGTERM.
+
+    What was asked by then is answered.
+    """
+    import uvicorn
+
     shown = f"[{host}]" if ":" in host else host
-    print(f"serving {served.version} at http://{shown}:{port}/ (end with Ctrl-C)", flush=True)
-    uvicorn.run(
-        create_app(served),
+    where = f"http://{shown}:{port}/" if listener is None else listener.getsockname()
+    print(f"serving {version} at {where} (end with Ctrl-C)", flush=True)
+    settings = uvicorn.Config(
+        app,
         host=host,
         port=port,
         access_log=False,
@@ -44,3 +56,4 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+    uvicorn.Server(settings).run(None if listener is None else [listener])

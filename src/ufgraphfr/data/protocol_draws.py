@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ufgraphfr.core.arrays.sparse_rows import pointers, ranges
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.negatives import draw_outside
@@ -32,18 +33,36 @@ def drawn_share(eligible: Ids, ids: Ids, share: float, stream: int, fold: int = 
     return np.sort(eligible[order[fold * many : (fold + 1) * many]])
 
 
+def sampled_users(eligible: Ids, ids: Ids, most: int) -> Mask:
+    """A sample of the eligible users, bool ``[users]``: the larger one holds the smaller.
+
+    ``ids``, of all of them, key the draws.
+    """
+    key = Key(PROTOCOL_SEED, round=2, purpose=Purpose.SPLIT)
+    draws = key.words(torch.from_numpy(ids[eligible]), 0, 1)[:, 0].numpy()
+    chosen = np.zeros(len(ids), dtype=bool)
+    chosen[eligible[np.argsort(draws, kind="stable")[:most]]] = True
+    return chosen
+
+
 def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Iterator[Ids]:
-    """99 distinct items each user never touched; -1 for those that are not there."""
+    """99 distinct items each user that is asked never touched; -1 for those that are not there.
+
+    Users that are not asked have zeros, which take no memory.
+    """
     touched = data.item[np.lexsort((data.item, data.user))]
     ptr = np.concatenate(([0], np.cumsum(np.bincount(data.user, minlength=data.n_users))))
     for stream, mask in enumerate(asked, start=1):
-        drawn = draw_outside(
+        users = np.flatnonzero(mask)
+        start, length = torch.from_numpy(ptr[users]), torch.from_numpy(np.diff(ptr)[users])
+        found = np.zeros((len(mask), SAMPLED), np.int64)
+        found[users] = draw_outside(
             Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
-            torch.from_numpy(user_ids),
+            torch.from_numpy(user_ids[users]),
             SAMPLED,
             data.n_items,
-            torch.from_numpy(ptr),
-            torch.from_numpy(touched),
+            pointers(length),
+            torch.from_numpy(touched)[ranges(start, length)],
             distinct=True,
-        )
-        yield np.where(mask[:, None], drawn.numpy(), 0)
+        ).numpy()
+        yield found

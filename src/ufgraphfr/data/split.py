@@ -1,13 +1,9 @@
-"""Leave-one-out, global time, given parts, cold users and items, and 99 sampled candidates.
+"""Leave-one-out, what every split has, cold users and items, and 99 sampled candidates.
 
 A user's rows are sorted by time, file order breaking ties. Leave-one-out: the last is the test
 item, the one before it the validation item; data whose order means nothing breaks ties by a seeded
 hash. Several targets: the last k are for the test, the k before them for the validation, fewer for
-users with fewer than 2k + 1 rows, one of each at least. Global time: two dates, the same for all
-users. A user trains on what comes before the first date; its first k rows from that date on are for
-the validation, its first k from the second date on for the test. So no user trains on rows later
-than another's target (Ji, Sun, Zhang, Li, "A critical study on data leakage in recommender system
-offline evaluation", ACM TOIS 41(3), 2023). Given: the data say what is trained on and asked for.
+users with fewer than 2k + 1 rows, one of each at least.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,10 +13,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.histories import bounds, by_time
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Interactions
-from ufgraphfr.data.protocol_draws import Ids, Mask, drawn_share, sampled_candidates
+from ufgraphfr.data.protocol_draws import (
+    Ids,
+    Mask,
+    drawn_share,
+    sampled_candidates,
+    sampled_users,
+)
 
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
@@ -129,6 +130,7 @@ def leave_one_out(
     cold_least: int = COLD_LEAST,
     cold_fold: int = 0,
     targets: int = 1,
+    most_asked: int | None = None,
 ) -> Split:
     """Split by time within each user.
 
@@ -143,9 +145,10 @@ def leave_one_out(
         cold_least: see ``cold_users``.
         cold_fold: which of the disjoint shares of users it is, from 0.
         targets: how many items each user is asked for, at most.
+        most_asked: how many users are asked, at most; None is everybody.
 
     Returns:
-        The split; a fixed seed draws cold users, cold items and candidates.
+        The split; a fixed seed draws cold users, cold items, candidates and who is asked.
     """
     user_ids = np.arange(data.n_users) if user_ids is None else user_ids
     ptr, history = by_time(data, user_ids)
@@ -162,76 +165,11 @@ def leave_one_out(
     # one row at least is trained on
     wanted = np.where(warm, np.minimum(targets, (counts - 1) // 2), 0)
     trained, known = np.where(warm, counts - 2 * wanted, 0), np.where(warm, counts - wanted, 0)
-    split = divided(data, user_ids, ptr, history, trained, known, targets, (wanted, wanted), cold)
+    asked = wanted * drawn(wanted > 0, user_ids, most_asked)
+    split = divided(data, user_ids, ptr, history, trained, known, targets, (asked, asked), cold)
     return replace(
         split, cold_items=kept_out, cold_item_ptr=cold_item_ptr, cold_item_history=cold_item_history
     )
-
-
-def global_time(
-    data: Interactions, train_until: float = 0.8, validate_until: float = 0.9, targets: int = 1
-) -> Split:
-    """Split at two dates that are the same for all users.
-
-    Asked are users who train (on one item at least, the least that leave-one-out trains on) and
-    have an interaction in the period of the target. So a user may be asked for the validation, the
-    test, both or neither; users who came after the first date are unknown to every model.
-
-    Args:
-        data: the interactions.
-        train_until: the share of all interactions before the first date, in (0, 1).
-        validate_until: the share before the second date.
-        targets: how many items each user is asked for, at most.
-
-    Returns:
-        The split; no user or item is kept out on purpose.
-
-    Raises:
-        InputError: the data have no dates, or no user is left to ask.
-    """
-    stamps = _dates(data)
-    ordered = np.sort(stamps)
-    first, second = (ordered[int(share * len(ordered))] for share in (train_until, validate_until))
-    users = data.n_users
-    trained = np.bincount(data.user[stamps < first], minlength=users)
-    known = np.bincount(data.user[stamps < second], minlength=users)
-    user_ids = np.arange(users)
-    ptr, history = by_time(data, user_ids)
-    later = known - trained, np.diff(ptr) - known
-    first_wanted, then_wanted = (
-        np.where(trained > 0, np.minimum(targets, count), 0) for count in later
-    )
-    wanted = first_wanted, then_wanted
-    for held_out, counts in zip(("validation", "test"), wanted, strict=True):
-        if not counts.any():
-            raise InputError(
-                f"global-time: no user of '{data.name}' has interactions both before the "
-                f"first date ({first}) and in the time of the {held_out} (dates {first}, "
-                f"{second}): choose other shares train_until and validate_until, or leave-one-out"
-            )
-    no_users = np.empty(0, np.int64)
-    return divided(data, user_ids, ptr, history, trained, known, targets, wanted, no_users)
-
-
-def _dates(data: Interactions) -> Ids:
-    """The timestamps, if they are dates that mean the same for all users."""
-    name, fix = data.name, "use [protocol] split = 'leave-one-out'"
-    if data.timestamp is None:
-        raise InputError(f"data set '{name}' has no timestamps, which global-time needs: {fix}")
-    if not data.sequential:
-        raise InputError(
-            f"the times of data set '{name}' do not tell what came first (it is not sequential), "
-            f"which global-time needs: {fix}"
-        )
-    begin = np.full(data.n_users, np.iinfo(np.int64).max)
-    np.minimum.at(begin, data.user, data.timestamp)
-    together = int(np.unique(begin, return_counts=True)[1].max())
-    if together > max(1, len(begin) // 2):
-        raise InputError(
-            f"{together} of {len(begin)} users of data set '{name}' begin at the same time, as "
-            f"when times count each user's own interactions; global-time needs dates: {fix}"
-        )
-    return data.timestamp
 
 
 def divided(
@@ -271,6 +209,11 @@ def divided(
         cold_item_ptr=np.zeros_like(ptr),
         cold_item_history=np.empty(0, np.int64),
     )
+
+
+def drawn(eligible: Mask, user_ids: Ids, most: int | None) -> Mask:
+    """Who of the eligible users is asked: everybody, or a sample."""
+    return eligible if most is None else sampled_users(np.flatnonzero(eligible), user_ids, most)
 
 
 def _first(history: Ids, place: Ids, asked: Mask) -> Ids:

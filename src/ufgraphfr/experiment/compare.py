@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import parse
-from ufgraphfr.data.protocol_draws import SAMPLED
 from ufgraphfr.evaluation.metric_sums import RANKINGS
-from ufgraphfr.evaluation.metrics import NAMES, SHOWN, metric, per_user, summary, values
+from ufgraphfr.evaluation.metrics import SHOWN, metric, per_user, values
 from ufgraphfr.evaluation.significance import Difference, difference, holm
 from ufgraphfr.experiment.config import ProtocolSpec
 from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.kept_ranks import computed, sparse
 from ufgraphfr.experiment.prepare import same_data
 from ufgraphfr.experiment.settings import flat
 from ufgraphfr.experiment.stored import read_settings
@@ -117,18 +117,21 @@ def read_run(folder: Path, at_most: int | None = None, metrics: Sequence[str] = 
     """
     run = Run(folder)
     columns, result = run.ranks, run.result
-    if not columns:
-        raise InputError(
-            f"{folder} holds no ranks of users (no ranks.parquet): a deployment keeps them on the "
-            f"devices; compare simulations"
-        )
     wanted = tuple(metric(name).name for name in metrics) or tuple(result.get("metrics", SHOWN))
-    test = result["test"]
-    if at_most is not None:
-        columns = _sparse(columns, at_most, folder)
+    # a deployment may let none of its metrics out
+    test = {ranking: (result["test"] or {}).get(ranking, {}) for ranking in RANKINGS}
+    if not columns:
+        if at_most is not None:
+            raise InputError(
+                f"{folder} holds no ranks of users (no ranks.parquet): a deployment keeps them on "
+                f"the devices, so leave --at-most out"
+            )
+        columns = {"user": np.empty(0, np.int64), "full": np.empty(0)}
+    elif at_most is not None:
+        columns = sparse(columns, at_most, folder)
         test = {ranking: {} for ranking in RANKINGS}
     test = {
-        ranking: _computed(test[ranking], wanted, columns, ranking, result["data"]["items"])
+        ranking: computed(test[ranking], wanted, columns, ranking, result["data"]["items"])
         for ranking in RANKINGS
     }
     group, protocol = _asked(run)
@@ -161,40 +164,6 @@ def _asked(run: Run) -> tuple[str, ProtocolSpec]:
         own = {key: value for key, value in settings.items() if key not in ("name", "seed")}
         protocol = parse(ProtocolSpec, settings.get("protocol", {}), "[protocol]")
         return json.dumps(own, sort_keys=True), protocol
-
-
-def _computed(
-    there: dict[str, float],
-    wanted: Iterable[str],
-    columns: dict[str, Any],
-    ranking: str,
-    items: int,
-) -> dict[str, float]:
-    """Metrics of a ranking: those that are there, and others of ranks from the kept ranks."""
-    new = [metric(name) for name in dict.fromkeys((*NAMES, *wanted)) if name not in there]
-    if not new:
-        return there
-    users, candidates = columns["user"], None
-    if ranking == "sampled99":
-        candidates = np.full(len(users), SAMPLED + 1)
-    elif "known" in columns:
-        counts = np.unique(users, return_inverse=True)[1]
-        candidates = items - columns["known"] - np.bincount(counts)[counts] + 1
-    if candidates is None:
-        new = [each for each in new if each.kind != "auc"]
-    return there | summary(columns[ranking], users, new, candidates)
-
-
-def _sparse(columns: dict[str, Any], at_most: int, folder: Path) -> dict[str, Any]:
-    """The ranks of users of whom at most so many items are known."""
-    known = columns.get("known")
-    if known is None:
-        raise InputError(f"{folder} does not say how much is known of each user: run it again")
-    if known.min() > at_most:
-        raise InputError(
-            f"{folder} has no user with at most {at_most} known items: the fewest are {known.min()}"
-        )
-    return {name: column[known <= at_most] for name, column in columns.items()}
 
 
 def compare(
@@ -286,6 +255,8 @@ def _why_not(run: ComparedRun, first: ComparedRun) -> str:
     """Why two runs are not asked the same question; empty if they are."""
     if not same_data(run.result["data"], first.result["data"]):
         return "other data"
+    if not (len(run.users) and len(first.users)):
+        return "no ranks"
     if run.split != first.split or not np.array_equal(run.users, first.users):
         return "other split"
     return "" if run.protocol == first.protocol else "other protocol"

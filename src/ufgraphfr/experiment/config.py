@@ -24,8 +24,10 @@ from ufgraphfr.data.split import COLD_LEAST
 from ufgraphfr.experiment.accounted import check_accounted, is_private
 from ufgraphfr.experiment.auto import left_open, without_auto
 from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
+from ufgraphfr.experiment.run_spec import RunSpec
 from ufgraphfr.experiment.schemas import CONFIG
 from ufgraphfr.experiment.settings import flat, put
+from ufgraphfr.experiment.tune_spec import TuneSpec
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.privacy.base import PrivacySpec
@@ -33,8 +35,8 @@ from ufgraphfr.text import ENCODERS
 from ufgraphfr.text.base import Encoder
 
 DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphfr", "privacy": "none"}
-TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation")
-KEYS = ("schema", "name", "seed", *TABLES, "derived")
+TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation", "run")
+KEYS = ("schema", "name", "seed", *TABLES, "derived", "tune")
 
 
 class ProtocolSpec(Spec):
@@ -115,6 +117,7 @@ class Experiment:
     mechanism: PrivacySpec
     evaluation: EvaluationSpec
     baselines: tuple[Baseline, ...]
+    run: RunSpec
     folder: Path | None = field(default=None, compare=False)
     auto: frozenset[str] = frozenset()
     derived: tuple[Derived, ...] = field(default=(), compare=False)
@@ -134,13 +137,12 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """What makes it this experiment: what was changed, without names of the run and of files.
 
-        Which data a file holds is told by the digest of the data. Baselines beside the model,
-        metrics and what other runs may spend change nothing of it, so a run may be finished with
-        others.
+        Which data a file holds is told by the digest of the data. Baselines, metrics, trackers and
+        what other runs may spend change nothing of it, so a run may be finished with others.
         """
         tables = copy.deepcopy(self.changed())
-        del tables["name"]
-        tables.pop("derived", None)
+        for key in ("name", "derived", "run"):
+            tables.pop(key, None)
         for key in self.source.files:
             tables["data"].pop(key, None)
         # it says again what the algorithm's key says
@@ -182,6 +184,7 @@ class Experiment:
             "federation": self.federation,
             "privacy": self.mechanism,
             "evaluation": self.evaluation,
+            "run": self.run,
         }
 
     def _tables(self, exclude_defaults: bool) -> dict[str, Any]:
@@ -212,7 +215,7 @@ def build(values: dict[str, Any]) -> Experiment:
     for key, value in values.items():
         if key not in KEYS:
             raise InputError(f"the experiment has no key '{key}': {nearest(key, KEYS)}")
-        if key in (*TABLES, "derived") and not isinstance(value, dict):
+        if key in (*TABLES, "derived", "tune") and not isinstance(value, dict):
             raise InputError(f"'{key}' = {value!r} must be a table: write [{key}]")
     CONFIG.check(version_in(values), "the experiment")
     seed = values.get("seed", 0)
@@ -221,6 +224,7 @@ def build(values: dict[str, Any]) -> Experiment:
     name = values.get("name", "run")
     if not isinstance(name, str) or name.strip(". ") == "" or "/" in name:
         raise InputError(f"name = {name!r} must be a string that can name a folder, without '/'")
+    parse(TuneSpec, values.get("tune", {}), "[tune]")
     experiment = _built(without_auto(values, _derivable(values)), seed, name)
     check_accounted(experiment.mechanism, experiment.federation, experiment.model)
     told, now = flat(values.get("derived", {})), flat(experiment.resolved())
@@ -255,6 +259,7 @@ def _built(values: dict[str, Any], seed: int, name: str) -> Experiment:
             BASELINES.build(kind, {}, f"[evaluation] baselines {kind}")
             for kind in evaluation.baselines
         ),
+        run=parse(RunSpec, values.get("run", {}), "[run]"),
     )
 
 

@@ -8,6 +8,9 @@ from ufgraphfr.core.spec import Spec
 from ufgraphfr.evaluation.metrics import SHOWN, metric, with_defaults
 from ufgraphfr.evaluation.metrics.base import Metric, RankMetric
 
+SAMPLED_FROM, SAMPLED_USERS = 50_000, 10_000
+"""From so many users on, a sample of so many tells NDCG@10 to about .003."""
+
 
 class EvaluationSpec(Spec):
     """When and what is evaluated; the ``[evaluation]`` table."""
@@ -20,6 +23,9 @@ class EvaluationSpec(Spec):
     """Centralised recommenders to evaluate beside the algorithm."""
     metrics: tuple[str, ...] = SHOWN
     """What tables show, as in ``hr@10``; a result holds these and the defaults."""
+    users: int | None = Field(None, ge=1)
+    """Who is asked for validation and test, at most: a sample drawn by a fixed seed. None: all
+    users of fewer than 50,000, and 10,000 of more. A given split asks whom it names."""
     chunk: int = Field(128, ge=1)
     """Clients scored at once; bounds memory, changes no result."""
 
@@ -38,6 +44,11 @@ class EvaluationSpec(Spec):
     def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         # one name for each, however it was written
         return tuple(dict.fromkeys(metric(name).name for name in value))
+
+    def asked(self, users: int) -> int | None:
+        """How many of so many users are asked; None for all of them."""
+        most = self.users or (SAMPLED_USERS if users >= SAMPLED_FROM else users)
+        return most if most < users else None
 
     @property
     def computed(self) -> tuple[Metric, ...]:

@@ -1,6 +1,7 @@
 """A finished run as an object: its experiment, result, metrics, ranks, data and model."""
 
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -46,6 +47,12 @@ class Run:
     def result(self) -> dict[str, Any]:
         """What ``result.json`` says, in today's schema."""
         return read_result(self._files.result)
+
+    @property
+    def deployed(self) -> bool:
+        """Whether nodes hold the data: a server's result names the agreement instead of them."""
+        data = self.result["data"]
+        return "digest" not in data and re.search(r" on \d+ nodes$", data["name"]) is not None
 
     @cached_property
     def guarantee(self) -> str:
@@ -96,6 +103,11 @@ class Run:
                 f"{self.folder} is what may be shared of a run with a guarantee, and nothing of "
                 f"its data: name the run folder with personal/ in it"
             )
+        if self.deployed:
+            raise InputError(
+                f"{self.folder} is a deployment's, whose users' rows are with its nodes: name it "
+                f"where it was written, beside the server's agreement.toml"
+            )
         prepared = prepare(self.experiment, data_dir)
         if differs := data_difference(self.result["data"], prepared.facts):
             raise InputError(
@@ -109,12 +121,16 @@ class Run:
         return restored_score(self.experiment, self.checkpoint, prepared.setting)
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """What a ``result.json`` says, of whatever release; in full where that is at hand.
+def read_result(path: Path, in_full: bool = True) -> dict[str, Any]:
+    """What a ``result.json`` says, of whatever release.
+
+    Args:
+        path: the file.
+        in_full: whether to read what is personal too, where it is at hand.
 
     Raises:
         InputError: a newer release wrote it.
     """
-    in_full = path.parent / "personal" / path.name
-    path = in_full if in_full.exists() else path
+    own = path.parent / "personal" / path.name
+    path = own if in_full and own.exists() else path
     return RESULT.read(json.loads(path.read_text(encoding="utf-8")), path)

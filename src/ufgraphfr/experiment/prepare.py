@@ -19,8 +19,9 @@ from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.given import given
+from ufgraphfr.data.global_time import global_time
 from ufgraphfr.data.interactions import Cleaning, Interactions
-from ufgraphfr.data.split import Split, global_time, leave_one_out
+from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.data.unasked import told, unasked
 from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
@@ -114,7 +115,7 @@ def arranged(experiment: Experiment, dataset: Dataset, origin: str = "") -> Prep
         f"{len(rows):,} interactions; {left_out}"
     )
     _check_declared(dataset, experiment.source.profile_values)
-    split = _split(rows, experiment.protocol)
+    split = _split(rows, experiment)
     for sentence in told(split):
         logger.warning(f"{dataset.card.name}: {sentence}")
     text = torch.from_numpy(embed(experiment.encoder, dataset.users.texts))
@@ -172,7 +173,9 @@ def _check_declared(dataset: Dataset, values: Mapping[str, object]) -> None:
             )
 
 
-def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
+def _split(rows: Interactions, experiment: Experiment) -> Split:
+    protocol = experiment.protocol
+    most = experiment.evaluation.asked(rows.n_users)
     if protocol.split == "leave-one-out":
         split = leave_one_out(
             rows,
@@ -181,20 +184,31 @@ def _split(rows: Interactions, protocol: ProtocolSpec) -> Split:
             cold_least=protocol.cold_least,
             cold_fold=protocol.cold_fold,
             targets=protocol.targets,
+            most_asked=most,
         )
         _check_kept_out(split, protocol)
-        return split
-    if protocol.split == "given":
+    elif protocol.split == "given":
         split = given(rows)
     else:
         until = protocol.train_until, protocol.validate_until
-        split = global_time(rows, *until, protocol.targets)
-    validated, tested = len(split.asked("validation")), len(split.asked("test"))
-    logger.info(
-        f"{protocol.split}: {len(split.warm):,} of {split.n_users:,} users train; {validated:,} "
-        f"are asked for the validation, {tested:,} for the test"
-    )
+        split = global_time(rows, *until, protocol.targets, most)
+    _tell_asked(split, protocol, most)
     return split
+
+
+def _tell_asked(split: Split, protocol: ProtocolSpec, most: int | None) -> None:
+    """Say how many are asked, where it is not everybody who trains."""
+    validated, tested = len(split.asked("validation")), len(split.asked("test"))
+    if protocol.split != "leave-one-out":
+        logger.info(
+            f"{protocol.split}: {len(split.warm):,} of {split.n_users:,} users train; "
+            f"{validated:,} are asked for the validation, {tested:,} for the test"
+        )
+    if most is not None and protocol.split != "given":
+        logger.info(
+            f"[evaluation] users = {most:,}: a sample of the users, drawn by a fixed seed, is "
+            f"asked for validation and test"
+        )
 
 
 def _check_kept_out(split: Split, protocol: ProtocolSpec) -> None:

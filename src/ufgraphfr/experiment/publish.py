@@ -62,7 +62,7 @@ def publish(folder: Path, place: Path) -> list[str]:
         model = files.load_model(torch.device("cpu"))
         save_checkpoint(partial / files.model.name, replace(model, private={}))
         (partial / files.statement.name).write_text(statement(ledger), encoding="utf-8")
-        settings = tomli_w.dumps({"schema": CONFIG.version, **_settings(run.experiment)})
+        settings = tomli_w.dumps({"schema": CONFIG.version, **public_settings(run.experiment)})
         (partial / files.config.name).write_text(settings, encoding="utf-8")
         facts = files.environment_facts()
         told = {name: facts[name] for name in ENVIRONMENT if name in facts}
@@ -77,7 +77,7 @@ def publish(folder: Path, place: Path) -> list[str]:
     return sorted(path.name for path in place.iterdir())
 
 
-def _settings(experiment: Experiment) -> dict[str, Any]:
+def public_settings(experiment: Experiment) -> dict[str, Any]:
     """What was set, without paths."""
     settings = copy.deepcopy(experiment.changed())
     for key in experiment.source.files:

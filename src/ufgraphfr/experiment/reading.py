@@ -29,6 +29,14 @@ def read(path: Path, overrides: Overrides = (), seed: int | None = None) -> Expe
     Raises:
         InputError: the file cannot be read, or a key or value is wrong.
     """
+    values, folder = read_values(path, overrides, seed)
+    return build_beside(values, folder)
+
+
+def read_values(
+    path: Path, overrides: Overrides = (), seed: int | None = None
+) -> tuple[dict[str, Any], Path]:
+    """The values of a TOML file with others set, and its folder; see `read`."""
     path = _located(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -40,7 +48,7 @@ def read(path: Path, overrides: Overrides = (), seed: int | None = None) -> Expe
         raise InputError(f"{path} is not valid TOML: {error}") from None
     override(values, overrides, seed)
     values.setdefault("name", path.stem)
-    return build_beside(values, path.parent)
+    return values, path.parent
 
 
 def shipped() -> dict[str, Path]:

@@ -220,10 +220,11 @@ class RunFolder:
         Raises:
             InputError: a later version wrote them.
         """
-        path = self.own / self.metrics.name
-        if not path.exists():
-            return []
-        return [METRICS.read(json.loads(line), path) for line in path.read_text().splitlines()]
+        return _lines(self.own / self.metrics.name)
+
+    def shared_metrics(self) -> list[dict[str, Any]]:
+        """The same, of what may be shared under a guarantee."""
+        return _lines(self.metrics)
 
     def read_ledger(self) -> Ledger:
         """What this run has promised and spent, if it is the ledger that the result was made with.
@@ -266,6 +267,12 @@ class RunFolder:
         if self.best.exists() or not own.exists():
             return model
         return replace(model, private=load_checkpoint(own, device).private)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [METRICS.read(json.loads(line), path) for line in path.read_text().splitlines()]
 
 
 def _begun(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from ufgraphfr.experiment.checkpoint import Checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.derive import derive, settled
 from ufgraphfr.experiment.environment import environment
+from ufgraphfr.experiment.finished import read_result
 from ufgraphfr.experiment.population import Population, Simulated
 from ufgraphfr.experiment.prepare import DIGESTS, data_difference, prepare
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.result import write_result
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.shared import keyed_digest
+from ufgraphfr.experiment.tracking import Tracking
 from ufgraphfr.experiment.training import Progress, train
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -65,6 +67,8 @@ def execute(
         InputError: bad data, or a folder that must not be written.
     """
     target = choose_device(device)
+    for tracker in experiment.run.built:
+        tracker.check()
     folder = RunFolder(out)
     if folder.config.exists():
         experiment = settled(experiment, folder.experiment())
@@ -82,20 +86,33 @@ def execute(
     folder.create(experiment)
     with folder.locked():
         folder.write_json(folder.environment, _facts(experiment, population, folder, target))
+        tracking = Tracking(experiment, folder)
         try:
-            if isinstance(experiment.model, Algorithm):
-                model = model_in_use(experiment, population.setting)
-                yield from train(experiment, model, population, folder, target)
-                best = folder.load_model(target)
-            else:
-                best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
-                save_checkpoint(folder.best, best)
+            best = yield from _fitted(experiment, population, folder, target, tracking)
         except Exception:
             # a plan that is refused leaves nothing behind, as bad data do
             if fresh and not population.durable and _nothing_done(folder):
                 folder.discard()
             raise
         write_result(experiment, population, folder, best)
+        tracking.finish(read_result(folder.result, in_full=tracking.everything))
+
+
+def _fitted(
+    experiment: Experiment,
+    population: Population,
+    folder: RunFolder,
+    device: torch.device,
+    tracking: Tracking,
+) -> Generator[Progress, None, Checkpoint]:
+    """Train, or fit a baseline; returns the best checkpoint."""
+    if isinstance(experiment.model, Algorithm):
+        model = model_in_use(experiment, population.setting)
+        yield from tracking.watched(train(experiment, model, population, folder, device))
+        return folder.load_model(device)
+    best = Checkpoint(0, 0, 0.0, population.fit(experiment.model), {})
+    save_checkpoint(folder.best, best)
+    return best
 
 
 def _simulated(

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -45,6 +45,7 @@ class Progress:
         loss: their mean training loss, NaN if nobody took part.
         seconds: wall time of the round, evaluation and checkpoint included.
         validation: validation metrics, if this round was evaluated.
+        line: what ``metrics.jsonl`` has of it, in full.
     """
 
     round: int
@@ -53,6 +54,7 @@ class Progress:
     loss: float
     seconds: float
     validation: Metrics | None
+    line: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -102,7 +104,7 @@ def train(
             kept_at = time.monotonic()
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         told = None if is_private else done.clients
-        yield Progress(done.number, total, told, done.loss, spent, validation)
+        yield Progress(done.number, total, told, done.loss, spent, validation, line)
     check_somebody(folder.read_metrics())
 
 

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -25,7 +25,7 @@ from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.statement import statement
 from ufgraphfr.serve.recommender import Recommender
-from ufgraphfr.serve.recommender import Request as Asked
+from ufgraphfr.serve.requests import Request as Asked
 
 MOST_BYTES = 256 * 1024
 """Of a request's body."""
@@ -63,6 +63,26 @@ class Batch(BaseModel):
     requests: list[Wanted] = Field(min_length=1, max_length=MOST_BATCH)
 
 
+class Serving(Protocol):
+    """A version of a model, as it is served now."""
+
+    @property
+    def version(self) -> str:
+        """Its name."""
+
+    @property
+    def guarantee(self) -> str:
+        """What is promised of it, in a sentence."""
+
+    @property
+    def statement(self) -> str:
+        """The same on a page."""
+
+    @property
+    def recommender(self) -> Recommender:
+        """What answers."""
+
+
 class Served:
     """The run that is served; another version takes its place between two requests."""
 
@@ -95,17 +115,18 @@ class Served:
         else:
             _LOG.warning("now serving %s", self.version)
 
-    def answer(self, wanted: Wanted) -> dict[str, Any]:
-        """One answer."""
-        found = self.recommender.answer(Asked(**wanted.model_dump()))
-        return {
-            "history": self.recommender.named(found.history),
-            "notes": found.notes,
-            "recommended": [each.facts for each in found.recommended],
-        }
+
+def answered(recommender: Recommender, wanted: Wanted) -> dict[str, Any]:
+    """One answer."""
+    found = recommender.answer(Asked(**wanted.model_dump()))
+    return {
+        "history": recommender.named(found.history),
+        "notes": found.notes,
+        "recommended": [each.facts for each in found.recommended],
+    }
 
 
-def create_app(served: Served) -> FastAPI:
+def create_app(served: Serving) -> FastAPI:
     """The application that serves a run."""
     app = FastAPI(
         title="ufgraphfr",
@@ -152,18 +173,19 @@ def _add_counting(app: FastAPI) -> None:
         return "\n".join(lines) + "\n"
 
 
-def _add_answers(app: FastAPI, served: Served) -> None:
+def _add_answers(app: FastAPI, served: Serving) -> None:
     """What programs and the page ask for."""
 
     @app.post("/recommend")
     def recommend(wanted: Wanted) -> dict[str, Any]:
         """The best items for a history and a profile, neither of which is kept."""
-        return served.answer(wanted)
+        return answered(served.recommender, wanted)
 
     @app.post("/recommend/batch")
     def batch(wanted: Batch) -> dict[str, Any]:
         """Several answers at once, in the order of the requests."""
-        return {"answers": [served.answer(each) for each in wanted.requests]}
+        recommender = served.recommender
+        return {"answers": [answered(recommender, each) for each in wanted.requests]}
 
     @app.get("/similar/{item:path}")
     def similar(item: str, n: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 10) -> dict[str, Any]:
@@ -181,7 +203,7 @@ def _add_answers(app: FastAPI, served: Served) -> None:
         return {"items": own.named(own.items.search(query, n))}
 
 
-def _add_facts(app: FastAPI, served: Served) -> None:
+def _add_facts(app: FastAPI, served: Serving) -> None:
     """What is served, and the page."""
 
     @app.get("/health")

@@ -54,6 +54,10 @@ class Items:
         found = (self._by_id.get(name) for name in names)
         return torch.tensor([place for place in found if place is not None]).long()
 
+    def has(self, name: str) -> bool:
+        """Whether an item has this id."""
+        return name in self._by_id
+
     def listed(self, text: str) -> list[str]:
         """Names out of a list with commas between them, which may be in titles as well.
 

@@ -1,20 +1,21 @@
 """A run's model as serving asks it: scores, what they are made of, and what it can serve."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import Blended, contributions
 from ufgraphfr.baselines.base import Fused
 from ufgraphfr.core.messages import Private, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.experiment.finished import Run
-from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import model_in_use
+from ufgraphfr.experiment.restored import check_known
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import on_devices
 
@@ -23,8 +24,21 @@ Added: TypeAlias = Callable[[ClientBatch], dict[str, Tensor]]
 """What each part adds to the scores, each float ``[clients, items]``."""
 
 
+Scored = TypeVar("Scored")
+
+
+class Devices(Protocol):
+    """Puts a question to clients' devices, each with the model and its own weights at hand."""
+
+    def __call__(
+        self, question: Callable[[Task, ClientBatch, Private], Scored], inputs: ClientBatch
+    ) -> Scored:
+        """Its answer for these clients."""
+
+
+@dataclass(frozen=True)
 class Model:
-    """The weights of a run's best round, and three questions to them.
+    """A trained model, and three questions to it.
 
     Attributes:
         personal: the model's name if it keeps weights of each user's own, else empty.
@@ -33,24 +47,41 @@ class Model:
         from_history: scores before what others have is mixed in for cold users.
     """
 
-    def __init__(self, run: Run, prepared: PreparedExperiment) -> None:
-        """Takes a finished run and its data."""
-        checkpoint, experiment = run.checkpoint, run.experiment
-        self.personal = experiment.model.kind if checkpoint.private else ""
-        self.score: Scores = run.score(prepared)
-        self.from_history: Scores = self.score
-        self.added: Added
-        model, fitted = experiment.model, checkpoint.server
+    personal: str
+    score: Scores
+    added: Added
+    from_history: Scores
+
+    @staticmethod
+    def of(run: Run, setting: Setting) -> "Model":
+        """The model of a finished run at its best round."""
+        checkpoint, model = run.checkpoint, run.experiment.model
+        fitted = checkpoint.server
         if not isinstance(model, Algorithm):
-            self.added = _fused_parts(model, fitted) or _alone(model.kind, self.score)
-            return
-        used = model_in_use(experiment, prepared.setting)
-        arguments = used, fitted, PrivateState(checkpoint.private), checkpoint.round
-        explained = partial(contributions, used, prepared.setting)
-        self.added = lambda inputs: on_devices(explained, *arguments, inputs)
-        if isinstance(used, Blended):
-            linear = partial(_weighted, used)
-            self.from_history = lambda inputs: on_devices(linear, *arguments, inputs)
+            score = partial(model.score, fitted)
+            added = _fused_parts(model, fitted) or _alone(model.kind, score)
+            return Model("", score, added, score)
+        used, private = model_in_use(run.experiment, setting), PrivateState(checkpoint.private)
+        check_known(used, checkpoint)
+
+        def devices(
+            question: Callable[[Task, ClientBatch, Private], Scored], inputs: ClientBatch
+        ) -> Scored:
+            return on_devices(question, used, fitted, private, checkpoint.round, inputs)
+
+        return Model.of_devices(used, setting, devices, bool(checkpoint.private))
+
+    @staticmethod
+    def of_devices(
+        algorithm: Algorithm, setting: Setting, devices: Devices, personal: bool
+    ) -> "Model":
+        """The model of an algorithm, whose weights are where ``devices`` asks."""
+        score: Scores = partial(devices, algorithm.score)
+        from_history = score
+        if isinstance(algorithm, Blended):
+            from_history = partial(devices, partial(_weighted, algorithm))
+        added = partial(devices, partial(contributions, algorithm, setting))
+        return Model(algorithm.kind if personal else "", score, added, from_history)
 
 
 def _weighted(model: Blended, task: Task, inputs: ClientBatch, private: Private) -> Tensor:

@@ -11,12 +11,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import pointers, ranges
+from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.templates import attributes
-from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.serve.items import Items
+from ufgraphfr.serve.known import KnownUsers
 from ufgraphfr.text import Encoder, embed
 from ufgraphfr.text.base import Encode
 
@@ -27,21 +27,19 @@ FEW_VALUES = 60
 class People:
     """The users of a run's data, and whoever else is described."""
 
-    def __init__(
-        self, prepared: PreparedExperiment, encoder: Encoder, items: Items, personal: str
-    ) -> None:
-        """Takes a run's data.
+    def __init__(self, known: KnownUsers, encoder: Encoder, items: Items, personal: str) -> None:
+        """Takes those who are known.
 
         Args:
-            prepared: the data.
+            known: the users.
             encoder: of sentences about users.
             items: to look up by name.
             personal: the model's name if it keeps weights of each user's own, else empty.
         """
-        self._prepared, self._encoder, self._items = prepared, encoder, items
+        self._known, self._encoder, self._items = known, encoder, items
         self._personal = personal
-        self._untrained = prepared.dataset.untrained
-        self._numbers = {name: place for place, name in enumerate(prepared.dataset.users.names)}
+        self._untrained = known.untrained
+        self._numbers = {name: place for place, name in enumerate(known.names)}
 
     def served(self) -> list[str]:
         """Ids of all users of the files whom the model can serve."""
@@ -62,44 +60,33 @@ class People:
         place = self._numbers.get(user)
         if place is None and user not in self._untrained.names:
             near = nearest(user, self._numbers.keys() | self._untrained.names)
-            least = self._untrained.selection.min_user
-            raise InputError(
-                f"no user '{user}' in this run: {near}; whoever has a row in the table of "
-                f"users, or fewer than {least} interactions, can be added to the files and "
-                f"asked for without training again, and anybody else by a history"
-            )
+            raise InputError(f"no user '{user}' in this run: {near}; {self._known.others}")
         return place
 
     def trained(self, user: str) -> bool:
         """Whether the model was trained with this user."""
         place = self.place(user)
-        return place is not None and bool(self._prepared.batch.counts[place])
+        return place is not None and bool(self._known.trained[place])
 
     def unknown(self, user: str) -> list[str]:
         """Ids of a user's items that nobody who trains has: the model knows nothing of them."""
         if self.place(user) is not None:
             return []
-        known = set(self._prepared.dataset.catalogue.items)
-        return [item for item in self._untrained.history(user) if item not in known]
+        return [item for item in self._untrained.history(user) if not self._items.has(item)]
 
     def items(self, user: str) -> Tensor:
         """Everything the user has, held-out items included, oldest first."""
         place = self.place(user)
         if place is None:
             return self._items.known(self._untrained.history(user))
-        split = self._prepared.split
-        start, end = split.history_ptr[place : place + 2]
-        return torch.from_numpy(split.history[start:end])
+        start, end = self._known.batch.ptr[place : place + 2].tolist()
+        return self._known.batch.items[start:end]
 
     def users(self, names: Sequence[str]) -> ClientBatch:
         """Users of the files with their whole histories, in this order."""
         places = [self.place(name) for name in names]
         some = torch.tensor([place for place in places if place is not None]).long()
-        split = self._prepared.split
-        ptr = torch.from_numpy(split.history_ptr)
-        known = ptr.diff()[some]
-        own = torch.from_numpy(split.history)[ranges(ptr[some], known)]
-        found = self._prepared.batch.select(some).with_history(pointers(known), own)
+        found = self._known.batch.select(some)
         others = [name for name, place in zip(names, places, strict=True) if place is None]
         if not others:
             return found
@@ -121,11 +108,11 @@ class People:
             InputError: the model cannot serve others than its users, or no such attribute.
         """
         self._check_shared("a history is not enough")
-        for name in profile:
-            if not self.values:
+        for name in () if self._known.any_profile else profile:
+            if not self._known.values:
                 raise InputError(f"profile '{name}': the data of this run have no profiles")
-            if name not in self.values:
-                raise InputError(f"profile '{name}': {nearest(name, self.values)}")
+            if name not in self._known.values:
+                raise InputError(f"profile '{name}': {nearest(name, self._known.values)}")
         return self._described([history], [self.sentence(profile)])
 
     def sentence(self, profile: Mapping[str, str]) -> str:
@@ -139,35 +126,29 @@ class People:
         """A sentence for each value that no user of the data has."""
         notes = []
         for name, value in profile.items():
-            values = self.values.get(name, set())
-            if value not in values and len(values) <= FEW_VALUES:
+            values = self._known.values.get(name, set())
+            if value not in values and 0 < len(values) <= FEW_VALUES:
                 near = nearest(value, values)
                 notes.append(f"nobody in the data has {name} = '{value}': {near}")
         return notes
 
     @cached_property
-    def values(self) -> dict[str, set[str]]:
-        """The values of each attribute among the users."""
-        found = dict[str, set[str]]()
-        for profile in self._prepared.dataset.users.profiles:
-            for name, value in profile.items():
-                found.setdefault(name, set()).add(value)
-        return found
+    def _nobody(self) -> Tensor:
+        """The vector of the sentence about one of whom nothing is known."""
+        return torch.from_numpy(embed(self._encoder, [self._untrained.unknown]))
 
     @cached_property
-    def _known(self) -> dict[str, Tensor]:
-        """The vectors of sentences about users of the data, and about one who is not known.
+    def _vectors(self) -> dict[str, Tensor]:
+        """The vectors of sentences about those who are known.
 
         The encoder takes a second to load, and most profiles are somebody's.
         """
-        unknown = self._untrained.unknown
-        nobody = torch.from_numpy(embed(self._encoder, [unknown]))[0]
-        texts = self._prepared.dataset.users.texts
-        return {**dict(zip(texts, self._prepared.batch.text, strict=True)), unknown: nobody}
+        pairs = zip(self._known.profiles, self._known.batch.text, strict=False)
+        return {self.sentence(profile): vector for profile, vector in pairs}
 
     def warm(self) -> None:
         """Load the encoder before it is asked for."""
-        _ = self._known, self._encode
+        _ = self._nobody, self._vectors, self._encode
 
     @cached_property
     def _encode(self) -> Encode:
@@ -175,15 +156,15 @@ class People:
         return self._encoder.loaded()
 
     def _described(self, histories: Sequence[Tensor], texts: Sequence[str]) -> ClientBatch:
-        batch = self._prepared.batch
-        vectors = {text: self._known[text] for text in texts if text in self._known}
-        distinct = sorted(set(texts) - vectors.keys())
-        if distinct:
+        batch = self._known.batch
+        vectors = dict.fromkeys([self._untrained.unknown], self._nobody[0])
+        others = set(texts) - vectors.keys()
+        vectors |= {text: self._vectors[text] for text in others if text in self._vectors}
+        if distinct := sorted(others - vectors.keys()):
             vectors |= zip(distinct, torch.from_numpy(self._encode(distinct)), strict=True)
         count = len(histories)
         return ClientBatch(
-            # a number that no client has
-            torch.full((count,), len(self._numbers)),
+            torch.full((count,), self._known.stranger),
             pointers(torch.tensor([len(own) for own in histories])),
             torch.cat([*histories]),
             torch.zeros(count + 1, dtype=torch.long),

@@ -3,8 +3,8 @@
 One engine under the command line, Python and HTTP, with one vocabulary: `Request`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,133 +13,34 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.evaluation.protocol import at_most
 from ufgraphfr.experiment.finished import Run
-from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.ops.ranking import top
+from ufgraphfr.serve.deployed import at_node, at_server, is_deployed
 from ufgraphfr.serve.items import Items
+from ufgraphfr.serve.known import KnownUsers
 from ufgraphfr.serve.model import Model
 from ufgraphfr.serve.people import People
-from ufgraphfr.serve.why import NAMED, in_words, influences, shares
+from ufgraphfr.serve.requests import Answer, Because, Recommendation, Request
+from ufgraphfr.serve.why import NAMED, influences, shares
 from ufgraphfr.text import Encoder
 
 CHUNK = 256
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked for.
-
-    Attributes:
-        user: the data set's id; None for anybody else.
-        history: ids or titles of what anybody has, oldest first.
-        profile: attributes of anybody, by name.
-        n: how many items.
-        exclude: ids or titles of items not to list.
-        where: the values of features of which an item must have one, by feature.
-        seen: whether what is in the history may be listed.
-        why: whether reasons are given.
-    """
-
-    user: str | None = None
-    history: Sequence[str] = ()
-    profile: Mapping[str, str] = field(default_factory=dict)
-    n: int = 10
-    exclude: Sequence[str] = ()
-    where: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    seen: bool = False
-    why: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks what can be checked without a catalogue.
-
-        Raises:
-            InputError: no item is asked for, or both a user and somebody else.
-        """
-        if self.n < 1:
-            raise InputError(f"n = {self.n}: ask for at least one item")
-        if self.user is not None and (self.history or self.profile):
-            raise InputError(
-                f"user '{self.user}' has a history and a profile in the data: give a user alone, "
-                f"or history and profile"
-            )
-
-
-@dataclass(frozen=True)
-class Because:
-    """An item of the history that speaks for a recommendation.
-
-    Attributes:
-        item: the data set's id.
-        title: for people.
-        effect: how much lower the score would be without it.
-    """
-
-    item: str
-    title: str
-    effect: float
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One item of a list.
-
-    Attributes:
-        item: the data set's id.
-        title: for people.
-        score: the model's; only its order means something.
-        rank: 1 for the best.
-        because: items of the history that speak for it, the strongest first; None if not asked for.
-        shares: what each part of the model adds to the score; None if not asked for.
-    """
-
-    item: str
-    title: str
-    score: float
-    rank: int
-    because: tuple[Because, ...] | None = None
-    shares: dict[str, float] | None = None
-
-    @property
-    def reason(self) -> str:
-        """Both in words; empty if they were not asked for."""
-        behind = [each.title for each in self.because or ()]
-        return "" if self.shares is None else in_words(behind, self.shares)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """For JSON."""
-        if self.shares is None:
-            kept = ("rank", "item", "title", "score")
-            return {name: getattr(self, name) for name in kept}
-        return {**asdict(self), "reason": self.reason}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is answered to a request.
-
-    Attributes:
-        history: places of the items it is based on, oldest first.
-        recommended: the best items, the best first.
-        notes: what else to know, a sentence each.
-    """
-
-    history: list[int]
-    recommended: list[Recommendation]
-    notes: list[str]
-
-
 class Recommender:
-    """A run's model at its best round, with the data it was trained on."""
+    """A trained model with the users it knows: those of a run's data, of a node, or none."""
 
-    def __init__(self, prepared: PreparedExperiment, model: Model, encoder: Encoder) -> None:
-        """Takes a run's data, its model, and the encoder of sentences about users."""
-        self.prepared, self._model = prepared, model
-        self.catalogue = prepared.dataset.catalogue
+    def __init__(
+        self, catalogue: Catalogue, known: KnownUsers, model: Model, encoder: Encoder
+    ) -> None:
+        """Takes the items, the users, the model, and the encoder of sentences about users."""
+        self._model, self.catalogue = model, catalogue
         self.items = Items(self.catalogue)
-        self.people = People(prepared, encoder, self.items, model.personal)
+        self.people = People(known, encoder, self.items, model.personal)
 
     @classmethod
     def open(cls, folder: Path, data_dir: Path | None = None) -> "Recommender":
@@ -153,8 +54,21 @@ class Recommender:
     @classmethod
     def of(cls, run: Run, data_dir: Path | None = None) -> "Recommender":
         """The same of a run that was opened before."""
+        if is_deployed(run):
+            return cls(*at_server(run, data_dir))
         prepared = run.prepared(data_dir)
-        return cls(prepared, Model(run, prepared), run.experiment.encoder)
+        model = Model.of(run, prepared.setting)
+        known = KnownUsers.of(prepared)
+        return cls(prepared.dataset.catalogue, known, model, run.experiment.encoder)
+
+    @classmethod
+    def at_node(cls, folder: ShardFolder) -> "Recommender":
+        """The release that a deployment's node serves, for its users.
+
+        Raises:
+            InputError: there is none, or it cannot be served.
+        """
+        return cls(*at_node(folder))
 
     def history(self, user: str) -> list[str]:
         """Titles of everything the user interacted with, oldest first.

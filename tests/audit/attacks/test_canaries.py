@@ -1,6 +1,7 @@
 """Canaries in the model's own arrays: a correct mechanism passes, and each seeded bug is caught."""
 
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
 from ufgraphfr.audit.attacks.canaries import Canaries
 from ufgraphfr.audit.bounds import gaussian_estimate, gaussian_mu, one_run_epsilon
 from ufgraphfr.audit.canary_scores import RELEASES, Play
+from ufgraphfr.audit.noise_level import noise_level
 from ufgraphfr.audit.recording import FinishedRun
 from ufgraphfr.audit.replay import record
 from ufgraphfr.audit.report import Guarantee, judge
@@ -161,6 +163,64 @@ def test_an_array_without_noise_beside_one_with_noise_is_caught(of, monkeypatch)
     assert verdicts(recording, guarantee, 600)["epsilon, Gaussian estimate, worst array"] == "FAIL"
 
 
+def with_noise(monkeypatch, factor):
+    """Noise that can be repeated, so many times too small."""
+    generator = torch.Generator().manual_seed(6)
+
+    def noise(_self, like, std, *_):
+        return (torch.randn(like.shape, generator=generator) * (std / factor)).round().long()
+
+    monkeypatch.setattr(NoisedSums, "_noise", noise)
+
+
+@pytest.mark.parametrize("name", ["flagship", "fedmf", "fedncf", "rotation"])
+@pytest.mark.parametrize(("factor", "caught"), [(1.0, 0), (math.sqrt(2), 10)])
+def test_noise_too_small_by_the_root_of_two_is_caught_at_epsilon_one(
+    of, name, factor, caught, monkeypatch
+):
+    recording, _ = of(name, 1.0)
+    with_noise(monkeypatch, factor)
+    play = Play(recording, recording.fresh_mechanism())
+    levels = [noise_level(play) for _ in range(10)]
+    assert sum(level.low > 1 for level in levels) == caught
+    assert statistics.mean(level.ratio for level in levels) == pytest.approx(factor, rel=0.15)
+    assert levels[0].caught_from < 1.2
+
+
+@pytest.mark.parametrize(("factor", "caught"), [(1.0, False), (math.sqrt(2), True)])
+def test_canaries_and_the_level_of_the_noise_catch_it_each_on_its_own(
+    of, factor, caught, monkeypatch
+):
+    recording, guarantee = of("fedncf", 1.0)
+    with_noise(monkeypatch, factor)
+    found = verdicts(recording, guarantee, 10_000)
+    failed = [measure for measure, verdict in found.items() if verdict == "FAIL"]
+    assert ("epsilon, Gaussian estimate" in failed) == caught
+    assert any("noise measured" in measure for measure in failed) == caught
+    assert failed == [] or caught
+
+
+def test_noise_of_devices_is_measured_in_their_sum(of, monkeypatch):
+    recording, guarantee = of("devices", 4.0)
+    assert set(verdicts(recording, guarantee, 100).values()) == {"pass"}
+    honest = NoisedSums._noise
+    monkeypatch.setattr(
+        NoisedSums,
+        "_noise",
+        lambda self, like, std, key, place: honest(self, like, std / math.sqrt(2), key, place),
+    )
+    level = noise_level(Play(recording, recording.fresh_mechanism()))
+    assert level.low > 1.2
+    assert level.numbers >= 2000
+
+
+def test_a_release_without_any_noise_is_as_bad_as_can_be_said(of, monkeypatch):
+    recording, _ = of("fedmf", 8.0)
+    monkeypatch.setattr(NoisedSums, "_noise", lambda _, like, *__: torch.zeros_like(like))
+    level = noise_level(Play(recording, recording.fresh_mechanism()))
+    assert level.ratio == level.low == 1e6
+
+
 def test_forgetting_the_square_root_of_the_rounds_is_caught_by_both(of):
     recording, _ = of("fedmf", 8.0)
     rounds = recording.experiment.federation.rounds
@@ -194,11 +254,6 @@ def test_a_bound_says_what_it_could_have_shown():
     assert one_run_epsilon(noisy, inside, 1e-5) < most < 10
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="under a row cap a canary with numbers in other arrays too spends the whole clip there, "
-    "and its score is weaker by the root of how many numbers it has",
-)
 def test_each_canary_is_as_long_as_the_clip_and_none_is_in_another(of):
     recording, _ = of("fedncf", 8.0)
     honest = recording.fresh_mechanism()

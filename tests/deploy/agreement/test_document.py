@@ -51,6 +51,7 @@ def test_all_parties_know_whether_order_means_something(federation, sequential):
         ({"protocol": {"negatives": "legacy-leaky"}}, "honest negatives"),
         ({"protocol": {"cold_users": 0.1}}, "without cold users"),
         ({"protocol": {"split": "global-time"}}, "leave-one-out"),
+        ({"evaluation": {"users": 5}}, "asks all users"),
     ],
 )
 def test_what_a_deployment_cannot_do_is_refused(change, message, federation):

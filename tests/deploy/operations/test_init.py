@@ -1,6 +1,7 @@
 """The folder that is written: complete, and filled in to the last word."""
 
 import configparser
+import itertools
 import math
 import shlex
 import tomllib
@@ -208,6 +209,55 @@ def test_users_wait_until_their_rows_of_several_imports_are_enough(importer):
     assert histories(store) == {"u": "abc"}
     assert "1 rows were here already" in bring("v,a,1", "v,b,2").lines()
     assert histories(store) == {"u": "abc"}
+
+
+def test_a_changed_profile_replaces_the_one_before_and_this_is_told(tmp_path):
+    (tmp_path / "items.csv").write_text(ITEMS)
+    data = {"kind": "table", "interactions": "x.csv", "items": "items.csv"}
+    values = toy_values(data=data | {"users": "users.csv", "template": "Aged {age}."})
+    folder = Deployment(tmp_path / "d")
+    made = draft(build(values), 2, users_per_node=10, min_users=2, data_dir=tmp_path)
+    write(folder, made, ServerSettings())
+    shard, rows, users = (
+        ShardFolder(folder.node("node-1").shard),
+        *map(tmp_path.joinpath, ("rows.csv", "users.csv")),
+    )
+    rows.write_text(ROWS)
+    told = shard.import_table(rows, None).lines()
+    assert any(line.startswith("2 new users have no profile") for line in told)
+    users.write_text("user,age\nu,30\nv,40\nw,50\n")
+    told = shard.import_table(rows, users).lines()
+    assert "2 profiles were replaced" in told
+    assert "1 profiles are of users without interactions, and were left out" in told
+    before = ShardStore(shard.database).rows().texts
+    assert "2 profiles were replaced" not in shard.import_table(rows, users).lines()
+    # also of one who has no new rows
+    rows.write_text("user,item,timestamp\nu,d,9\n")
+    users.write_text("user,age\nu,30\nv,41\n")
+    told = shard.import_table(rows, users).lines()
+    assert told[:2] == ["0 new users, 1 new interactions", "1 profiles were replaced"]
+    after = ShardStore(shard.database).rows().texts
+    assert (before[0] == after[0]).all()
+    assert (before[1] != after[1]).any()
+
+
+def test_files_in_any_order_end_in_the_same_state(tmp_path):
+    """Numbers of users, which say who came first, aside."""
+    files = [
+        "u,a,5\nv,a,1\n",
+        "u,b,2\nu,a,3\nw,c,1\n",
+        "v,b,2\nv,c,3\nu,c,7\nv,c,1\n",
+        "w,a,4\nw,b,5\n",
+    ]
+    found = []
+    for index, order in enumerate(itertools.permutations(files)):
+        folder = made_at(tmp_path, f"d{index}")
+        shard, path = ShardFolder(folder.node("node-1").shard), tmp_path / "part.csv"
+        for rows in order:
+            path.write_text("user,item,timestamp\n" + rows)
+            shard.import_table(path, None)
+        found.append(histories(ShardStore(shard.database)))
+    assert found == [{"u": "bac", "v": "acb", "w": "cab"}] * 24
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.server.metrics import RunMetrics, prometheus, read_metrics
 from ufgraphfr.deploy.server.prometheus import Exporter
 from ufgraphfr.deploy.server.run import run
+from ufgraphfr.deploy.wire.message import unpack
 
 
 def test_counters_go_on_after_a_restart_and_gauges_begin_anew(tmp_path):
@@ -61,9 +62,10 @@ def test_a_run_is_conducted_from_its_folder(federation):
     assert values["bytes_down"] > 0
     assert values["ndcg10"] > 0
     asked = len(engine.asked)
-    # finished: nobody is asked again
+    # finished: nobody is asked again, but to have the model
     run(federation.folder.server, engine)
-    assert len(engine.asked) == asked
+    later = [unpack(chunks).kind for _, chunks in engine.asked[asked:]]
+    assert later == ["publish"] * 2
 
 
 def test_why_a_run_stopped_is_told(federation):

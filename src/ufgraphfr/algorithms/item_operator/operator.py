@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Update
-from ufgraphfr.core.arrays.cells import coalesced
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
@@ -25,6 +24,8 @@ COUNTS, PTR, INDEX, VALUE = "operator.counts", "operator.ptr", "operator.index",
 begins, its columns and its values."""
 PAIRS, HAVING = "pairs", "having"
 """What clients add: rows of the sum, flat, and the counts of these items."""
+_ENTRIES = 2**22
+"""Of the operator that are added to scores at a time."""
 
 
 class OperatorSpec(Spec):
@@ -40,7 +41,7 @@ class OperatorSpec(Spec):
         return {
             COUNTS: torch.zeros(items),
             PTR: torch.zeros(items + 1, dtype=torch.int64),
-            INDEX: torch.zeros(0, dtype=torch.int64),
+            INDEX: torch.zeros(0, dtype=torch.int32),
             VALUE: torch.zeros(0),
         }
 
@@ -71,7 +72,7 @@ class OperatorSpec(Spec):
         state = state | {
             COUNTS: counts,
             PTR: pointers(torch.cat((ends, missing))),
-            INDEX: torch.cat((state[INDEX], cells % items)),
+            INDEX: torch.cat((state[INDEX], (cells % items).int())),
             VALUE: torch.cat((state[VALUE], pairs.values())),
         }
         if round_number < self.rounds:
@@ -83,21 +84,20 @@ class OperatorSpec(Spec):
 
 def applied(state: State, vectors: Tensor) -> Tensor:
     """P times vectors, float ``[items, dim]``."""
-    return propagate(state[PTR], state[INDEX], state[VALUE], vectors)
-
-
-def matrix(state: State) -> Tensor:
-    """P as a sparse tensor, ``[items, items]``."""
-    items = len(state[COUNTS])
-    cells = torch.stack((owners(state[PTR], len(state[INDEX])), state[INDEX]))
-    return coalesced(cells, state[VALUE], (items, items))
+    index = state[INDEX]
+    return propagate(state[PTR].to(index.dtype), index, state[VALUE], vectors)
 
 
 def filtered(state: State, batch: ClientBatch, weights: Tensor) -> Tensor:
     """Weighted histories through P, float ``[clients, items]``; weights ``[interactions]``."""
     starts, lengths = state[PTR][batch.items], state[PTR].diff()[batch.items]
-    places = ranges(starts, lengths)
-    row = owners(batch.ptr, len(batch.items)).repeat_interleave(lengths) * batch.n_items
-    values = state[VALUE][places] * weights.repeat_interleave(lengths)
+    row = owners(batch.ptr, len(batch.items)) * batch.n_items
     found = weights.new_zeros(len(batch) * batch.n_items)
-    return found.index_add_(0, row + state[INDEX][places], values).view(len(batch), -1)
+    # rows of popular items are long: some entries at a time, wherever a history is cut
+    pieces = torch.bincount(lengths.cumsum(0) // _ENTRIES).tolist()
+    parts = (values.split(pieces) for values in (starts, lengths, row, weights))
+    for start, length, client, weight in zip(*parts, strict=True):
+        places = ranges(start, length)
+        cells = client.repeat_interleave(length) + state[INDEX][places]
+        found.index_add_(0, cells, state[VALUE][places] * weight.repeat_interleave(length))
+    return found.view(len(batch), -1)

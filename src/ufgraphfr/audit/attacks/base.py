@@ -52,6 +52,8 @@ class Attack(Spec, ABC):
     """What it tries to find out."""
     otherwise: ClassVar[str] = "no item table was uploaded"
     """Why there may be nothing to attack."""
+    needs_rows: ClassVar[bool] = True
+    """Whether it needs users' rows: to train on, or to know what is true."""
 
     @abstractmethod
     def run(self, recording: Recording) -> list[Finding]:

@@ -25,6 +25,7 @@ from ufgraphfr.audit.bounds import (
     one_run_epsilon,
 )
 from ufgraphfr.audit.canary_scores import RELEASES, Play, Scores
+from ufgraphfr.audit.noise_level import noise_level
 from ufgraphfr.audit.recording import Recording
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation
@@ -45,6 +46,8 @@ class Canaries(Attack):
         "this algorithm releases no sums, each client's own upload is what its server works with"
     )
 
+    needs_rows: ClassVar[bool] = False
+
     canaries: int = Field(10_000, ge=20)
     """How many invented clients there are."""
 
@@ -54,9 +57,11 @@ class Canaries(Attack):
             return []
         own = recording.fresh_mechanism()
         results = self.findings("broadcast", own, *self.play(recording, own))
+        results += _noise("broadcast", Play(recording, own))
         if recording.trust == "shard" and isinstance(own, NoisedSums):
             holder = own.of_one_holder()
             results += self.findings("upload", holder, *self.play(recording, holder))
+            results += _noise("upload", Play(recording, holder))
         return results
 
     def play(self, recording: Recording, mechanism: Mechanism) -> tuple[Scores, Tensor]:
@@ -74,7 +79,8 @@ class Canaries(Attack):
         inside = coins.words(everyone, 0, 1)[:, 0] % 2 == 0
         play = Play(recording, mechanism)
         groups = inside.split(play.group(len(everyone)))
-        found = [play.scores(group) for group in groups]
+        shapes = {size: play.shapes(size) for size in set(map(len, groups))}
+        found = [play.scores(group, shapes[len(group)]) for group in groups]
         names = dict.fromkeys(name for scores in found for name in scores)
         joined = {
             name: torch.cat(
@@ -116,12 +122,24 @@ class Canaries(Attack):
         ]
 
 
+def _noise(view: View, play: Play) -> list[Finding]:
+    """How many times the noise is smaller than the ledger states, see `noise_level`."""
+    found = noise_level(play) if isinstance(play.mechanism, NoisedSums) else None
+    if found is None:
+        return []
+    what = "noise stated over noise measured"
+    power = f"noise {found.caught_from:.3g} times too small is caught nine times in ten"
+    note = f"{found.array}, of nobody's uploads; {found.numbers:,} numbers"
+    return [Finding(view, what, found.ratio, found.low, None, note=note, power=power, limit=1.0)]
+
+
 def _worst(played: Scores, inside: Tensor, delta: float) -> tuple[str, BoundedEstimate]:
     """The array from which canaries are told apart best, by its lower bound, and how well."""
-    found: list[tuple[str, BoundedEstimate]] = []
+    arrays: dict[str, tuple[Tensor, Tensor]] = {}
     for name, scores in played.items():
         there = scores.isfinite()
         taking = inside[there]
         if name != RELEASES and min(int(taking.sum()), int((~taking).sum())) > 1:
-            found.append((name, gaussian_estimate(scores[there], taking, delta)[1]))
-    return max(found, key=lambda each: each[1].low)
+            arrays[name] = scores[there], taking
+    found = {name: gaussian_estimate(*of, delta, len(arrays))[1] for name, of in arrays.items()}
+    return max(found.items(), key=lambda each: each[1].low)

@@ -8,7 +8,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.deploy.wire.payload import digest, encode_arrays, is_large
+from ufgraphfr.deploy.agent.answers import Refused
+from ufgraphfr.deploy.wire.message import Envelope, MissingArray
+from ufgraphfr.deploy.wire.payload import decode_arrays, digest, encode_arrays, is_large
 
 
 class ArrayCache:
@@ -28,6 +30,27 @@ class ArrayCache:
         except (OSError, SafetensorError, KeyError):
             return None
         return value if digest(value) == name else None
+
+    def named_by(self, request: Envelope) -> dict[str, Tensor]:
+        """The arrays that a request names by digest: it holds them, or they are cached here.
+
+        Raises:
+            Refused: it holds others than it names.
+            MissingArray: it does not hold one that is not here either.
+        """
+        named, sent = request.facts.get("shared"), decode_arrays(request.parts[0])
+        if not isinstance(named, dict) or not sent.keys() <= named.keys():
+            raise Refused("arrays that the request does not name")
+        arrays: dict[str, Tensor] = {}
+        for name, sha256 in named.items():
+            array = sent[name] if name in sent else self.get(str(sha256))
+            if array is None:
+                raise MissingArray("an array that is not here any more")
+            if digest(array) != sha256:
+                raise Refused("another array than the request names")
+            arrays[name] = array
+        self.keep({str(sha256): arrays[name] for name, sha256 in named.items()})
+        return arrays
 
     def keep(self, arrays: dict[str, Tensor]) -> None:
         """Keep these arrays, by digest, and no others."""

@@ -25,13 +25,14 @@ from ufgraphfr.deploy.agent.task_form import check_array, check_like
 from ufgraphfr.deploy.agent.users import ShardUsers, read_users
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import ShardMechanism, shard_mechanism
-from ufgraphfr.deploy.wire.message import Envelope, MissingArray
+from ufgraphfr.deploy.wire.message import Envelope
 from ufgraphfr.deploy.wire.payload import (
     decode_arrays,
     decode_task,
-    digest,
     encode_arrays,
+    shared_arrays,
 )
+from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.evaluation.fusion import FusionData
 from ufgraphfr.evaluation.metric_sums import Model
 from ufgraphfr.evaluation.protocol import EvaluationSet
@@ -197,6 +198,14 @@ class Handlers:
             self._fusion = kind, FusionData.of(model, asked, key, chunk)
         return request.reply(encode_arrays(vars(self._fusion[1].sums(weights))))
 
+    def published(self, request: Envelope, release: Release) -> dict[str, Tensor]:
+        """The arrays of a release, if they are those of the agreed algorithm."""
+        if release.arrays != request.facts.get("shared") or release.round != request.round:
+            raise Refused("other arrays than the release names")
+        if len(request.parts) != 2:
+            raise Refused("a release has two parts")
+        return shared_arrays(self._task(request, evaluated=True))
+
     def _weights(self, request: Envelope, part: HeldOut, task: Task) -> tuple[str, Tensor]:
         """What is asked for, ``fit`` or ``choices``, and at which weights.
 
@@ -257,29 +266,13 @@ class Handlers:
         """The task of a request, if it is one that the agreed algorithm sends."""
         if not 2 <= len(request.parts) <= 2 + int(evaluated):
             raise Refused("a task has two parts, and an evaluation perhaps weights")
-        task = decode_task(self._shared(request), request.parts[1])
+        task = decode_task(self.cache.named_by(request), request.parts[1])
         if task.round != request.round + int(evaluated):
             raise Refused("the task is for another round")
         if len(task.clients) == 0 or len(task.clients.unique()) != len(task.clients):
             raise Refused("a client is named twice, or none is")
         check_like(task, self._model(request.round, evaluated))
         return task
-
-    def _shared(self, request: Envelope) -> dict[str, Tensor]:
-        """The arrays that a request names by digest: it holds them, or they are cached here."""
-        named, sent = request.facts.get("shared"), decode_arrays(request.parts[0])
-        if not isinstance(named, dict) or not sent.keys() <= named.keys():
-            raise Refused("arrays that the request does not name")
-        arrays: dict[str, Tensor] = {}
-        for name, sha256 in named.items():
-            array = sent[name] if name in sent else self.cache.get(str(sha256))
-            if array is None:
-                raise MissingArray("an array that is not here any more")
-            if digest(array) != sha256:
-                raise Refused("another array than the request names")
-            arrays[name] = array
-        self.cache.keep({str(sha256): arrays[name] for name, sha256 in named.items()})
-        return arrays
 
     def _model(self, round_number: int, evaluated: bool) -> Task:
         """A task of one client as the agreed algorithm would send it, up to its values."""

@@ -29,7 +29,7 @@ def serve(agent: Agent, path: Path) -> None:
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    listener = _listen(path)
+    listener = listen(path)
     logger.info("listening at %s", path)
     try:
         while True:
@@ -54,10 +54,15 @@ def _answer(agent: Agent, connection: socket.socket) -> None:
     give_back_freed_memory()
 
 
-def _listen(path: Path) -> socket.socket:
+def listen(path: Path) -> socket.socket:
+    """A socket that its owner and its group may open.
+
+    Raises:
+        InputError: another process listens there, or the socket cannot be made.
+    """
     if listens(path):
-        raise InputError(f"an agent already listens at {path}: end it first")
-    # left behind by an agent that was killed
+        raise InputError(f"another process already listens at {path}: end it first")
+    # left behind by one that was killed
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o117)

@@ -13,11 +13,14 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agent.answers import Refused, Restored
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.handlers import Handlers
+from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agent.users import Imported, import_table
 from ufgraphfr.deploy.agreement.document import Agreement, read_documents
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
+from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
+from ufgraphfr.privacy.accounted.statement import in_words
 
 logger = logging.getLogger(__name__)
 UNREAD = Envelope("hello", "", "", 0, "", "")
@@ -40,10 +43,14 @@ class ShardFolder:
         self.node = path / "node"
         # the users' data and private state
         self.database = path / "shard.sqlite"
+        # releases of the model
+        self.models = path / "models"
         # arrays that the server sent and need not send again
         self.public = path / "public"
         # what has been spent of this shard's budget; nothing is ever removed
         self.ledger = path / "ledger.jsonl"
+        # apps that may ask for its users, see `Tokens`
+        self.tokens = path / "tokens.json"
         # where the agent listens
         self.socket = path / "agent.sock"
         # one JSON object for each request: what was asked, and how it ended
@@ -105,6 +112,7 @@ class Agent:
         self._store = ShardStore(folder.database)
         cache, self._ledger = ArrayCache(folder.public), Ledger(folder.ledger)
         self._handlers = Handlers(self._store, cache, self._agreement, catalogue, self._ledger)
+        self._models = Models(folder.models)
 
     def answer(self, chunks: list[bytes]) -> list[bytes]:
         """Answer one request; the audit log alone says why one was refused."""
@@ -148,6 +156,8 @@ class Agent:
             return self._evaluated(request)
         if request.kind == "train":
             return self._once(request)
+        if request.kind == "publish":
+            return self._published(request)
         raise Refused("no such kind of request")
 
     def _check_not_restored(self, request: Envelope) -> None:
@@ -200,6 +210,18 @@ class Agent:
             # as in `_once`
             self._handlers.pay(request, reply.parts[0])
         return reply
+
+    def _published(self, request: Envelope) -> Envelope:
+        """Keep a release of the run that was agreed on; the same one may come again."""
+        release = Release.of(request.facts.get("release"))
+        if (release.agreement, release.run) != (request.agreement, request.run):
+            raise Refused("a release of another agreement or run")
+        promised = in_words(self._ledger.claim) or self._agreement.experiment.mechanism.guarantee
+        if release.guarantee != promised:
+            raise Refused("the release promises something else than was agreed on")
+        shared = self._handlers.published(request, release)
+        self._models.keep(release, shared, request.parts[1])
+        return request.reply(facts={"release": release.digest})
 
     def _settle(self, request: Envelope) -> None:
         settled, best = (request.facts.get(name, 0) for name in ("settled", "best"))

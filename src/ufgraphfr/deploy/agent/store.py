@@ -6,9 +6,8 @@ nobody trains twice.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,8 @@ from ufgraphfr.core.messages import Private
 from ufgraphfr.core.versions import Schema
 from ufgraphfr.data.interactions import MIN_INTERACTIONS
 from ufgraphfr.deploy.agent.answers import Answers
+from ufgraphfr.deploy.agent.interactions import Rows, add_interactions, read_rows
 from ufgraphfr.deploy.agent.participation import Participations
-from ufgraphfr.deploy.agent.times import check_alike, in_microseconds
 
 SCHEMA = Schema("shard")
 """Its version is the file's ``user_version``; 0 was written before it was set, and is 1."""
@@ -60,24 +59,11 @@ def settled_in(run: str) -> str:
     return f"settled {run}"
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The interactions of a shard, in the order in which they came.
-
-    Attributes:
-        clients: int64 ``[users]``, their client ids, ascending.
-        names: of the users, in the same order.
-        texts: float32 ``[users, width]``, their embedded profiles.
-        user, item: int64 ``[rows]``; ``user`` is a position in ``clients``.
-        time: int64 ``[rows]``, or None if a row has none.
-    """
-
-    clients: NDArray[np.int64]
-    names: tuple[str, ...]
-    texts: NDArray[np.float32]
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    time: NDArray[np.int64] | None
+def version_of(path: Path) -> int:
+    """`ShardStore.version` of a file, for whoever only wants to know whether it changed."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        row = database.execute("SELECT value FROM counters WHERE name = 'version'").fetchone()
+    return int(row[0]) if row else 0
 
 
 class ShardStore:
@@ -179,60 +165,30 @@ class ShardStore:
                 self._db.execute("INSERT INTO users VALUES (?, ?, ?)", record)
                 self.participations.begin(client)
             self.raise_counter("next", free + len(new))
-            added = self._add_interactions(rows, [ids[name] for name in rows.names])
+            added = add_interactions(self._db, rows, [ids[name] for name in rows.names])
             self.raise_counter("version", self.version + 1)
             check()
         return len(new), added
 
-    def _add_interactions(self, rows: Rows, clients: Sequence[int]) -> int:
-        users = [clients[user] for user in rows.user.tolist()]
-        before, latest = self._count()
-        times: list[int] | list[None] = [None] * len(users)
-        if users and before:
-            check_alike(latest, rows.time)
-        if latest is not None:
-            self._to_microseconds()
-        if rows.time is not None:
-            times = in_microseconds(rows.time).tolist()
-        self._db.executemany(
-            "INSERT INTO interactions (user, item, time) VALUES (?, ?, ?) "
-            "ON CONFLICT (user, item) DO UPDATE SET time = excluded.time "
-            "WHERE excluded.time < time",
-            zip(users, rows.item.tolist(), times, strict=True),
-        )
-        return self._count()[0] - before
+    def describe(self, vectors: Mapping[str, NDArray[np.float32]]) -> int:
+        """Replace the profiles of users who are here; of others nothing is kept.
 
-    def _count(self) -> tuple[int, int | None]:
-        """How many interactions there are, and the latest time."""
-        count, latest = self._db.execute("SELECT count(*), max(time) FROM interactions").fetchone()
-        return int(count), latest
+        Returns:
+            How many changed.
+        """
+        changed = 0
+        with self.transaction():
+            for name, vector in vectors.items():
+                changed += self._db.execute(
+                    "UPDATE users SET vector = ?2 WHERE name = ?1 AND vector != ?2",
+                    (name, vector.tobytes()),
+                ).rowcount
+            self.raise_counter("version", self.version + min(changed, 1))
+        return changed
 
-    def _to_microseconds(self) -> None:
-        """Rewrite times that a release before kept as their file had them."""
-        stored = self._db.execute("SELECT row, time FROM interactions WHERE time NOT NULL")
-        places, times = np.array(stored.fetchall(), np.int64).T
-        unified = in_microseconds(times)
-        if (unified != times).any():
-            pairs = zip(unified.tolist(), places.tolist(), strict=True)
-            self._db.executemany("UPDATE interactions SET time = ? WHERE row = ?", pairs)
-
-    def rows(self) -> Rows:
-        """Everything about all users who have enough interactions to take part."""
-        users = self._db.execute(
-            f"SELECT number, name, vector FROM users WHERE {_READY} ORDER BY number"
-        ).fetchall()
-        clients = np.array([user[0] for user in users], np.int64)
-        texts = [np.frombuffer(user[2], np.float32) for user in users]
-        ready = f"user IN (SELECT number FROM users WHERE {_READY})"
-        query = f"SELECT user, item, time FROM interactions WHERE {ready} ORDER BY row"
-        rows = self._db.execute(query).fetchall()
-        user = np.searchsorted(clients, np.array([row[0] for row in rows], np.int64))
-        item = np.array([row[1] for row in rows], np.int64)
-        timed = all(row[2] is not None for row in rows)
-        time = np.array([row[2] for row in rows], np.int64) if timed else None
-        names = tuple(user[1] for user in users)
-        stacked = np.stack(texts) if texts else np.zeros((0, 0), np.float32)
-        return Rows(clients, names, stacked, user, item, time)
+    def rows(self, waiting: bool = False) -> Rows:
+        """Everything about all users who have enough interactions to take part, or about all."""
+        return read_rows(self._db, "true" if waiting else _READY)
 
     def forget(self, name: str) -> int:
         """Delete a user with everything that belongs to it.

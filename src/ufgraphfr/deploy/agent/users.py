@@ -18,9 +18,10 @@ from ufgraphfr.data.interactions import MIN_INTERACTIONS, Cleaning, Interactions
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.data.unasked import told
-from ufgraphfr.deploy.agent.store import Rows, ShardStore
+from ufgraphfr.deploy.agent.interactions import Rows
+from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agreement.document import Agreement
-from ufgraphfr.text import embed
+from ufgraphfr.text import Encoder, embed
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ class Imported:
     Attributes:
         users, interactions: how many are new.
         there: rows whose user and item were here before.
+        profiles: users who were here and whose profile is another one now.
+        strangers: profiles in the table of users of whom there are no interactions.
+        undescribed: new users without a profile, where the agreement asks for one.
         waiting: users of the shard who have too few interactions to take part yet.
         cleaning: what was left out of the table.
     """
@@ -54,6 +58,9 @@ class Imported:
     users: int
     interactions: int
     there: int
+    profiles: int
+    strangers: int
+    undescribed: int
     waiting: int
     cleaning: Cleaning
 
@@ -64,6 +71,11 @@ class Imported:
             "rows of low ratings left out": self.cleaning.low_ratings,
             "repeated (user, item) rows of the table left out": self.cleaning.repeated_pairs,
             "rows were here already": self.there,
+            "profiles were replaced": self.profiles,
+            "profiles are of users without interactions, and were left out": self.strangers,
+            "new users have no profile, which the agreement's sentences ask for: give --users": (
+                self.undescribed
+            ),
             f"users wait until they have {MIN_INTERACTIONS} interactions": self.waiting,
         }
         users = "1 new user" if self.users == 1 else f"{self.users:,} new users"
@@ -130,6 +142,7 @@ def import_table(
     # the usual cache would keep users' profiles outside of the shard
     with tempfile.TemporaryDirectory() as cache:
         texts = embed(agreement.experiment.encoder, dataset.users.texts, Path(cache))
+        described = _described(dataset, agreement.experiment.encoder, Path(cache))
     rows = Rows(
         clients=np.arange(dataset.interactions.n_users),
         names=dataset.users.names,
@@ -138,13 +151,34 @@ def import_table(
         item=agreed_items[dataset.interactions.item],
         time=dataset.interactions.timestamp,
     )
-    here = agreement.node(node)
+    here, before = agreement.node(node), set(store.names())
     # what a round would refuse is told now, and one user's data never take the node away
     new = store.add(
         rows, here.first, here.clients, check=lambda: read_users(store, agreement, catalogue)
     )
-    there = len(dataset.interactions) - new[1]
-    return Imported(*new, there, store.waiting(), dataset.cleaning)
+    names = set(store.names())
+    lacking = (names - before - described.keys()) if agreement.table.template else ()
+    return Imported(
+        *new,
+        there=len(dataset.interactions) - new[1],
+        profiles=store.describe(described),
+        strangers=len(described.keys() - names),
+        undescribed=len(lacking),
+        waiting=store.waiting(),
+        cleaning=dataset.cleaning,
+    )
+
+
+def _described(dataset: Dataset, encoder: Encoder, cache: Path) -> dict[str, NDArray[np.float32]]:
+    """The embedded profile of everybody in the table of users, also of those without rows."""
+    users, others = dataset.users, dataset.untrained
+    texts = {
+        name: text
+        for name, profile, text in zip(users.names, users.profiles, users.texts, strict=True)
+        if profile
+    }
+    texts |= {name: others.text(name) for name in others.profiles}
+    return dict(zip(texts, embed(encoder, list(texts.values()), cache), strict=True))
 
 
 def _agreed_items(dataset: Dataset, catalogue: Catalogue, file: Path) -> NDArray[np.int64]:

@@ -21,12 +21,12 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.spec import parse
 from ufgraphfr.core.versions import Document, Schema
 from ufgraphfr.data.catalogue import Catalogue, read_catalogue
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.sources.table import TableSource
+from ufgraphfr.deploy.agreement.deployable import check_deployable
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.deploy.agreement.shipped import check_shipped
 from ufgraphfr.experiment.config import Experiment, build
@@ -193,25 +193,7 @@ def make(
         InputError: it needs everybody's data in one place.
     """
     check_shipped(experiment.resolved())
-    if not isinstance(experiment.model, Algorithm):
-        raise InputError(
-            f"[algorithm] kind = '{experiment.model.kind}' needs everybody's rows in one place: "
-            f"name a federated algorithm"
-        )
-    protocol = experiment.protocol
-    if protocol.split != "leave-one-out" or protocol.cold_users or protocol.negatives != "honest":
-        raise InputError(
-            "[protocol]: a deployment evaluates by leave-one-out, with honest negatives and "
-            "without cold users: leave those keys out"
-        )
-    if (
-        experiment.federation.upload is not None
-        and experiment.model.aggregation is Aggregation.PER_CLIENT
-    ):
-        raise InputError(
-            f"[federation.upload]: '{experiment.model.kind}' uploads each user's own update, which "
-            f"a deployment does not compress: leave the table out"
-        )
+    check_deployable(experiment)
     clients = sum(node.clients for node in nodes)
     check_guarantee(experiment, len(nodes), clients)
     if metrics == "noised" and experiment.mechanism.budget(clients) is None:

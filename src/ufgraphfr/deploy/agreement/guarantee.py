@@ -92,7 +92,7 @@ def _with_metrics(experiment: Experiment, planned: ReleasePlan) -> ReleasePlan:
     return replace(planned, exposures=(*planned.exposures, exposure), why=(*planned.why, why))
 
 
-def _calibrated(
+def calibrate_agreed(
     experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger, metrics: bool
 ) -> Mechanism:
     """The mechanism, for a claim that agents enforce; ``clients`` are the ids they may give out."""
@@ -146,7 +146,7 @@ def shard_mechanism(
     Raises:
         InputError: the budget cannot be kept, or the clip would adapt to other holders' users.
     """
-    mechanism = _calibrated(experiment, algorithm, clients, ledger, metrics)
+    mechanism = calibrate_agreed(experiment, algorithm, clients, ledger, metrics)
     if not isinstance(mechanism, NoisedSums):
         return mechanism
     for part in mechanism.parts:
@@ -260,7 +260,7 @@ def server_mechanism(
     Raises:
         InputError: the run would ask a client more often than agents answer.
     """
-    mechanism = _calibrated(experiment, algorithm, clients, ledger, metrics)
+    mechanism = calibrate_agreed(experiment, algorithm, clients, ledger, metrics)
     if not isinstance(mechanism, NoisedSums):
         return mechanism
     check_turns(experiment, algorithm, here, ledger)

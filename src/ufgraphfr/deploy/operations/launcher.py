@@ -111,6 +111,25 @@ def submit(folder: Deployment) -> None:
     """
     if (folder.server.run / "result.json").exists():
         raise InputError(f"the run in {folder.server.run} is finished: make another folder")
+    _begin(folder)
+
+
+def publish(folder: Deployment) -> None:
+    """Hand a finished run to the engine again: its model is published to whoever lacks it.
+
+    Raises:
+        InputError: the server does not take it, or the run is not finished.
+    """
+    if not (folder.server.run / "result.json").exists():
+        raise InputError(
+            f"the run in {folder.server.run} is not finished, and publishes its model when it is: "
+            f"go on with it first"
+        )
+    register(folder)
+    _begin(folder)
+
+
+def _begin(folder: Deployment) -> None:
     run_id = _flwr(folder, "run-id", "run", str(folder.server.app))
     logger.info("the run has begun, the engine's id is %s", run_id)
 

@@ -152,7 +152,7 @@ class RemoteEvaluation:
         for node, clients in holders.items():
             task = scoring_task(algorithm, state, clients, number + 1)
             requests[node] = partial(
-                self._nodes.envelope, "evaluate", node, number, task, part, weights
+                self._nodes.envelope, "evaluate", node, number, task, {"part": part}, weights
             )
         for node, request, reply in self._nodes.replies(requests, number):
             try:

@@ -27,6 +27,8 @@ class ServerFolder:
         self.registered = path / "nodes.json"
         # what the nodes' ledgers said last
         self.ledger_heads = path / "ledger_heads.json"
+        # releases of the model
+        self.releases = path / "releases"
         # the run folder
         self.run = path / "run"
         # Flower's own folder, and the app it is given: names of our modules, no code

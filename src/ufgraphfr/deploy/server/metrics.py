@@ -28,6 +28,7 @@ HELP = {
     "bytes_up": ("counter", "Encoded bytes from nodes."),
     "replies_lost": ("counter", "Requests without a reply in time."),
     "replies_rejected": ("counter", "Replies that validation refused."),
+    "release": ("gauge", "The release of the model that was published last."),
     "untold": ("counter", "Evaluations that nodes refused."),
     "loss": ("gauge", "Mean training loss of the last round."),
     "ndcg10": ("gauge", "NDCG@10 of the last validation, all items."),

@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor
 
 from ufgraphfr.core.messages import Task
-from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import RunMetrics
@@ -69,10 +68,19 @@ class Nodes:
         node: str,
         number: int,
         task: Task,
-        part: HeldOut | None = None,
+        more: Mapping[str, Any] | None = None,
         weights: dict[str, Tensor] | None = None,
     ) -> Envelope:
-        """A request of one node; large arrays that it has are named and not sent again."""
+        """A request of one node; large arrays that it has are named and not sent again.
+
+        Args:
+            kind: what is asked.
+            node: of whom.
+            number: the round.
+            task: for the node's clients.
+            more: further facts.
+            weights: a third part.
+        """
         arrays = shared_arrays(task)
         digests = {name: digest(value) for name, value in arrays.items()}
         cached = self._cached.get(node, set())
@@ -90,7 +98,7 @@ class Nodes:
             round=number,
             node=node,
             nonce=secrets.token_hex(16),
-            facts=facts if part is None else facts | {"part": part},
+            facts={**facts, **(more or {})},
             parts=(
                 encode_arrays(new),
                 encode_personal(task),

@@ -27,14 +27,17 @@ from ufgraphfr.deploy.server.metric_sums import only_part
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.nodes import Nodes
 from ufgraphfr.deploy.server.participants import Participants
+from ufgraphfr.deploy.server.releases import Releases, publish
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.deploy.wire.payload import decode_report
+from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.population import TestResult
 from ufgraphfr.experiment.privacy_plan import model_in_use
+from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.transport import Rejected, Response, Transport
@@ -187,6 +190,11 @@ class RemoteClients:
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`; a fit of the blend takes some messages more."""
         return self._evaluation.validate(self._algorithm, state, round_number, pick)
+
+    def publish(self, run: RunFolder, releases: Releases) -> tuple[Release, list[str]]:
+        """Publish the model of a finished run to its nodes, see `releases.publish`."""
+        parties = self._agreement, self.setting, self._participants, self._nodes
+        return publish(*parties, self._metrics, run, releases)
 
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; ranks stay on the devices."""

@@ -10,13 +10,15 @@ from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.prometheus import Exporter
+from ufgraphfr.deploy.server.releases import Releases
 from ufgraphfr.deploy.server.remote_clients import RemoteClients
 from ufgraphfr.deploy.wire.engine import Engine
+from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.runner import execute
 
 
 def run(folder: ServerFolder, engine: Engine) -> None:
-    """Start the run of a folder, or resume it.
+    """Start the run of a folder, or resume it, and publish its model.
 
     Raises:
         InputError: why it cannot be run; `deploy watch` shows it too.
@@ -42,6 +44,9 @@ def run(folder: ServerFolder, engine: Engine) -> None:
                 experiment, folder.run, resume=True, device="cpu", population=remote
             ):
                 metrics.progress(step)
+            metrics.update(state="publishing", rounds=experiment.federation.rounds)
+            release, missing = remote.publish(RunFolder(folder.run), Releases(folder.releases))
+            metrics.update(release=release.number, unpublished=missing)
         except InputError as error:
             metrics.update(state=str(error))
             raise

@@ -9,33 +9,31 @@ import re
 from importlib.resources import files
 from typing import Any
 
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.export.onnx.file import exportable, exported
 from ufgraphfr.export.web.profiles import Profiles, profiles
 from ufgraphfr.export.web.runtime import LICENCE, runtime
-from ufgraphfr.serve.people import People
-from ufgraphfr.serve.recommender import Recommender
 from ufgraphfr.serve.why import NAMED, OCCLUDED, SHOWN, words_of
 
 LISTED = 10
 
 
-def page(run: Run, recommender: Recommender) -> tuple[str, Profiles]:
+def page(run: Run, prepared: PreparedExperiment) -> tuple[str, Profiles]:
     """The file's text, and what it asks of a profile.
 
     Raises:
         InputError: the run's algorithm cannot be exported, or there is no runtime.
     """
-    prepared = recommender.prepared
     _, shared = exportable(run, prepared)
     engine = runtime()
     model = exported(run, prepared, sentences=True)
     names = json.loads(next(each.value for each in model.metadata_props if each.key == "parts"))
     # the page has them already
     del model.metadata_props[:]
-    people: People = recommender.people
-    asked = profiles(run, people, shared.get("projection"))
-    facts = _facts(recommender, names, asked)
+    asked = profiles(run, prepared, shared.get("projection"))
+    facts = _facts(prepared.dataset.catalogue, names, asked)
     blobs = {
         "runtime": engine.script,
         "binary": engine.binary,
@@ -47,9 +45,8 @@ def page(run: Run, recommender: Recommender) -> tuple[str, Profiles]:
     return _filled(blobs, run.guarantee), asked
 
 
-def _facts(recommender: Recommender, names: list[str], asked: Profiles) -> dict[str, Any]:
+def _facts(catalogue: Catalogue, names: list[str], asked: Profiles) -> dict[str, Any]:
     """What the page's script needs to know."""
-    catalogue = recommender.catalogue
     return {
         "items": catalogue.items,
         "titles": catalogue.titles,

@@ -14,7 +14,10 @@ import torch
 
 from ufgraphfr.algorithms.ufgraphformer.graph.profile_map import coordinates
 from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.export.onnx.graph import Array
+from ufgraphfr.serve.items import Items
+from ufgraphfr.serve.known import KnownUsers
 from ufgraphfr.serve.people import People
 from ufgraphfr.text import embed
 
@@ -40,10 +43,12 @@ class Profiles:
     projected: Array
 
 
-def profiles(run: Run, people: People, projection: Array | None) -> Profiles:
+def profiles(run: Run, prepared: PreparedExperiment, projection: Array | None) -> Profiles:
     """Those of a run: what its data declare (`Source.profile_values`), or else what users have."""
+    known = KnownUsers.of(prepared)
+    people = People(known, run.experiment.encoder, Items(prepared.dataset.catalogue), "")
     declared = run.experiment.source.profile_values
-    values: Mapping[str, Collection[object]] = declared or people.values
+    values: Mapping[str, Collection[object]] = declared or known.values
     fields = {name: sorted(map(str, own), key=_order) for name, own in values.items()}
     left_out = {}
     while prod(1 + len(own) for own in fields.values()) > MOST:

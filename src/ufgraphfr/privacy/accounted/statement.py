@@ -161,6 +161,7 @@ def _uncovered(claim: Guarantee) -> Iterator[str]:
     yield "## What is not covered"
     yield ""
     yield from (f"- {sentence}" for sentence in uncovered(claim))
+    yield "- Empirical lower bound: not measured by the run itself (`ufgraphfr audit`)."
     yield ""
 
 
@@ -172,12 +173,11 @@ def uncovered(claim: Guarantee) -> Iterator[str]:
     )
     yield (
         "Metrics and ranks in this folder: simulation computes them from held-out items for "
-        "research. In a deployment they stay off, are the part 'metrics' above, or were agreed on "
-        "as sums without noise. Such a sum protects nobody from the server."
+        "research. In a deployment they stay off, are a part 'metrics' of the claim, or were "
+        "agreed on as sums without noise. Such a sum protects nobody from the server."
     )
     yield "Hyper-parameters: if they were tuned on these users' data, the tuning is not in epsilon."
     yield from claim.get("uncovered", ())
     yield "Facts about groups: what the model says of many people holds without any one of them."
     if claim["trust"] == "server":
         yield "The server, and whoever breaks into it during a round."
-    yield "Empirical lower bound: not measured by the run itself (`ufgraphfr audit`)."

@@ -1,0 +1,97 @@
+"""A shard's users and interactions: how rows are added to the database, and read from it."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ufgraphfr.deploy.agent.times import check_alike, in_microseconds
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The interactions of a shard, in the order in which they came.
+
+    Attributes:
+        clients: int64 ``[users]``, their client ids, ascending.
+        names: of the users, in the same order.
+        texts: float32 ``[users, width]``, their embedded profiles.
+        user, item: int64 ``[rows]``; ``user`` is a position in ``clients``.
+        time: int64 ``[rows]``, or None if a row has none.
+    """
+
+    clients: NDArray[np.int64]
+    names: tuple[str, ...]
+    texts: NDArray[np.float32]
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    time: NDArray[np.int64] | None
+
+
+def add_interactions(database: sqlite3.Connection, rows: Rows, clients: Sequence[int]) -> int:
+    """Add interactions; of a pair that is there already the earliest counts.
+
+    Args:
+        database: of the shard.
+        rows: what is added.
+        clients: the client id of each of their users.
+
+    Returns:
+        How many are new.
+
+    Raises:
+        InputError: their times cannot be told from those that are here.
+    """
+    users = [clients[user] for user in rows.user.tolist()]
+    before, latest = _count(database)
+    times: list[int] | list[None] = [None] * len(users)
+    if users and before:
+        check_alike(latest, rows.time)
+    if latest is not None:
+        _to_microseconds(database)
+    if rows.time is not None:
+        times = in_microseconds(rows.time).tolist()
+    database.executemany(
+        "INSERT INTO interactions (user, item, time) VALUES (?, ?, ?) "
+        "ON CONFLICT (user, item) DO UPDATE SET time = excluded.time "
+        "WHERE excluded.time < time",
+        zip(users, rows.item.tolist(), times, strict=True),
+    )
+    return _count(database)[0] - before
+
+
+def read_rows(database: sqlite3.Connection, chosen: str) -> Rows:
+    """Everything about some users; ``chosen`` is a condition of SQL on their numbers."""
+    users = database.execute(
+        f"SELECT number, name, vector FROM users WHERE {chosen} ORDER BY number"
+    ).fetchall()
+    clients = np.array([user[0] for user in users], np.int64)
+    texts = [np.frombuffer(user[2], np.float32) for user in users]
+    theirs = f"user IN (SELECT number FROM users WHERE {chosen})"
+    query = f"SELECT user, item, time FROM interactions WHERE {theirs} ORDER BY row"
+    rows = database.execute(query).fetchall()
+    user = np.searchsorted(clients, np.array([row[0] for row in rows], np.int64))
+    item = np.array([row[1] for row in rows], np.int64)
+    timed = all(row[2] is not None for row in rows)
+    time = np.array([row[2] for row in rows], np.int64) if timed else None
+    names = tuple(user[1] for user in users)
+    stacked = np.stack(texts) if texts else np.zeros((0, 0), np.float32)
+    return Rows(clients, names, stacked, user, item, time)
+
+
+def _count(database: sqlite3.Connection) -> tuple[int, int | None]:
+    """How many interactions there are, and the latest time."""
+    count, latest = database.execute("SELECT count(*), max(time) FROM interactions").fetchone()
+    return int(count), latest
+
+
+def _to_microseconds(database: sqlite3.Connection) -> None:
+    """Rewrite times that a release before kept as their file had them."""
+    stored = database.execute("SELECT row, time FROM interactions WHERE time NOT NULL")
+    places, times = np.array(stored.fetchall(), np.int64).T
+    unified = in_microseconds(times)
+    if (unified != times).any():
+        pairs = zip(unified.tolist(), places.tolist(), strict=True)
+        database.executemany("UPDATE interactions SET time = ? WHERE row = ?", pairs)

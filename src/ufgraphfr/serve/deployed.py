@@ -1,0 +1,181 @@
+"""What recommends in a deployment: a node's shard for its users, the server's run for anybody.
+
+A node has a release of the model, its users' histories and their private weights. The server has
+the model, and nobody's data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from string import Formatter
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.messages import Private, Task
+from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.data.histories import by_time
+from ufgraphfr.data.interactions import Interactions
+from ufgraphfr.data.sources.table import TableSource
+from ufgraphfr.data.templates import attributes
+from ufgraphfr.data.untrained import Untrained
+from ufgraphfr.deploy.agent.interactions import Rows
+from ufgraphfr.deploy.agent.models import Models, PublishedModel
+from ufgraphfr.deploy.agent.shard import ShardFolder
+from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agreement.document import Agreement, read_documents
+from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.privacy_plan import model_in_use
+from ufgraphfr.serve.known import KnownUsers
+from ufgraphfr.serve.model import Model
+from ufgraphfr.text import Encoder
+
+Scored = TypeVar("Scored")
+
+
+class Parts(NamedTuple):
+    """What a `Recommender` is made of."""
+
+    catalogue: Catalogue
+    known: KnownUsers
+    model: Model
+    encoder: Encoder
+
+
+def is_deployed(run: Run) -> bool:
+    """Whether a run is that of a deployment's server, where the users' data are not."""
+    folder = _server(run)
+    return folder.agreement.exists() and folder.catalogue.exists()
+
+
+def at_server(run: Run, data_dir: Path | None = None) -> Parts:
+    """The model of a deployment's run, for histories that are handed in.
+
+    Raises:
+        InputError: its folder is not as it was, or data are named, which it has none of.
+    """
+    if data_dir is not None:
+        raise InputError(
+            f"{run.folder} was trained on data that stay at their nodes: leave --data-dir out"
+        )
+    folder = _server(run)
+    agreement, catalogue = read_documents(folder.agreement, folder.catalogue)
+    setting = agreement.setting(catalogue, embed_titles=False)
+    known = _nobody(
+        agreement,
+        catalogue,
+        "users and their histories are at the nodes, whose agents recommend to them "
+        "(ufgraphfr agent recommend); here give a history",
+    )
+    model = Model.of(run, setting)
+    if model_in_use(agreement.experiment, setting).init_private(setting, known.batch):
+        model = replace(model, personal=agreement.algorithm.kind)
+    return Parts(catalogue, known, model, agreement.experiment.encoder)
+
+
+def at_node(folder: ShardFolder) -> Parts:
+    """The release that a node serves, for its users and for histories that are handed in.
+
+    Raises:
+        InputError: nothing was signed off here, no release has come, or it is damaged.
+    """
+    _, agreement, catalogue = folder.signed()
+    if not folder.is_signed:
+        raise InputError(f"{folder.agreement} is not signed off: nothing is served under it")
+    models = Models(folder.models)
+    if models.current is None or not folder.database.exists():
+        lacking = "users" if models.current else "release of the model"
+        raise InputError(
+            f"{folder.path} has no {lacking} yet: agent import brings users, and the server sends "
+            f"a release when its run ends, or when its operator says deploy publish"
+        )
+    published, store = models.load(models.current), ShardStore(folder.database)
+    setting = agreement.setting(catalogue, embed_titles=False)
+    algorithm = model_in_use(agreement.experiment, setting)
+    known = _known(agreement, catalogue, store.rows(waiting=True), published.personal.clients)
+    private = algorithm.init_private(setting, known.batch)
+    if private or published.personal.personal:
+        # what others begin with says nothing of them
+        private = {name: value[known.trained] for name, value in private.items()}
+        known = known.select(known.trained)
+    clients, release = known.batch.clients, published.release
+    for client, own in store.weights(release.run, release.round + 1, clients).items():
+        place = int(torch.searchsorted(clients, client))
+        for name, value in own.items():
+            private[name][place] = value
+    devices = _Devices(published, clients, private)
+    model = Model.of_devices(algorithm, setting, devices, bool(private))
+    return Parts(catalogue, known, model, agreement.experiment.encoder)
+
+
+@dataclass(frozen=True)
+class _Devices:
+    """See `Devices`: a release, and the private weights of a node's users."""
+
+    published: PublishedModel
+    clients: Tensor
+    private: Private
+
+    def __call__(
+        self, question: Callable[[Task, ClientBatch, Private], Scored], inputs: ClientBatch
+    ) -> Scored:
+        """Where there are private weights, only users of the node are asked for."""
+        places = torch.searchsorted(self.clients, inputs.clients)
+        own = {name: value[places] for name, value in self.private.items()}
+        return question(self.published.task(inputs.clients), inputs, own)
+
+
+def _known(agreement: Agreement, catalogue: Catalogue, rows: Rows, trained: Tensor) -> KnownUsers:
+    """The users of a shard."""
+    nobody = _nobody(
+        agreement,
+        catalogue,
+        "agent import brings users; a model with weights of each user's own serves those who were "
+        "here when it was published",
+    )
+    users, items = len(rows.clients), len(catalogue.items)
+    ptr, history = np.zeros(users + 1, np.int64), rows.item
+    if len(rows.item):
+        ordered = nobody.batch.ordered
+        data = Interactions(rows.user, rows.item, rows.time, users, items, ordered)
+        ptr, history = by_time(data, rows.clients)
+    clients = torch.from_numpy(rows.clients)
+    batch = replace(
+        nobody.batch,
+        clients=clients,
+        ptr=torch.from_numpy(ptr),
+        items=torch.from_numpy(history),
+        excluded_ptr=torch.zeros(users + 1, dtype=torch.long),
+        text=torch.from_numpy(rows.texts),
+    )
+    return replace(nobody, names=rows.names, batch=batch, trained=torch.isin(clients, trained))
+
+
+def _nobody(agreement: Agreement, catalogue: Catalogue, others: str) -> KnownUsers:
+    """No user, and what a profile may say."""
+    source, none = agreement.experiment.source, torch.zeros(0, dtype=torch.long)
+    bounds, width = torch.zeros(1, dtype=torch.long), agreement.experiment.encoder.width
+    text, ordered = torch.zeros(0, width), bool(agreement.table.sequential)
+    batch = ClientBatch(none, bounds, none, bounds, none, text, len(catalogue.items), ordered)
+    template = source.template if isinstance(source, TableSource) else ""
+    declared = {name: tuple[str, ...]() for _, name, _, _ in Formatter().parse(template) if name}
+    declared |= {name: tuple(map(str, own)) for name, own in source.profile_values.items()}
+    return KnownUsers(
+        names=(),
+        batch=batch,
+        trained=torch.zeros(0, dtype=torch.bool),
+        untrained=Untrained(describe=source.describe, unknown=attributes({})),
+        others=others,
+        stranger=agreement.clients,
+        declared=declared,
+        any_profile=not declared,
+    )
+
+
+def _server(run: Run) -> ServerFolder:
+    return ServerFolder(run.folder.resolve().parent)
