@@ -58,7 +58,10 @@ def shortened(prepared, user, length):
 @pytest.mark.parametrize("form", FORMS)
 def test_scores_and_what_they_are_made_of_are_those_of_the_run(tmp_path, form):
     run, prepared = trained(tmp_path / "run", **FORMS[form])
-    model, asked = Model.of(run, prepared.setting), session(exported(run, prepared).SerializeToString())
+    model, asked = (
+        Model.of(run, prepared.setting),
+        session(exported(run, prepared).SerializeToString()),
+    )
     # of nobody and nothing rounding alone would speak
     shortest = 1 if form == "a graph that was never finished" else 0
     for user, length in ((0, shortest), (1, 1), (2, 3), (3, 4), (4, 10)):

@@ -47,12 +47,6 @@ class Parts(NamedTuple):
     encoder: Encoder
 
 
-def is_deployed(run: Run) -> bool:
-    """Whether a run is that of a deployment's server, where the users' data are not."""
-    folder = _server(run)
-    return folder.agreement.exists() and folder.catalogue.exists()
-
-
 def at_server(run: Run, data_dir: Path | None = None) -> Parts:
     """The model of a deployment's run, for histories that are handed in.
 
