@@ -15,6 +15,7 @@ from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.checkpoint import save_checkpoint
 from ufgraphfr.experiment.publish import publish
 from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.export.web.runtime import Runtime
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 
 FILES = {"config.toml", "environment.json", "model.safetensors", "privacy.md"}
@@ -197,3 +198,48 @@ def test_a_model_of_an_older_run_is_exported_without_private_weights(tmp_path):
     save_checkpoint(folder / "model.safetensors", whole)
     publish(folder, tmp_path / "public")
     assert all(n.startswith("server/") for n in load_file(tmp_path / "public/model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "say what: --public DIR, or --format onnx|web|predictions"),
+        (("model.onnx",), "say what"),
+        (("--format", "onnx"), "say what"),
+        (("file", "--format", "onnx", "--public", "dir"), "say what"),
+        (("file.html", "--format", "web", "--int8"), "--int8 goes with --format onnx"),
+        (("page.html", "--format", "web", "-n", "3"), "-n and --columns go with"),
+        (("lists.txt", "--format", "predictions"), "its name must end with one of .parquet"),
+        (("model.onnx", "--format", "onnx"), "'fedmf' cannot be exported"),
+        (("page.html", "--format", "web"), "'fedmf' cannot be exported"),
+    ],
+)
+def test_what_cannot_be_exported_is_told(cli, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    folder = trained(VALUES | MODELS["fedmf"] | {"privacy": {"kind": "none"}}, tmp_path / "run")
+    ended = cli("export", folder, *words)
+    assert ended.code == 2
+    assert said in ended.err
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+def test_a_page_is_told_with_what_it_asks(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("ufgraphfr.export.web.page.runtime", lambda: Runtime(b"script", b"binary"))
+    values = {"algorithm": {"kind": "ufgraphformer"}, "privacy": {"kind": "none"}}
+    folder = trained(VALUES | values | {"federation": {"rounds": 2}}, tmp_path / "run")
+    ended = cli("export", folder, tmp_path / "page.html", "--format", "web")
+    assert ended.code == 0, ended.err
+    assert "it asks for " in ended.out
+    assert "no privacy guarantee: before you share the file, see ufgraphfr privacy" in ended.out
+    assert (tmp_path / "page.html").stat().st_size > 10_000
+
+
+def test_predictions_are_counted(cli, tmp_path):
+    folder = trained(VALUES | MODELS["fedmf"] | {"privacy": {"kind": "none"}}, tmp_path / "run")
+    out = tmp_path / "lists.csv"
+    words = ("--format", "predictions", "-n", "4", "--columns", "ranx")
+    ended = cli("export", folder, out, *words)
+    assert ended.code == 0, ended.err
+    lines = out.read_text().splitlines()
+    assert lines[0] == "q_id,doc_id,score,rank,target"
+    assert f"{len(lines) - 1} rows, the 4 best items of 30 users" in ended.out

@@ -119,8 +119,8 @@ def test_cold_users_take_no_part_in_training(cold_users: float) -> None:
         assert items.tolist() == history(data, user)[:20]
         assert train_of(split.ptr, split.train, user) == []
         assert split.validation[user] == split.test[user] == -1
-        assert (split.sampled_test[user] == 0).all()
-        assert (split.sampled_validation[user] == 0).all()
+        assert (split.sampled["test"][user] == 0).all()
+        assert (split.sampled["validation"][user] == 0).all()
 
 
 def test_users_with_fewer_items_are_kept_out_where_they_may_be() -> None:
@@ -150,7 +150,7 @@ def test_keeping_users_out_changes_nothing_for_the_others() -> None:
     for user in part.warm:
         assert train_of(whole.ptr, whole.train, user) == train_of(part.ptr, part.train, user)
         assert whole.test[user] == part.test[user]
-        assert np.array_equal(whole.sampled_test[user], part.sampled_test[user])
+        assert np.array_equal(whole.sampled["test"][user], part.sampled["test"][user])
 
 
 def test_candidates_are_distinct_never_touched_and_drawn_apart() -> None:
@@ -158,13 +158,15 @@ def test_candidates_are_distinct_never_touched_and_drawn_apart() -> None:
     split = leave_one_out(data)
     for user in range(60):
         touched = set(history(data, user))
-        for sampled in (split.sampled_validation[user], split.sampled_test[user]):
+        for sampled in (split.sampled["validation"][user], split.sampled["test"][user]):
             assert len(set(sampled.tolist())) == SAMPLED
             assert not touched & set(sampled.tolist())
             assert sampled.min() >= 0
             assert sampled.max() < 300
         # 99 of about 270 each, independently: about 36 in common
-        both = set(split.sampled_validation[user].tolist()) & set(split.sampled_test[user].tolist())
+        both = set(split.sampled["validation"][user].tolist()) & set(
+            split.sampled["test"][user].tolist()
+        )
         assert len(both) < 70
 
 
@@ -172,7 +174,7 @@ def test_every_free_item_is_about_as_often_a_candidate() -> None:
     """400 users with the same history: each of 197 free items is drawn 201 times, give or take."""
     rows = [(user, item, item) for user in range(400) for item in range(3)]
     split = leave_one_out(made(rows, 400, 200))
-    counts = np.bincount(split.sampled_test.ravel(), minlength=200)
+    counts = np.bincount(split.sampled["test"].ravel(), minlength=200)
     assert counts[:3].tolist() == [0, 0, 0]
     share = SAMPLED / 197
     spread = np.sqrt(400 * share * (1 - share))
@@ -183,8 +185,8 @@ def test_every_free_item_is_about_as_often_a_candidate() -> None:
 
 def test_a_small_catalogue_gives_all_there_is_once() -> None:
     split = leave_one_out(made([(0, 0, 1), (0, 1, 2), (0, 2, 3)], 1, 40))
-    assert split.sampled_test.shape == (1, SAMPLED)
-    assert sorted(split.sampled_test[0].tolist()) == [-1] * (SAMPLED - 37) + list(range(3, 40))
+    assert split.sampled["test"].shape == (1, SAMPLED)
+    assert sorted(split.sampled["test"][0].tolist()) == [-1] * (SAMPLED - 37) + list(range(3, 40))
     assert unasked(split) == {"sampled99": 1}
 
 
@@ -210,7 +212,9 @@ def test_who_trains_on_every_item_has_no_negatives() -> None:
 def test_the_split_is_fixed_for_all_runs() -> None:
     one, other = leave_one_out(generated(), 0.25), leave_one_out(generated(), 0.25)
     for name, value in vars(one).items():
-        assert np.array_equal(value, vars(other)[name]), name
+        assert name == "draw" or np.array_equal(value, vars(other)[name]), name
+    for part in ("validation", "test"):
+        assert np.array_equal(one.sampled[part], other.sampled[part])
 
 
 def test_candidates_and_cold_users_are_pinned() -> None:
@@ -218,8 +222,8 @@ def test_candidates_and_cold_users_are_pinned() -> None:
     rows = [(user, (7 * user + 11 * k) % 300, k) for user in range(8) for k in range(25)]
     split = leave_one_out(made(rows, 8, 300), cold_users=0.25)
     assert split.cold_users.tolist() == [1, 7]
-    assert split.sampled_test[split.warm[0], :5].tolist() == [8, 43, 85, 160, 102]
-    assert split.sampled_validation[split.warm[0], :5].tolist() == [122, 195, 185, 184, 183]
+    assert split.sampled["test"][split.warm[0], :5].tolist() == [8, 43, 85, 160, 102]
+    assert split.sampled["validation"][split.warm[0], :5].tolist() == [122, 195, 185, 184, 183]
 
 
 @settings(max_examples=50)
@@ -291,8 +295,8 @@ def test_global_time_by_the_definition(train_until: float, validate_until: float
         assert split.validation[user] == (between[0] if before and between else -1)
         assert split.test[user] == (late[0] if before and late else -1)
         for sampled, target in (
-            (split.sampled_validation[user], split.validation[user]),
-            (split.sampled_test[user], split.test[user]),
+            (split.sampled["validation"][user], split.validation[user]),
+            (split.sampled["test"][user], split.test[user]),
         ):
             drawn = set(sampled.tolist())
             assert drawn == {0} if target < 0 else len(drawn - set(ordered)) == SAMPLED
@@ -315,7 +319,7 @@ def test_candidates_do_not_depend_on_the_split() -> None:
     data = dated()
     split = global_time(data, 0.5, 0.75)
     asked = split.asked("test")
-    assert np.array_equal(split.sampled_test[asked], leave_one_out(data).sampled_test[asked])
+    assert np.array_equal(split.sampled["test"][asked], leave_one_out(data).sampled["test"][asked])
 
 
 def test_leave_one_out_knows_all_but_the_last() -> None:
@@ -374,7 +378,7 @@ def test_new_items_are_in_no_history() -> None:
         else:
             assert [*trained, split.validation[user], split.test[user]] == kept
             # what the user has of them is no candidate
-            assert not set(split.sampled_test[user].tolist()) & set(taken)
+            assert not set(split.sampled["test"][user].tolist()) & set(taken)
     assert short > 0
 
 
@@ -383,7 +387,7 @@ def test_new_items_are_pinned_and_others_keep_theirs() -> None:
     assert part.cold_items.tolist() == [83, 126, 203, 208, 252, 289]
     both = np.flatnonzero((whole.test == part.test) & (part.test >= 0))
     assert len(both) > 40
-    assert np.array_equal(whole.sampled_test[both], part.sampled_test[both])
+    assert np.array_equal(whole.sampled["test"][both], part.sampled["test"][both])
 
 
 def test_users_that_cannot_be_split_neither_train_nor_are_asked() -> None:
@@ -411,8 +415,10 @@ def test_some_users_of_a_population_draw_what_they_would_among_all() -> None:
     part = leave_one_out(some, len(whole.cold_users) / long_enough, user_ids=chosen)
     assert chosen[part.cold_users].tolist() == whole.cold_users.tolist()
     assert np.array_equal(part.first_items, whole.first_items)
-    for name in ("validation", "test", "known", "sampled_validation", "sampled_test"):
+    for name in ("validation", "test", "known"):
         assert np.array_equal(getattr(part, name), getattr(whole, name)[chosen]), name
+    for name in ("validation", "test"):
+        assert np.array_equal(part.sampled[name], whole.sampled[name][chosen]), name
     for place, user in enumerate(chosen):
         trained = train_of(whole.ptr, whole.train, user)
         assert train_of(part.ptr, part.train, place) == trained
@@ -432,8 +438,9 @@ def test_a_sample_of_users_is_asked_the_same_and_all_train_the_same() -> None:
     assert set(asked) < set(more.asked("test")) < set(whole.asked("test"))
     assert np.array_equal(few.train, whole.train)
     assert np.array_equal(few.asked("validation"), asked)
-    for name in ("test", "sampled_validation", "sampled_test"):
-        assert np.array_equal(getattr(few, name)[asked], getattr(whole, name)[asked])
+    assert np.array_equal(few.test[asked], whole.test[asked])
+    for part in ("validation", "test"):
+        assert np.array_equal(few.sampled[part][asked], whole.sampled[part][asked])
 
 
 def test_a_sample_under_global_time_is_of_those_who_can_be_asked() -> None:

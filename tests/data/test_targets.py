@@ -56,10 +56,10 @@ def test_one_target_is_the_first_of_one() -> None:
 
 def test_the_same_candidates_serve_all_targets() -> None:
     one, several = leave_one_out(rows(*LENGTHS)), leave_one_out(rows(*LENGTHS), targets=3)
-    assert np.array_equal(one.sampled_test, several.sampled_test)
+    assert np.array_equal(one.sampled["test"], several.sampled["test"])
     for user in range(len(LENGTHS)):
         touched = several.history[several.history_ptr[user] : several.history_ptr[user + 1]]
-        assert not np.isin(several.sampled_validation[user], touched).any()
+        assert not np.isin(several.sampled["validation"][user], touched).any()
 
 
 def test_where_nothing_but_targets_is_left_nobody_is_asked() -> None:
@@ -90,7 +90,7 @@ def test_a_shard_splits_its_users_as_a_simulation_does() -> None:
     )
     part = leave_one_out(some, user_ids=chosen, targets=3)
     assert np.array_equal(part.targets("test"), whole.targets("test")[chosen])
-    assert np.array_equal(part.sampled_test, whole.sampled_test[chosen])
+    assert np.array_equal(part.sampled["test"], whole.sampled["test"][chosen])
 
 
 def test_global_time_asks_for_the_first_after_each_date() -> None:

@@ -57,7 +57,7 @@ def test_ranks_are_those_of_a_loop_over_users(
     scores = hashed(given).numpy()
     outcome = evaluate(hashed, EvaluationSet.of(batch, split, part))
     targets = split.validation if part == "validation" else split.test
-    rivals = split.sampled_validation if part == "validation" else split.sampled_test
+    rivals = split.sampled[part]
     listed = set()
     for place, user in enumerate(split.warm):
         target = targets[user]

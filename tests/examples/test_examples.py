@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import ufgraphfr
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LONGEST = 40
 
@@ -25,6 +27,16 @@ def run(monkeypatch, tmp_path, capsys):
         return capsys.readouterr().out
 
     return example
+
+
+def command(folder, *words):
+    """The command line in a process of its own that starts in a folder."""
+    line = [sys.executable, "-m", "ufgraphfr", *map(str, words)]
+    ended = subprocess.run(
+        line, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
@@ -63,18 +75,11 @@ def test_own_algorithm_equals_the_centralised_popularity(run, tmp_path):
 def test_own_algorithm_is_found_beside_its_file_from_another_folder(tmp_path):
     """Run, gone on with and recommended from, in processes that start elsewhere."""
 
-    def ufgraphfr(*words):
-        command = [sys.executable, "-m", "ufgraphfr", *map(str, words)]
-        ended = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
-
     file = EXAMPLES / "own_algorithm.toml"
-    assert "own_algorithm.FedPopularity on synthetic" in ufgraphfr("run", file)
-    assert "own_algorithm.FedPopularity" in ufgraphfr("run", file, "--resume")
-    listed = json.loads(ufgraphfr("recommend", "runs/own-algorithm", "--user", "u1", "--json"))
+    assert "own_algorithm.FedPopularity on synthetic" in command(tmp_path, "run", file)
+    assert "own_algorithm.FedPopularity" in command(tmp_path, "run", file, "--resume")
+    words = "recommend", "runs/own-algorithm", "--user", "u1", "--json"
+    listed = json.loads(command(tmp_path, *words))
     assert len(listed["recommended"]) == 10
 
 
@@ -82,3 +87,29 @@ def test_own_table(run):
     out = run("own_table.py")
     assert "reader3 borrowed ['Carmilla', 'Frankenstein', 'Middlemarch', 'Emma']" in out
     assert out.count("  next: ") == 2
+
+
+def test_onnx_model_lists_what_the_run_recommends(tmp_path):
+    model = {"kind": "ufgraphformer", "dim": 8, "heads": 2}
+    values = {
+        "data": {"kind": "synthetic", "users": 40, "items": 48, "interactions": 12},
+        "text": {"kind": "hashing"},
+        "algorithm": model,
+        "federation": {"rounds": 10},
+    }
+    run_of = ufgraphfr.run(values, tmp_path / "run")
+    ended = command(tmp_path, "export", "run", "model.onnx", "--format", "onnx")
+    assert "100.0% of the ten best are the same" in ended
+    first = run_of.recommend(history=[], n=2)["title"].to_list()
+    titles = run_of.recommend(history=first, n=10)["title"].to_list()
+    blocked = "import sys; sys.modules['torch'] = sys.modules['ufgraphfr'] = None; "
+    code = f"{blocked}import runpy; runpy.run_path({str(EXAMPLES / 'onnx_model.py')!r})"
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model.onnx"), *first],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout.splitlines()
+    assert [line.split("  ", 1)[1] for line in told[:-1]] == titles
+    assert told[-1] == "no privacy guarantee"

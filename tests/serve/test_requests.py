@@ -1,12 +1,14 @@
 """Lists for anybody, their reasons, and lists of many users."""
 
 import json
+import shutil
 
 import pytest
 import torch
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.checkpoint import load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.serve.items import Items
 from ufgraphfr.serve.recommender import Recommender
@@ -33,16 +35,22 @@ KINDS = {
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     """A recommender of each kind of model, trained when it is first asked for."""
-    found = {}
+    found, folders = {}, {}
 
     def recommender(kind):
         if kind not in found:
             path = tmp_path_factory.mktemp(kind) / "run"
             list(execute(build(VALUES | KINDS[kind]), path, device="cpu"))
-            found[kind] = Recommender.open(path)
+            found[kind], folders[kind] = Recommender.open(path), path
         return found[kind]
 
+    recommender.folders = folders
     return recommender
+
+
+def folder_of(opened, kind):
+    opened(kind)
+    return opened.folders[kind]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,3 +190,30 @@ def test_two_items_of_one_title_are_told_by_id(opened):
 def test_facts_are_json(opened):
     found = opened("whole").answer(Request(history=["i0"], why=True)).recommended[0]
     assert json.loads(json.dumps(found.facts))["because"] is not None
+
+
+def test_somebodys_profile_needs_no_encoder(opened, monkeypatch):
+    """Loading the default one takes a second."""
+    served = Recommender.open(folder_of(opened, "whole"))
+    profile = build(VALUES).source.load().users.profiles[3]
+    with_encoder = served.people.anybody(torch.tensor([1]), profile).text
+
+    def loads(_):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(type(served.people._encoder), "loaded", loads)
+    fresh = Recommender.open(folder_of(opened, "whole"))
+    assert torch.equal(fresh.people.anybody(torch.tensor([1]), profile).text, with_encoder)
+    assert fresh.answer(Request()).recommended
+    with pytest.raises(AssertionError, match="loaded"):
+        fresh.people.warm()
+
+
+def test_a_model_of_an_older_version_is_refused_in_a_line(opened, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(folder_of(opened, "whole"), folder)
+    model = load_checkpoint(folder / "model.safetensors", torch.device("cpu"))
+    del model.server["profile.map"]
+    save_checkpoint(folder / "model.safetensors", model)
+    with pytest.raises(InputError, match=r"no array 'profile.map', .*'ufgraphformer' ranks with"):
+        Recommender.open(folder)

@@ -1,5 +1,6 @@
 """The command line: one sub-command a file; bad input ends with one clear line and exit code 2."""
 
+import gc
 import logging
 import os
 import sys
@@ -36,7 +37,11 @@ class LazyCommands(TyperGroup):
             if ctx.resilient_parsing:
                 return None
             raise InputError(f"no command '{cmd_name}': {nearest(cmd_name, COMMANDS)}")
+        # what is imported stays: looking through it for garbage takes a sixth of the time
+        gc.disable()
         module = import_module(f"ufgraphfr.cli.{cmd_name}")
+        gc.freeze()
+        gc.enable()
         commands = getattr(module, "app", None)
         if commands is None:
             commands = typer.Typer(add_completion=False)

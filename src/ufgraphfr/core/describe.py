@@ -1,11 +1,14 @@
 """The keys of a Spec as a person reads them: type, default, range and meaning; nested ones too."""
 
+import ast
 import inspect
 import json
 import re
+import textwrap
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -40,6 +43,7 @@ class KeyFacts:
 
 def keys_of(spec: type[Spec], prefix: str = "") -> Iterator[KeyFacts]:
     """Every key of a Spec in its order, the keys of a table right after it."""
+    meanings = meanings_of(spec)
     for name, field in spec.model_fields.items():
         nested = tuple(tables(field.annotation))
         yield KeyFacts(
@@ -47,7 +51,7 @@ def keys_of(spec: type[Spec], prefix: str = "") -> Iterator[KeyFacts]:
             type=words(field.annotation),
             default=_default(field),
             range=", ".join(bounds(field)),
-            meaning=plain(field.description or ""),
+            meaning=plain(field.description or meanings.get(name, "")),
             renamed=tuple(old for old, new in spec.renamed.items() if new == name),
         )
         for table in nested:
@@ -55,6 +59,21 @@ def keys_of(spec: type[Spec], prefix: str = "") -> Iterator[KeyFacts]:
                 inside = key.name.removeprefix(prefix)
                 olds = tuple(prefix + old for old, new in spec.renamed.items() if new == inside)
                 yield KeyFacts(**{**vars(key), "renamed": (*key.renamed, *olds)})
+
+
+def meanings_of(spec: type[Spec]) -> dict[str, str]:
+    """The strings below the attributes of a class and of those that it derives from, by name."""
+    found = dict[str, str]()
+    for each in reversed(spec.__mro__):
+        if not issubclass(each, Spec):
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        assert isinstance(tree, ast.ClassDef)
+        for field, below in pairwise(tree.body):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
+                    found[name] = inspect.cleandoc(text)
+    return found
 
 
 def summary_of(spec: type[Spec]) -> str:

@@ -22,9 +22,9 @@ from ufgraphfr.core.errors import InputError, nearest
 class Spec(BaseModel):
     """Frozen hyper-parameters; unknown keys are refused."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    # what keys mean is read from the source by `core.describe`, when somebody asks: reading it for
+    # every class takes a quarter of a second
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: ClassVar[str] = ""
     renamed: ClassVar[dict[str, str]] = {}

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.interactions import Cleaning, Interactions
@@ -132,9 +133,16 @@ class Dataset:
 
         Names are the data set's own; without timestamps the third field is empty.
         """
-        digest = hashlib.sha256()
         rows, users, items = self.interactions, self.users.names, self.catalogue.items
         stamps = [""] * len(rows) if rows.timestamp is None else rows.timestamp.tolist()
-        for user, item, stamp in zip(rows.user.tolist(), rows.item.tolist(), stamps, strict=True):
-            digest.update(f"{users[user]}\t{items[item]}\t{stamp}\n".encode())
+        parts = (
+            map(users.__getitem__, rows.user.tolist()),
+            map(items.__getitem__, rows.item.tolist()),
+        )
+        lines = (
+            f"{user}\t{item}\t{stamp}\n" for user, item, stamp in zip(*parts, stamps, strict=True)
+        )
+        digest = hashlib.sha256()
+        while some := "".join(islice(lines, 2**16)):
+            digest.update(some.encode())
         return digest.hexdigest()

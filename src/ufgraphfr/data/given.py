@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.histories import by_time
 from ufgraphfr.data.interactions import PARTS, Interactions
-from ufgraphfr.data.split import Split, by_time, divided
+from ufgraphfr.data.split import Split, divided
 
 
 def given(data: Interactions) -> Split:

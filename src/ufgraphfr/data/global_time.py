@@ -9,9 +9,10 @@ offline evaluation", ACM TOIS 41(3), 2023).
 import numpy as np
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.histories import by_time
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.protocol_draws import Ids
-from ufgraphfr.data.split import Split, by_time, divided, drawn
+from ufgraphfr.data.split import Split, divided, drawn
 
 
 def global_time(

@@ -6,17 +6,16 @@ hash. Several targets: the last k are for the test, the k before them for the va
 users with fewer than 2k + 1 rows, one of each at least.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Literal, TypeAlias
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.data.histories import bounds, by_time
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Interactions
 from ufgraphfr.data.protocol_draws import (
-    PROTOCOL_SEED,
     Ids,
     Mask,
     drawn_share,
@@ -52,9 +51,8 @@ class Split:
         most_targets: how many targets a user has at most, for either.
         validation_targets: int64 ``[users]``, how many it has, 0 for users that are not asked.
         test_targets: int64 ``[users]``, likewise.
-        sampled_validation: int64 ``[users, 99]``, never-touched items, for all targets of a user;
-            0 for users not asked, and -1 where a user has fewer.
-        sampled_test: int64 ``[users, 99]``, likewise, drawn apart.
+        draw: for the validation and for the test int64 ``[users, 99]``, never-touched items, for
+            all targets of a user; 0 for users not asked, and -1 where a user has fewer.
         cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
         first_items: int64 ``[cold, 20]``, each cold user's first items in time order; -1 where it
             has fewer.
@@ -75,8 +73,7 @@ class Split:
     most_targets: int
     validation_targets: Ids
     test_targets: Ids
-    sampled_validation: Ids
-    sampled_test: Ids
+    draw: Callable[[], Iterator[Ids]] = field(repr=False, compare=False)
     cold_users: Ids
     first_items: Ids
     cold_items: Ids
@@ -88,6 +85,18 @@ class Split:
     def n_users(self) -> int:
         """How many users the data set has."""
         return len(self.ptr) - 1
+
+    @cached_property
+    def sampled(self) -> dict[HeldOut, Ids]:
+        """What ``draw`` draws, when a rank among 100 is asked for."""
+        validation, test = self.draw()
+        return {"validation": validation, "test": test}
+
+    @property
+    def touched(self) -> Ids:
+        """How many items each user has, int64 ``[users]``."""
+        found: Ids = np.diff(self.history_ptr) + np.diff(self.cold_item_ptr)
+        return found
 
     @property
     def warm(self) -> Ids:
@@ -146,8 +155,8 @@ def leave_one_out(
     items = np.arange(data.n_items)
     kept_out = drawn_share(items, items, cold_items, stream=1)
     is_cold = np.isin(history, kept_out)
-    cold_item_ptr, cold_item_history = _bounds(is_cold)[ptr], history[is_cold]
-    ptr, history = _bounds(~is_cold)[ptr], history[~is_cold]
+    cold_item_ptr, cold_item_history = bounds(is_cold)[ptr], history[is_cold]
+    ptr, history = bounds(~is_cold)[ptr], history[~is_cold]
     counts = np.diff(ptr)
     eligible = np.flatnonzero(counts >= cold_least)
     cold = drawn_share(eligible, user_ids, cold_users, stream=0, fold=cold_fold)
@@ -181,11 +190,9 @@ def divided(
     rivals = data.n_items - np.stack((trained, known)) - wanted
     validation_targets, test_targets = np.where(rivals > 0, wanted, 0)
     asked = validation_targets > 0, test_targets > 0
-    sampled_validation, sampled_test = sampled_candidates(data, user_ids, *asked)
-
     return Split(
         n_items=data.n_items,
-        ptr=_bounds(trained),
+        ptr=bounds(trained),
         train=history[position < np.repeat(trained, counts)],
         history_ptr=ptr,
         history=history,
@@ -195,8 +202,7 @@ def divided(
         most_targets=most_targets,
         validation_targets=validation_targets,
         test_targets=test_targets,
-        sampled_validation=sampled_validation,
-        sampled_test=sampled_test,
+        draw=partial(sampled_candidates, data, user_ids, *asked),
         cold_users=cold,
         first_items=_first_items(ptr, history, cold),
         cold_items=np.empty(0, np.int64),
@@ -217,27 +223,8 @@ def _first(history: Ids, place: Ids, asked: Mask) -> Ids:
     return items
 
 
-def by_time(data: Interactions, user_ids: Ids, part: Ids | None = None) -> tuple[Ids, Ids]:
-    """Every user's items in time order, as CSR; ``part`` by ``part``, if there are parts."""
-    rows = len(data.user)
-    part = np.zeros(rows, np.int64) if part is None else part
-    stamp = np.zeros(rows, np.int64) if data.timestamp is None else data.timestamp
-    tie = np.arange(rows)
-    if not data.sequential:
-        key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
-        pair = torch.from_numpy(user_ids[data.user] * data.n_items + data.item)
-        tie = key.words(pair, 0, 1)[:, 0].numpy()
-    order = np.lexsort((tie, stamp, part, data.user))
-    return _bounds(np.bincount(data.user, minlength=data.n_users)), data.item[order]
-
-
 def _first_items(ptr: Ids, history: Ids, users: Ids) -> Ids:
     """The first items of some users, -1 where they have fewer."""
     place = ptr[users][:, None] + np.arange(COLD_LEAST)
     own = place < ptr[users + 1][:, None]
     return np.where(own, history[np.where(own, place, 0)], -1)
-
-
-def _bounds(counts: NDArray[Any]) -> Ids:
-    """From counts to CSR bounds, int64 ``[n + 1]``."""
-    return np.concatenate(([0], np.cumsum(counts)))

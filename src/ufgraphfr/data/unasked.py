@@ -17,7 +17,7 @@ def unasked(split: Split) -> dict[str, int]:
     trained, history = np.diff(split.ptr), np.diff(split.history_ptr)
     full = (trained > 0) & (history > split.known) & (split.test < 0)
     asked = split.asked("test")
-    few = (split.sampled_test[asked] < 0).any(1)
+    few = split.n_items - split.touched[asked] < SAMPLED
     found = {
         "negatives": int((trained >= split.n_items).sum()),
         "test": int(full.sum()),

@@ -60,12 +60,10 @@ class EvaluationSet:
     @classmethod
     def of(cls, batch: ClientBatch, split: Split, part: HeldOut) -> "EvaluationSet":
         """See `inputs` for the arguments."""
-        asked, validation = split.asked(part), part == "validation"
-        rivals = split.sampled_validation if validation else split.sampled_test
         return cls(
             clients=inputs(batch, split, part),
             targets=torch.from_numpy(split.targets(part)),
-            rivals=torch.from_numpy(rivals[asked]),
+            rivals=torch.from_numpy(split.sampled[part][split.asked(part)]),
         )
 
 

@@ -16,8 +16,8 @@ from ufgraphfr.data.columns import read_parquet
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.config import Experiment
-from ufgraphfr.experiment.population import restored_score
 from ufgraphfr.experiment.prepare import PreparedExperiment, data_difference, prepare
+from ufgraphfr.experiment.restored import restored_score
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.schemas import RANKS, RESULT
 from ufgraphfr.privacy.accounted.statement import in_words

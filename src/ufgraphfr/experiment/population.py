@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +18,7 @@ from ufgraphfr.core.messages import Private, State
 from ufgraphfr.core.workers import workers
 from ufgraphfr.evaluation.fusion import choose_blend
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
-from ufgraphfr.evaluation.protocol import EvaluationSet, Score
+from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.assess import (
     Metrics,
     assess_attack,
@@ -32,7 +31,8 @@ from ufgraphfr.experiment.federation import aggregator, simulated, validation
 from ufgraphfr.experiment.fitted import check_memory, fit_baseline, validate_baseline
 from ufgraphfr.experiment.oversized import oversized
 from ufgraphfr.experiment.prepare import PreparedExperiment
-from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
+from ufgraphfr.experiment.privacy_plan import calibrate
+from ufgraphfr.experiment.restored import restored_score
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_model, device_score
@@ -234,15 +234,6 @@ class Simulated:
         return TestResult(
             test.metrics, test.standard_errors, validation, kept_out, beside, ranks, attack
         )
-
-
-def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Setting) -> Score:
-    """The scores of a checkpoint: of an algorithm's devices, or of a fitted baseline."""
-    model, server = experiment.model, checkpoint.server
-    if isinstance(model, Algorithm):
-        used = model_in_use(experiment, setting)
-        return device_score(used, server, PrivateState(checkpoint.private), checkpoint.round)
-    return partial(model.score, server)
 
 
 def _ranks(

@@ -18,9 +18,9 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Private, Task
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.data.histories import by_time
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.sources.table import TableSource
-from ufgraphfr.data.split import by_time
 from ufgraphfr.data.templates import attributes
 from ufgraphfr.data.untrained import Untrained
 from ufgraphfr.deploy.agent.interactions import Rows
@@ -45,12 +45,6 @@ class Parts(NamedTuple):
     known: KnownUsers
     model: Model
     encoder: Encoder
-
-
-def is_deployed(run: Run) -> bool:
-    """Whether a run is that of a deployment's server, where the users' data are not."""
-    folder = _server(run)
-    return folder.agreement.exists() and folder.catalogue.exists()
 
 
 def at_server(run: Run, data_dir: Path | None = None) -> Parts:

@@ -100,6 +100,7 @@ class Served:
         # a link may be turned to another run while this one is read
         run = Run(self._folder.resolve())
         recommender = Recommender.of(run, self._data_dir)
+        recommender.people.warm()
         self.version: str = run.folder.name
         self.guarantee: str = run.result["guarantee"]
         self.statement = statement(RunFolder(run.folder).read_ledger())

@@ -15,6 +15,7 @@ from ufgraphfr.core.messages import Private, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.privacy_plan import model_in_use
+from ufgraphfr.experiment.restored import check_known
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import on_devices
 
@@ -61,6 +62,7 @@ class Model:
             added = _fused_parts(model, fitted) or _alone(model.kind, score)
             return Model("", score, added, score)
         used, private = model_in_use(run.experiment, setting), PrivateState(checkpoint.private)
+        check_known(used, checkpoint)
 
         def devices(
             question: Callable[[Task, ClientBatch, Private], Scored], inputs: ClientBatch

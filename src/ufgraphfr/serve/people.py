@@ -113,9 +113,9 @@ class People:
                 raise InputError(f"profile '{name}': the data of this run have no profiles")
             if name not in self._known.values:
                 raise InputError(f"profile '{name}': {nearest(name, self._known.values)}")
-        return self._described([history], [self._sentence(profile)])
+        return self._described([history], [self.sentence(profile)])
 
-    def _sentence(self, profile: Mapping[str, str]) -> str:
+    def sentence(self, profile: Mapping[str, str]) -> str:
         """As of users of the data; of one of whom less is known, what is known."""
         try:
             return self._untrained.describe(profile) if profile else self._untrained.unknown
@@ -138,15 +138,29 @@ class People:
         return torch.from_numpy(embed(self._encoder, [self._untrained.unknown]))
 
     @cached_property
+    def _vectors(self) -> dict[str, Tensor]:
+        """The vectors of sentences about those who are known.
+
+        The encoder takes a second to load, and most profiles are somebody's.
+        """
+        pairs = zip(self._known.profiles, self._known.batch.text, strict=False)
+        return {self.sentence(profile): vector for profile, vector in pairs}
+
+    def warm(self) -> None:
+        """Load the encoder before it is asked for."""
+        _ = self._nobody, self._vectors, self._encode
+
+    @cached_property
     def _encode(self) -> Encode:
         """The encoder with its weights in memory; nothing that it is given is kept."""
         return self._encoder.loaded()
 
     def _described(self, histories: Sequence[Tensor], texts: Sequence[str]) -> ClientBatch:
-        batch, unknown = self._known.batch, self._untrained.unknown
-        distinct = sorted(set(texts) - {unknown})
-        vectors = dict.fromkeys([unknown], self._nobody[0])
-        if distinct:
+        batch = self._known.batch
+        vectors = dict.fromkeys([self._untrained.unknown], self._nobody[0])
+        others = set(texts) - vectors.keys()
+        vectors |= {text: self._vectors[text] for text in others if text in self._vectors}
+        if distinct := sorted(others - vectors.keys()):
             vectors |= zip(distinct, torch.from_numpy(self._encode(distinct)), strict=True)
         count = len(histories)
         return ClientBatch(

@@ -6,7 +6,7 @@ One engine under the command line, Python and HTTP, with one vocabulary: `Reques
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,11 +15,10 @@ from ufgraphfr.core.arrays.sparse_rows import owners, pointers
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.deploy.agent.shard import ShardFolder
+from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.evaluation.protocol import at_most
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.ops.ranking import top
-from ufgraphfr.serve.deployed import at_node, at_server, is_deployed
 from ufgraphfr.serve.items import Items
 from ufgraphfr.serve.known import KnownUsers
 from ufgraphfr.serve.model import Model
@@ -27,6 +26,9 @@ from ufgraphfr.serve.people import People
 from ufgraphfr.serve.requests import Answer, Because, Recommendation, Request
 from ufgraphfr.serve.why import NAMED, influences, shares
 from ufgraphfr.text import Encoder
+
+if TYPE_CHECKING:
+    from ufgraphfr.deploy.agent.shard import ShardFolder
 
 CHUNK = 256
 
@@ -54,7 +56,11 @@ class Recommender:
     @classmethod
     def of(cls, run: Run, data_dir: Path | None = None) -> "Recommender":
         """The same of a run that was opened before."""
-        if is_deployed(run):
+        server = ServerFolder(run.folder.resolve().parent)
+        if server.agreement.exists() and server.catalogue.exists():
+            # what only a deployment needs takes a while to import
+            from ufgraphfr.serve.deployed import at_server
+
             return cls(*at_server(run, data_dir))
         prepared = run.prepared(data_dir)
         model = Model.of(run, prepared.setting)
@@ -62,12 +68,14 @@ class Recommender:
         return cls(prepared.dataset.catalogue, known, model, run.experiment.encoder)
 
     @classmethod
-    def at_node(cls, folder: ShardFolder) -> "Recommender":
+    def at_node(cls, folder: "ShardFolder") -> "Recommender":
         """The release that a deployment's node serves, for its users.
 
         Raises:
             InputError: there is none, or it cannot be served.
         """
+        from ufgraphfr.serve.deployed import at_node
+
         return cls(*at_node(folder))
 
     def history(self, user: str) -> list[str]:

@@ -19,6 +19,8 @@ OCCLUDED = 64
 """So many of the latest items are tried, one after the other."""
 NAMED = 3
 """At most so many items of a history are named as reasons."""
+SHOWN = 0.05
+"""Kinds of reasons with a smaller share are not named."""
 _NOTHING = 1e-6
 """Shares below this are rounding."""
 
@@ -73,14 +75,19 @@ def in_words(titles: Sequence[str], shares: dict[str, float]) -> str:
     """
     grouped = dict[str, float]()
     for name, value in shares.items():
-        words = _WORDS.get(name, TOGETHER if " " in name or name == "low-pass" else name)
+        words = words_of(name)
         grouped[words] = grouped.get(words, 0.0) + value
     pros = {words: value for words, value in grouped.items() if value > 0}
     total = sum(pros.values())
     ranked = sorted(pros.items(), key=lambda pair: -pair[1])
-    parts = [f"{value / total:.0%} {words}" for words, value in ranked if value / total >= 0.05]
+    parts = [f"{value / total:.0%} {words}" for words, value in ranked if value / total >= SHOWN]
     behind = _because(titles)
     return "; ".join(filter(None, (behind, ", ".join(parts))))
+
+
+def words_of(name: str) -> str:
+    """What a part of the score says, by its name."""
+    return _WORDS.get(name, TOGETHER if " " in name or name == "low-pass" else name)
 
 
 def _because(titles: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ LEVELS = 63
 """A coordinate is told as a whole number up to this: six bits lose nothing measured."""
 HEAVIEST = 16
 """The weight of a history of one item."""
-_REACH = 4.0
+REACH = 4.0
 """Coordinates are cut at so many standard deviations of those of a random unit vector."""
 _ROUNDING = 1 / 12
 """Variance of rounding to whole numbers: directions below it say nothing."""
@@ -29,12 +29,13 @@ _TINY = 1e-12
 
 
 @cache
-def _projection(text_width: int) -> Tensor:
+def projection(text_width: int) -> Tensor:
+    """From text vectors of length one to as few numbers, float ``[text_width, width]``."""
     if text_width <= WIDTH:
         return torch.eye(text_width)
     generator = torch.Generator().manual_seed(0)
-    projection: Tensor = torch.randn(text_width, WIDTH, generator=generator) / WIDTH**0.5
-    return projection
+    drawn: Tensor = torch.randn(text_width, WIDTH, generator=generator) / WIDTH**0.5
+    return drawn
 
 
 def coordinates(text: Tensor) -> Tensor:
@@ -46,9 +47,8 @@ def coordinates(text: Tensor) -> Tensor:
     Returns:
         float ``[clients, 1 + width]``: one, and whole numbers from 0 to `LEVELS`.
     """
-    projection = _projection(text.shape[1]).to(text)
-    found = torch.nn.functional.normalize(text, dim=1) @ projection
-    reach = _REACH / max(1, found.shape[1]) ** 0.5
+    found = torch.nn.functional.normalize(text, dim=1) @ projection(text.shape[1]).to(text)
+    reach = REACH / max(1, found.shape[1]) ** 0.5
     whole = ((found / reach + 1) * LEVELS / 2).round().clamp(0, LEVELS)
     return torch.nn.functional.pad(whole, (1, 0), value=1.0)
 

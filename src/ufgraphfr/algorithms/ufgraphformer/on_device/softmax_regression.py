@@ -16,6 +16,8 @@ FIRST_STEP = 0.7
 """In units of a Newton step."""
 STEPS = 16
 """To a thousandth of what there is to gain, at 25 and at 257 columns."""
+ROUNDING = 1e-6
+"""Of the log likelihood, relative to its larger term: a value that is lower by less is no worse."""
 LIKELIEST = 2048
 """Items from which the curvature is told."""
 
@@ -44,7 +46,7 @@ def fit(
     Returns:
         float ``[users, columns]``; zeros for a user without history.
     """
-    variance, turn = _uncorrelated(features, offset)
+    variance, turn = uncorrelated(features, offset)
     weight = total[:, None]
     tried = best = move = torch.zeros_like(wanted)
     step = torch.full_like(weight, FIRST_STEP)
@@ -53,7 +55,8 @@ def fit(
         norm, chance = _softmax(features, offset, tried)
         value = (wanted * tried).sum(1, keepdim=True) - weight * norm
         value = value - ridge / 2 * tried.square().sum(1, keepdim=True)
-        worse = value < reached
+        # rounding must not decide: near the best it would halve steps that are right
+        worse = value < reached - ROUNDING * weight * norm.abs()
         step = torch.where(worse, step / 2, step)
         gradient = wanted - weight * (chance @ features) - ridge * tried
         newton = (gradient @ turn / (weight * variance + ridge)) @ turn.T
@@ -70,7 +73,7 @@ def _softmax(features: Tensor, offset: Tensor, weights: Tensor) -> tuple[Tensor,
     return norm, (logits - norm).exp()
 
 
-def _uncorrelated(features: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+def uncorrelated(features: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     """Variances, ascending, and directions of the features under the offset's softmax.
 
     Of a large catalogue its likeliest items stand for all: this is asked for again and again, and

@@ -1,0 +1,161 @@
+"""The item graph as nodes: what `graph.part.ItemGraph` scores, for one history."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import numpy as np
+from onnx import TensorProto
+
+from ufgraphfr.algorithms.ufgraphformer.graph.config import (
+    COUNTS,
+    LATELY,
+    LEVELS,
+    NEXT,
+    SHRINK,
+)
+from ufgraphfr.algorithms.ufgraphformer.graph.dense import RIDGE
+from ufgraphfr.algorithms.ufgraphformer.graph.part import LASTING, ItemGraph, View
+from ufgraphfr.export.onnx.graph import Array, Graph, Value
+from ufgraphfr.export.onnx.history import History
+from ufgraphfr.export.onnx.tables import Links, Rows, companded, counted, lower, small
+
+State = dict[str, Array]
+_TINY = 1e-12
+
+
+def graph_scores(part: ItemGraph, shared: State, history: History) -> Value:
+    """Popularity and each view, float ``[views, items]``; see `ItemGraph.scores`."""
+    graph, items = history.graph, history.items
+    counted_ = [np.log(shared[name] + 1) for name in (COUNTS, LATELY) if name in shared]
+    popular, *lately = (graph.array(own[None].astype(np.float32)) for own in counted_)
+    views = part.views(items, NEXT in shared)
+    form = Dense(shared, history) if part.spec.is_dense(items) else Sparse(shared, history)
+    found = [
+        form.propagated(name, history.weights([decay for _, decay in own]), len(own))
+        for name, own in _by_operator(views)
+    ]
+    scale = np.maximum(shared[COUNTS], 1)[:, None] ** part.spec.power
+    vectors = shared["graph.low_pass"]
+    near, far = graph.weights(vectors / scale), graph.weights(vectors * scale)
+    smooth = history.weights([LASTING]) @ near.rows(history.padded) @ far.turned(1, 0)
+    return graph.cat(0, popular, smooth, *lately, *found)
+
+
+def _by_operator(views: tuple[View, ...]) -> Iterator[tuple[str, list[View]]]:
+    """Views in a row that share an operator."""
+    for name, own in groupby(views, key=lambda view: view[0]):
+        yield name, list(own)
+
+
+class Sparse:
+    """The operators of a large catalogue: each item's strongest links."""
+
+    def __init__(self, shared: State, history: History) -> None:
+        self._history = history
+        self._links = {
+            name: links_of(history.graph, shared[f"graph.{name}"], shared[f"graph.{name}.index"])
+            for name in ("cosine", "cooccurrence", "next", "step")
+            if f"graph.{name}" in shared
+        }
+
+    def propagated(self, name: str, weights: Value, views: int) -> Value:
+        """The history, weighted, sent through an operator, float ``[views, items]``."""
+        return self._links[name].propagated(self._history.padded, weights, views)
+
+
+def links_of(graph: Graph, value: Array, index: Array) -> Links:
+    """Padded links, see `graph.links`, without those that are none."""
+    row, place = np.nonzero(value)
+    return Links.of(graph, row, index[row, place], value[row, place], len(value))
+
+
+class Dense:
+    """The operators of a catalogue whose pairs of items fit into memory."""
+
+    def __init__(self, shared: State, history: History) -> None:
+        self._history, self._shared = history, shared
+        self._graph, items = history.graph, history.padded
+        self._rows = Rows(items, history.items)
+        self._half = self._rows.half()
+        root = np.sqrt(np.maximum(shared[COUNTS], 1)).astype(np.float32)
+        self._product = np.outer(root, root) + np.float32(SHRINK)
+        own = self._graph.array(root)
+        self._divisor = own.rows(items).widen(1) * own + SHRINK
+        self._pair: tuple[Value, Value] | None = None
+
+    def propagated(self, name: str, weights: Value, views: int) -> Value:
+        """As `Sparse.propagated`."""
+        if name == "inverse":
+            return self._ridge(weights)
+        table = self._shared[f"graph.{name}"]
+        if name == "step":
+            whole = counted(table * (self._shared[COUNTS] + 1)[:, None])
+        elif name == "cosine":
+            whole = counted(table * self._product)
+        else:
+            whole = self._counted_successions(table if name == "cooccurrence" else None)
+        if whole is None:
+            return weights @ self._graph.weights(table).rows(self._history.padded)
+        if name == "step":
+            return self._steps(whole, weights, views)
+        if name == "cosine":
+            return self._normalised(self._stored(whole), whole, small(whole), weights, views)
+        before, after = self._successions(whole)
+        if name == "next":
+            rows = self._graph.where(self._rows.before(), before, after)
+            scores = self._normalised(rows, whole, small(whole), weights, views)
+        else:
+            stored = small(whole).astype(np.int64)
+            both = whole + whole.T, stored + stored.T
+            scores = self._normalised(before + after, *both, weights, views)
+        return scores / LEVELS
+
+    def _counted_successions(self, both_ways: Array | None) -> Array | None:
+        """What followed what, if it is counts, and if those both ways are their sum."""
+        whole = counted(self._shared[NEXT] * self._product * LEVELS)
+        if whole is None or both_ways is None:
+            return whole
+        both = counted(both_ways * self._product * LEVELS)
+        return whole if both is not None and np.array_equal(whole + whole.T, both) else None
+
+    def _stored(self, whole: Array) -> Value:
+        """The history's rows of a symmetric table, as far as a byte goes."""
+        half = self._graph.array(lower(small(whole)))
+        return half.rows(self._half).cast(TensorProto.FLOAT)
+
+    def _successions(self, whole: Array) -> tuple[Value, Value]:
+        """What followed and what went before, of each pair's item that comes first."""
+        if self._pair is None:
+            self._pair = self._stored(whole.T), self._stored(whole)
+        return self._pair
+
+    def _normalised(
+        self, rows: Value, whole: Array, stored: Array, weights: Value, views: int
+    ) -> Value:
+        """Counts sent on as `item_graph.normalised`; what a byte does not hold is added."""
+        scores = weights @ (rows / self._divisor)
+        row, column = np.nonzero(whole > stored)
+        if not len(row):
+            return scores
+        more = (whole - stored)[row, column] / self._product[row, column]
+        links = Links.of(self._graph, row, column, more.astype(np.float32), len(whole))
+        return scores + links.propagated(self._history.padded, weights, views)
+
+    def _steps(self, whole: Array, weights: Value, views: int) -> Value:
+        row, column = np.nonzero(whole)
+        links = Links.of(self._graph, row, column, whole[row, column], len(whole))
+        total = self._graph.array((self._shared[COUNTS] + 1).astype(np.float32))
+        items = self._history.padded
+        return links.propagated(items, weights / total.rows(items), views)
+
+    def _ridge(self, weights: Value) -> Value:
+        """Without what an item adds to itself: -w (D^-1/2 B D^-1/2 - 1) scaled, D its diagonal."""
+        inverse, items = self._shared[RIDGE].astype(np.float64), self._history.padded
+        root = np.sqrt(np.maximum(inverse.diagonal(), _TINY))
+        # its diagonal is zero, but where there is no operator yet
+        alike = inverse / root[:, None] / root - np.eye(len(root))
+        own, scale = companded(self._graph, alike, self._half)
+        rows = own * own.call("Abs") * scale
+        each = self._graph.array(root.astype(np.float32))
+        near = weights * scale.rows(items) * each.rows(items)
+        return 0.0 - near @ rows / each

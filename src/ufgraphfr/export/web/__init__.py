@@ -1,0 +1,1 @@
+"""A finished run as one page that recommends in the browser, without a network."""

@@ -1,0 +1,130 @@
+"""An exported model says what the run says, whatever the run's parts are."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.finished import Run
+from ufgraphfr.export.onnx.file import exported
+from ufgraphfr.export.onnx.measured import cost, session
+from ufgraphfr.export.onnx.tables import counted
+from ufgraphfr.serve.model import Model
+
+SMALL = {"dim": 8, "heads": 2, "history": 6, "cold_users": {"latest": 3, "width": 2}}
+VALUES = {
+    "seed": 3,
+    "data": {"kind": "synthetic", "users": 40, "items": 48, "interactions": 12},
+    "text": {"kind": "hashing", "width": 80},
+    "algorithm": {"kind": "ufgraphformer", **SMALL},
+    "federation": {"rounds": 12},
+    "evaluation": {"every": 12},
+}
+FORMS = {
+    "as it comes": {},
+    "a graph that was never finished": {"graph": {"rounds": 20}},
+    "strongest links": {"graph": {"dense_items": 1, "neighbors": 4}},
+    "few directions": {"graph": {"rank": 3}},
+    "cold items": {"cold_items": {}},
+    "what they began with": {"cold_users": {"basis": "began", "latest": 3, "width": 2}},
+    "no cold users, no head": {"cold_users": False, "head": False},
+    "a graph alone": {"transformer": False},
+    "a Transformer alone": {"graph": False, "cold_users": False},
+    "no text": {"text": False, "profile": False},
+}
+
+
+def trained(folder, **algorithm):
+    values = VALUES | {"algorithm": VALUES["algorithm"] | algorithm}
+    list(execute(build(values), folder, device="cpu"))
+    run = Run(folder)
+    return run, run.prepared()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("runs") / "run")
+
+
+def shortened(prepared, user, length):
+    """A user with the first so many items alone."""
+    one = prepared.batch.select(torch.tensor([user]))
+    return one.with_history(torch.tensor([0, length]), one.items[:length])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_scores_and_what_they_are_made_of_are_those_of_the_run(tmp_path, form):
+    run, prepared = trained(tmp_path / "run", **FORMS[form])
+    model, asked = (
+        Model.of(run, prepared.setting),
+        session(exported(run, prepared).SerializeToString()),
+    )
+    # of nobody and nothing rounding alone would speak
+    shortest = 1 if form == "a graph that was never finished" else 0
+    for user, length in ((0, shortest), (1, 1), (2, 3), (3, 4), (4, 10)):
+        one = shortened(prepared, user, length)
+        given = {"history": one.items.numpy(), "profile": one.text[0].numpy()}
+        scores, from_history, added = asked.run(None, given)
+        assert scores == pytest.approx(model.score(one)[0].numpy(), abs=1e-4)
+        assert from_history == pytest.approx(model.from_history(one)[0].numpy(), abs=1e-4)
+        parts = {name: own[0].numpy() for name, own in model.added(one).items()}
+        assert json.loads(asked.get_modelmeta().custom_metadata_map["parts"]) == list(parts)
+        assert added == pytest.approx(np.stack([*parts.values()]), abs=1e-4)
+
+
+def test_int8_is_smaller_and_what_it_costs_is_measured(plain):
+    run, prepared = plain
+    exact, small = (
+        exported(run, prepared, int8=int8).SerializeToString() for int8 in (False, True)
+    )
+    assert len(small) < len(exact)
+    none, some = cost(exact, run, prepared), cost(small, run, prepared)
+    assert none.users == some.users == 40
+    assert none.largest < 1e-4 < some.largest
+    assert none.overlap == 1.0 > some.overlap > 0.6
+
+
+def test_counts_beyond_a_byte_and_noised_ones_are_kept(plain):
+    """Tables whose counts are large, or no counts at all."""
+    run, prepared = plain
+    kept = dict(run.checkpoint.server)
+    for grown in (400, 1.37):
+        for name in ("graph.cosine", "graph.next", "graph.cooccurrence", "graph.step"):
+            run.checkpoint.server[name] = kept[name] * grown
+        one = shortened(prepared, 5, 9)
+        scores = session(exported(run, prepared).SerializeToString()).run(
+            ["scores"], {"history": one.items.numpy(), "profile": one.text[0].numpy()}
+        )[0]
+        assert scores == pytest.approx(run.score(prepared)(one)[0].numpy(), abs=1e-4)
+    run.checkpoint.server.update(kept)
+
+
+def test_whole_numbers_are_told_from_others():
+    assert counted(np.array([[0.0, 3.0004]])).tolist() == [[0, 3]]
+    assert counted(np.array([[0.0, 3.2]])) is None
+    assert counted(np.array([[-1.0, 3.0]])) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"algorithm": {"kind": "fedmf", "dim": 4}, "federation": {"rounds": 1}}, "'fedmf'"),
+        ({"algorithm": {"kind": "ease"}}, "'ease'"),
+        (
+            {
+                "algorithm": {"kind": "ufgraphformer"},
+                "privacy": {"kind": "central-jdp", "epsilon": 4, "delta": 1e-4, "clip": 0.5},
+                "federation": {"rounds": 1},
+            },
+            "'ufgraphformer' under a privacy budget",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_told_in_a_line(tmp_path, values, named):
+    list(execute(build(VALUES | values), tmp_path / "run", device="cpu"))
+    run = Run(tmp_path / "run")
+    with pytest.raises(InputError, match=f"^{named} cannot be exported .* predictions$"):
+        exported(run, run.prepared())
