@@ -52,3 +52,25 @@ def test_scores_do_not_depend_on_how_many_entries_are_added_at_a_time(
     whole = federation.scores()
     monkeypatch.setattr(operator, "_ENTRIES", 7)
     torch.testing.assert_close(federation.scores(), whole, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {operator.INDEX: torch.tensor([10**6], dtype=torch.int32)},
+        {operator.INDEX: torch.tensor([-1], dtype=torch.int32)},
+        {operator.PTR: torch.tensor([0, 5, 2])},
+        {operator.PTR: torch.zeros(3, dtype=torch.int64)},
+        {operator.VALUE: torch.ones(3)},
+    ],
+)
+def test_a_device_takes_no_operator_that_points_elsewhere(change: dict[str, Tensor]) -> None:
+    algorithm = GraphFilter(operator={"rounds": 1}, rank=4)
+    federation = SmallFederation.of(algorithm, checkerboard()).run(1)
+    state, setting = federation.state, federation.setting
+    assert algorithm.fits(state, setting)
+    for name, value in change.items():
+        bad = state[name].clone()
+        bad[-len(value) :] = value
+        same_length = name != operator.VALUE
+        assert not algorithm.fits(state | {name: bad if same_length else value}, setting)

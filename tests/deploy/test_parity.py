@@ -22,6 +22,8 @@ CASES = {
     "pfedrec": {"algorithm": {"kind": "pfedrec", "dim": 4}},
     "gpfedrec": {"algorithm": {"kind": "gpfedrec", "dim": 4}},
     "ufgraphfr": {"algorithm": {"kind": "ufgraphfr", "dim": 8}},
+    "graph-filter": {"algorithm": {"kind": "graph-filter", "rank": 6, "operator": {"rounds": 2}}},
+    "lightgcn": {"algorithm": {"kind": "lightgcn", "dim": 4, "operator": {"rounds": 1}}},
 }
 
 

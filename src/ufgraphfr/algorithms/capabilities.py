@@ -82,6 +82,20 @@ class ScoringTask(Protocol):
 
 
 @runtime_checkable
+class GrowingArrays(Protocol):
+    """Sends arrays whose length follows from what clients have added up.
+
+    Attributes:
+        growing: their names; of the others a device knows the shape beforehand.
+    """
+
+    growing: ClassVar[frozenset[str]]
+
+    def fits(self, shared: Mapping[str, Tensor], setting: Setting) -> bool:
+        """Whether these arrays belong together and point to nothing but items."""
+
+
+@runtime_checkable
 class WarmStart(Protocol):
     """Takes less than all of its memory into a run that goes on from another one's."""
 

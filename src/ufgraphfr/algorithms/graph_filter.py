@@ -11,6 +11,7 @@ a linear filter and an ideal low-pass of weight w, from which s of two more step
 taken back. With a = b = 1/2, w = .3, s = 0 and 256 eigenvectors it is GF-CF.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -19,7 +20,14 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.algorithms.item_operator.directions import directions
-from ufgraphfr.algorithms.item_operator.operator import COUNTS, OperatorSpec, filtered
+from ufgraphfr.algorithms.item_operator.operator import (
+    COUNTS,
+    INDEX,
+    VALUE,
+    OperatorSpec,
+    filtered,
+    is_whole,
+)
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -34,6 +42,7 @@ class GraphFilter(Algorithm):
 
     aggregation: ClassVar[Aggregation] = Aggregation.SUM
     counted: ClassVar[dict[str, str]] = {"rank": "items"}
+    growing: ClassVar[frozenset[str]] = frozenset({INDEX, VALUE})
 
     operator: OperatorSpec = OperatorSpec()
     """How the operator is summed."""
@@ -59,6 +68,10 @@ class GraphFilter(Algorithm):
     def warm_start(self, fresh: State, before: State) -> State:
         """See `capabilities.WarmStart`: nothing was trained, and all is summed anew."""
         return fresh
+
+    def fits(self, shared: Mapping[str, Tensor], setting: Setting) -> bool:
+        """See `capabilities.GrowingArrays`."""
+        return not shared or is_whole(shared, setting.items)
 
     def asks_all_clients(self, round_number: int) -> bool:
         """See `capabilities.AsksAllClients`: the operator is a sum over everybody."""

@@ -7,6 +7,8 @@ public. The server keeps P as rows of what is not zero. P is symmetric: a gradie
 it as a signal went forth.
 """
 
+from collections.abc import Mapping
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -80,6 +82,15 @@ class OperatorSpec(Spec):
         root = counts.clamp(min=1).rsqrt()
         row = root.repeat_interleave(state[PTR].diff())
         return state | {VALUE: state[VALUE] * row * root[state[INDEX]]}
+
+
+def is_whole(state: Mapping[str, Tensor], items: int) -> bool:
+    """Whether rows begin and end within the entries, and columns are items."""
+    ptr, index, value = (state[name] for name in (PTR, INDEX, VALUE))
+    if len(ptr) != items + 1 or int(ptr[0]) or not len(index) == len(value) == int(ptr[-1]):
+        return False
+    inside = (index >= 0) & (index < items)
+    return bool((ptr.diff() >= 0).all() & inside.all())
 
 
 def applied(state: State, vectors: Tensor) -> Tensor:

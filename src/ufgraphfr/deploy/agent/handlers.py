@@ -273,7 +273,13 @@ class Handlers:
             raise Refused("the task is for another round")
         if len(task.clients) == 0 or len(task.clients.unique()) != len(task.clients):
             raise Refused("a client is named twice, or none is")
-        check_like(task, self._model(request, evaluated))
+        model, algorithm = self._model(request, evaluated), self.algorithm
+        if not isinstance(algorithm, capabilities.GrowingArrays):
+            check_like(task, model)
+            return task
+        check_like(task, model, algorithm.growing)
+        if not algorithm.fits(task.shared, self.setting):
+            raise Refused("arrays that do not belong together, or point outside the catalogue")
         return task
 
     def _model(self, request: Envelope, evaluated: bool) -> Task:

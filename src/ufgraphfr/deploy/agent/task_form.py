@@ -7,8 +7,10 @@ from ufgraphfr.core.messages import Task
 from ufgraphfr.deploy.agent.answers import Refused
 
 
-def check_like(task: Task, model: Task) -> None:
+def check_like(task: Task, model: Task, growing: frozenset[str] = frozenset()) -> None:
     """A task holds the arrays that a model of it holds, in the same shapes, all finite.
+
+    Those that are ``growing`` may be of any length.
 
     Raises:
         Refused: it does not.
@@ -16,7 +18,10 @@ def check_like(task: Task, model: Task) -> None:
     if task.shared.keys() != model.shared.keys() or task.personal.keys() != model.personal.keys():
         raise Refused("the task holds other arrays than the agreed algorithm sends")
     for name, value in task.shared.items():
-        check_array(value, model.shared[name].dtype, tuple(model.shared[name].shape))
+        shape = tuple(model.shared[name].shape)
+        if name in growing:
+            shape = (*value.shape[:1], *shape[1:])
+        check_array(value, model.shared[name].dtype, shape)
     for name, personal in task.personal.items():
         # as decoded, tables are dense: this is a view
         shape = (len(task.clients), *model.personal[name].shape[1:])
