@@ -1,6 +1,7 @@
 """Releases and lists at a node, by `ufgraphfr agent`, with agents in this process."""
 
 import json
+import socket
 
 import pytest
 from small_federation import NODES, LocalEngine, federate, toy_values
@@ -26,6 +27,10 @@ def test_a_run_that_is_not_finished_is_not_published(cli, federation, agent):
     assert "is not finished, and publishes its model when it is" in ended.err
     assert "no release has come yet" in agent("models", "list").out
     assert "none yet" in agent("status").out
+    # the file that a killed agent leaves is no agent
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(federation.shard(NODES[0]).socket))
+    assert "not open: the agent does not run" in agent("status").out
     assert "has no release of the model yet" in agent("recommend", "u1").err
 
 

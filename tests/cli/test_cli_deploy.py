@@ -38,6 +38,18 @@ def made(cli, tmp_path):
     return folder
 
 
+def test_the_time_between_two_runs_is_checked(cli, tmp_path):
+    (tmp_path / "toy.toml").write_text(TOY)
+    words = ("deploy", "init", tmp_path / "d", "--try-out", "--experiment", tmp_path / "toy.toml")
+    ended = cli(*words, "--every", "weekly")
+    assert ended.code == 2
+    assert "every = 'weekly'" in ended.err
+    assert not (tmp_path / "d").exists()
+    assert cli(*words, "--every", "12h").code == 0
+    timer = (tmp_path / "d" / "systemd" / "ufgraphfr-continue.timer").read_text()
+    assert "OnUnitActiveSec=12h" in timer
+
+
 @pytest.fixture
 def agent(cli, made):
     shard = made / "nodes" / "node-1" / "shard"
@@ -94,7 +106,7 @@ def test_import_status_and_forget(agent, made):
     assert "15 new users, 120 new interactions" in ended.out
     shown = agent("status").out
     assert "node-1, client ids 0 to 14" in shown
-    assert "users      15" in shown
+    assert "users      15\n" in shown
     assert "fedmf, at most 4 rounds" in shown
     assert "the agent does not run" in shown
     ended = agent("forget", "u3")

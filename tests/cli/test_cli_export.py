@@ -113,6 +113,40 @@ def test_nothing_that_is_exported_depends_on_a_user_but_by_a_release(
     assert (first / "privacy.md").read_bytes() == (second / "privacy.md").read_bytes()
 
 
+def of_a_shop(folder, items_from, alone):
+    """A run on a table in which one person has what nobody else has."""
+    rows = [f"u{user},i{(user * 7 + k * k) % 19}" for user in range(20) for k in range(6)]
+    folder.mkdir()
+    (folder / "rows.csv").write_text("user,item\n" + "\n".join([*dict.fromkeys(rows), *alone]))
+    listed = "".join(f"i{item},Film {item},g{item % 3}\n" for item in range(25))
+    (folder / "items.csv").write_text("item,title,genre\n" + listed)
+    files = {"interactions": str(folder / "rows.csv"), "items": str(folder / "items.csv")}
+    data = {"kind": "table", **files, "items_from": items_from}
+    trained(VALUES | {"data": data} | MODELS["popularity alone"], folder / "run")
+    publish(folder / "run", folder / "public")
+    lines = ("result.json", "metrics.jsonl", "privacy.md")
+    shared = [(folder / "run" / name).read_text() for name in lines]
+    result = json.loads(shared[0])
+    result["data"].pop("digest")
+    result.pop("ledger")
+    exported = content(folder / "public")
+    exported.pop("environment.json")
+    exported.pop("config.toml")
+    return exported, result | {"config_digest": None}, shared[1:]
+
+
+@pytest.mark.usefixtures("same_releases")
+@pytest.mark.parametrize(
+    "alone", [["u3,i24"], ["u3,unheard-of"]], ids=["a listed item", "one that is not listed"]
+)
+def test_an_item_that_one_person_alone_has_is_not_told(tmp_path, alone):
+    without = of_a_shop(tmp_path / "without", "auto", [])
+    assert of_a_shop(tmp_path / "with", "auto", alone) == without
+    # where people's rows say what there is, it is
+    told = of_a_shop(tmp_path / "rows", "rows", [])
+    assert of_a_shop(tmp_path / "rows-with", "rows", alone) != told
+
+
 def test_the_folder_holds_the_public_model_and_no_path(cli, tmp_path):
     folder, place = trained(VALUES | MODELS["fedmf"], tmp_path / "run"), tmp_path / "a" / "public"
     told = cli("export", folder, "--public", place)

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 import ufgraphfr
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.baselines import BASELINES
+from ufgraphfr.cli.doctor import EXTRAS
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.text import ENCODERS
@@ -108,11 +111,16 @@ def test_doctor_tells_versions_and_kinds(cli):
 
 def test_doctor_tells_what_is_missing(cli, monkeypatch):
     monkeypatch.setattr("ufgraphfr.cli.doctor.PACKAGES", ("torch", "not-there"))
-    monkeypatch.setattr("ufgraphfr.cli.doctor.OPTIONAL", {"[text] x": ("extra", ("no_such",))})
+    monkeypatch.setattr("ufgraphfr.cli.doctor.EXTRAS", {"extra": ("[text] x", ("no_such",))})
     ended = cli("doctor")
     assert "missing: not-there; install it with pip install not-there" in ended.out
     assert "optional: [text] x needs no_such; pip install 'ufgraphfr[extra]'" in ended.out
     assert "something is missing" in ended.out
+
+
+def test_doctor_knows_every_extra():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert EXTRAS.keys() == project["project"]["optional-dependencies"].keys()
 
 
 @pytest.mark.parametrize(

@@ -49,3 +49,9 @@ def test_what_is_no_run_or_cannot_be_written_is_one_clear_line(cli, made, tmp_pa
     assert "name another file" in refused.err
     refused = cli("report", plain, "--public")
     assert "leave out --public" in refused.err
+
+
+def test_a_run_can_be_watched(cli, toy, tmp_path):
+    ended = cli("run", toy, "--out", tmp_path / "out", "--live")
+    assert ended.code == 0, ended.err
+    assert "report: http://127.0.0.1:" in ended.out

@@ -2,12 +2,14 @@
 
 import io
 import math
+import time
 
 import pytest
 from rich.console import Console
 
 from ufgraphfr.cli import progress
 from ufgraphfr.cli.progress import lines, watch
+from ufgraphfr.evaluation.steps import STEPS, counted
 from ufgraphfr.experiment.training import Progress
 
 ROUNDS = 100
@@ -46,6 +48,41 @@ def test_a_round_without_clients_is_shown():
     (line,) = lines(iter([Progress(1, 1, 0, math.nan, 0.0, None)]))
     assert "loss -" in line.text
     assert "0.0 clients/s" in line.text
+
+
+def phased():
+    for number in range(1, 5):
+        yield Progress(number, 100, 9, 0.0, 3.0, None, {}, "collecting the graph", 4)
+    yield Progress(5, 100, 9, 0.5, 1.0, None, {}, "", 100)
+
+
+def test_a_phase_says_what_it_does_and_has_a_time_of_its_own():
+    first, *_, last, training = lines(phased())
+    assert first.text == "round   1/100  collecting the graph  ETA 0:00:09 until round 4"
+    assert [first.begins, last.begins] == [True, False]
+    assert last.text.endswith("ETA 0:00:00 until round 4")
+    assert training.text.endswith("ETA 0:01:35")
+    assert "loss 0.5000" in training.text
+
+
+def test_a_log_says_when_such_a_phase_begins():
+    console, file = screen(80, terminal=False)
+    watch(console, phased())
+    assert [line[:11] for line in file.getvalue().splitlines()] == ["round   1/1"]
+
+
+def test_a_terminal_shows_how_far_an_evaluation_is():
+    console, file = screen(120, terminal=True)
+
+    def evaluating():
+        for _ in counted(40, 10):
+            time.sleep(0.11)
+        yield from steps(last=1)
+
+    before = list(STEPS.handlers), STEPS.level
+    watch(console, evaluating())
+    assert "ranking users: 20 of 40" in file.getvalue()
+    assert (STEPS.handlers, STEPS.level) == before
 
 
 def test_plain_lines_elsewhere_than_on_a_terminal():

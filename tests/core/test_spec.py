@@ -124,7 +124,7 @@ def test_parse_keeps_good_values() -> None:
         ({"lr": "fast"}, r"\[algorithm\] lr = 'fast': .*number"),
         ({"lr": float("nan")}, r"\[algorithm\] lr = nan: .*finite"),
         ({"lr": float("inf")}, r"\[algorithm\] lr = inf: .*finite"),
-        ({"inner": {"dept": 1}}, r"\[algorithm\] inner\.dept: "),
+        ({"inner": {"dept": 1}}, r"\[algorithm\.inner\] has no key 'dept': did you mean 'depth'"),
     ],
 )
 def test_parse_names_the_place_the_value_and_the_rule(

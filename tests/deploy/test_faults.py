@@ -9,12 +9,14 @@ import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as PoolTimeout
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from small_federation import NODES, Federation, federate, toy_values
 
+from ufgraphfr.deploy.agent.serve import RECEIVE_SECONDS
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.commands import Commands
 from ufgraphfr.deploy.operations.processes import Process
@@ -187,6 +189,21 @@ def test_a_caller_that_talks_nonsense_harms_nobody(agents):
             caller.sendall(nonsense)
     agents.start(NODES[1])
     assert agents.federation.population(agents.engine, PATIENT).data["users"] == 30
+
+
+def test_callers_that_say_nothing_keep_nobody_waiting(agents):
+    for node in NODES:
+        agents.start(node)
+    with ExitStack() as silent:
+        for begun in (b"", b"", b"\x00\x00\x00\x01", b"\x00\x00"):
+            caller = silent.enter_context(socket.socket(socket.AF_UNIX))
+            with address(agents.engine.sockets[NODES[0]]) as short:
+                caller.connect(short)
+            caller.sendall(begun)
+        started = time.monotonic()
+        assert agents.federation.population(agents.engine, PATIENT).data["users"] == 30
+        # one after the other they would take four times as long
+        assert time.monotonic() - started < 4 * RECEIVE_SECONDS
 
 
 def test_only_one_agent_serves_a_shard(agents):

@@ -70,7 +70,7 @@ def written(tmp_path, text):
         ),
         ("protocol.train_until=0.7", ["train_until", "go with split = 'global-time'"]),
         ("protocol.validate_until=1", ["validate_until = 1", "less than 1"]),
-        ("algorithm.lr=fast", ["[algorithm] lr = 'fast'", "valid number"]),
+        ("algorithm.lr=fast", ["[algorithm] lr = 'fast'", "must be a number"]),
         ("algorithm.lr=inf", ["[algorithm] lr = inf", "finite"]),
         ("seed=-1", ["seed = -1", "from 0 to 2**63 - 1"]),
         ("seed=true", ["seed = True", "whole number"]),
@@ -116,7 +116,7 @@ def test_a_run_is_named_after_its_file(tmp_path):
 def test_the_defaults_are_the_main_job():
     experiment = build({})
     kinds = [p.kind for p in (experiment.source, experiment.encoder, experiment.model)]
-    assert kinds == ["ml-100k", "use", "ufgraphfr"]
+    assert kinds == ["ml-100k", "use", "ufgraphformer"]
     assert experiment.protocol.negatives == "honest"
     assert experiment.mechanism.kind == "none"
 

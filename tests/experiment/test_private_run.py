@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from ufgraphfr.algorithms.fedmf import FedMF
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use, plan
+from ufgraphfr.experiment.reading import build_beside
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import statement
 
@@ -171,7 +175,12 @@ def test_malformed_clients_meet_a_budget(toy, run) -> None:
     ("data", "said", "unsaid"),
     [
         ({"interactions": "x"}, "The list of items is what people's rows hold", "min_item"),
-        ({"interactions": "x", "items": "y"}, "Of the table of items those are left", "min_item"),
+        (
+            {"interactions": "x", "items": "y", "items_from": "rows"},
+            "Of the table of items those are left",
+            "min_item",
+        ),
+        ({"interactions": "x", "items": "y", "k_core": 3}, "(min_item, k_core) is", "rows hold"),
         ({"interactions": "x", "k_core": 3}, "(min_item, k_core) is exact", "dates of the split"),
     ],
 )
@@ -227,3 +236,77 @@ def test_cohorts_decide_how_often_a_client_is_in(toy, federation, participations
     model = model_in_use(experiment, prepared.setting)
     (exposure,) = plan(experiment, model, len(prepared.split.warm)).exposures
     assert (exposure.participations, exposure.rate) == (participations, rate)
+
+
+TABLE = {"kind": "table", "interactions": "rows.csv", "items": "items.csv"}
+
+
+def shop(folder, missing=(), more=""):
+    """Forty people and thirty listed items, of which some are in nobody's rows."""
+    rows = [f"u{user},i{(7 * user + 3 * place) % 30}" for user in range(40) for place in range(9)]
+    kept = [row for row in rows if row.split(",")[1] not in missing]
+    (folder / "rows.csv").write_text("user,item\n" + "\n".join(kept) + "\n" + more)
+    listed = "".join(f"i{item},Film {item},g{item % 3}\n" for item in reversed(range(30)))
+    (folder / "items.csv").write_text("item,title,genre\n" + listed)
+
+
+def of_shop(toy, folder, **changes):
+    values = {**toy(privacy=PRIVATE), "data": {**TABLE, **changes}}
+    values["algorithm"] = {"kind": "ufgraphformer"}
+    values["federation"] = {"rounds": 1}
+    return build_beside(values, folder)
+
+
+def test_under_a_budget_the_items_are_those_of_their_file_whoever_has_them(toy, tmp_path, caplog):
+    caplog.set_level("INFO")
+    shop(tmp_path)
+    everything = prepare(of_shop(toy, tmp_path))
+    shop(tmp_path, missing={"i4"}, more="u1,unheard-of\nu2,unheard-of\n")
+    without = prepare(of_shop(toy, tmp_path))
+    listed = tuple(f"i{item}" for item in reversed(range(30)))
+    assert everything.dataset.catalogue == without.dataset.catalogue
+    assert everything.dataset.catalogue.items == listed
+    assert everything.setting.items == without.setting.items == 30
+    assert everything.dataset.cleaning.unlisted == 0
+    assert without.dataset.cleaning.unlisted == 2
+    assert "2 rows of items that are not in the table of items dropped" in caplog.text
+    assert "1 items have no row, for example 'unheard-of'" in caplog.text
+    # each row still names the item that it named
+    rows, users = without.dataset.interactions, without.dataset.users.names
+    told = {
+        f"{users[user]},{listed[item]}" for user, item in zip(rows.user, rows.item, strict=True)
+    }
+    written = set((tmp_path / "rows.csv").read_text().split()[1:])
+    assert told == {row for row in written if "unheard-of" not in row}
+
+
+def test_the_items_of_rows_are_asked_for_by_name_and_are_said(toy, tmp_path):
+    shop(tmp_path, missing={"i4"})
+    experiment, ledger = of_shop(toy, tmp_path, items_from="rows"), Ledger(None)
+    assert prepare(experiment).setting.items == 29
+    calibrate(experiment, FedMF(), 100, ledger)
+    assert "Of the table of items those are left" in statement(ledger)
+    public = of_shop(toy, tmp_path)
+    calibrate(public, FedMF(), 100, later := Ledger(None))
+    assert "people's rows hold" not in statement(later)
+
+
+def test_without_a_budget_the_items_are_those_of_rows_unless_asked_for(toy, tmp_path):
+    shop(tmp_path, missing={"i4"})
+    values = {**toy(), "data": TABLE}
+    assert prepare(build_beside(values, tmp_path)).setting.items == 29
+    asked = values | {"data": {**TABLE, "items_from": "table"}}
+    assert prepare(build_beside(asked, tmp_path)).setting.items == 30
+    lost = {"kind": "table", "interactions": "rows.csv", "items_from": "table"}
+    with pytest.raises(InputError, match="needs the file of items"):
+        build(values | {"data": lost})
+
+
+def test_a_run_of_before_finds_the_items_that_it_had(toy, tmp_path, monkeypatch):
+    shop(tmp_path, missing={"i4"})
+    with monkeypatch.context() as then:
+        then.setattr(TableSource, "under_budget", lambda self: self)
+        list(execute(of_shop(toy, tmp_path), tmp_path / "before", device="cpu"))
+    assert Run(tmp_path / "before").prepared(tmp_path).setting.items == 29
+    list(execute(of_shop(toy, tmp_path), tmp_path / "now", device="cpu"))
+    assert Run(tmp_path / "now").prepared(tmp_path).setting.items == 30

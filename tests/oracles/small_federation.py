@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,17 @@ def toy_values(**changes: Any) -> dict[str, Any]:
     return values
 
 
-def federate(path: Path, values: dict[str, Any], **settings: Any) -> Federation:
+def federate(path: Path, values: dict[str, Any], spare: int = 0, **settings: Any) -> Federation:
+    """A try-out's folder; each node may give out ``spare`` client ids more than it needs."""
     folder = Deployment(path)
     documents = draft_tryout(build(values), len(NODES), folder)
+    if spare:
+        agreement = documents.agreement
+        nodes = [
+            replace(node, first=node.first + index * spare, clients=node.clients + spare)
+            for index, node in enumerate(agreement.nodes)
+        ]
+        documents = documents._replace(agreement=replace(agreement, nodes=tuple(nodes)))
     write(folder, documents, ServerSettings(**settings))
     for node in NODES:
         set_up_node(folder, node)

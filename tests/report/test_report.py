@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 import time
 from html.parser import HTMLParser
 
@@ -173,3 +174,14 @@ def test_shares_go_from_popular_to_rare_and_add_up(plain):
     listed, had = (shares(lists, of) for of in (lists.top.listed, lists.trained))
     assert listed.sum() == pytest.approx(1)
     assert (np.diff(had) <= 1e-12).all()
+
+
+def test_few_are_asked_where_items_are_many(plain, monkeypatch):
+    everybody = gather(plain).lists
+    assert everybody.top.users == everybody.users
+    module = sys.modules["ufgraphfr.report.gather"]
+    monkeypatch.setattr(module, "MOST_PAIRS", 60 * 7)
+    monkeypatch.setattr(module, "LEAST_USERS", 1)
+    lists = gather(plain).lists
+    assert (lists.top.users, lists.users) == (7, everybody.users)
+    assert lists.top.listed.sum() == 70

@@ -93,6 +93,18 @@ def test_node_and_server_answer_alike_for_a_history(kind, made):
     assert server.similar(own[0])
 
 
+def test_under_a_guarantee_node_and_server_have_the_same_model(tmp_path):
+    privacy = {"kind": "central-jdp", "epsilon": 8.0, "delta": 1e-3, "trust": "shard", "shards": 2}
+    values = toy_values() | {"algorithm": {"kind": "ufgraphformer", "dim": 8}, "privacy": privacy}
+    federation = federate(tmp_path / "d", values | {"federation": {"rounds": 1}})
+    run(federation.folder.server, LocalEngine(federation.agents()))
+    server, node = Recommender.open(federation.folder.server.run), at_node(federation)
+    answer = node.answer(Request(user="u1", why=True))
+    assert answer.recommended[0].reason
+    own = Request(history=[each["item"] for each in node.named(answer.history)], n=ITEMS)
+    assert scores(server, own) == pytest.approx(scores(node, own), rel=1e-5, abs=1e-5)
+
+
 def test_the_server_has_no_users(made):
     federation, _ = made("ufgraphformer")
     server = Recommender.open(federation.folder.server.run)

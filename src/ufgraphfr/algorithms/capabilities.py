@@ -82,6 +82,14 @@ class ScoringTask(Protocol):
 
 
 @runtime_checkable
+class WarmStart(Protocol):
+    """Takes less than all of its memory into a run that goes on from another one's."""
+
+    def warm_start(self, fresh: State, before: State) -> State:
+        """The server's memory before the first round; what is counted anew begins fresh."""
+
+
+@runtime_checkable
 class Budgeted(Protocol):
     """Becomes another model under a privacy budget."""
 
@@ -205,6 +213,14 @@ def scoring_task(algorithm: Algorithm, state: State, clients: Tensor, round_numb
     if isinstance(algorithm, ScoringTask):
         return algorithm.scoring_task(state, clients, round_number)
     return algorithm.broadcast(state, clients, round_number)
+
+
+def warm_start(algorithm: Algorithm, fresh: State, before: State) -> State:
+    """See `WarmStart`; by default all arrays that are still of the same form."""
+    if isinstance(algorithm, WarmStart):
+        return algorithm.warm_start(fresh, before)
+    same = {n: v for n, v in before.items() if n in fresh and v.shape == fresh[n].shape}
+    return fresh | same
 
 
 def for_budget(algorithm: Algorithm, budget: Budget, setting: Setting) -> Algorithm:

@@ -56,6 +56,10 @@ class GraphFilter(Algorithm):
             GAINS: torch.zeros(self.rank),
         }
 
+    def warm_start(self, fresh: State, before: State) -> State:
+        """See `capabilities.WarmStart`: nothing was trained, and all is summed anew."""
+        return fresh
+
     def asks_all_clients(self, round_number: int) -> bool:
         """See `capabilities.AsksAllClients`: the operator is a sum over everybody."""
         return round_number <= self.operator.rounds

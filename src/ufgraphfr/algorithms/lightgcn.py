@@ -71,6 +71,11 @@ class LightGCN(Algorithm):
         }
         return state | self.operator.begun(setting.items)
 
+    def warm_start(self, fresh: State, before: State) -> State:
+        """See `capabilities.WarmStart`: the table; the operator is summed anew."""
+        names = ("items", "adam.first", "adam.second", "adam.steps")
+        return fresh | {name: before[name] for name in names}
+
     def for_budget(self, budget: Budget, setting: Setting) -> Algorithm:
         """See `capabilities.Budgeted`: one layer.
 

@@ -140,22 +140,23 @@ class Play:
                 start += len(value)
         return found
 
-    def noise_alone(self, seed: int) -> Iterator[tuple[str, Tensor]]:
+    def noise_alone(self, seed: int) -> Iterator[tuple[int, str, Tensor]]:
         """The run's rounds, in which everybody uploads zeros: noise, as it was paid for.
 
         Args:
             seed: of this play.
 
         Returns:
-            For each array of each round its name, and its numbers in units of the standard
-            deviation that the ledger states, float64 ``[size]``.
+            For each array of each round the round, its name, and its numbers in units of the
+            standard deviation that the ledger states, float64 ``[size]``.
         """
         mechanism = copy.deepcopy(self.mechanism)
         nobody = torch.zeros(0, dtype=torch.int64)
         for done in self._rounds(1, nobody, mechanism, seed=seed):
             if done.released is not None:
                 std = _stated(mechanism, done)
-                yield from ((n, _flat(value) / std) for n, value in done.released.sums.items())
+                sums = done.released.sums
+                yield from ((done.number, name, _flat(sums[name]) / std) for name in sums)
 
     def _rounds(
         self,

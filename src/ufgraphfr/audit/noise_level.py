@@ -3,12 +3,14 @@
 Every number that is released of empty uploads is noise alone. The squares of n such numbers, in
 units of the standard deviation z C that the ledger states, add up to chi-square with n degrees of
 freedom, and to less if the noise is smaller. So this tests the size of the noise, as sharply as
-numbers are many. It says nothing of the clip, nor of how often somebody takes part: canaries do.
+numbers are many; each array and each round is tested, and all together. It says nothing of the
+clip, nor of how often somebody takes part: canaries do. And a number that is exactly 0 has no
+noise: one in 2^24 is by chance, as the grid is that fine.
 """
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ufgraphfr.audit.bounds import FALSE_ALARM, chi_square_quantile
 from ufgraphfr.audit.canary_scores import RELEASES, Play
@@ -25,7 +27,7 @@ class NoiseLevel:
     """How many times the noise is smaller than stated.
 
     Attributes:
-        array: in which it is smallest; `RELEASES` for all of them.
+        array: or round in which it is smallest; `RELEASES` for all of them.
         ratio: the stated standard deviation over the measured one.
         low: its lower bound, above 1 with the chance `FALSE_ALARM` at most if all is as stated.
         numbers: how many were measured in all.
@@ -49,9 +51,11 @@ def noise_level(play: Play) -> NoiseLevel | None:
         None if nothing is released.
     """
     squares, counts = defaultdict[str, float](float), defaultdict[str, int](int)
+    zeros = 0
     for again in range(MOST_PLAYS):
-        for name, value in play.noise_alone(play.recording.experiment.seed + again):
-            for place in (name, RELEASES):
+        for number, name, value in play.noise_alone(play.recording.experiment.seed + again):
+            zeros += int((value == 0).sum())
+            for place in (name, f"round {number}", RELEASES):
                 squares[place] += float(value.square().sum())
                 counts[place] += len(value)
         if not counts[RELEASES]:
@@ -59,6 +63,7 @@ def noise_level(play: Play) -> NoiseLevel | None:
         if counts[RELEASES] >= ENOUGH:
             break
     level, numbers = FALSE_ALARM / len(counts), counts[RELEASES]
+    bare = f"{zeros:,} numbers without noise"
     sharp = chi_square_quantile(0.9, numbers) / chi_square_quantile(level, numbers)
     found = [
         NoiseLevel(
@@ -70,7 +75,9 @@ def noise_level(play: Play) -> NoiseLevel | None:
         )
         for name, count in counts.items()
     ]
-    return max(found, key=lambda each: each.low)
+    worst = max(found, key=lambda each: each.low)
+    by_chance = 2 + 10 * numbers * 2.0**-24
+    return worst if zeros < by_chance else replace(worst, array=bare, ratio=LARGEST, low=LARGEST)
 
 
 def _ratio(expected: float, squares: float) -> float:

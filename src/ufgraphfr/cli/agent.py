@@ -15,6 +15,7 @@ from ufgraphfr.deploy.agent.serve import serve
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.operations.folder import NodeFolder
+from ufgraphfr.deploy.wire import unix_socket
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 app.add_typer(agent_models.app, name="models")
@@ -91,18 +92,22 @@ def status(context: typer.Context) -> None:
     folder: ShardFolder = context.obj
     name, agreement, _ = folder.signed()
     node, console = agreement.node(name), _console()
-    users = ShardStore(folder.database).names() if folder.database.exists() else []
-    experiment = agreement.experiment
+    store = ShardStore(folder.database) if folder.database.exists() else None
+    spent = None if store is None else store.participations.spent()
+    users, waiting = (len(store.names()), store.waiting()) if store is not None else (0, 0)
+    experiment, runs = agreement.experiment, unix_socket.listens(folder.socket)
+    held = f", of whom {waiting:,} have too few rows to take part yet"
     facts: dict[str, Any] = {
         "node": f"{name}, client ids {node.first:,} to {node.first + node.clients - 1:,}",
         "agreement": agreement.digest,
         "signed off": "yes" if folder.is_signed else "not yet: the agent does not start",
         "algorithm": f"{agreement.algorithm.kind}, at most {experiment.federation.rounds} rounds",
         "privacy": experiment.mechanism.guarantee,
+        "spent": "nothing that is accounted for" if spent is None else str(spent),
         "metrics": _METRICS[agreement.metrics],
-        "users": f"{len(users):,}",
+        "users": f"{users:,}{held if waiting else ''}",
         "model": _model(Models(folder.models)),
-        "socket": "open" if folder.socket.exists() else "not open: the agent does not run",
+        "socket": "open" if runs else "not open: the agent does not run",
     }
     for key, value in facts.items():
         console.print(f"[bold]{key:10}[/] ", end="")

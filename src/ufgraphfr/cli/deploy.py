@@ -12,6 +12,8 @@ from rich.console import Console
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.cli.run import Overrides
 from ufgraphfr.core.errors import InputError, MissingExtra
+from ufgraphfr.core.spec import parse
+from ufgraphfr.deploy.agreement.document import MetricsPolicy
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.metrics import read_metrics
@@ -33,6 +35,9 @@ _CONSENTED = "Sums of metrics leave without noise although there is a guarantee.
 ConsentedMetrics = Annotated[bool, typer.Option("--consented-metrics", help=_CONSENTED)]
 _NOISED = "Sums of the test's metrics leave once, noised and paid for from the budget."
 NoisedMetrics = Annotated[bool, typer.Option("--noised-metrics", help=_NOISED)]
+_AGAIN = "Train on from the last release, with users and rows that came since, as a new run."
+Again = Annotated[bool, typer.Option("--continue", help=_AGAIN)]
+Every = Annotated[str, typer.Option(help="Between two runs, for the timer: 12h, 7d, 2w.")]
 EXIT_STOPPED = 3
 WAITING = ("waiting for nodes", "running", "publishing")
 
@@ -55,6 +60,7 @@ def init(
     node_port: Annotated[
         int, typer.Option(min=1, max=65000, help="Of a SuperNode's own runtime.")
     ] = 9094,
+    every: Every = "7d",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     set_: Overrides = None,
 ) -> None:
@@ -63,11 +69,10 @@ def init(
     # needs the extra, which the operator of a node need not have
     initialiser = _initialiser()
     # refused before anything is written
-    settings = ServerSettings(host=bare_host(host), port=port, node_port=node_port)
+    given = {"host": bare_host(host), "port": port, "node_port": node_port, "every": every}
+    settings = parse(ServerSettings, given, "deploy init")
     checked = read(experiment, tuple(set_ or ()))
-    if consented_metrics and noised_metrics:
-        raise InputError("--consented-metrics and --noised-metrics exclude each other")
-    metrics = "noised" if noised_metrics else "sums" if consented_metrics else None
+    metrics = _metrics(consented_metrics, noised_metrics)
     if try_out:
         documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir, metrics)
     else:
@@ -80,12 +85,20 @@ def init(
     console.print(f"agreement {documents.agreement.digest}", soft_wrap=True)
 
 
+def _metrics(consented: bool, noised: bool) -> MetricsPolicy | None:
+    """Whether sums of metrics leave; None leaves it to the guarantee."""
+    if consented and noised:
+        raise InputError("--consented-metrics and --noised-metrics exclude each other")
+    return "noised" if noised else "sums" if consented else None
+
+
 @app.command()
 def up(
     folder: Folder,
     loopback: Annotated[
         bool, typer.Option("--loopback", help="Everything on this machine, for a try-out.")
     ] = False,
+    again: Again = False,
 ) -> None:
     """Start server, agents and SuperNodes on this machine, and the run."""
     if not loopback:
@@ -93,17 +106,17 @@ def up(
             "deploy up starts everything on this machine: say --loopback; on real hosts the units "
             "in systemd/ start the processes, and deploy start begins the run"
         )
-    _launcher().up(Deployment(folder.resolve()))
+    _launcher().up(Deployment(folder.resolve()), again=again)
     hint = f"ufgraphfr deploy watch {shlex.quote(str(folder))}"
     _console().print(f"running; watch it with: {hint}", soft_wrap=True, markup=False)
 
 
 @app.command()
-def start(folder: Folder) -> None:
+def start(folder: Folder, again: Again = False) -> None:
     """Register the nodes' keys and begin the run, on a server that runs already."""
     deployment = Deployment(folder.resolve())
     _launcher().register(deployment)
-    _launcher().submit(deployment)
+    _launcher().submit(deployment, again)
 
 
 @app.command()
@@ -132,19 +145,18 @@ def publish(folder: Folder) -> None:
 
     A run publishes its model when it ends. Nodes that were away then get it so.
     """
-    deployment, started = Deployment(folder.resolve()), time.time()
+    deployment = Deployment(folder.resolve())
     _launcher().publish(deployment)
-    _watch(deployment, 1.0, started)
+    _watch(deployment, 1.0)
 
 
-def _watch(deployment: Deployment, seconds: float, since: float = 0.0) -> None:
-    """Follow a run to its end; what was counted before ``since`` is of the one before."""
+def _watch(deployment: Deployment, seconds: float) -> None:
+    """Follow a run to its end."""
     console = _console()
     deployment.server.read_settings()
     shown, values = "", {"state": WAITING[0]}
     while values["state"] in WAITING:
-        found = read_metrics(deployment.server.metrics)
-        values = found if found.get("time", 0.0) >= since and found else values
+        values = read_metrics(deployment.server.metrics) or values
         line = _line(values)
         if line != shown:
             console.print(line, soft_wrap=True)

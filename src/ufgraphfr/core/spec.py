@@ -72,14 +72,10 @@ def parse(spec: type[S], values: dict[str, Any], where: str) -> S:
     try:
         return spec.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        shown = f" = {first['input']!r}" if path in values else ""
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "missing":
-            message = f"is not set, and has no default: give it as {first['loc'][-1]} = ... there"
-            raise InputError(f"{where} {path} {message}") from None
-        raise InputError(f"{where} {path or 'values'}{shown}: {message}") from None
+        # it knows types in words, and is made of specs
+        from ufgraphfr.core.invalid import explained
+
+        raise InputError(explained(spec, values, error, where)) from None
 
 
 class Registry(Generic[S]):

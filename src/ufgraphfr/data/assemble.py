@@ -89,32 +89,33 @@ def assemble(
         InputError: no user has enough interactions, or a table has no row for any user or item.
     """
     rows, users, item_names, cleaning = number(interactions, card.sequential, card.name, selection)
+    # with a list of items, rows of others are gone by now
+    named = item_names if selection.items is None else sorted(interactions["item"].unique())
     joins = [
         Join("user", "profile", users, profiles, users_file),
-        Join("item", "row", item_names, items.names, items.file),
+        Join("item", "row", named, items.names, items.file),
     ]
     told = [*notes, *_order(rows, selection)]
-    for note in told:
-        logger.info("%s: %s", card.name, note)
-    told += _joined(joins, card.name)
-    untrained = Untrained(interactions, profiles, describe, unknown, selection=selection)
+    told += _joined(joins, card.name, told)
+    left = Untrained(interactions, profiles, describe, unknown, selection=selection)
     known = tuple(profiles.get(name, {}) for name in users)
-    texts = tuple(describe(profile) if profile else unknown for profile in known)
     return Dataset(
         card=card,
         interactions=rows,
-        users=Users(users, known, texts),
+        users=Users(users, known, tuple(describe(own) if own else unknown for own in known)),
         catalogue=items.of(item_names),
         cleaning=replace(cleaning, bad_rows=bad_rows, low_ratings=low_ratings),
         notes=tuple(told),
         rows_read=rows_read or len(interactions),
         ratings=ratings,
-        untrained=untrained.without(users, others),
+        untrained=left.without(users, others),
     )
 
 
-def _joined(joins: Iterable[Join], name: str) -> list[str]:
-    """How much of each table was found; a warning where not all was."""
+def _joined(joins: Iterable[Join], name: str, notes: Iterable[str]) -> list[str]:
+    """How much of each table was found, logged after the notes; a warning where not all was."""
+    for note in notes:
+        logger.info("%s: %s", name, note)
     told = []
     for join in joins:
         if join.known:

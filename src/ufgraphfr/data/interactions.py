@@ -92,6 +92,7 @@ class Cleaning:
         low_ratings: rows of a lower rating than asked for.
         dropped_items: with fewer than ``min_item`` interactions.
         min_user, min_item: what was asked for.
+        unlisted: rows of items that are not in the table of items, where that is the catalogue.
     """
 
     bad_rows: int = 0
@@ -101,6 +102,7 @@ class Cleaning:
     dropped_items: int = 0
     min_user: int = MIN_INTERACTIONS
     min_item: int = 1
+    unlisted: int = 0
 
     def __str__(self) -> str:
         """One line for people."""
@@ -110,6 +112,8 @@ class Cleaning:
             if self.min_item > 1
             else ""
         )
+        if self.unlisted:
+            low += f"{self.unlisted} rows of items that are not in the table of items dropped, "
         return (
             f"{self.bad_rows} bad rows skipped, {low}{self.repeated_pairs} repeated (user, item) "
             f"rows dropped, {self.dropped_users} users with fewer than {self.min_user} "
@@ -127,11 +131,14 @@ class Selection:
             and the order of a file's lines changes nothing.
         min_user: users with fewer interactions are dropped.
         min_item: items likewise; if both are asked for, until all that remain have as many.
+        items: all there are, in this order, whoever has them; rows of others are left out. None
+            takes those of the rows.
     """
 
     file_order: bool = True
     min_user: int = MIN_INTERACTIONS
     min_item: int = 1
+    items: tuple[str, ...] | None = None
 
 
 FILE_ORDER = Selection()
@@ -152,13 +159,14 @@ def number(
         selection: which rows count, and in which order.
 
     Returns:
-        The interactions, the names of users and of items in order of first appearance, and what
-        was left out.
+        The interactions, the names of users and of items in order of first appearance (of items:
+        or as ``selection`` lists them), and what was left out.
 
     Raises:
         InputError: no user has enough interactions.
     """
-    once = earliest(rows, selection.file_order)
+    listed = rows if selection.items is None else rows.filter(pl.col("item").is_in(selection.items))
+    once = earliest(listed, selection.file_order)
     kept = _core(once, selection.min_user, selection.min_item)
     least = selection.min_user, selection.min_item
     if kept.is_empty() and not once.is_empty() and least != (MIN_INTERACTIONS, 1):
@@ -167,12 +175,13 @@ def number(
             f"and min_item = {least[1]} (k_core sets both): ask for less"
         )
     users, user = _number(kept["user"])
-    items, item = _number(kept["item"])
+    items, item = _number(kept["item"], selection.items)
     stamps = kept["timestamp"].to_numpy(writable=True) if "timestamp" in kept.columns else None
     part = kept["part"].to_numpy(writable=True) if "part" in kept.columns else None
-    few_items = once["item"].n_unique() - len(items) if selection.min_item > 1 else 0
+    few_items = once["item"].n_unique() - kept["item"].n_unique() if selection.min_item > 1 else 0
     cleaning = Cleaning(
-        repeated_pairs=len(rows) - len(once),
+        repeated_pairs=len(listed) - len(once),
+        unlisted=len(rows) - len(listed),
         dropped_users=once["user"].n_unique() - len(users),
         dropped_items=few_items,
         min_user=selection.min_user,
@@ -217,9 +226,12 @@ def _name_hashes(names: pl.Series) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)[index]
 
 
-def _number(names: pl.Series) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Distinct names in order of first appearance, and each row's number among them."""
+def _number(
+    names: pl.Series, listed: tuple[str, ...] | None = None
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Distinct names, listed or in order of first appearance, and each row's number among them."""
     rows = names.alias("name").to_frame()
-    distinct = rows.unique(maintain_order=True).with_row_index("number")
+    all_of_them = rows if listed is None else pl.DataFrame({"name": listed})
+    distinct = all_of_them.unique(maintain_order=True).with_row_index("number")
     numbered = rows.join(distinct, on="name", how="left", maintain_order="left")
     return tuple(distinct["name"]), numbered["number"].to_numpy().astype(np.int64)

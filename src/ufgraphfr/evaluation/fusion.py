@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State
+from ufgraphfr.core.workers import workers
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metric_sums import Model, RankingResult, evaluate_blends, half
 from ufgraphfr.evaluation.metrics.base import Metric
@@ -152,13 +153,15 @@ class FusionData:
         if len(users) > MOST_USERS:
             words = key.to(Purpose.FUSION).words(users.clients, 0, 4)[:, 0]
             places = words.argsort(stable=True)[:MOST_USERS].sort().values
-        found = list[FusionData]()
-        for own in places.split(at_most(chunk, users.n_items)):
+        found, group = list[FusionData](), workers()
+        places = places[group.own(users.clients[places])]
+        for own in places.split(at_most(chunk, users.n_items)) if len(places) else ():
             clients = users.select(own)
             scored = model.parts(clients).detach().nan_to_num_()
             targets = asked.targets[own].to(scored.device)
             found.append(cls._drafted(scored, clients.to(scored.device), targets))
-        each = zip(*(vars(part).values() for part in found), strict=True)
+        everybody = (part for own in group.gathered(found) for part in own)
+        each = zip(*(vars(part).values() for part in everybody), strict=True)
         return cls(*(torch.cat(values) for values in each))
 
     @classmethod

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ufgraphfr.core.workers import workers
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metrics import (
     COVERAGE,
@@ -27,6 +28,7 @@ from ufgraphfr.evaluation.metrics import (
 )
 from ufgraphfr.evaluation.metrics.base import ListMetric, Metric, TopLists
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
+from ufgraphfr.evaluation.steps import counted
 from ufgraphfr.ops.ranking import candidates_alone, each_rank, sampled_ranks
 
 
@@ -211,12 +213,13 @@ def evaluate_blends(
     halves = choices if choices.dim() == 3 else choices.expand(2, *choices.shape)
     count = halves.shape[1]
     chunk = at_most(chunk, items)
-    ranks = torch.empty(2, count, *asked.targets.shape, dtype=torch.float64)
+    # other workers rank their own users; what is added up has zeros there
+    everybody = workers()
+    ranks = torch.zeros(2, count, *asked.targets.shape, dtype=torch.float64)
     metrics = with_defaults() if metrics is None else metrics
     lengths = sorted({each.at for each in metrics if isinstance(each, ListMetric)})
     listed = {at: torch.zeros(count, items, dtype=torch.int32) for at in lengths}
-    # split() would make one empty chunk of nobody
-    for places in torch.arange(len(users)).split(chunk) if len(users) else ():
+    for places in counted(everybody.own(users.clients), chunk):
         clients = users.select(places)
         scored = model.parts(clients).detach()
         if scored.shape[1:] != (len(clients), items):
@@ -238,7 +241,8 @@ def evaluate_blends(
             ranks[1, group[:, None], places, there] = _sampled(scores, targets, rivals).cpu()
             for at, found in _listed(scores, lengths).items():
                 listed[at][group] += found.cpu()
-    return _collected(asked, ranks, listed, metrics)
+    listed = {at: everybody.total(found) for at, found in listed.items()}
+    return _collected(asked, everybody.total(ranks), listed, metrics)
 
 
 def _collected(

@@ -34,7 +34,7 @@ from ufgraphfr.privacy.base import PrivacySpec
 from ufgraphfr.text import ENCODERS
 from ufgraphfr.text.base import Encoder
 
-DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphfr", "privacy": "none"}
+DEFAULT_KINDS = {"data": "ml-100k", "text": "use", "algorithm": "ufgraphformer", "privacy": "none"}
 TABLES = ("data", "protocol", "text", "algorithm", "federation", "privacy", "evaluation", "run")
 KEYS = ("schema", "name", "seed", *TABLES, "derived", "tune")
 
@@ -84,10 +84,8 @@ class ProtocolSpec(Spec):
             )
         if self.cold_users:
             why = ": under global-time new users come by themselves"
-            raise ValueError(
-                f"cold_users = {self.cold_users} goes with split = 'leave-one-out'"
-                f"{why if self.split == 'global-time' else ''}; leave it out"
-            )
+            why = f"'leave-one-out'{why if self.split == 'global-time' else ''}; leave it out"
+            raise ValueError(f"cold_users = {self.cold_users} goes with split = {why}")
         if self.cold_items:
             raise ValueError(
                 f"cold_items = {self.cold_items} goes with split = 'leave-one-out': leave it out"
@@ -170,8 +168,9 @@ class Experiment:
         return is_private(self.mechanism)
 
     def located_source(self, data_dir: Path | None = None) -> Source:
-        """The data set, with the files it names looked for in ``data_dir``, then in `folder`."""
-        return self.source.located(*(place for place in (data_dir, self.folder) if place))
+        """The data set in use, its files looked for in ``data_dir``, then in `folder`."""
+        source = self.source.under_budget() if self.is_private else self.source
+        return source.located(*(place for place in (data_dir, self.folder) if place))
 
     @property
     def parts(self) -> dict[str, Spec]:

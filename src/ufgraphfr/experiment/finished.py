@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -109,7 +110,12 @@ class Run:
                 f"where it was written, beside the server's agreement.toml"
             )
         prepared = prepare(self.experiment, data_dir)
-        if differs := data_difference(self.result["data"], prepared.facts):
+        differs = data_difference(self.result["data"], prepared.facts)
+        before = replace(self.experiment, source=self.experiment.source.of_before())
+        if differs and before.located_source() != self.experiment.located_source():
+            prepared = prepare(before, data_dir)
+            differs = data_difference(self.result["data"], prepared.facts)
+        if differs:
             raise InputError(
                 f"{self.folder} was trained on other data ({differs}): name its files with "
                 f"--data-dir"

@@ -19,6 +19,7 @@ from torch import Tensor
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, one_row
+from ufgraphfr.core.workers import workers
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
 from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.base import Arrays, Mechanism
@@ -86,18 +87,23 @@ class Outbox(Mechanism):
         Raises:
             BudgetSpent: the ledger refuses.
         """
-        kept, inner = self._of(key.round), self._inner
-        if kept is None:
-            inner.check(key.round)
-            clip = inner.clip_of(inner.part(key.round))
-            kept = self._keep(key.round, clip, inner.noised(report, key))
+        inner, group = self._inner, workers()
+        # noise is drawn once, whoever shares the work; each worker's ledger has the payment
+        kept = group.once(lambda: self._of(key.round) or self._formed(report, key))
         if inner.ledger.last_round < key.round:
             inner.pay(key.round, clip=kept.clip, reply=kept.digest)
-        if self._registry is not None:
+        if self._registry is not None and group.is_first:
             self._registry.note(inner.ledger)
         inner.resume(key.round, kept.next_clip)
         sums = {name: value.to(report.loss.device) for name, value in kept.sums.items()}
         return replace(inner.of_expected(report, key.round), arrays=one_row(sums))
+
+    def _formed(self, report: Report, key: Key) -> _Kept:
+        """The noised sum, kept before it is paid for."""
+        inner = self._inner
+        inner.check(key.round)
+        clip = inner.clip_of(inner.part(key.round))
+        return self._keep(key.round, clip, inner.noised(report, key))
 
     def _keep(self, round_number: int, clip: float, noised: Report) -> _Kept:
         sums = {name: value.detach().cpu().contiguous() for name, value in noised.sums.items()}

@@ -15,6 +15,7 @@ from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State
+from ufgraphfr.core.workers import workers
 from ufgraphfr.evaluation.fusion import choose_blend
 from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
 from ufgraphfr.evaluation.protocol import EvaluationSet
@@ -35,6 +36,7 @@ from ufgraphfr.experiment.restored import restored_score
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_model, device_score
+from ufgraphfr.federation.spread import everybodys_private
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
@@ -97,6 +99,9 @@ class Population(Protocol):
             InputError: the budget cannot be kept.
         """
 
+    def initial(self, algorithm: Algorithm) -> State:
+        """The server's memory before the first round."""
+
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
     ) -> Transport:
@@ -153,6 +158,10 @@ class Simulated:
         """See `Population.mechanism`."""
         return calibrate(self._experiment, algorithm, len(self.clients), ledger)
 
+    def initial(self, algorithm: Algorithm) -> State:
+        """See `Population.initial`."""
+        return algorithm.init_server(self.setting)
+
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None
     ) -> Transport:
@@ -177,8 +186,8 @@ class Simulated:
         return aggregator(self._experiment, algorithm, mechanism, self._prepared)
 
     def private(self) -> Private:
-        """See `Population.private`."""
-        return self._store.weights
+        """See `Population.private`: each client's as the worker has them that simulates it."""
+        return everybodys_private(self._store, workers())
 
     def validate(self, state: State, round_number: int, pick: bool) -> tuple[State, Metrics | None]:
         """See `Population.validate`."""

@@ -39,7 +39,7 @@ def calibrate(
 
 def _from_people(experiment: Experiment) -> tuple[str, ...]:
     """What a simulation computes from everybody's rows without noise and takes as public."""
-    found = experiment.source.from_rows
+    found = experiment.located_source().from_rows
     if experiment.protocol.split == "global-time":
         found = (*found, "The two dates of the split follow from everybody's times.")
     return found

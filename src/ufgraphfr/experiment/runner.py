@@ -10,6 +10,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.workers import local_rank, workers
 from ufgraphfr.experiment.checkpoint import Checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.derive import derive, settled
@@ -20,6 +21,7 @@ from ufgraphfr.experiment.prepare import DIGESTS, data_difference, prepare
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.result import write_result
 from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.experiment.shadow import folder_of
 from ufgraphfr.experiment.shared import keyed_digest
 from ufgraphfr.experiment.tracking import Tracking
 from ufgraphfr.experiment.training import Progress, train
@@ -38,7 +40,12 @@ def choose_device(name: str) -> torch.device:
         raise InputError(f"--device {name}: choose auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no GPU here; use --device cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if workers().size == 1:
+        return torch.device("cuda")
+    torch.cuda.set_device(local_rank())
+    return torch.device("cuda", local_rank())
 
 
 def execute(
@@ -66,6 +73,19 @@ def execute(
     Raises:
         InputError: bad data, or a folder that must not be written.
     """
+    with folder_of(workers(), out) as own:
+        yield from _executed(experiment, own, data_dir, resume, device, population)
+
+
+def _executed(
+    experiment: Experiment,
+    out: Path,
+    data_dir: Path | None,
+    resume: bool,
+    device: str,
+    population: Population | None,
+) -> Iterator[Progress]:
+    """The same with a folder of this worker's own."""
     target = choose_device(device)
     for tracker in experiment.run.built:
         tracker.check()
@@ -130,6 +150,7 @@ def _facts(
     """What a run ran on, which data, and where its file was."""
     data = _told(population.data, folder.key)
     facts = environment(device) | {f"data_{name}": value for name, value in data.items()}
+    facts["workers"] = workers().size
     if experiment.folder is not None:
         # seen from here, so that both can be moved together
         facts["experiment_folder"] = os.path.relpath(experiment.folder, folder.path)

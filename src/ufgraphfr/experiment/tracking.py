@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ufgraphfr.core.workers import workers
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.publish import public_settings
 from ufgraphfr.experiment.run_folder import RunFolder
@@ -43,7 +44,8 @@ class Tracking:
             first=len(files.read_metrics()) + 1,
         )
         self._logs: dict[str, Log] = {}
-        for tracker in experiment.run.built:
+        # the first of several workers speaks for all
+        for tracker in experiment.run.built if workers().is_first else ():
             with self._guarded(tracker.kind):
                 self._logs[tracker.kind] = tracker.begin(run)
 

@@ -12,11 +12,13 @@ import torch
 from ufgraphfr.algorithms.base import Algorithm, on
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.workers import workers
 from ufgraphfr.evaluation.metrics import SELECTED_BY
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.outbox import Outbox
+from ufgraphfr.experiment.phase import phase_of
 from ufgraphfr.experiment.population import Population
 from ufgraphfr.experiment.privacy_plan import check_total, expected_clients
 from ufgraphfr.experiment.run_folder import RunFolder
@@ -46,6 +48,8 @@ class Progress:
         seconds: wall time of the round, evaluation and checkpoint included.
         validation: validation metrics, if this round was evaluated.
         line: what ``metrics.jsonl`` has of it, in full.
+        phase: what such rounds do, empty if they train.
+        phase_end: the last round that does.
     """
 
     round: int
@@ -55,6 +59,8 @@ class Progress:
     seconds: float
     validation: Metrics | None
     line: dict[str, Any] = field(default_factory=dict)
+    phase: str = ""
+    phase_end: int | None = None
 
 
 def train(
@@ -97,14 +103,15 @@ def train(
             state, validation = population.validate(state, done.number, pick=not is_private)
         line = _line(done, time.perf_counter() - started, validation)
         folder.append_metrics(line, expected_clients(experiment, algorithm, done.number, clients))
-        due = time.monotonic() - kept_at >= CHECKPOINT_SECONDS
+        due = workers().first(time.monotonic() - kept_at >= CHECKPOINT_SECONDS)
         if validation is not None or population.durable or is_private or due:
             value = done.number if is_private else _value(validation, done.number)
             best = _keep(replace(done, state=state), population, value, best, folder)
             kept_at = time.monotonic()
         spent = done.train_seconds + done.aggregate_seconds + time.perf_counter() - started
         told = None if is_private else done.clients
-        yield Progress(done.number, total, told, done.loss, spent, validation, line)
+        phase = phase_of(algorithm, done.number, total, is_private)
+        yield Progress(done.number, total, told, done.loss, spent, validation, line, *phase)
     check_somebody(folder.read_metrics())
 
 
@@ -116,7 +123,7 @@ def _before_the_first(
     device: torch.device,
 ) -> Checkpoint:
     """The initial weights, which are the model of a private run until a round is done."""
-    server = on(device, algorithm.init_server(population.setting))
+    server = on(device, population.initial(algorithm))
     first = Checkpoint(0, 0, -math.inf, server, population.private())
     if is_private:
         save_checkpoint(folder.best, first)

@@ -12,8 +12,10 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, State, Task, gathered
+from ufgraphfr.core.workers import workers
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
+from ufgraphfr.federation.spread import added, everybodys
 from ufgraphfr.federation.transport import Rejected, Transport
 from ufgraphfr.privacy.base import Mechanism
 
@@ -86,17 +88,18 @@ def rounds(
         key: the seed.
         first: number of the first round.
     """
-    algorithm, state = aggregator.algorithm, row_major(state)
+    algorithm, state, group = aggregator.algorithm, row_major(state), workers()
     for number in range(first, spec.rounds + 1):
         wall, cpu = time.perf_counter(), time.process_time()
         now = key.at(number)
         cohort = _cohort(algorithm, spec, clients, now, mechanism.is_private)
         collected = _collect(transport, _task_for(aggregator, state, number), cohort, now)
+        reports = everybodys(collected.reports, number, group)
         trained = time.perf_counter()
-        answered = sum(len(report.clients) for report in collected.reports)
+        answered = sum(len(report.clients) for report in reports)
         released = None
-        if collected.reports:
-            released = mechanism.finalize(aggregator.combined(collected.reports), now)
+        if reports:
+            released = mechanism.finalize(aggregator.combined(reports), now)
             state = row_major(algorithm.aggregate(state, released))
         yield Round(
             number=number,
@@ -105,11 +108,11 @@ def rounds(
             loss=_mean_loss(released, mechanism),
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
-            cpu_seconds=time.process_time() - cpu,
+            cpu_seconds=sum(group.gathered(time.process_time() - cpu)),
             bytes_down=_mean(collected.bytes_down),
             bytes_up=_mean(collected.bytes_up),
             bytes_once=_mean(collected.bytes_once),
-            rejected=dict(collected.rejected),
+            rejected=dict(added(collected.rejected, group)),
             released=released,
         )
 
@@ -131,7 +134,9 @@ def _cohort(
     """Who is asked and answers, int64, ascending."""
     if asks_all_clients(algorithm, key.round):
         return clients
-    return answering(spec, draw_cohort(spec, clients, key, secret), key)
+    # no seed tells the others what the first worker has drawn
+    drawn = workers().once(lambda: draw_cohort(spec, clients, key, secret))
+    return answering(spec, drawn, key)
 
 
 def _task_for(aggregator: Aggregator, state: State, number: int) -> Callable[[Tensor], Task]:
@@ -148,8 +153,8 @@ def _task_for(aggregator: Aggregator, state: State, number: int) -> Callable[[Te
 def _collect(
     transport: Transport, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
 ) -> _Collected:
-    """Ask a cohort; replies that were rejected are counted."""
-    collected = _Collected()
+    """Ask a cohort, or this worker's share of it; replies that were rejected are counted."""
+    collected, cohort = _Collected(), cohort[workers().own(cohort)]
     for answer in transport.exchange(task_for, cohort, key):
         if isinstance(answer, Rejected):
             collected.rejected[answer.reason] += 1

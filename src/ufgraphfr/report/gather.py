@@ -27,8 +27,10 @@ from ufgraphfr.experiment.publish import ENVIRONMENT
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.statement import statement
 
-MOST_USERS = 2_000
-"""Lists are made for so many users at most: shares of items are known well enough from these."""
+MOST_PAIRS = 2_000_000
+"""Of user and item that are scored for lists, some seconds: shares of items are known well enough
+from these."""
+LEAST_USERS = 200
 LIST = 10
 
 
@@ -164,7 +166,8 @@ def _with_data(found: RunFacts, data_dir: Path | None) -> RunFacts:
 def _lists(run: Run, prepared: PreparedExperiment, part: HeldOut) -> Lists:
     asked: EvaluationSet = getattr(prepared, part)
     total = len(asked.clients)
-    places = torch.linspace(0, total - 1, min(total, MOST_USERS)).long()
+    most = max(LEAST_USERS, MOST_PAIRS // prepared.split.n_items)
+    places = torch.linspace(0, total - 1, min(total, most)).long()
     some = EvaluationSet(asked.clients.select(places), asked.targets[places], asked.rivals[places])
     score, chunk = run.score(prepared), run.experiment.evaluation.chunk
     found = evaluate(score, some, chunk, (metric(f"coverage@{LIST}"),))

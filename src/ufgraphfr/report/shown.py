@@ -46,11 +46,11 @@ def shares(lists: Lists, counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _figures(lists: Lists) -> dict[str, str]:
     listed = lists.top.listed
-    never = int((listed == 0).sum())
+    covered = f"{1 - (listed == 0).mean():.0%} of {len(listed):,}"
     popular = np.average(lists.trained, weights=listed) if listed.sum() else float("nan")
     usual = np.average(lists.trained, weights=lists.trained) if lists.trained.sum() else 1.0
     return {
-        f"Items in somebody's best {LIST}": f"{1 - never / len(listed):.0%} of {len(listed):,}",
+        f"Items in the best {LIST} of who was asked": covered,
         "Gini index of the lists": f"{Gini(at=LIST).value(lists.top):.3f} (0: all items alike)",
         "Novelty": f"{Novelty(at=LIST).value(lists.top):.2f} bits",
         "Training rows of a listed item": number(float(popular), 0),

@@ -214,6 +214,36 @@ def test_noise_of_devices_is_measured_in_their_sum(of, monkeypatch):
     assert level.numbers >= 2000
 
 
+def test_one_round_without_noise_among_many_is_caught(of, monkeypatch):
+    recording, _ = of("rotation", 1.0)
+    honest = NoisedSums._noise
+
+    def all_but_one(self, like, std, key, place):
+        return honest(self, like, std if key.round != 3 else std / 1.5, key, place)
+
+    monkeypatch.setattr(NoisedSums, "_noise", all_but_one)
+    level = noise_level(Play(recording, recording.fresh_mechanism()))
+    assert level.array == "round 3"
+    assert level.low > 1.2
+
+
+def test_a_few_numbers_without_noise_are_caught(of, monkeypatch):
+    recording, guarantee = of("fedmf", 8.0)
+    honest = NoisedSums._noise
+
+    def one_row_bare(self, like, std, key, place):
+        noise = honest(self, like, std, key, place)
+        noise[:1] = 0
+        return noise
+
+    level = noise_level(Play(recording, recording.fresh_mechanism()))
+    assert level.low < 1
+    monkeypatch.setattr(NoisedSums, "_noise", one_row_bare)
+    level = noise_level(Play(recording, recording.fresh_mechanism()))
+    assert "numbers without noise" in level.array
+    assert "FAIL" in verdicts(recording, guarantee, 40).values()
+
+
 def test_a_release_without_any_noise_is_as_bad_as_can_be_said(of, monkeypatch):
     recording, _ = of("fedmf", 8.0)
     monkeypatch.setattr(NoisedSums, "_noise", lambda _, like, *__: torch.zeros_like(like))

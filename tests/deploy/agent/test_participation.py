@@ -1,6 +1,7 @@
 """Nobody's data go into a part of the model more often than was claimed, whatever a server does."""
 
 import json
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from ufgraphfr.deploy.agreement.guarantee import shard_mechanism
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
 from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
 from ufgraphfr.federation import codec
+from ufgraphfr.privacy.accounted.accounting import epsilon_of
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 NODE = NODES[0]
@@ -165,3 +167,47 @@ def test_a_rotation_that_agents_would_not_follow_ends_before_it_starts(tmp_path)
         federation.run(LocalEngine(federation.agents()))
     for node in NODES:
         assert Ledger(federation.shard(node).ledger).spends == []
+
+
+def of_another_agreement(federation, folder):
+    """The same node under a further agreement, with the database that it has."""
+    changed = values(cohort=1.0, sampling="fixed", epsilon=2.0)
+    changed["federation"]["rounds"] = 1
+    later = federate(folder, changed)
+    here, there = federation.shard(NODE).database, later.shard(NODE).database
+    with sqlite3.connect(here) as old:
+        there.unlink(missing_ok=True)
+        old.execute("VACUUM INTO ?", (str(there),))
+    return later
+
+
+def test_what_was_spent_on_one_user_adds_up_over_agreements(rotating, tmp_path):
+    agent = Agent(rotating.shard(NODE))
+    ask(rotating, 1, (0, 3), agent)
+    ask(rotating, 2, (0, 4), agent)
+    spends = Ledger(rotating.shard(NODE).ledger)
+    z = spends.claim["parts"]["update"]["noise_multiplier"]
+    found = agent._store.participations.spent()
+    assert (found.agreements, found.unknown, found.delta) == (1, 0, 1e-3)
+    assert found.epsilon == pytest.approx(epsilon_of(z / 2**0.5, 1e-3), rel=1e-6)
+    later = of_another_agreement(rotating, tmp_path / "later")
+    further = Agent(later.shard(NODE))
+    reply = ask(later, 1, (0, 1), further, run="later")
+    assert reply.code == "ok", later.shard(NODE).audit.read_text()
+    other = Ledger(later.shard(NODE).ledger).claim["parts"]["update"]["noise_multiplier"]
+    both = further._store.participations.spent()
+    assert both.agreements == 2
+    together = (2 / z**2 + 1 / other**2) ** -0.5
+    assert both.epsilon == pytest.approx(epsilon_of(together, 1e-3), rel=1e-6)
+    assert "over 2 agreements" in str(both)
+
+
+def test_agreements_whose_noise_was_not_kept_are_counted(rotating):
+    agent = Agent(rotating.shard(NODE))
+    assert agent._store.participations.spent() is None
+    agent._store._db.execute("INSERT INTO participations VALUES ('of before', 'update', 0, 7)")
+    assert "1 agreements of before did not keep" in str(agent._store.participations.spent())
+    ask(rotating, 1, (0, 3), agent)
+    found = agent._store.participations.spent()
+    assert (found.agreements, found.unknown) == (1, 1)
+    assert "1 more of before are not in it" in str(found)

@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 from small_federation import NODES, Federation, federate, toy_values
 
+from ufgraphfr.cli.deploy import WAITING
+from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.certificates import write_node_key
 from ufgraphfr.deploy.operations.commands import Commands
-from ufgraphfr.deploy.operations.launcher import down, up
+from ufgraphfr.deploy.operations.launcher import down, submit, up
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.experiment import build, execute
 
@@ -82,9 +84,7 @@ def wait_for(federation, done):
     until = time.monotonic() + SECONDS
     while not done(values := read_metrics(federation.folder.server.metrics)):
         assert time.monotonic() < until, (values, logs(federation))
-        assert values.get("state", "running") in ("running", "waiting for nodes", "finished"), (
-            values["state"]
-        )
+        assert values.get("state", "running") in (*WAITING, "finished"), values["state"]
         time.sleep(0.2)
 
 
@@ -129,6 +129,11 @@ def test_a_federation_gives_what_the_simulation_gives_and_ends_cleanly(made, tmp
         assert b"ufgraphfr_users 30" in metrics.read()
     wait_for(federation, finished)
     compared(result(federation), simulated(values, tmp_path / "s"))
+    # the model is at the nodes, and the next run goes on from it
+    assert [Models(federation.shard(node).models).current for node in NODES] == [1, 1]
+    submit(federation.folder, again=True)
+    wait_for(federation, lambda values: finished(values) and values["release"] == 2)
+    assert [Models(federation.shard(node).models).current for node in NODES] == [2, 2]
     started = list(processes.read(federation.folder.processes).values())
     everyone = [*started, *(child for each in started for child in each.descendants())]
     assert len(everyone) > len(started)

@@ -8,6 +8,7 @@ import pytest
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.operations import launcher
 from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 
 
@@ -77,3 +78,30 @@ def test_an_answer_that_is_an_error_is_read_as_one(output, said, tmp_path, monke
     monkeypatch.setattr(subprocess, "run", answered)
     with pytest.raises(InputError, match=said):
         launcher._flwr(folder, "run-id", "run", "app")
+
+
+def test_who_watches_a_new_attempt_does_not_read_the_end_of_the_last(federation, monkeypatch):
+    path = federation.folder.server.metrics
+    RunMetrics(path, 4).update(state="1 of 2 nodes came", rounds=2)
+
+    def refused(*_):
+        raise InputError("is the server up?")
+
+    monkeypatch.setattr(launcher, "_flwr", refused)
+    with pytest.raises(InputError, match="is the server up"):
+        launcher.submit(federation.folder)
+    assert read_metrics(path)["state"] == "1 of 2 nodes came"
+    monkeypatch.setattr(launcher, "_flwr", lambda *_: 1)
+    launcher.submit(federation.folder)
+    assert read_metrics(path)["state"] == "waiting for nodes"
+    assert read_metrics(path)["rounds_planned"] == 4
+
+
+def test_a_finished_run_starts_no_process(federation):
+    folder = federation.folder
+    folder.server.run.mkdir()
+    (folder.server.run / "result.json").write_text("{}")
+    with pytest.raises(InputError, match="is finished: go on from its release with --continue"):
+        launcher.up(folder)
+    assert not folder.processes.exists()
+    assert not folder.logs.exists()

@@ -126,6 +126,13 @@ class UFGraphFormer(Algorithm, SequenceSpec):
             state |= part.state(setting)
         return state
 
+    def warm_start(self, fresh: State, before: State) -> State:
+        """See `capabilities.WarmStart`: the Transformer; the graph's sums are counted anew."""
+        names = {"blend"}
+        if self.sequence is not None:
+            names |= self.sequence.trained(fresh)
+        return fresh | {name: before[name] for name in names}
+
     def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
         """See `Algorithm.init_private`; all weights are shared."""
         return {}

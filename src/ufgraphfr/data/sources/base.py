@@ -61,6 +61,14 @@ class Source(Spec, ABC):
             "that are made of it. An item that one person alone has says that somebody has it.",
         )
 
+    def under_budget(self) -> "Source":
+        """The same data set, with as little that follows from people's rows as it can."""
+        return self
+
+    def of_before(self) -> "Source":
+        """As `under_budget` was in the releases up to 0.2, whose runs can still be read."""
+        return self
+
     def located(self, *folders: Path) -> "Source":
         """The same data set, each file named by its path in the first folder that has it.
 

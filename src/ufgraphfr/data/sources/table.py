@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import polars as pl
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data import templates
@@ -20,10 +20,11 @@ from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.features import Kind
 from ufgraphfr.data.files import find
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
-from ufgraphfr.data.missing import plain, present, unquoted
+from ufgraphfr.data.missing import present
 from ufgraphfr.data.opening import Opening, Quotes
 from ufgraphfr.data.sources._parts import check_parts, of_column, of_file
 from ufgraphfr.data.sources._table_columns import Columns
+from ufgraphfr.data.sources._table_values import known_of, ratings_in
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Table
 from ufgraphfr.data.timestamps import with_times
@@ -43,6 +44,10 @@ class TableSource(Source):
     """File of user attributes, one row for each user."""
     items: str = ""
     """File of item titles and features; several values of a feature are separated by ``|``."""
+    items_from: Literal["auto", "rows", "table"] = "auto"
+    """Which items there are: those of people's rows, or all of the file of items, whose order
+    they have, and rows of others are left out. ``auto`` takes the file under a privacy budget,
+    as a list that follows from rows is of people, and rows otherwise."""
     parts: tuple[Literal["train", "validation", "test"], ...] = ()
     """What each of the files of interactions is, for ``split = "given"``."""
     columns: Columns = Columns()
@@ -82,6 +87,12 @@ class TableSource(Source):
     k_core: int = Field(default=0, ge=0)
     """At least so many interactions for each user and each item that is kept."""
 
+    @model_validator(mode="after")
+    def _has_items(self) -> "TableSource":
+        if self.items_from == "table" and not self.items:
+            raise ValueError('items_from = "table" needs the file of items, items = "..."')
+        return self
+
     @field_validator("encoding")
     @classmethod
     def _is_encoding(cls, encoding: str) -> str:
@@ -103,18 +114,28 @@ class TableSource(Source):
             found["interactions"] = found["interactions"][0]
         return self.model_copy(update=found)
 
+    def under_budget(self) -> "TableSource":
+        """See `Source.under_budget`: the catalogue is the file of items, where there is one."""
+        if not self.items or self.items_from != "auto":
+            return self
+        return self.model_copy(update={"items_from": "table"})
+
+    def of_before(self) -> "TableSource":
+        """See `Source.of_before`."""
+        return self.model_copy(update={"items_from": "rows"})
+
     @property
     def from_rows(self) -> tuple[str, ...]:
         """See `Source.from_rows`: with a table of items, which of these are left."""
-        (listed,) = super().from_rows
-        if self.items:
+        listed = () if self.items_from == "table" else super().from_rows
+        if self.items and listed:
             listed = (
                 "Of the table of items those are left that people's rows hold, in the order of "
-                "rows. An item that one person alone has says that somebody has it."
+                "rows. An item that one person alone has says that somebody has it.",
             )
         if max(self.min_item, self.k_core) > 1:
-            return listed, "Which items have enough interactions (min_item, k_core) is exact."
-        return (listed,)
+            return *listed, "Which items have enough interactions (min_item, k_core) is exact."
+        return listed
 
     @property
     def origin(self) -> str:
@@ -149,11 +170,12 @@ class TableSource(Source):
                 file_order=self.file_order or (sequential and not max(timed)),
                 min_user=max(self.min_user, self.k_core),
                 min_item=max(self.min_item, self.k_core),
+                items=self.catalogue(folder).items if self.items_from == "table" else None,
             ),
             low_ratings=len(rows) - len(wanted),
             others=rows["user"].unique().to_list(),
             rows_read=sum(len(table.frame) for table in tables),
-            ratings=_ratings(rows),
+            ratings=ratings_in(rows),
             users_file=Path(self.users).name,
             notes=[
                 *(note for table in tables for note in table.notes),
@@ -233,7 +255,7 @@ class TableSource(Source):
         rows, bad = table.good(self.on_bad_row)
         marks = table.several.items()
         lists = [pl.col(name).str.replace_all(mark, ", ", literal=True) for name, mark in marks]
-        known, gaps = _known(rows.with_columns(lists), user, table.file)
+        known, gaps = known_of(rows.with_columns(lists), user, table.file)
         return profiles_of(known, user), bad, (*table.notes, *gaps)
 
     def _item_table(self, folder: Path) -> tuple[Table, str]:
@@ -248,7 +270,7 @@ class TableSource(Source):
         title = self.columns.column_of("title", table)
         rows, bad = table.good(self.on_bad_row)
         titles = dict(rows.fill_null("").select(item, title).iter_rows()) if title else {}
-        rows, gaps = _known(rows.drop(*{title} - {""}), item, table.file)
+        rows, gaps = known_of(rows.drop(*{title} - {""}), item, table.file)
         for name in self.features:
             if name not in rows.columns or name == item:
                 raise InputError(
@@ -265,27 +287,6 @@ class TableSource(Source):
         titles = {key: value for key, value in titles.items() if value}
         items = Items(titles, features, Path(self.items).name, self.features)
         return items, bad, (*table.notes, *gaps)
-
-
-def _ratings(rows: pl.DataFrame) -> dict[str, int] | None:
-    """How many rows have each rating, ascending."""
-    if "rating" not in rows.columns:
-        return None
-    counts = rows.select(pl.col("rating").cast(pl.Float64)).group_by("rating").len().sort("rating")
-    return {f"{rating:g}": count for rating, count in counts.iter_rows()}
-
-
-def _known(rows: pl.DataFrame, key: str, file: str) -> tuple[pl.DataFrame, list[str]]:
-    """What the rows say but for the key, `plain`, and a note of how much is missing."""
-    names = [name for name in rows.columns if name != key]
-    values = {name: [plain(value) for value in rows[name]] for name in names}
-    gaps = {name: column.count("") for name, column in values.items()}
-    counts = ", ".join(f"{name} of {gap:,}" for name, gap in gaps.items() if gap)
-    note = [f"{file}: missing of {len(rows):,} rows: {counts}"] if counts else []
-    texts = (text for name in names for text in rows[name] if text and '"' in text)
-    if stray := sum(unquoted(text.strip()) != text.strip() for text in texts):
-        note.append(f"{file}: {stray:,} values have a quotation mark at one end alone: taken off")
-    return pl.DataFrame({key: rows[key], **values}), note
 
 
 def _located(name: str, folders: tuple[Path, ...]) -> str:

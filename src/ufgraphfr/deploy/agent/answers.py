@@ -11,10 +11,16 @@ from dataclasses import dataclass, replace
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.wire.message import Envelope
+from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.ops.fusion import MAX_STEPS
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS runs (agreement TEXT PRIMARY KEY, run TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS lineage (
+    run TEXT PRIMARY KEY, parent TEXT NOT NULL, round INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS run_users (
+    run TEXT NOT NULL, user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+    PRIMARY KEY (run, user));
 CREATE TABLE IF NOT EXISTS evaluations (
     run TEXT NOT NULL, part TEXT NOT NULL, round INTEGER NOT NULL, digest TEXT NOT NULL,
     model TEXT NOT NULL, reply BLOB, PRIMARY KEY (run, part, round, digest));
@@ -85,16 +91,39 @@ class Answers:
         self._db = db
         db.executescript(TABLES)
 
-    def pin(self, agreement: str, run: str) -> None:
-        """An agreement has one run: that of its first message.
+    def pin(self, agreement: str, run: str, continued: Release | None = None) -> None:
+        """An agreement has one run at a time: that of its first message, then the next one.
+
+        Args:
+            agreement: its digest.
+            run: which is asked for.
+            continued: a release that is here and that the run says it goes on from.
 
         Raises:
-            Refused: another one.
+            Refused: another one than the present and, with ``continued``, the next.
         """
         self._db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?)", (agreement, run))
         query = "SELECT run FROM runs WHERE agreement = ?"
-        if self._db.execute(query, (agreement,)).fetchone() != (run,):
+        (pinned,) = self._db.execute(query, (agreement,)).fetchone()
+        if pinned == run:
+            return
+        if continued is None or (continued.run, continued.next_run) != (pinned, run):
             raise Refused("another run than the one of this agreement: a new run needs a new one")
+        line = (run, continued.run, continued.round)
+        self._db.execute("INSERT OR REPLACE INTO lineage VALUES (?, ?, ?)", line)
+        self._db.execute("UPDATE runs SET run = ? WHERE agreement = ?", (run, agreement))
+
+    def parent(self, run: str) -> tuple[str, int] | None:
+        """The run and the round that a run goes on from; None for the first."""
+        query = "SELECT parent, round FROM lineage WHERE run = ?"
+        found: tuple[str, int] | None = self._db.execute(query, (run,)).fetchone()
+        return found
+
+    def enrol(self, run: str, clients: list[int]) -> None:
+        """Fix who is in a run, once: who comes later is in the next."""
+        if not self._db.execute("SELECT 1 FROM run_users WHERE run = ?", (run,)).fetchone():
+            pairs = [(run, client) for client in clients]
+            self._db.executemany("INSERT INTO run_users VALUES (?, ?)", pairs)
 
     def last_trained(self, run: str) -> int:
         """The last round that a reply is kept for; 0 where there is none."""

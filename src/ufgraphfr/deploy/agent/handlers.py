@@ -70,27 +70,29 @@ class Handlers:
             ledger,
             metrics=agreement.metrics == "noised",
         )
-        self._users: tuple[int, ShardUsers | None] = (-1, None)
+        self._users: tuple[Hashable, ShardUsers | None] = (None, None)
         self._models: dict[tuple[bool, int], Task] = {}
         self._fusion: tuple[Hashable, FusionData] | None = None
 
-    def users(self) -> ShardUsers:
-        """The users as they are now.
+    def users(self, run: str) -> ShardUsers:
+        """The users who are in a run, with what they have now.
 
         Raises:
             Refused: fewer than the agreement asks for.
         """
-        version = self.store.version
-        if self._users[0] != version:
-            self._users = (version, read_users(self.store, self.agreement, self.catalogue))
+        kind = (self.store.version, run)
+        if self._users[0] != kind:
+            self._users = (kind, read_users(self.store, self.agreement, self.catalogue, run))
         users = self._users[1]
         if users is None or len(users.clients) < self.agreement.min_users:
             raise Refused(f"fewer than {self.agreement.min_users} users are here")
         return users
 
     def hello(self, request: Envelope) -> Envelope:
-        """Which client ids are here."""
-        users = self.users()
+        """Which client ids are here; these are in the run from now on, and no others."""
+        users = self.users(request.run)
+        with self.store.transaction():
+            self.store.answers.enrol(request.run, users.clients.tolist())
         sums = self.agreement.metrics == "sums"
         facts = {"interactions": len(users.split.history)} if sums else {}
         return request.reply(encode_arrays({"clients": users.clients}), facts=facts)
@@ -102,7 +104,7 @@ class Handlers:
             raise Refused(f"round {request.round} is not among the {spec.rounds} agreed on")
         if request.round <= self.store.counter(settled_in(request.run)):
             raise Refused(f"round {request.round} of this run is settled")
-        users, task = self.users(), self._task(request, evaluated=False)
+        users, task = self.users(request.run), self._task(request, evaluated=False)
         here = torch.isin(task.clients, users.clients)
         if int(here.sum()) < self.agreement.min_users:
             raise Refused(f"fewer than {self.agreement.min_users} of the clients are here")
@@ -168,7 +170,7 @@ class Handlers:
 
     def evaluate(self, request: Envelope, part: HeldOut) -> Envelope:
         """Sums over the users: of metrics, or of what a fit of the blend needs."""
-        users, task = self.users(), self._task(request, evaluated=True)
+        users, task = self.users(request.run), self._task(request, evaluated=True)
         if not bool(torch.isin(users.clients, task.clients).all()):
             raise Refused("the task is not for all clients that are here")
         name, weights = self._weights(request, part, task)
@@ -271,16 +273,16 @@ class Handlers:
             raise Refused("the task is for another round")
         if len(task.clients) == 0 or len(task.clients.unique()) != len(task.clients):
             raise Refused("a client is named twice, or none is")
-        check_like(task, self._model(request.round, evaluated))
+        check_like(task, self._model(request, evaluated))
         return task
 
-    def _model(self, round_number: int, evaluated: bool) -> Task:
+    def _model(self, request: Envelope, evaluated: bool) -> Task:
         """A task of one client as the agreed algorithm would send it, up to its values."""
-        algorithm = self.algorithm
+        algorithm, round_number = self.algorithm, request.round
         kind = (evaluated, round_number)
         if kind not in self._models:
             state = algorithm.init_server(self.setting)
-            one = self.users().clients[:1]
+            one = self.users(request.run).clients[:1]
             if evaluated:
                 model = capabilities.scoring_task(algorithm, state, one, round_number)
             else:

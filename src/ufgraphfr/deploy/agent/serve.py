@@ -1,11 +1,17 @@
-"""The agent's loop: one request at a time, on a Unix socket that its group may open."""
+"""The agent's loop: one request at a time, on a Unix socket that its group may open.
+
+Requests are received side by side, so that a caller who says nothing keeps nobody waiting.
+"""
 
 import logging
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
+from typing import TypeAlias
 
 from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.core.errors import InputError
@@ -13,8 +19,14 @@ from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.wire.unix_socket import BrokenFrame, address, listens, receive, send
 
 logger = logging.getLogger(__name__)
-CALLER_TIMEOUT_SECONDS = 60.0
-"""For each step of a caller that has connected."""
+RECEIVE_SECONDS, SEND_SECONDS = 10.0, 60.0
+"""For each step of a caller: it is on this machine, and has its request at hand."""
+MAX_CALLERS = 32
+"""Requests that are received or wait; more callers wait to be accepted."""
+
+
+Received: TypeAlias = SimpleQueue[tuple[socket.socket, list[bytes]]]
+"""Callers whose requests are there whole."""
 
 
 class _Stopped(BaseException):
@@ -31,12 +43,14 @@ def serve(agent: Agent, path: Path) -> None:
         signal.signal(number, _stop)
     listener = listen(path)
     logger.info("listening at %s", path)
+    received, slots = Received(), threading.BoundedSemaphore(MAX_CALLERS)
+    threading.Thread(target=_accept, args=(listener, received, slots), daemon=True).start()
     try:
         while True:
-            connection, _ = listener.accept()
+            connection, chunks = received.get()
             with connection:
-                connection.settimeout(CALLER_TIMEOUT_SECONDS)
-                _answer(agent, connection)
+                _answer(agent, connection, chunks)
+            slots.release()
     except _Stopped:
         logger.info("stopped")
     finally:
@@ -44,10 +58,37 @@ def serve(agent: Agent, path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _answer(agent: Agent, connection: socket.socket) -> None:
-    """One request; a caller that fails harms nobody else."""
+def _accept(listener: socket.socket, received: Received, slots: threading.BoundedSemaphore) -> None:
+    """Take callers in until the socket is closed, each in a thread of its own."""
+    while True:
+        slots.acquire()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_receive, args=(connection, received, slots), daemon=True).start()
+
+
+def _receive(
+    connection: socket.socket, received: Received, slots: threading.BoundedSemaphore
+) -> None:
+    """A caller's request, for the loop; one who sends none is left."""
+    connection.settimeout(RECEIVE_SECONDS)
     try:
-        send(connection, agent.answer(receive(connection)))
+        chunks = receive(connection)
+    except (BrokenFrame, OSError, MemoryError) as error:
+        logger.warning("a caller failed: %s", type(error).__name__)
+        connection.close()
+        slots.release()
+    else:
+        received.put((connection, chunks))
+
+
+def _answer(agent: Agent, connection: socket.socket, chunks: list[bytes]) -> None:
+    """One request; a caller that fails harms nobody else."""
+    connection.settimeout(SEND_SECONDS)
+    try:
+        send(connection, agent.answer(chunks))
     except (BrokenFrame, OSError) as error:
         logger.warning("a caller failed: %s", type(error).__name__)
     # the next request may be hours away

@@ -147,7 +147,7 @@ class Agent:
             raise Refused("another agreement than the one signed off here")
         if request.node != self._name or request.code != "ok":
             raise Refused("a request for another node")
-        self._store.answers.pin(request.agreement, request.run)
+        self._store.answers.pin(request.agreement, request.run, self._continued(request))
         self._check_not_restored(request)
         self._settle(request)
         if request.kind == "hello":
@@ -159,6 +159,16 @@ class Agent:
         if request.kind == "publish":
             return self._published(request)
         raise Refused("no such kind of request")
+
+    def _continued(self, request: Envelope) -> Release | None:
+        """The release that a new run goes on from."""
+        digest = request.facts.get("continues")
+        if request.kind != "hello" or digest is None:
+            return None
+        for number in reversed(self._models.numbers):
+            if (release := self._models.release(number)).digest == digest:
+                return release
+        raise Refused("the run goes on from a release that is not here: deploy publish sends it")
 
     def _check_not_restored(self, request: Envelope) -> None:
         """Ledger and database are no older than what the server has seen, and than each other."""

@@ -45,6 +45,9 @@ _READY = (
     f"number IN (SELECT user FROM interactions GROUP BY user HAVING count(*) >= {MIN_INTERACTIONS})"
 )
 
+_IN_RUN = f"""{_READY} AND (number IN (SELECT user FROM run_users WHERE run = ?1)
+    OR NOT EXISTS (SELECT 1 FROM run_users WHERE run = ?1))"""
+
 _SUPERSEDED = """
 DELETE FROM private WHERE run = ?1
     AND round < (SELECT max(p.round) FROM private p
@@ -186,9 +189,13 @@ class ShardStore:
             self.raise_counter("version", self.version + min(changed, 1))
         return changed
 
-    def rows(self, waiting: bool = False) -> Rows:
-        """Everything about all users who have enough interactions to take part, or about all."""
-        return read_rows(self._db, "true" if waiting else _READY)
+    def rows(self, waiting: bool = False, run: str = "") -> Rows:
+        """Everything about users, with ``waiting`` about all.
+
+        Otherwise about those who have enough interactions to take part and who are in the run, if
+        it is known who is; see `Answers.enrol`.
+        """
+        return read_rows(self._db, "?1 IS NOT NULL" if waiting else _IN_RUN, run)
 
     def forget(self, name: str) -> int:
         """Delete a user with everything that belongs to it.
@@ -214,16 +221,25 @@ class ShardStore:
         return int(deleted)
 
     def weights(self, run: str, before: int, clients: Tensor) -> dict[int, Private]:
-        """Private weights as of the last round below ``before``, of clients that have any."""
-        weights = dict[int, Private]()
-        for client in clients.tolist():
-            row = self._db.execute(
-                "SELECT weights FROM private WHERE run = ? AND user = ? AND round < ? "
-                "ORDER BY round DESC LIMIT 1",
-                (run, client, before),
-            ).fetchone()
-            if row is not None:
-                weights[client] = load(row[0])
+        """Private weights as of the last round below ``before``, of clients that have any.
+
+        Who was not trained in the run has those that it goes on from.
+        """
+        weights, left = dict[int, Private](), clients.tolist()
+        while left:
+            for client in left:
+                row = self._db.execute(
+                    "SELECT weights FROM private WHERE run = ? AND user = ? AND round < ? "
+                    "ORDER BY round DESC LIMIT 1",
+                    (run, client, before),
+                ).fetchone()
+                if row is not None:
+                    weights[client] = load(row[0])
+            parent = self.answers.parent(run)
+            if parent is None:
+                break
+            run, before = parent[0], parent[1] + 1
+            left = [client for client in left if client not in weights]
         return weights
 
     def keep_weights(self, run: str, round_number: int, clients: Tensor, weights: Private) -> None:

@@ -83,9 +83,14 @@ class Imported:
         return [f"{users}, {self.interactions:,} new interactions", *told]
 
 
-def read_users(store: ShardStore, agreement: Agreement, catalogue: Catalogue) -> ShardUsers | None:
-    """The users of a shard, split as the protocol says; None if there are none yet."""
-    rows = store.rows()
+def read_users(
+    store: ShardStore, agreement: Agreement, catalogue: Catalogue, run: str = ""
+) -> ShardUsers | None:
+    """The users of a shard, split as the protocol says; None if there are none yet.
+
+    With a ``run`` those who are in it.
+    """
+    rows = store.rows(run=run)
     if len(rows.clients) == 0 or len(rows.user) == 0:
         return None
     interactions = Interactions(
@@ -132,12 +137,7 @@ def import_table(
         InputError: a bad row, an item that is not in the catalogue, times unlike those that are
             here, too many users, or data with which no round could work; nothing is imported.
     """
-    files = {"interactions": str(interactions), "users": str(users) if users else ""}
-    changes = files if users else files | {"template": ""}
-    table = TableSource(**(agreement.table.model_dump() | changes))
-    # a rule for all of somebody's data says nothing of one file of them
-    table = table.model_copy(update={"min_user": 1, "min_item": 1, "k_core": 0})
-    dataset = table.load(Path())
+    dataset = _read(agreement, interactions, users)
     agreed_items = _agreed_items(dataset, catalogue, interactions)
     # the usual cache would keep users' profiles outside of the shard
     with tempfile.TemporaryDirectory() as cache:
@@ -167,6 +167,15 @@ def import_table(
         waiting=store.waiting(),
         cleaning=dataset.cleaning,
     )
+
+
+def _read(agreement: Agreement, interactions: Path, users: Path | None) -> Dataset:
+    """The tables, as the agreement says they are read."""
+    files = {"interactions": str(interactions), "users": str(users) if users else ""}
+    changes = files if users else files | {"template": ""}
+    table = TableSource(**(agreement.table.model_dump() | changes))
+    # a rule for all of somebody's data says nothing of one file of them
+    return table.model_copy(update={"min_user": 1, "min_item": 1, "k_core": 0}).load(Path())
 
 
 def _described(dataset: Dataset, encoder: Encoder, cache: Path) -> dict[str, NDArray[np.float32]]:

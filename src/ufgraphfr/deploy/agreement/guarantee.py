@@ -180,6 +180,16 @@ class ShardMechanism(Mechanism):
         part = self._inner.part(round_number)
         return part.name, part.exposure.participations
 
+    def noise(self, round_number: int) -> tuple[float, float]:
+        """z of the part of a round, and the claim's delta.
+
+        Raises:
+            BudgetSpent: the round is in no part.
+        """
+        claim = self._inner.ledger.claim
+        assert claim is not None
+        return self._inner.part(round_number).noise, float(claim["delta"])
+
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`."""
         return self._inner.privatize(arrays, clients, key)

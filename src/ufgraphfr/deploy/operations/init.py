@@ -116,6 +116,7 @@ def draft(
     agreed = {
         "interactions": NO_FILE,
         "items": "",
+        "items_from": "auto",
         "users": "",
         "sequential": bool(source.sequential),
     }
@@ -185,12 +186,16 @@ def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSetti
         "nodes": len(agreement.nodes),
         "digest": agreement.digest,
         "superlink": shlex.join(commands.superlink()),
+        "continuing": shlex.join(commands.continuing()),
+        "every": settings.every,
     }
     paths = {
         "pyproject.toml": server.app / "pyproject.toml",
         "flower.toml": server.home / "config.toml",
         "server.env": server.path / "server.env",
         "superlink.service": folder.path / "systemd" / "ufgraphfr-superlink.service",
+        "continue.service": folder.path / "systemd" / "ufgraphfr-continue.service",
+        "continue.timer": folder.path / "systemd" / "ufgraphfr-continue.timer",
         "nginx.conf": folder.path / "nginx" / "ufgraphfr.conf",
         "README.md": folder.path / "README.md",
     }

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agreement.document import read_agreement
 from ufgraphfr.deploy.operations import processes
@@ -18,24 +19,30 @@ from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key
 from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
+from ufgraphfr.deploy.server.continuing import begin_next
+from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire import unix_socket
 
 logger = logging.getLogger(__name__)
 
 
-def up(folder: Deployment, address: str | None = None) -> None:
+def up(folder: Deployment, address: str | None = None, again: bool = False) -> None:
     """Start server, agents and SuperNodes here, and the run; processes that run are left alone.
 
     Args:
         folder: of the deployment.
         address: by which SuperNodes reach the server, ``host:port``, if there is a proxy.
+        again: whether the run goes on from the last release, see `submit`.
 
     Raises:
         InputError: a port is taken, or something did not start; its log is named. What was started
             is stopped again.
     """
     settings = folder.server.read_settings()
+    if not again:
+        # before anything is started
+        _check_unfinished(folder)
     commands = Commands(folder, settings)
     names = [node.name for node in read_agreement(folder.server.agreement).nodes]
     running = {k: v for k, v in processes.read(folder.processes).items() if v.alive}
@@ -63,7 +70,7 @@ def up(folder: Deployment, address: str | None = None) -> None:
             supernode = commands.supernode(name, server, settings.node_port + index)
             supernode = commands.supervised(supernode)
             ensure(f"supernode-{name}", supernode, commands.node_environment(name))
-        submit(folder)
+        submit(folder, again)
     except BaseException:
         processes.end([each for name, each in running.items() if name not in before])
         processes.save(folder.processes, before)
@@ -103,15 +110,27 @@ def register(folder: Deployment) -> None:
             logger.info("registered the key of %s, %s", name, key)
 
 
-def submit(folder: Deployment) -> None:
+def submit(folder: Deployment, again: bool = False) -> None:
     """Hand the run to the engine; a run that was stopped is resumed.
+
+    With ``again`` it is a new run, which goes on from the last release.
 
     Raises:
         InputError: the server does not take it, or the run is finished.
     """
-    if (folder.server.run / "result.json").exists():
-        raise InputError(f"the run in {folder.server.run} is finished: make another folder")
+    if again:
+        release = begin_next(folder.server)
+        logger.info("going on from release %d", release.number)
+    _check_unfinished(folder)
     _begin(folder)
+
+
+def _check_unfinished(folder: Deployment) -> None:
+    if (folder.server.run / "result.json").exists():
+        raise InputError(
+            f"the run in {folder.server.run} is finished: go on from its release with --continue, "
+            f"or make another folder"
+        )
 
 
 def publish(folder: Deployment) -> None:
@@ -130,7 +149,15 @@ def publish(folder: Deployment) -> None:
 
 
 def _begin(folder: Deployment) -> None:
-    run_id = _flwr(folder, "run-id", "run", str(folder.server.app))
+    path = folder.server.metrics
+    before = path.read_bytes() if path.exists() else b"{}"
+    # whoever watches from now on waits for this attempt, and does not read the end of the last one
+    RunMetrics(path, read_metrics(path).get("rounds_planned", 0))
+    try:
+        run_id = _flwr(folder, "run-id", "run", str(folder.server.app))
+    except BaseException:
+        write_atomically(path, before)
+        raise
     logger.info("the run has begun, the engine's id is %s", run_id)
 
 

@@ -29,6 +29,8 @@ class ServerFolder:
         self.ledger_heads = path / "ledger_heads.json"
         # releases of the model
         self.releases = path / "releases"
+        # the release that the run goes on from, and the runs before it by the release they made
+        self.continues, self.runs = path / "continues.json", path / "runs"
         # the run folder
         self.run = path / "run"
         # Flower's own folder, and the app it is given: names of our modules, no code

@@ -10,6 +10,7 @@ from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, matched
+from ufgraphfr.deploy.wire.release import Release
 
 logger = logging.getLogger(__name__)
 
@@ -18,29 +19,46 @@ class TooFewReplies(InputError):
     """Below the quorum: the run stops, and can be resumed."""
 
 
-def handshake(agreement: Agreement, engine: Engine, settings: ServerSettings) -> Participants:
+def handshake(
+    agreement: Agreement,
+    engine: Engine,
+    settings: ServerSettings,
+    continued: Release | None = None,
+) -> Participants:
     """Wait for the nodes, and ask each which clients it has.
+
+    Args:
+        agreement: of the run.
+        engine: a way to the nodes.
+        settings: for how long and how many.
+        continued: the release that the run goes on from.
 
     Raises:
         TooFewReplies: too few nodes came in time.
     """
-    # agents know one run of an agreement, and a server that starts anew means that one
-    run, until = agreement.digest[:16], time.monotonic() + settings.startup_timeout
+    # agents know one run at a time, and a server that starts anew means that one
+    run = agreement.digest[:16] if continued is None else continued.next_run
+    facts = {} if continued is None else {"continues": continued.digest}
+    until = time.monotonic() + settings.startup_timeout
     replies: dict[str, Envelope] = {}
     refusals: dict[str, str] = {}
     names = [node.name for node in agreement.nodes]
     while len(replies) < len(names) and time.monotonic() < until:
         new = (engine.reachable() & set(names)) - replies.keys()
         requests = {
-            node: Envelope("hello", agreement.digest, run, 0, node, secrets.token_hex(16))
+            node: Envelope(
+                "hello", agreement.digest, run, 0, node, secrets.token_hex(16), facts=facts
+            )
             for node in new
         }
         for node, chunks in engine.ask(new, requests.__getitem__, 0, settings.round_timeout):
             try:
                 replies[node] = matched(requests[node], chunks)
             except Malformed as error:
+                # once: it is asked again each second
+                if refusals.get(node) != str(error):
+                    logger.warning("%s: %s", node, error)
                 refusals[node] = str(error)
-                logger.warning("%s: %s", node, error)
         time.sleep(0.0 if len(replies) == len(names) else 1.0)
     if len(replies) < settings.needed(len(names)):
         said = "".join(f"; {node}: {why}" for node, why in sorted(refusals.items()))

@@ -17,7 +17,7 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.core.messages import Task
+from ufgraphfr.core.messages import State, Task
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.nodes import Nodes
@@ -25,6 +25,7 @@ from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.deploy.wire.payload import digest, shared_arrays
 from ufgraphfr.deploy.wire.release import Release
+from ufgraphfr.experiment.checkpoint import load_checkpoint
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.statement import in_words, statement
@@ -58,6 +59,15 @@ class Releases:
                 f"{path} is not as it was written ({error}): restore it from a copy, since what "
                 f"comes next names it"
             ) from None
+
+    def memory(self, release: Release) -> State:
+        """The server's whole memory as of a release, to go on from.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        path = self._path / str(release.number) / RunFolder(self._path).model.name
+        return load_checkpoint(path, torch.device("cpu")).server
 
     def make(self, candidate: Release, model: Path) -> Release:
         """The release of a model: the last one if it is the same, else a new one.

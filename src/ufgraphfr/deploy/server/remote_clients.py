@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
+from ufgraphfr.algorithms.capabilities import warm_start
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
@@ -68,8 +69,13 @@ class RemoteClients:
         participants: Participants,
         metrics: RunMetrics,
         heads: LedgerHeads,
+        before: State | None = None,
     ) -> None:
-        """Takes what was agreed on, a way to the nodes, who takes part, and what is known."""
+        """Takes what was agreed on, a way to the nodes, who takes part, and what is known.
+
+        ``before`` is the server's memory that the run goes on from, if there is one.
+        """
+        self._before = before
         self._agreement, self._participants, self._metrics = agreement, participants, metrics
         self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics, heads)
         self.setting = agreement.setting(catalogue, embed_titles=True)
@@ -103,6 +109,11 @@ class RemoteClients:
             ledger,
             metrics=self._agreement.metrics == "noised",
         )
+
+    def initial(self, algorithm: Algorithm) -> State:
+        """See `Population.initial`: that of the release which the run goes on from."""
+        fresh = algorithm.init_server(self.setting)
+        return fresh if self._before is None else warm_start(algorithm, fresh, self._before)
 
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None

@@ -4,6 +4,7 @@ from contextlib import closing
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.document import read_documents
+from ufgraphfr.deploy.server.continuing import settle
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import handshake, wait_for_nodes
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
@@ -25,12 +26,14 @@ def run(folder: ServerFolder, engine: Engine) -> None:
     """
     settings = folder.read_settings()
     agreement, catalogue = read_documents(folder.agreement, folder.catalogue)
-    experiment = agreement.experiment
+    experiment, releases = agreement.experiment, Releases(folder.releases)
+    continued = settle(folder)
     metrics = RunMetrics(folder.metrics, experiment.federation.rounds)
     with closing(Exporter(folder.metrics, settings.metrics_port)):
         try:
             if not folder.participants.exists():
-                handshake(agreement, engine, settings).write(folder.participants)
+                parties = handshake(agreement, engine, settings, continued)
+                parties.write(folder.participants)
             participants = Participants.read(folder.participants)
             if not (folder.run / "result.json").exists():
                 wait_for_nodes(set(participants.clients), engine, settings)
@@ -38,14 +41,15 @@ def run(folder: ServerFolder, engine: Engine) -> None:
             metrics.update(nodes=len(participants.clients), users=users, state="running")
             heads = LedgerHeads(folder.ledger_heads)
             remote = RemoteClients(
-                agreement, catalogue, engine, settings, participants, metrics, heads
+                *(agreement, catalogue, engine, settings, participants, metrics, heads),
+                before=None if continued is None else releases.memory(continued),
             )
             for step in execute(
                 experiment, folder.run, resume=True, device="cpu", population=remote
             ):
                 metrics.progress(step)
             metrics.update(state="publishing", rounds=experiment.federation.rounds)
-            release, missing = remote.publish(RunFolder(folder.run), Releases(folder.releases))
+            release, missing = remote.publish(RunFolder(folder.run), releases)
             metrics.update(release=release.number, unpublished=missing)
         except InputError as error:
             metrics.update(state=str(error))

@@ -57,6 +57,8 @@ class ServerSettings(Spec):
     """Of a SuperNode's own runtime, on its loopback; in a try-out the n-th takes the n-th next."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Of ``/metrics``, on loopback; 0 is any that is free."""
+    every: str = Field("7d", pattern=r"^[1-9][0-9]{0,3}(min|h|d|w)$")
+    """Between two runs, by the timer of ``systemd/``; read by ``deploy init`` alone."""
     round_timeout: float = Field(120.0, gt=0)
     """Seconds a round waits for nodes."""
     quorum: float = Field(1.0, gt=0, le=1)

@@ -61,6 +61,11 @@ class Release:
         """SHA-256 of the file."""
         return hashlib.sha256(self.document).hexdigest()
 
+    @property
+    def next_run(self) -> str:
+        """The name of the run that goes on from it."""
+        return f"{self.run.partition('.')[0]}.{self.number}"
+
     @staticmethod
     def of(facts: Any) -> "Release":
         """A release from its document.

@@ -73,6 +73,10 @@ class Sequence(Part):
             "seed": torch.tensor([setting.seed]),
         }
 
+    def trained(self, state: State) -> set[str]:
+        """The arrays of the memory that training changes."""
+        return {name for name in state if name == "net" or name.startswith("net.")}
+
     def message(self, state: State) -> tuple[State, frozenset[str]]:
         """What a cohort trains with, and which of it never changes."""
         constant = {name: state[name] for name in ("features", "projection")}
@@ -127,6 +131,9 @@ class Sequence(Part):
             mean = sums["gradient"] / sums["count"].clamp(min=1)
             return self.spec.adam.stepped(state, mean)
         if self.graph is None or not self.spec.spectral or round_number != self.graph.spec.rounds:
+            return state
+        if int(state["net.steps"]):
+            # trained in a run before
             return state
         generator = Key(int(state["seed"]), purpose=Purpose.INIT_FROM_GRAPH).generator()
         vectors = self.graph.item_vectors(state, self.spec.dim, generator)

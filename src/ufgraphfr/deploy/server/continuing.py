@@ -1,0 +1,71 @@
+"""From one run of an agreement to the next, which goes on from the last release.
+
+What the run before left moves to ``runs/N``, by the release that it made. The intention is written
+first, so that a kill at any moment leaves something to finish.
+"""
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.deploy.agreement.document import read_agreement
+from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.deploy.server.releases import Releases
+from ufgraphfr.deploy.wire.message import Malformed
+from ufgraphfr.deploy.wire.release import Release
+
+
+def begin_next(folder: ServerFolder) -> Release:
+    """Make room for a run that goes on from the last release.
+
+    Returns:
+        That release.
+
+    Raises:
+        InputError: the run is not finished or not published, or its budget is spent.
+    """
+    last, agreement = Releases(folder.releases).last(), read_agreement(folder.agreement)
+    if agreement.experiment.mechanism.budget(agreement.clients) is not None:
+        raise InputError(
+            "the guarantee of this agreement covers one run, whose budget is spent with it: agree "
+            "anew with deploy init to train on"
+        )
+    done = (folder.run / "result.json").exists()
+    if not done and last is not None and continued(folder) == last:
+        # this has begun already
+        return last
+    if last is None or not done:
+        raise InputError(
+            f"{folder.run} has no finished and published run to go on from: see deploy status"
+        )
+    write_atomically(folder.continues, last.document, sync=True)
+    settle(folder)
+    return last
+
+
+def settle(folder: ServerFolder) -> Release | None:
+    """Finish what `begin_next` began; the release that the run goes on from, or None."""
+    release = continued(folder)
+    if release is None:
+        return None
+    kept = folder.runs / str(release.number)
+    kept.mkdir(parents=True, exist_ok=True)
+    for path in (folder.participants, folder.metrics, folder.run):
+        # once it is there, what has its name here is of the run after it
+        if path.exists() and not (kept / path.name).exists():
+            path.rename(kept / path.name)
+    return release
+
+
+def continued(folder: ServerFolder) -> Release | None:
+    """The release that the run goes on from; None for the first run.
+
+    Raises:
+        InputError: its file was changed.
+    """
+    if not folder.continues.exists():
+        return None
+    try:
+        return Release.read(folder.continues.read_bytes())
+    except Malformed as error:
+        raise InputError(
+            f"{folder.continues} is not as it was written ({error}): restore it from a copy"
+        ) from None
