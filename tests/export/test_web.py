@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ufgraphfr.core.errors import InputError
@@ -38,11 +39,36 @@ needs_browser = pytest.mark.skipif(
 )
 
 
+COLOURS = {"favourite colour": ["red", "orange", "yellow", "green"]}
+PRIVATE = VALUES | {
+    "data": VALUES["data"] | {"profile_values": COLOURS},
+    "algorithm": {
+        "kind": "ufgraphformer",
+        "private": {
+            "profile_share": 0.3,
+            "graph_items": 9,
+            "graph_share": 0.3,
+            "graph_weight": 0.5,
+        },
+    },
+    "privacy": {"kind": "central-jdp", "epsilon": 4000, "delta": 1e-4},
+    "federation": {"rounds": 3},
+}
+
+
+def trained(path, values):
+    list(execute(build(values), path, device="cpu"))
+    return Run(path)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "run"
-    list(execute(build(VALUES), path, device="cpu"))
-    return Run(path)
+    return trained(tmp_path_factory.mktemp("runs") / "run", VALUES)
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("runs") / "private", PRIVATE)
 
 
 @pytest.fixture
@@ -98,7 +124,9 @@ def pick(browser, title):
 
 @needs_runtime
 @needs_browser
-def test_it_recommends_offline_what_the_run_does(run, tmp_path, browser):
+@pytest.mark.parametrize("kind", ["run", "private"])
+def test_it_recommends_offline_what_the_run_does(kind, request, tmp_path, browser):
+    run = request.getfixturevalue(kind)
     recommender = Recommender.of(run)
     file = tmp_path / "page.html"
     file.write_text(page(run, run.prepared())[0], encoding="utf-8")
@@ -142,11 +170,11 @@ def test_equal_runs_make_equal_pages_of_the_package_alone(run):
 
 def test_fields_that_make_too_many_sentences_are_left_out_and_told(run, monkeypatch):
     prepared = run.prepared()
-    whole = asked.profiles(run, prepared, None)
+    whole = asked.profiles(run, prepared, {})
     assert whole.left_out == {}
     assert len(whole.coordinates) == len(whole.projected) > 1
     monkeypatch.setattr(asked, "MOST", len(whole.coordinates) - 1)
-    fewer = asked.profiles(run, prepared, None)
+    fewer = asked.profiles(run, prepared, {})
     assert fewer.fields.keys() | fewer.left_out.keys() == whole.fields.keys()
     assert fewer.left_out
     assert len(fewer.coordinates) < len(whole.coordinates)
@@ -175,3 +203,14 @@ def test_what_npm_says_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(InputError, match=r"could not be fetched \(no network\)"):
         runtime.runtime()
+
+
+def test_under_a_guarantee_only_what_is_declared_is_asked(private, tmp_path):
+    shared = {"directions": np.zeros((1 + 80, 0), np.float32)}
+    assert asked.profiles(private, private.prepared(), shared).fields == {
+        "favourite colour": sorted(COLOURS["favourite colour"])
+    }
+    keys = {"kind": "ufgraphformer", "private": {"graph_items": 0}}
+    silent = PRIVATE | {"data": VALUES["data"], "algorithm": keys}
+    run = trained(tmp_path / "run", silent | {"federation": {"rounds": 1}})
+    assert asked.profiles(run, run.prepared(), shared).fields == {}

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import onnx
 import torch
+from onnx import TensorProto
 
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
+from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -16,6 +18,7 @@ from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.export.onnx.flagship import State, flagship
 from ufgraphfr.export.onnx.graph import Graph, Value
 from ufgraphfr.export.onnx.history import History
+from ufgraphfr.export.onnx.private import coordinates_of, private_form
 from ufgraphfr.export.onnx.profile import Described, from_sentence, from_vector
 from ufgraphfr.text import embed
 
@@ -36,20 +39,23 @@ def exported(
         InputError: its algorithm has no such form.
     """
     model, shared = exportable(run, prepared)
-    graph, items = Graph(int8), prepared.setting.items
-    history = History(graph, items)
-    described = _described(graph, prepared.setting.text_width, shared, sentences)
-    found = flagship(model, shared, history, described)
-    rows: list[int | str] = [1 + len(model.part_names(prepared.setting)), items]
+    setting, graph = prepared.setting, Graph(int8)
+    history = History(graph, setting.items)
+    if isinstance(model, PrivateForm):
+        coordinates = _coordinates(graph, setting.text_width, shared, sentences)
+        found = private_form(model, shared, history, coordinates)
+    else:
+        described = _described(graph, setting.text_width, shared, sentences)
+        found = flagship(model, model.part_names(setting), shared, history, described)
     outputs: dict[str, tuple[Value, Sequence[int | str]]] = {
-        "scores": (found.scores.shaped(-1), [items]),
-        "from_history": (found.from_history.shaped(-1), [items]),
-        "added": (found.added, rows),
+        "scores": (found.scores.shaped(-1), [setting.items]),
+        "from_history": (found.from_history.shaped(-1), [setting.items]),
+        "added": (found.added, [len(found.names), setting.items]),
     }
-    return graph.model(outputs, _facts(run, prepared, model))
+    return graph.model(outputs, _facts(run, prepared, found.names))
 
 
-def exportable(run: Run, prepared: PreparedExperiment) -> tuple[UFGraphFormer, State]:
+def exportable(run: Run, prepared: PreparedExperiment) -> tuple[UFGraphFormer | PrivateForm, State]:
     """The algorithm of a run, and what a device needs to rank.
 
     Raises:
@@ -58,11 +64,10 @@ def exportable(run: Run, prepared: PreparedExperiment) -> tuple[UFGraphFormer, S
     kind, used = run.experiment.model.kind, run.experiment.model
     if isinstance(used, Algorithm):
         used = model_in_use(run.experiment, prepared.setting)
-    if not isinstance(used, UFGraphFormer):
-        under = " under a privacy budget" if kind == UFGraphFormer.kind else ""
+    if not isinstance(used, UFGraphFormer | PrivateForm):
         raise InputError(
-            f"'{kind}'{under} cannot be exported as a program of its own: 'ufgraphformer' without "
-            f"a budget can; for others write their lists with --format predictions"
+            f"'{kind}' cannot be exported as a program of its own, 'ufgraphformer' can: write its "
+            f"lists with --format predictions"
         )
     checkpoint = run.checkpoint
     nobody = torch.zeros(0, dtype=torch.long)
@@ -78,7 +83,15 @@ def _described(graph: Graph, width: int, shared: State, sentences: bool) -> Desc
     return from_vector(graph, width, projection)
 
 
-def _facts(run: Run, prepared: PreparedExperiment, model: UFGraphFormer) -> dict[str, str]:
+def _coordinates(graph: Graph, width: int, shared: State, sentences: bool) -> Value:
+    basis = shared["directions"]
+    if sentences:
+        return graph.input("coordinates", TensorProto.FLOAT, [1 + basis.shape[1]]).widen(0)
+    text = graph.input("profile", TensorProto.FLOAT, [width]).widen(0)
+    return coordinates_of(graph, basis, text)
+
+
+def _facts(run: Run, prepared: PreparedExperiment, names: Sequence[str]) -> dict[str, str]:
     """What a program without this package needs to know.
 
     ``nobody`` is the vector of the sentence about one of whom nothing is known, base64 of float32.
@@ -88,7 +101,7 @@ def _facts(run: Run, prepared: PreparedExperiment, model: UFGraphFormer) -> dict
     return {
         "items": json.dumps(catalogue.items),
         "titles": json.dumps(catalogue.titles),
-        "parts": json.dumps([*model.part_names(prepared.setting), "prior"]),
+        "parts": json.dumps(names),
         "nobody": base64.b64encode(nobody.astype("<f4").tobytes()).decode(),
         "guarantee": run.guarantee,
     }

@@ -36,16 +36,24 @@ class Scored:
     Attributes:
         scores: float ``[1, items]``.
         from_history: before what others have is mixed in, likewise.
-        added: what each part adds to the scores, and what others add, float [parts + 1, items].
+        added: what each part adds to the scores, float ``[parts, items]``.
+        names: of these parts; ``prior`` is what others add.
     """
 
     scores: Value
     from_history: Value
     added: Value
+    names: tuple[str, ...]
 
 
-def flagship(model: UFGraphFormer, shared: State, history: History, described: Described) -> Scored:
-    """The model's answer to one history and one profile."""
+def flagship(
+    model: UFGraphFormer,
+    names: tuple[str, ...],
+    shared: State,
+    history: History,
+    described: Described,
+) -> Scored:
+    """The model's answer to one history and one profile; ``names`` are those of its parts."""
     graph = history.graph
     rows = [_scores(part, shared, history, described) for part in model.active_parts]
     parts = _squashed(graph.cat(0, *(own for own in rows if own is not None)), history.items)
@@ -61,7 +69,7 @@ def flagship(model: UFGraphFormer, shared: State, history: History, described: D
         if isinstance(part, ColdItems):
             scores = _cold_items(part, shared, scores, graph)
     rest = scores - own.sum(0, keep=True)
-    return Scored(scores, from_history, graph.cat(0, own, rest))
+    return Scored(scores, from_history, graph.cat(0, own, rest), (*names, "prior"))
 
 
 def _scores(part: Part, shared: State, history: History, described: Described) -> Value | None:

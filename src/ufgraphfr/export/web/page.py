@@ -32,13 +32,13 @@ def page(run: Run, prepared: PreparedExperiment) -> tuple[str, Profiles]:
     names = json.loads(next(each.value for each in model.metadata_props if each.key == "parts"))
     # the page has them already
     del model.metadata_props[:]
-    asked = profiles(run, prepared, shared.get("projection"))
+    asked = profiles(run, prepared, shared)
     facts = _facts(prepared.dataset.catalogue, names, asked)
     blobs = {
         "runtime": engine.script,
         "binary": engine.binary,
         "model": model.SerializeToString(),
-        "coordinates": asked.coordinates.tobytes(),
+        "coordinates": asked.coordinates.astype("<f4").tobytes(),
         "projected": asked.projected.astype("<f4").tobytes(),
         "facts": json.dumps(facts, ensure_ascii=False).encode(),
     }

@@ -13,8 +13,12 @@ import numpy as np
 import torch
 
 from ufgraphfr.algorithms.ufgraphformer.graph.profile_map import coordinates
+from ufgraphfr.algorithms.ufgraphformer.private.profile import (
+    coordinates as private_coordinates,
+)
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.export.onnx.flagship import State
 from ufgraphfr.export.onnx.graph import Array
 from ufgraphfr.serve.items import Items
 from ufgraphfr.serve.known import KnownUsers
@@ -32,8 +36,8 @@ class Profiles:
     Attributes:
         fields: values by name.
         left_out: fields that would have made too many combinations, by how many values they have.
-        coordinates: uint8 ``[combinations, 1 + width]``; the last field's value runs fastest, and
-            the first of each field is that it is not known.
+        coordinates: float32 ``[combinations, 1 + width]``, see `onnx.profile`; the last field's
+            value runs fastest, and the first of each field is that it is not known.
         projected: float32 ``[combinations, width]``.
     """
 
@@ -43,12 +47,17 @@ class Profiles:
     projected: Array
 
 
-def profiles(run: Run, prepared: PreparedExperiment, projection: Array | None) -> Profiles:
-    """Those of a run: what its data declare (`Source.profile_values`), or else what users have."""
+def profiles(run: Run, prepared: PreparedExperiment, shared: State) -> Profiles:
+    """Those of a run: what its data declare (`Source.profile_values`), or else what users have.
+
+    What users have is not told under a guarantee.
+    """
     known = KnownUsers.of(prepared)
     people = People(known, run.experiment.encoder, Items(prepared.dataset.catalogue), "")
     declared = run.experiment.source.profile_values
-    values: Mapping[str, Collection[object]] = declared or known.values
+    values: Mapping[str, Collection[object]] = declared or (
+        {} if run.experiment.is_private else known.values
+    )
     fields = {name: sorted(map(str, own), key=_order) for name, own in values.items()}
     left_out = {}
     while prod(1 + len(own) for own in fields.values()) > MOST:
@@ -59,9 +68,12 @@ def profiles(run: Run, prepared: PreparedExperiment, projection: Array | None) -
         for own in product(*(["", *own] for own in fields.values()))
     ]
     vectors = torch.from_numpy(embed(run.experiment.encoder, texts))
+    if "directions" in shared:
+        own = private_coordinates(vectors, torch.from_numpy(shared["directions"]))
+        return Profiles(fields, left_out, own.numpy(), np.zeros((len(texts), 0), np.float32))
+    projection = shared.get("projection")
     projected = vectors if projection is None else vectors @ torch.from_numpy(projection)
-    whole = coordinates(vectors).numpy().astype(np.uint8)
-    return Profiles(fields, left_out, whole, projected.numpy())
+    return Profiles(fields, left_out, coordinates(vectors).numpy(), projected.numpy())
 
 
 def _order(value: str) -> tuple[bool, float, str]:

@@ -1,5 +1,7 @@
 """What is publicly known of items, as columns that a device can fit its user's preference on."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -54,13 +56,24 @@ def text_similarity(history: Tensor, rows: Tensor) -> Tensor:
     Returns:
         float ``[clients, items]``.
     """
-    blocks = []
+    blocks = (
+        history @ (links / links.sum(0).sqrt().clamp(min=1e-12)) for links in _text_links(rows)
+    )
+    return torch.cat([*blocks], 1)
+
+
+def text_links_sums(rows: Tensor) -> Tensor:
+    """The sum of the links to each item, see `text_similarity`, float ``[items]``."""
+    return torch.cat([links.sum(0) for links in _text_links(rows)])
+
+
+def _text_links(rows: Tensor) -> Iterator[Tensor]:
+    """The links from all items to some, float ``[items, some]``, until all had their turn."""
     for first in range(0, len(rows), _BLOCK):
         block = rows[first : first + _BLOCK]
         links = (SHARPNESS * (rows @ block.T - 1)).exp_()
         links[first : first + len(block)].fill_diagonal_(0)
-        blocks.append(history @ (links / links.sum(0).sqrt().clamp(min=1e-12)))
-    return torch.cat(blocks, 1)
+        yield links
 
 
 def _principal(text: Tensor, count: int) -> Tensor:
