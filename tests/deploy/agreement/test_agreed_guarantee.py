@@ -144,7 +144,7 @@ def test_every_node_adds_all_of_the_noise(tmp_path):
         (sums,) = codec.decode_report(reply.parts[0]).sums.values()
         claim = Ledger(federation.shard(NODES[0]).ledger).claim
         (part,) = claim["parts"].values()
-        users = federation.agents()[NODES[0]]._handlers.users()
+        users = federation.agents()[NODES[0]]._handlers.users("run")
         last, _ = users.batch.last(40)
         true = torch.bincount(last[last >= 0], minlength=40).float()
         gaps.append((sums.flatten() - true) / (part["noise_multiplier"] * 40**0.5))
