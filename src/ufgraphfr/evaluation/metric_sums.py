@@ -212,14 +212,11 @@ def evaluate_blends(
     users, items = asked.clients, asked.clients.n_items
     halves = choices if choices.dim() == 3 else choices.expand(2, *choices.shape)
     count = halves.shape[1]
-    chunk = at_most(chunk, items)
-    # other workers rank their own users; what is added up has zeros there
-    everybody = workers()
+    everybody, metrics = workers(), with_defaults() if metrics is None else metrics
     ranks = torch.zeros(2, count, *asked.targets.shape, dtype=torch.float64)
-    metrics = with_defaults() if metrics is None else metrics
     lengths = sorted({each.at for each in metrics if isinstance(each, ListMetric)})
     listed = {at: torch.zeros(count, items, dtype=torch.int32) for at in lengths}
-    for places in counted(everybody.own(users.clients), chunk):
+    for places in counted(everybody.own(users.clients), at_most(chunk, items)):
         clients = users.select(places)
         scored = model.parts(clients).detach()
         if scored.shape[1:] != (len(clients), items):
