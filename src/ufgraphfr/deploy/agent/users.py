@@ -112,6 +112,18 @@ def read_users(
     return ShardUsers(clients, split, replace(batch, clients=clients))
 
 
+def _rows(dataset: Dataset, texts: NDArray[np.float32], items: NDArray[np.int64]) -> Rows:
+    """A table's rows, with the agreed numbers of its items."""
+    return Rows(
+        clients=np.arange(dataset.interactions.n_users),
+        names=dataset.users.names,
+        texts=texts,
+        user=dataset.interactions.user,
+        item=items[dataset.interactions.item],
+        time=dataset.interactions.timestamp,
+    )
+
+
 def import_table(
     store: ShardStore,
     agreement: Agreement,
@@ -143,14 +155,7 @@ def import_table(
     with tempfile.TemporaryDirectory() as cache:
         texts = embed(agreement.experiment.encoder, dataset.users.texts, Path(cache))
         described = _described(dataset, agreement.experiment.encoder, Path(cache))
-    rows = Rows(
-        clients=np.arange(dataset.interactions.n_users),
-        names=dataset.users.names,
-        texts=texts,
-        user=dataset.interactions.user,
-        item=agreed_items[dataset.interactions.item],
-        time=dataset.interactions.timestamp,
-    )
+    rows = _rows(dataset, texts, agreed_items)
     here, before = agreement.node(node), set(store.names())
     # what a round would refuse is told now, and one user's data never take the node away
     new = store.add(
