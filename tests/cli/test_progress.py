@@ -5,6 +5,7 @@ import math
 import time
 
 import pytest
+import torch
 from rich.console import Console
 
 from ufgraphfr.cli import progress
@@ -75,7 +76,7 @@ def test_a_terminal_shows_how_far_an_evaluation_is():
     console, file = screen(120, terminal=True)
 
     def evaluating():
-        for _ in counted(40, 10):
+        for _ in counted(torch.arange(40), 10):
             time.sleep(0.11)
         yield from steps(last=1)
 
