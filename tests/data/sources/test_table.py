@@ -67,7 +67,7 @@ def test_a_column_that_was_named_must_exist(folder, key):
 
 
 def test_an_unknown_column_role_is_refused(folder):
-    with pytest.raises(InputError, match=r"columns\.usr"):
+    with pytest.raises(InputError, match=r"data\.columns\] has no key 'usr'"):
         load(folder, columns={"usr": "who"})
 
 

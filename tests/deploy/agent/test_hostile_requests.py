@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+import threading
 from dataclasses import replace
 from random import Random
 
@@ -14,7 +15,7 @@ from small_federation import NODES, federate, toy_values
 
 from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.allocator import give_back_freed_memory
-from ufgraphfr.deploy.agent.serve import _answer
+from ufgraphfr.deploy.agent.serve import Received, _answer, _receive
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
 from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
@@ -115,7 +116,11 @@ def said(agent, message):
             end.settimeout(5.0)
         here.sendall(message)
         here.shutdown(socket.SHUT_WR)
-        _answer(agent, there)
+        received, slots = Received(), threading.BoundedSemaphore(1)
+        slots.acquire()
+        _receive(there, received, slots)
+        if not received.empty():
+            _answer(agent, *received.get())
         there.close()
         try:
             data = b"".join(iter(lambda: here.recv(2**16), b""))
