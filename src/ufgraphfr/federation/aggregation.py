@@ -35,6 +35,15 @@ class Aggregator:
             return Aggregation.SUM
         return Aggregation.PER_CLIENT
 
+    def added(self, reports: list[Report]) -> list[Report]:
+        """Replies of some of a round's clients, added up if nothing else is done with them.
+
+        The list is emptied on the way, see `combine`.
+        """
+        if not reports or self.defence or self.algorithm.aggregation is Aggregation.PER_CLIENT:
+            return reports
+        return [combine(reports).total()]
+
     def combined(self, reports: list[Report]) -> Report:
         """The replies of a round, at least one, as one report of what the algorithm needs.
 

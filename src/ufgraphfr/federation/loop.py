@@ -94,7 +94,7 @@ def rounds(
         now = key.at(number)
         cohort = _cohort(algorithm, spec, clients, now, mechanism.is_private)
         collected = _collect(transport, _task_for(aggregator, state, number), cohort, now)
-        reports = everybodys(collected.reports, number, group)
+        reports = everybodys(aggregator, collected.reports, number, group)
         trained = time.perf_counter()
         answered = sum(len(report.clients) for report in reports)
         released = None

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ufgraphfr.core.messages import Aggregation, Private, Report, combine, one_row
 from ufgraphfr.core.workers import Workers
+from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import PrivateState
 
 
@@ -34,10 +35,13 @@ class _Summed:
         return cls(report.clients.cpu(), report.loss.cpu(), arrays)
 
 
-def everybodys(reports: list[Report], number: int, workers: Workers) -> list[Report]:
+def everybodys(
+    aggregator: Aggregator, reports: list[Report], number: int, workers: Workers
+) -> list[Report]:
     """The reports of all workers; sums over clients are added up on the way.
 
     Args:
+        aggregator: knows whether replies are no more than added up.
         reports: of this worker's clients, none if none of them was asked.
         number: of the round.
         workers: who shares the work.
@@ -47,6 +51,7 @@ def everybodys(reports: list[Report], number: int, workers: Workers) -> list[Rep
     """
     if workers.size == 1:
         return reports
+    reports = aggregator.added(reports)
     mine = combine(reports) if reports else None
     if any(workers.gathered(mine is not None and not _is_dense_sum(mine))):
         return [report for report in workers.gathered(mine) if report is not None]
