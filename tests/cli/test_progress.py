@@ -117,3 +117,8 @@ def test_a_live_line_on_a_terminal(width):
     for line in lines(steps()):
         assert not line.evaluated or line.text in written
     assert ("━" in written) == (width >= 100)
+
+
+def test_a_validation_that_asks_nobody_is_no_number():
+    (line,) = lines(iter([Progress(1, 1, 5, 0.5, 1.0, {"full": {}})]))
+    assert "val NDCG@10 -  " in line.text

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 from ufgraphfr.baselines.closed_forms import ClosedForms
+from ufgraphfr.baselines.ials import Ials
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.experiment.blend import described
 from ufgraphfr.experiment.config import build
@@ -82,3 +83,12 @@ def test_the_kind_of_a_blend_is_read_from_its_weights(weights, kind):
 def test_a_model_without_parts_has_no_blend(toy, run):
     folder = run(toy(algorithm={"kind": "popularity"}))
     assert json.loads((folder / "result.json").read_text())["blend"] is None
+
+
+def test_a_baseline_that_draws_does_so_by_the_seed_of_the_run(toy):
+    def items(seed, own=0):
+        prepared = prepare(build(toy() | {"seed": seed}))
+        return fit_baseline(Ials(dim=4, epochs=1, seed=own), prepared, chunk=64)["items"]
+
+    assert not torch.equal(items(0), items(1))
+    assert torch.equal(items(1), items(0, own=1))

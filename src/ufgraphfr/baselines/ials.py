@@ -45,7 +45,7 @@ class Ials(Baseline):
     decay: float = Field(0.9, gt=0, le=1)
     """Weight of a history item relative to the next one, when a client is folded in."""
     seed: int = Field(0, ge=0)
-    """Of the initial item factors."""
+    """Added to the run's: of the initial item factors."""
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """``items``: float64 ``[items, dim]``."""

@@ -47,7 +47,7 @@ class CentralLightGCN(Baseline):
     init_std: float = Field(0.1, gt=0)
     """Standard deviation of the initial embeddings."""
     seed: int = Field(0, ge=0)
-    """Of the initial embeddings, the order of interactions and the drawn items."""
+    """Added to the run's: of initial embeddings, the order of interactions, drawn items."""
 
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """Arrays of the trained graph.

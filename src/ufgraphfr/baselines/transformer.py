@@ -56,7 +56,7 @@ class CentralTransformer(Baseline):
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights."""
     seed: int = Field(0, ge=0)
-    """Of the initial weights, the order of clients, their stretches and dropout."""
+    """Added to the run's: of initial weights, the order of clients, stretches and dropout."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "CentralTransformer":

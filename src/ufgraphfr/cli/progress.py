@@ -57,7 +57,7 @@ def lines(steps: Iterator[Progress]) -> Iterator[Line]:
         clients = sum(each.clients or 0 for each in latest)
         seconds, count = sum(each.seconds for each in latest), len(latest)
         if step.validation is not None:
-            validation = f"{step.validation['full'].get('ndcg@10', math.nan):.4f}"
+            validation = _shown(step.validation["full"].get("ndcg@10", math.nan))
         rate = clients / max(seconds, 1e-9)
         speed = f"{rate:{',.1f' if rate < 10 else ',.0f'}} clients/s  "
         end = step.rounds if step.phase_end is None else step.phase_end
@@ -78,9 +78,9 @@ def lines(steps: Iterator[Progress]) -> Iterator[Line]:
         )
 
 
-def _shown(loss: float) -> str:
+def _shown(value: float) -> str:
     """A loss that stayed on the devices is no number."""
-    return "-" if math.isnan(loss) else f"{loss:.4f}"
+    return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def watch(console: Console, steps: Iterator[Progress]) -> None:

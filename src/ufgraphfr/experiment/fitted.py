@@ -37,13 +37,19 @@ def fit_baseline(baseline: Baseline, prepared: PreparedExperiment, chunk: int) -
         InputError: it does not fit the memory.
     """
     check_memory(baseline, prepared)
-    fitted = baseline.fit(prepared.batch)
+    fitted = _seeded(baseline, prepared.setting.seed).fit(prepared.batch)
     if not isinstance(baseline, Fused):
         return fitted
     equal, no_priors = torch.ones(1, len(fitted["blend"])), torch.zeros(1, 0)
     model, key = Model(partial(baseline.parts, fitted)), Key(prepared.setting.seed)
     chosen = choose_blend(model, prepared.validation, equal, no_priors, key, chunk)
     return fitted | chosen.kept | {_HALVES: chosen.halves}
+
+
+def _seeded(baseline: Baseline, seed: int) -> Baseline:
+    """The baseline of a run of another seed, if it draws anything."""
+    own = getattr(baseline, "seed", None)
+    return baseline if own is None else baseline.model_copy(update={"seed": own + seed})
 
 
 def validate_baseline(
