@@ -1,5 +1,6 @@
 """What is counted is what Prometheus reads, and it survives a restart."""
 
+import json
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -76,3 +77,14 @@ def test_why_a_run_stopped_is_told(federation):
     with pytest.raises(InputError):
         run(federation.folder.server, LocalEngine({}))
     assert "0 of 2 nodes came" in read_metrics(federation.folder.server.metrics)["state"]
+
+
+def test_whoever_reads_finds_a_state_from_the_first_write_on(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        "ufgraphfr.deploy.server.metrics.write_atomically",
+        lambda _, data: written.append(json.loads(data)),
+    )
+    RunMetrics(tmp_path / "metrics.json", 5)
+    assert written
+    assert all(each["state"] == "waiting for nodes" for each in written)

@@ -44,8 +44,9 @@ class RunMetrics:
         self._path = path
         before = read_metrics(path)
         self.values: dict[str, Any] = {name: before.get(name, 0) for name in COUNTERS}
-        self.update(nodes=0, users=0, rounds=0, rounds_planned=rounds)
-        self.update(state="waiting for nodes", missed_by_node={})
+        # all at once: who reads the file finds a state in it
+        begun = {"state": "waiting for nodes", "missed_by_node": {}}
+        self.update(nodes=0, users=0, rounds=0, rounds_planned=rounds, **begun)
 
     def update(self, **values: Any) -> None:
         """Set some of the values, by their names, and replace the file."""
