@@ -97,7 +97,8 @@ def test_two_workers_give_what_one_does(name: str, shared: Path, tmp_path: Path)
     for part in ("validation", "test", "cold", "cold_all", "baselines"):
         found, expected = (numbers({part: run.result[part]}) for run in (both, alone))
         assert found == pytest.approx(expected, rel=1e-5), part
-    assert both.result["best_round"] == alone.result["best_round"]
+    for same in ("best_round", "bytes_up_per_client_round", "bytes_down_per_client_round"):
+        assert both.result[same] == pytest.approx(alone.result[same]), same
     assert list(both.ranks["user"]) == list(alone.ranks["user"])
     assert both.ranks["full"] == pytest.approx(alone.ranks["full"])
     model, other = (load_file(run.folder / "model.safetensors") for run in (alone, both))

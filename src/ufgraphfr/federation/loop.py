@@ -15,7 +15,7 @@ from ufgraphfr.core.messages import Report, State, Task, gathered
 from ufgraphfr.core.workers import workers
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
-from ufgraphfr.federation.spread import added, everybodys
+from ufgraphfr.federation.spread import everybodys
 from ufgraphfr.federation.transport import Rejected, Transport
 from ufgraphfr.privacy.base import Mechanism
 
@@ -95,6 +95,7 @@ def rounds(
         cohort = _cohort(algorithm, spec, clients, now, mechanism.is_private)
         collected = _collect(transport, _task_for(aggregator, state, number), cohort, now)
         reports = everybodys(aggregator, collected.reports, number, group)
+        told = group.gathered(replace(collected, reports=[]))
         trained = time.perf_counter()
         answered = sum(len(report.clients) for report in reports)
         released = None
@@ -109,10 +110,10 @@ def rounds(
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
             cpu_seconds=sum(group.gathered(time.process_time() - cpu)),
-            bytes_down=_mean(collected.bytes_down),
-            bytes_up=_mean(collected.bytes_up),
-            bytes_once=_mean(collected.bytes_once),
-            rejected=dict(added(collected.rejected, group)),
+            bytes_down=_mean([each for own in told for each in own.bytes_down]),
+            bytes_up=_mean([each for own in told for each in own.bytes_up]),
+            bytes_once=_mean([each for own in told for each in own.bytes_once]),
+            rejected=dict(sum((own.rejected for own in told), Counter[str]())),
             released=released,
         )
 

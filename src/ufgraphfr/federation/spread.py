@@ -1,6 +1,5 @@
 """What the clients of all workers replied, at each worker."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,11 +87,6 @@ def _added(mine: Report | None, number: int, workers: Workers) -> list[Report]:
             loss=losses[order].to(device),
         )
     ]
-
-
-def added(counts: Counter[str], workers: Workers) -> Counter[str]:
-    """Counts of all workers."""
-    return sum(workers.gathered(counts), Counter[str]()) if workers.size > 1 else counts
 
 
 def everybodys_private(store: PrivateState, workers: Workers) -> Private:
