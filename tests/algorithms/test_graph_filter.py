@@ -7,6 +7,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.graph_filter import GraphFilter
 from ufgraphfr.algorithms.item_operator import operator
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops import link_rows
 from ufgraphfr.testing import SmallFederation, checkerboard
 
 
@@ -50,7 +51,7 @@ def test_scores_do_not_depend_on_how_many_entries_are_added_at_a_time(
     algorithm = GraphFilter(operator={"rounds": 1}, rank=4)
     federation = SmallFederation.of(algorithm, checkerboard()).run(1)
     whole = federation.scores()
-    monkeypatch.setattr(operator, "_ENTRIES", 7)
+    monkeypatch.setattr(link_rows, "AT_ONCE", 7)
     torch.testing.assert_close(federation.scores(), whole, atol=1e-6, rtol=1e-6)
 
 

@@ -13,6 +13,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
+from ufgraphfr.ops import link_rows
 
 USERS, ITEMS = 120, 60
 LINKED = [ItemKNN(neighbors=1000, shrink=0.0), Markov(), EaseMarkov()]
@@ -28,7 +29,7 @@ def batch() -> ClientBatch:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No operator is dense; few pairs at a time, one long history's own."""
     monkeypatch.setattr(_links, "DENSE_BYTES", 500)
-    monkeypatch.setattr(_links, "AT_ONCE", 9)
+    monkeypatch.setattr(link_rows, "AT_ONCE", 9)
 
 
 @pytest.mark.parametrize("baseline", LINKED, ids=str)

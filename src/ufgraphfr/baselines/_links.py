@@ -4,20 +4,18 @@ A dense operator grows with the square of the items: 7 GB for 40,000. Links are 
 and so are memory and work in proportion to what goes together at all. Both forms score the same.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import pointers, ranges
+from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.link_rows import propagate_links
 from ufgraphfr.ops.recency import propagate, recency
 
 DENSE_BYTES = 2**26
 """Up to this size (4,096 items) an operator is dense: the faster form."""
-AT_ONCE = 2**21
-"""Pairs of items written out at a time; bounds memory at some 400 MB."""
 PER_LINK = 64
 """Bytes for each link: numbers, places, and the same once more where they are sorted."""
 
@@ -86,23 +84,4 @@ def linked_scores(
     if name in fitted:
         return propagate(inputs.ptr, inputs.items, weights, fitted[name])
     ptr, index, values = (fitted[f"{name}.{part}"] for part in ("ptr", "index", "values"))
-    owner = torch.repeat_interleave(inputs.counts)
-    lengths = ptr.diff()[inputs.items]
-    scores = values.new_zeros(len(inputs) * inputs.n_items)
-    for part in bounded(lengths):
-        links, count = ranges(ptr[inputs.items[part]], lengths[part]), lengths[part]
-        place = torch.repeat_interleave(owner[part] * inputs.n_items, count) + index[links]
-        weight = torch.repeat_interleave(weights[part].to(values.dtype), count)
-        scores.index_add_(0, place, weight * values[links])
-    return scores.view(len(inputs), inputs.n_items)
-
-
-def bounded(lengths: Tensor) -> Iterator[slice]:
-    """Slices of entries whose lengths, int64 ``[n]``, sum to `AT_ONCE` or are one entry's own."""
-    ends, first = lengths.cumsum(0), 0
-    while first < len(ends):
-        before = int(ends[first - 1]) if first else 0
-        last = int(torch.searchsorted(ends, before + AT_ONCE, right=True))
-        last = max(last, first + 1)
-        yield slice(first, last)
-        first = last
+    return propagate_links(inputs.ptr, inputs.items, weights.to(values.dtype), ptr, index, values)

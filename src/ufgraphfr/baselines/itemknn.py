@@ -13,9 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.baselines._links import (
-    AT_ONCE,
     Links,
-    bounded,
     coalesced,
     is_small,
     linked_scores,
@@ -25,6 +23,7 @@ from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.arrays.sparse_rows import owners, ranges
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.item_graph import co_interactions, strongest
+from ufgraphfr.ops.link_rows import AT_ONCE, bounded
 
 
 @final

@@ -14,10 +14,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Update
-from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
+from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.link_rows import propagate_links
 from ufgraphfr.ops.recency import propagate
 from ufgraphfr.ops.weighted_pairs import weighted_pairs
 
@@ -26,8 +27,6 @@ COUNTS, PTR, INDEX, VALUE = "operator.counts", "operator.ptr", "operator.index",
 begins, its columns and its values."""
 PAIRS, HAVING = "pairs", "having"
 """What clients add: rows of the sum, flat, and the counts of these items."""
-_ENTRIES = 2**22
-"""Of the operator that are added to scores at a time."""
 
 
 class OperatorSpec(Spec):
@@ -101,14 +100,5 @@ def applied(state: State, vectors: Tensor) -> Tensor:
 
 def filtered(state: State, batch: ClientBatch, weights: Tensor) -> Tensor:
     """Weighted histories through P, float ``[clients, items]``; weights ``[interactions]``."""
-    starts, lengths = state[PTR][batch.items], state[PTR].diff()[batch.items]
-    row = owners(batch.ptr, len(batch.items)) * batch.n_items
-    found = weights.new_zeros(len(batch) * batch.n_items)
-    # rows of popular items are long: some entries at a time, wherever a history is cut
-    pieces = torch.bincount(lengths.cumsum(0) // _ENTRIES).tolist()
-    parts = (values.split(pieces) for values in (starts, lengths, row, weights))
-    for start, length, client, weight in zip(*parts, strict=True):
-        places = ranges(start, length)
-        cells = client.repeat_interleave(length) + state[INDEX][places]
-        found.index_add_(0, cells, state[VALUE][places] * weight.repeat_interleave(length))
-    return found.view(len(batch), -1)
+    links = (state[name] for name in (PTR, INDEX, VALUE))
+    return propagate_links(batch.ptr, batch.items, weights, *links)
