@@ -118,8 +118,9 @@ class CentralJDP(PrivacySpec):
                 f"[privacy] participation_cap = {cap}, but a client may be asked "
                 f"{exposure.participations} times for '{part}': lower rounds or cohort"
             )
-        empty = (1 - (exposure.rate or 1.0)) ** clients * exposure.release.rounds
-        if empty > self.delta / 100:
+        # without one of them there is one coin less
+        nobody = 0.0 if exposure.rate is None else (1 - exposure.rate) ** (clients - 1)
+        if nobody * exposure.release.rounds > self.delta * accounting.EMPTY:
             raise InputError(
                 f"[federation] cohort: with {exposure.expected:.3g} expected clients a round may "
                 f"come out empty, which would show; ask for more"

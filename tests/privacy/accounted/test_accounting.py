@@ -2,12 +2,14 @@
 
 import math
 
+import dp_accounting
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.privacy.accounted.accounting import (
+    EMPTY,
     Gaussian,
     epsilon_of,
     feasible,
@@ -69,6 +71,15 @@ def test_coins_save_noise_and_never_cost_more_than_was_given() -> None:
     assert noise < without / 2
     assert spent([part], [noise], DELTA) == pytest.approx(2, rel=1e-2)
     assert spent([part], [noise], DELTA) <= 2 + 1e-9
+
+
+def test_parts_with_coins_pay_for_rounds_that_come_out_empty() -> None:
+    part, noise = Gaussian(20, rate=0.1), 2.0
+    account = dp_accounting.pld.PLDAccountant()
+    event = dp_accounting.PoissonSampledDpEvent(0.1, dp_accounting.GaussianDpEvent(noise))
+    account.compose(dp_accounting.SelfComposedDpEvent(event, 20))
+    assert spent([part], [noise], DELTA) == account.get_epsilon(DELTA * (1 - EMPTY))
+    assert spent([Gaussian(1)], [noise], DELTA) == epsilon_of(noise, DELTA)
 
 
 def test_a_one_shot_part_beside_a_part_with_coins() -> None:

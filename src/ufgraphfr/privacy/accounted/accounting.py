@@ -16,6 +16,8 @@ from ufgraphfr.core.errors import InputError
 
 LEAST_NOISE, MOST_NOISE = 1e-2, 1e4
 """Noise multipliers that are offered; a budget that needs others is refused."""
+EMPTY = 1e-3
+"""Of delta, what each part with secret cohorts pays: empty rounds show themselves."""
 LEAST_EPSILON, MOST_EPSILON = 1e-3, 100.0
 """That are named as feasible: outside of them a promise is void or a burden."""
 
@@ -73,7 +75,7 @@ def multipliers(parts: Sequence[Gaussian], epsilon: float, delta: float) -> tupl
     if len(secret) > 1:
         raise InputError("Poisson cohorts in more than one part of a model: use sampling = 'fixed'")
     for place in secret:
-        found[place] = _amplified(parts, found, place, epsilon, delta)
+        found[place] = _amplified(parts, found, place, epsilon, delta * (1 - EMPTY))
     if not all(LEAST_NOISE <= z <= MOST_NOISE for z in found):
         low, high = feasible(parts, delta)
         raise InputError(
@@ -99,6 +101,9 @@ def spent(parts: Sequence[Gaussian], noise: Sequence[float], delta: float) -> fl
     mu_squared = sum(part.participations / z**2 for part, z in each if not part.secret)
     secret = [(part, z) for part, z in each if part.secret]
     if secret:
+        delta *= 1 - EMPTY * len(secret)
+        if delta <= 0:
+            return math.inf
         # releases without secret cohorts are as one, and many runs' would take long one by one
         known = [(Gaussian(1), 1 / math.sqrt(mu_squared))] if mu_squared else []
         account = _library().pld.PLDAccountant()
