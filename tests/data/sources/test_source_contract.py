@@ -72,6 +72,19 @@ def test_windows_line_ends_and_empty_lines_do_not_matter(from_files):
     assert load(from_files).sha256 == plain.sha256
 
 
+def test_under_a_budget_which_items_there_are_follows_from_nobodys_rows(from_files):
+    source = SOURCES.build(from_files.kind, from_files.settings, "[data]").under_budget()
+    assert not source.from_rows
+    everything = source.load(from_files.folder)
+    path = from_files.folder / from_files.main
+    rows = path.read_text("latin-1").splitlines(keepends=True)
+    path.write_text("".join(row for row in rows if "700001" not in row), "latin-1")
+    fewer = source.load(from_files.folder)
+    assert len(fewer.interactions.user) < len(everything.interactions.user)
+    assert fewer.catalogue == everything.catalogue
+    assert "800001" in fewer.catalogue.items
+
+
 def test_damaged_archive_is_named(from_files):
     path = from_files.folder / from_files.main
     path.with_name(f"{path.name}.gz").write_bytes(b"this is not gzip")

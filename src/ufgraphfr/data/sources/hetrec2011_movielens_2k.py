@@ -18,7 +18,7 @@ from ufgraphfr.data.fetch import by_hand
 from ufgraphfr.data.files import File, read_all
 from ufgraphfr.data.interactions import Selection
 from ufgraphfr.data.parsing import parse
-from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.sources._listed import ListedSource
 from ufgraphfr.data.sources.ml_100k import films_of
 from ufgraphfr.data.tables import Layout
 from ufgraphfr.data.timestamps import with_times
@@ -27,7 +27,7 @@ _VIEWER = "A film viewer."
 _LAYOUT = Layout(encoding="latin-1")
 
 
-class HetRecMovieLens2K(Source):
+class HetRecMovieLens2K(ListedSource):
     """HetRec 2011 MovieLens-2K."""
 
     card: ClassVar[Card] = Card(
@@ -72,7 +72,7 @@ class HetRecMovieLens2K(Source):
             _VIEWER,
             items,
             bad,
-            selection=Selection(file_order=False),
+            selection=Selection(file_order=False, items=self.all_of(items)),
             rows_read=read,
         )
 

@@ -21,15 +21,16 @@ from ufgraphfr.data.assemble import Items, assemble
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive
 from ufgraphfr.data.files import File
+from ufgraphfr.data.interactions import Selection
 from ufgraphfr.data.parsing import parse
-from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.sources._listed import ListedSource
 from ufgraphfr.data.tables import Layout, Table
 from ufgraphfr.data.timestamps import with_times
 
 _LISTENER = "A listener of music."
 
 
-class LastFM2K(Source):
+class LastFM2K(ListedSource):
     """HetRec 2011 Last.fm-2K."""
 
     card: ClassVar[Card] = Card(
@@ -72,6 +73,7 @@ class LastFM2K(Source):
             _LISTENER,
             items,
             bad_rows + bad_artists,
+            selection=Selection(items=self.all_of(items)),
             rows_read=len(tags.frame),
         )
 

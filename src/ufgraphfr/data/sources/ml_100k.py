@@ -28,8 +28,9 @@ from ufgraphfr.data.fetch import (
     matches,
 )
 from ufgraphfr.data.files import File, find, read, read_all
+from ufgraphfr.data.interactions import Selection
 from ufgraphfr.data.parsing import parse
-from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.sources._listed import ListedSource
 from ufgraphfr.data.tables import Layout, Table
 from ufgraphfr.data.templates import person
 from ufgraphfr.data.timestamps import with_times
@@ -49,7 +50,7 @@ GENDERS = {"M": "male", "F": "female"}
 logger = logging.getLogger(__name__)
 
 
-class MovieLens100K(Source):
+class MovieLens100K(ListedSource):
     """MovieLens-100K."""
 
     card: ClassVar[Card] = Card(
@@ -97,7 +98,15 @@ class MovieLens100K(Source):
         bad = bad_rows + bad_users + bad_films
         read = len(table.frame)
         return assemble(
-            self.card, rows, profiles, person, "A film viewer.", items, bad, rows_read=read
+            self.card,
+            rows,
+            profiles,
+            person,
+            "A film viewer.",
+            items,
+            bad,
+            selection=Selection(items=self.all_of(items)),
+            rows_read=read,
         )
 
     def describe(self, profile: Mapping[str, str]) -> str:

@@ -14,8 +14,9 @@ from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive
 from ufgraphfr.data.files import File
+from ufgraphfr.data.interactions import Selection
 from ufgraphfr.data.parsing import parse
-from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.sources._listed import ListedSource
 from ufgraphfr.data.sources.ml_100k import GENDERS, MovieLens100K, films_of
 from ufgraphfr.data.tables import Layout
 from ufgraphfr.data.templates import person
@@ -45,7 +46,7 @@ def _layout(*columns: str) -> Layout:
     return Layout(columns, "::", "latin-1")
 
 
-class MovieLens1M(Source):
+class MovieLens1M(ListedSource):
     """MovieLens-1M."""
 
     card: ClassVar[Card] = Card(
@@ -72,7 +73,15 @@ class MovieLens1M(Source):
         bad = bad_rows + bad_users + bad_films
         read = len(table.frame)
         return assemble(
-            self.card, rows, profiles, person, "A film viewer.", items, bad, rows_read=read
+            self.card,
+            rows,
+            profiles,
+            person,
+            "A film viewer.",
+            items,
+            bad,
+            selection=Selection(items=self.all_of(items)),
+            rows_read=read,
         )
 
     def describe(self, profile: Mapping[str, str]) -> str:

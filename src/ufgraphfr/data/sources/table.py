@@ -22,17 +22,17 @@ from ufgraphfr.data.files import find
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
 from ufgraphfr.data.missing import present
 from ufgraphfr.data.opening import Opening, Quotes
+from ufgraphfr.data.sources._listed import ListedSource
 from ufgraphfr.data.sources._parts import check_parts, of_column, of_file
 from ufgraphfr.data.sources._table_columns import Columns
 from ufgraphfr.data.sources._table_values import known_of, ratings_in
-from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.tables import Table
 from ufgraphfr.data.timestamps import with_times
 
 _Name = Annotated[str, Field(min_length=1)]
 
 
-class TableSource(Source):
+class TableSource(ListedSource):
     """Your own table."""
 
     card: ClassVar[Card] = Card(name="table", title="Your own table")
@@ -44,10 +44,6 @@ class TableSource(Source):
     """File of user attributes, one row for each user."""
     items: str = ""
     """File of item titles and features; several values of a feature are separated by ``|``."""
-    items_from: Literal["auto", "rows", "table"] = "auto"
-    """Which items there are: those of people's rows, or all of the file of items, whose order
-    they have, and rows of others are left out. ``auto`` takes the file under a privacy budget,
-    as a list that follows from rows is of people, and rows otherwise."""
     parts: tuple[Literal["train", "validation", "test"], ...] = ()
     """What each of the files of interactions is, for ``split = "given"``."""
     columns: Columns = Columns()
@@ -89,7 +85,7 @@ class TableSource(Source):
 
     @model_validator(mode="after")
     def _has_items(self) -> "TableSource":
-        if self.items_from == "table" and not self.items:
+        if self.items_from == "table" and not self.has_item_table:
             raise ValueError('items_from = "table" needs the file of items, items = "..."')
         return self
 
@@ -114,25 +110,15 @@ class TableSource(Source):
             found["interactions"] = found["interactions"][0]
         return self.model_copy(update=found)
 
-    def under_budget(self) -> "TableSource":
-        """See `Source.under_budget`: the catalogue is the file of items, where there is one."""
-        if not self.items or self.items_from != "auto":
-            return self
-        return self.model_copy(update={"items_from": "table"})
-
-    def of_before(self) -> "TableSource":
-        """See `Source.of_before`."""
-        return self.model_copy(update={"items_from": "rows"})
+    @property
+    def has_item_table(self) -> bool:
+        """See `ListedSource.has_item_table`."""
+        return bool(self.items)
 
     @property
     def from_rows(self) -> tuple[str, ...]:
-        """See `Source.from_rows`: with a table of items, which of these are left."""
-        listed = () if self.items_from == "table" else super().from_rows
-        if self.items and listed:
-            listed = (
-                "Of the table of items those are left that people's rows hold, in the order of "
-                "rows. An item that one person alone has says that somebody has it.",
-            )
+        """See `Source.from_rows`."""
+        listed = super().from_rows
         if max(self.min_item, self.k_core) > 1:
             return *listed, "Which items have enough interactions (min_item, k_core) is exact."
         return listed
