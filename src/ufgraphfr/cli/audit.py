@@ -72,8 +72,8 @@ def _table(done: Audit) -> Table:
         f"[bold]{escape(done.name)}[/]: {escape(done.algorithm)}, privacy {done.mechanism}",
         collapse_padding=True,
     )
-    table.add_column("attack, on", no_wrap=True)
-    table.add_column("measure", overflow="fold")
+    # the attack has a line of its own, or 80 characters leave none for the measure
+    table.add_column("attack, on what: measure")
     for heading in ("value", "at least", "chance", "ceiling"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -81,9 +81,10 @@ def _table(done: Audit) -> Table:
     for line in done.lines:
         found = line.finding
         name = f"{line.attack}, {found.view}"
+        if name != before:
+            table.add_row(f"[bold]{name}[/]")
         table.add_row(
-            name if name != before else "",
-            found.measure,
+            f"  {found.measure}",
             number(found.value),
             number(found.low),
             number(found.chance),
