@@ -101,3 +101,9 @@ def test_squashed_scores_keep_their_order_and_sign() -> None:
     assert torch.equal(found.argsort(), scores.argsort())
     assert torch.equal(squashed(torch.ones(2, 5)), torch.zeros(2, 5))
     assert torch.equal(squashed(scores[:1], scores[1:]), found)
+
+
+def test_scores_that_all_users_share_are_squashed_as_if_each_had_its_own() -> None:
+    own, shared = torch.randn(4, 9), torch.randn(9)
+    found = squashed([own, shared.expand(4, -1)], shared.expand(1, 4, -1))
+    assert torch.equal(found, squashed(torch.stack((own, *[shared.repeat(4, 1)] * 2))))

@@ -8,7 +8,7 @@ Transformer, texts and local head add.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, final
 
 import torch
@@ -73,7 +73,7 @@ class ClosedForms(Baseline):
 
     def parts(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """See `Fused.parts`."""
-        found = [ItemGraph(self.graph).scores(fitted, inputs)]
+        found: list[Iterable[Tensor]] = [ItemGraph(self.graph).rows(fitted, inputs)]
         for kind, baseline in self._beside(inputs.ordered).items():
             if own := _named(fitted, f"{kind}."):
                 found.append(baseline.score(own, inputs)[None])

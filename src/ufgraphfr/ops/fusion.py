@@ -7,7 +7,7 @@ below would otherwise decide the fit. Loss, gradient and Hessian are sums over u
 hundred numbers, so a fit over devices is exact. Weights are drawn towards equal ones by a ridge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -26,21 +26,26 @@ _CLOSE = 1e-5
 """Steps smaller than this end the fit."""
 
 
-def squashed(*parts: Tensor) -> Tensor:
+def squashed(*parts: Iterable[Tensor]) -> Tensor:
     """sign(z) log(1 + |z|) of each user's z-scores: lighter tails.
 
     Args:
-        parts: each float ``[views, ..., items]``.
+        parts: each float ``[views, ..., items]``, or such views one by one.
 
     Returns:
         float ``[all views, ..., items]``.
     """
-    found = parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
-    views = (view for part in parts for view in part)
+    views = [view for part in parts for view in part]
+    found = views[0].new_empty(len(views), *views[0].shape)
     # view by view, each of which stays in the processor's cache
     for view, into in zip(views, found, strict=True):
-        standardise(view, into)
-        torch.copysign(into.abs().log1p_(), into, out=into)
+        # one row stands for all where all users have the same scores
+        alike = view.dim() > 1 and view.stride(0) == 0
+        own = into[:1] if alike else into
+        standardise(view[: len(own)], own)
+        torch.copysign(own.abs().log1p_(), own, out=own)
+        if alike:
+            into[1:] = own
     return found
 
 

@@ -172,8 +172,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `capabilities.Blended`: each part's scores, standardised, with lighter tails."""
-        scores = (part.scores(task.shared, inputs) for part in self.active_parts)
-        return squashed(*(own for own in scores if own is not None))
+        return squashed(*(part.rows(task.shared, inputs) for part in self.active_parts))
 
     def part_names(self, setting: Setting) -> tuple[str, ...]:
         """See `capabilities.Blended`."""

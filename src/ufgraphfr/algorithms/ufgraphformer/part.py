@@ -1,5 +1,7 @@
 """What every part of UFGraphFormer does: the one interface between the parts and the model."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting, Update
@@ -44,6 +46,11 @@ class Part:
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor | None:
         """The part's scores, float ``[rows, clients, items]``; None for a part without any."""
         return None
+
+    def rows(self, shared: State, inputs: ClientBatch) -> Sequence[Tensor]:
+        """The rows of `scores`, each ``[clients, items]``; none for a part without any."""
+        scores = self.scores(shared, inputs)
+        return () if scores is None else tuple(scores)
 
     def finished(self, scores: Tensor, shared: State) -> Tensor:
         """Fused scores ``[rows, items]``, changed where this part has a last word."""

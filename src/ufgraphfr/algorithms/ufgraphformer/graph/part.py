@@ -118,6 +118,10 @@ class ItemGraph(Part):
 
     def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
         """See `Part.scores`: popularity and each view, ``[views, clients, items]``."""
+        return torch.stack(self.rows(shared, inputs))
+
+    def rows(self, shared: State, inputs: ClientBatch) -> tuple[Tensor, ...]:
+        """See `Part.rows`; they need not be joined."""
         form, items = self.form(inputs.n_items), inputs.n_items
         counted = [(shared[name] + 1).log() for name in (COUNTS, LATELY) if name in shared]
         popular, *lately = (own.expand(len(inputs), -1) for own in counted)
@@ -130,7 +134,7 @@ class ItemGraph(Part):
         }
         smooth = propagate(*history[LASTING], vectors / scale) @ (vectors * scale).T
         found = (form.propagated(shared, name, history[decay]) for name, decay in views)
-        return torch.stack((popular, smooth, *lately, *found))
+        return popular, smooth, *lately, *found
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: sums of one history."""
