@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ufgraphfr.cli.findings import tell
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.cli.run import Overrides
 from ufgraphfr.core.errors import InputError, MissingExtra
@@ -137,6 +138,14 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
+def doctor(folder: Folder) -> None:
+    """Look for what is not right at the server; exit code 1 if something must be done."""
+    deployment = Deployment(folder.resolve())
+    deployment.server.read_settings()
+    tell(_console(), _with_extra("server_doctor").examine(deployment))
+
+
+@app.command()
 def pause(folder: Folder) -> None:
     """End the run once its round is done; checkpoint and ledger stay, deploy start goes on."""
     deployment, console = Deployment(folder.resolve()), _console()
@@ -173,6 +182,7 @@ def _watch(deployment: Deployment, seconds: float) -> None:
     """Follow a run to its end."""
     console = _console()
     settings = deployment.server.read_settings()
+    _warn_of_certificates(console, deployment, settings)
     shown, values = "", {"state": WAITING[0]}
     while values["state"] in WAITING:
         values = measured(deployment.server, settings.startup_timeout) or values
@@ -191,6 +201,16 @@ def _watch(deployment: Deployment, seconds: float) -> None:
         raise typer.Exit(EXIT_STOPPED)
     show_result(console, deployment.server.run / "result.json")
     _tell_release(console, values)
+
+
+def _warn_of_certificates(
+    console: Console, deployment: Deployment, settings: ServerSettings
+) -> None:
+    """Say which certificate ends soon, or has ended."""
+    for finding in _with_extra("server_doctor").certificates(deployment, settings):
+        if finding.do:
+            told = f"{finding.what}: {finding.said}: {finding.do}"
+            console.print(told, style="yellow", soft_wrap=True, markup=False)
 
 
 @app.command()
