@@ -4,25 +4,11 @@ import hashlib
 import json
 
 import pytest
+from toy_deployment import TOY
 
+from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.deploy.server.liveness import living
 from ufgraphfr.deploy.server.metrics import RunMetrics
-
-TOY = """
-seed = 3
-[data]
-kind = "synthetic"
-users = 30
-items = 40
-interactions = 8
-[text]
-kind = "hashing"
-width = 16
-[algorithm]
-kind = "fedmf"
-dim = 4
-[federation]
-rounds = 4
-"""
 
 
 @pytest.fixture
@@ -167,12 +153,56 @@ def test_status_of_a_run(cli, made):
     metrics = RunMetrics(made / "server" / "metrics.json", 4)
     metrics.update(nodes=2, users=30, state="running")
     metrics.lost("node-1")
-    shown = cli("deploy", "status", made).out
+    with living(ServerFolder(made / "server")):
+        shown = cli("deploy", "status", made).out
     assert "running: round 0/4, 2 nodes, 30 users" in shown
     assert "1 lost" in shown
     assert "epsilon" not in shown
     metrics.update(epsilon_spent=1.5, epsilon_budget=8.0)
     assert "epsilon 1.50 of 8.00" in cli("deploy", "status", made).out
+
+
+def test_a_run_whose_process_died_is_not_said_to_run(cli, made):
+    metrics = RunMetrics(made / "server" / "metrics.json", 4)
+    metrics.update(rounds=2, state="running")
+    ended = cli("deploy", "watch", made)
+    assert ended.code == 3
+    assert "the run's process died in state 'running' after round 2" in ended.out
+    assert "ufgraphfr deploy start" in ended.out
+    assert "died" in cli("deploy", "status", made).out
+    # the engine takes its time to begin, and not for ever
+    metrics.update(state="starting")
+    assert "starting: round 2/4" in cli("deploy", "status", made).out
+    settings = made / "server" / "server.toml"
+    settings.write_text(settings.read_text().replace("startup_timeout = 180.0", ""))
+    with settings.open("a") as file:
+        file.write("startup_timeout = 0.001\n")
+    ended = cli("deploy", "watch", made)
+    assert ended.code == 3
+    assert "has not begun the run for 0.001 s" in ended.out
+
+
+def test_a_pause_is_for_a_run_that_is_under_way(cli, made):
+    ended = cli("deploy", "pause", made)
+    assert ended.code == 2
+    assert "no run is under way" in ended.err
+    assert not (made / "server" / "pause").exists()
+
+
+def test_a_second_start_during_a_run_is_refused(made):
+    from ufgraphfr.core.errors import InputError
+    from ufgraphfr.deploy.operations.folder import Deployment
+    from ufgraphfr.deploy.operations.launcher import submit
+
+    metrics = RunMetrics(made / "server" / "metrics.json", 4)
+    metrics.update(state="running", rounds=2)
+    before = (made / "server" / "metrics.json").read_bytes()
+    with (
+        living(ServerFolder(made / "server")),
+        pytest.raises(InputError, match="a run is under way"),
+    ):
+        submit(Deployment(made))
+    assert (made / "server" / "metrics.json").read_bytes() == before
 
 
 def test_watch_tells_why_a_run_stopped(cli, made):

@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 
 from ufgraphfr.cli import agent_models, agent_recommend, agent_serve
+from ufgraphfr.cli.findings import tell
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.serve import serve
 from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.operations import node_doctor
 from ufgraphfr.deploy.operations.folder import NodeFolder
 from ufgraphfr.deploy.wire import unix_socket
 
@@ -107,6 +109,7 @@ def status(context: typer.Context) -> None:
         "metrics": _METRICS[agreement.metrics],
         "users": f"{users:,}{held if waiting else ''}",
         "model": _model(Models(folder.models)),
+        "ca.crt": _certificate(folder),
         "socket": "open" if runs else "not open: the agent does not run",
     }
     for key, value in facts.items():
@@ -116,6 +119,12 @@ def status(context: typer.Context) -> None:
         console.print(f"{count:,} requests {code}", markup=False)
     if reason := _last_reason(folder.audit):
         console.print(f"the last request was not answered: {reason}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Look for what is not right at this node; exit code 1 if something must be done."""
+    tell(_console(), node_doctor.examine(context.obj))
 
 
 @app.command()
@@ -149,6 +158,11 @@ def _sign(folder: ShardFolder, digest: str | None) -> None:
             )
         digest = typer.prompt(f"digest of {folder.agreement}, as its parties told each other")
     folder.sign(digest)
+
+
+def _certificate(folder: ShardFolder) -> str:
+    finding = node_doctor.authority(folder)
+    return f"{finding.said}{': ' if finding.do else ''}{finding.do}"
 
 
 def _model(models: Models) -> str:

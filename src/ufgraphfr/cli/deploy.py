@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ufgraphfr.cli.findings import tell
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.cli.run import Overrides
 from ufgraphfr.core.errors import InputError, MissingExtra
@@ -16,6 +17,13 @@ from ufgraphfr.core.spec import parse
 from ufgraphfr.deploy.agreement.document import MetricsPolicy
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.server.liveness import (
+    PAUSED,
+    WAITING,
+    ask_pause,
+    lives,
+    measured,
+)
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment.reading import read
@@ -39,7 +47,6 @@ _AGAIN = "Train on from the last release, with users and rows that came since, a
 Again = Annotated[bool, typer.Option("--continue", help=_AGAIN)]
 Every = Annotated[str, typer.Option(help="Between two runs, for the timer: 12h, 7d, 2w.")]
 EXIT_STOPPED = 3
-WAITING = ("waiting for nodes", "running", "publishing")
 
 
 @app.command()
@@ -123,11 +130,32 @@ def start(folder: Folder, again: Again = False) -> None:
 def status(folder: Folder) -> None:
     """Show which processes run here, and how far the run is."""
     deployment, console = Deployment(folder.resolve()), _console()
-    deployment.server.read_settings()
+    settings = deployment.server.read_settings()
     for name, process in processes.read(deployment.processes).items():
         console.print(f"{name}: {'runs' if process.alive else 'has ended'}, {process.pid}")
+    values = measured(deployment.server, settings.startup_timeout)
+    console.print(_line(values) if values else "no run has begun", soft_wrap=True, markup=False)
+
+
+@app.command()
+def doctor(folder: Folder) -> None:
+    """Look for what is not right at the server; exit code 1 if something must be done."""
+    deployment = Deployment(folder.resolve())
+    deployment.server.read_settings()
+    tell(_console(), _with_extra("server_doctor").examine(deployment))
+
+
+@app.command()
+def pause(folder: Folder) -> None:
+    """End the run once its round is done; checkpoint and ledger stay, deploy start goes on."""
+    deployment, console = Deployment(folder.resolve()), _console()
+    deployment.server.read_settings()
+    ask_pause(deployment.server)
+    console.print("the run ends with this round", soft_wrap=True)
+    while lives(deployment.server):
+        time.sleep(0.2)
     values = read_metrics(deployment.server.metrics)
-    console.print(_line(values) if values else "no run has begun", soft_wrap=True)
+    console.print(f"{values['state']} after round {values['rounds']}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -153,23 +181,36 @@ def publish(folder: Folder) -> None:
 def _watch(deployment: Deployment, seconds: float) -> None:
     """Follow a run to its end."""
     console = _console()
-    deployment.server.read_settings()
+    settings = deployment.server.read_settings()
+    _warn_of_certificates(console, deployment, settings)
     shown, values = "", {"state": WAITING[0]}
     while values["state"] in WAITING:
-        values = read_metrics(deployment.server.metrics) or values
+        values = measured(deployment.server, settings.startup_timeout) or values
         line = _line(values)
         if line != shown:
             console.print(line, soft_wrap=True)
             shown = line
         server = processes.read(deployment.processes).get("superlink")
-        if server is not None and not server.alive:
+        if values["state"] in WAITING and server is not None and not server.alive:
             raise InputError("the server has ended: resume with ufgraphfr deploy up --loopback")
         time.sleep(seconds)
     if values["state"] != "finished":
         console.print(f"stopped: {values['state']}", style="red", soft_wrap=True, markup=False)
+        if values["state"] == PAUSED:
+            console.print("it goes on with ufgraphfr deploy start", soft_wrap=True)
         raise typer.Exit(EXIT_STOPPED)
     show_result(console, deployment.server.run / "result.json")
     _tell_release(console, values)
+
+
+def _warn_of_certificates(
+    console: Console, deployment: Deployment, settings: ServerSettings
+) -> None:
+    """Say which certificate ends soon, or has ended."""
+    for finding in _with_extra("server_doctor").certificates(deployment, settings):
+        if finding.do:
+            told = f"{finding.what}: {finding.said}: {finding.do}"
+            console.print(told, style="yellow", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -93,7 +93,7 @@ def test_who_watches_a_new_attempt_does_not_read_the_end_of_the_last(federation,
     assert read_metrics(path)["state"] == "1 of 2 nodes came"
     monkeypatch.setattr(launcher, "_flwr", lambda *_: 1)
     launcher.submit(federation.folder)
-    assert read_metrics(path)["state"] == "waiting for nodes"
+    assert read_metrics(path)["state"] == "starting"
     assert read_metrics(path)["rounds_planned"] == 4
 
 

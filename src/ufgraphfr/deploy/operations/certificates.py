@@ -90,6 +90,16 @@ def fingerprint(public: Path) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """Hosts and addresses that a certificate names."""
+    try:
+        known = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    addresses = known.get_values_for_type(x509.IPAddress)
+    return [*known.get_values_for_type(x509.DNSName), *map(str, addresses)]
+
+
 def write_secret(path: Path, content: bytes) -> None:
     """Write a file that only its owner may ever read."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
 from ufgraphfr.deploy.server.continuing import begin_next
+from ufgraphfr.deploy.server.liveness import STARTING, lives
 from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire import unix_socket
@@ -149,10 +150,15 @@ def publish(folder: Deployment) -> None:
 
 
 def _begin(folder: Deployment) -> None:
+    if lives(folder.server):
+        raise InputError(
+            f"a run is under way in {folder.server.path}: follow it with ufgraphfr deploy watch, "
+            f"or pause it with ufgraphfr deploy pause first"
+        )
     path = folder.server.metrics
     before = path.read_bytes() if path.exists() else b"{}"
     # whoever watches from now on waits for this attempt, and does not read the end of the last one
-    RunMetrics(path, read_metrics(path).get("rounds_planned", 0))
+    RunMetrics(path, read_metrics(path).get("rounds_planned", 0)).update(state=STARTING)
     try:
         run_id = _flwr(folder, "run-id", "run", str(folder.server.app))
     except BaseException:

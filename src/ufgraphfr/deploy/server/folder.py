@@ -31,6 +31,8 @@ class ServerFolder:
         self.releases = path / "releases"
         # the release that the run goes on from, and the runs before it by the release they made
         self.continues, self.runs = path / "continues.json", path / "runs"
+        # locked by the process of the run while it lives, and there when it should pause
+        self.alive, self.pause = path / "alive.lock", path / "pause"
         # the run folder
         self.run = path / "run"
         # Flower's own folder, and the app it is given: names of our modules, no code

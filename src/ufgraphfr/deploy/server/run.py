@@ -8,6 +8,7 @@ from ufgraphfr.deploy.server.continuing import settle
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import handshake, wait_for_nodes
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
+from ufgraphfr.deploy.server.liveness import PAUSED, living, pausing
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.prometheus import Exporter
@@ -21,9 +22,18 @@ from ufgraphfr.experiment.runner import execute
 def run(folder: ServerFolder, engine: Engine) -> None:
     """Start the run of a folder, or resume it, and publish its model.
 
+    It ends early, after a round that is kept, where the operator wishes a pause.
+
     Raises:
         InputError: why it cannot be run; `deploy watch` shows it too.
     """
+    with living(folder):
+        # a wish is for the run that was under way when it was made
+        folder.pause.unlink(missing_ok=True)
+        _run(folder, engine)
+
+
+def _run(folder: ServerFolder, engine: Engine) -> None:
     settings = folder.read_settings()
     agreement, catalogue = read_documents(folder.agreement, folder.catalogue)
     experiment, releases = agreement.experiment, Releases(folder.releases)
@@ -48,6 +58,9 @@ def run(folder: ServerFolder, engine: Engine) -> None:
                 experiment, folder.run, resume=True, device="cpu", population=remote
             ):
                 metrics.progress(step)
+                if pausing(folder):
+                    metrics.update(state=PAUSED)
+                    return
             metrics.update(state="publishing", rounds=experiment.federation.rounds)
             release, missing = remote.publish(RunFolder(folder.run), releases)
             metrics.update(release=release.number, unpublished=missing)

@@ -1,0 +1,131 @@
+"""`ufgraphfr deploy doctor` and `ufgraphfr agent doctor`: what is right, and what to do."""
+
+import datetime
+import os
+import socket
+import time
+
+import pytest
+from toy_deployment import TOY
+
+from ufgraphfr.deploy.operations import certificates
+from ufgraphfr.deploy.operations.certificates import write_authority
+from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.operations.launcher import set_up_node
+from ufgraphfr.deploy.server.metrics import RunMetrics
+
+
+@pytest.fixture
+def made(cli, tmp_path):
+    (tmp_path / "toy.toml").write_text(TOY)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = ("--try-out", "--experiment", tmp_path / "toy.toml", "--port", port)
+    assert cli("deploy", "init", tmp_path / "d", *words).code == 0
+    return tmp_path / "d"
+
+
+def _certified_for(made, days, host="localhost", *, monkeypatch):
+    """The server's certificates made anew, with so many days left."""
+    monkeypatch.setattr(certificates, "SERVER_DAYS", days)
+    (made / "authority" / "ca.key").unlink()
+    (made / "server" / "tls" / "server.key").unlink()
+    write_authority(made / "server" / "tls", made / "authority" / "ca.key", host)
+
+
+def test_a_server_whose_nodes_have_sent_no_key_has_something_to_do(cli, made):
+    ended = cli("deploy", "doctor", made)
+    assert ended.code == 1
+    assert "DO    node-1" in ended.out
+    assert "-> get supernode.pub from its operator" in ended.out
+    assert "2 to do" in ended.out
+    assert "right certificate server.crt: holds until" in ended.out
+
+
+def test_a_server_that_is_ready_has_nothing_to_do(cli, made):
+    for name in ("node-1", "node-2"):
+        set_up_node(Deployment(made), name)
+    ended = cli("deploy", "doctor", made)
+    assert (ended.code, "nothing must be done" in ended.out) == (0, True), ended.out
+    assert "free: the server does not run" in ended.out
+    assert "right run: none has begun" in ended.out
+
+
+def test_who_is_missing_and_why(cli, made):
+    for name in ("node-1", "node-2"):
+        set_up_node(Deployment(made), name)
+    metrics = RunMetrics(made / "server" / "metrics.json", 4)
+    metrics.lost("node-2")
+    metrics.update(state="finished", release=1, unpublished=["node-1"])
+    ended = cli("deploy", "doctor", made)
+    assert ended.code == 1
+    assert "lacks release 1" in ended.out
+    assert "1 requests without a usable reply" in ended.out
+    agreement = made / "nodes" / "node-1" / "shard" / "agreement.toml"
+    agreement.write_bytes(agreement.read_bytes() + b"\n")
+    assert "node-1: holds the agreement" in cli("deploy", "doctor", made).out
+
+
+def test_a_run_that_died_is_something_to_do(cli, made):
+    RunMetrics(made / "server" / "metrics.json", 4).update(state="running")
+    ended = cli("deploy", "doctor", made)
+    assert ended.code == 1
+    assert "the run's process died" in ended.out
+
+
+def test_another_process_at_the_port(cli, made):
+    port = Deployment(made).server.read_settings().port
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        # a caller is taken in and told nothing, as by a server of something else
+        ended = cli("deploy", "doctor", made)
+    assert ended.code == 1
+    assert "something else listens there" in ended.out
+
+
+def test_certificates_that_end_soon_are_told(cli, made, monkeypatch):
+    _certified_for(made, 10, monkeypatch=monkeypatch)
+    ended = cli("deploy", "doctor", made)
+    assert ended.code == 1
+    assert "DO    certificate server.crt: holds until" in ended.out
+    RunMetrics(made / "server" / "metrics.json", 4).update(state="no quorum")
+    assert "certificate server.crt: holds until" in cli("deploy", "watch", made).out
+
+
+def test_certificates_that_ended_or_name_another_host_are_told(cli, made, monkeypatch):
+    _certified_for(made, 1 / 86400, "elsewhere", monkeypatch=monkeypatch)
+    time.sleep(1.1)
+    assert "server.crt: expired on" in cli("deploy", "doctor", made).out
+    _certified_for(made, 800, "elsewhere.example", monkeypatch=monkeypatch)
+    settings = made / "server" / "server.toml"
+    settings.write_text(settings.read_text().replace('"localhost"', '"shop.example"'))
+    assert "and not shop.example" in cli("deploy", "doctor", made).out
+
+
+def test_clock_that_went_back(cli, made):
+    later = datetime.datetime.now().timestamp() + 7200
+    os.utime(made / "server" / "server.toml", (later, later))
+    ended = cli("deploy", "doctor", made)
+    assert ended.code == 1
+    assert "behind this folder's files" in ended.out
+
+
+def test_a_node_from_its_folder_to_its_agent(cli, made):
+    shard = made / "nodes" / "node-1" / "shard"
+    ended = cli("agent", "--shard", shard, "doctor")
+    assert ended.code == 1
+    for said in ("not signed off", "supernode.key is missing", "shard.sqlite is missing"):
+        assert said in ended.out
+    set_up_node(Deployment(made), "node-1")
+    ended = cli("agent", "--shard", shard, "doctor")
+    assert "1 to do" in ended.out
+    assert "DO    socket: the agent does not run" in ended.out
+    assert "whole, 15 users" in ended.out
+    for path in shard.glob("shard.sqlite*"):
+        path.write_bytes(b"no database at all" * 100)
+    assert "2 to do" in cli("agent", "--shard", shard, "doctor").out
+    status = made / "nodes" / "node-2" / "shard"
+    (made / "nodes" / "node-2" / "ca.crt").write_text("none")
+    assert "ask the server's operator" in cli("agent", "--shard", status, "status").out

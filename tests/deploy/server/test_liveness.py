@@ -1,0 +1,56 @@
+"""A run that is paused stops after a round that is kept, and its lock says whether it lives."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from small_federation import LocalEngine
+
+from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.server.liveness import ask_pause, lives, living
+from ufgraphfr.deploy.server.metrics import read_metrics
+from ufgraphfr.deploy.server.run import run
+
+
+def test_a_pause_ends_the_run_after_a_round_that_is_kept(federation):
+    server, asked = federation.folder.server, []
+
+    def wished(_node, number, chunks):
+        if number == 2 and not asked.count(2):
+            ask_pause(server)
+        asked.append(number)
+        return [chunks]
+
+    run(server, LocalEngine(federation.agents(), wished))
+    values = read_metrics(server.metrics)
+    assert (values["state"], values["rounds"]) == ("paused", 2)
+    assert not lives(server)
+    before = asked.count(1)
+    run(server, LocalEngine(federation.agents(), wished))
+    assert read_metrics(server.metrics)["state"] == "finished"
+    # nothing of a finished round is asked again
+    assert asked.count(1) == before
+    assert json.loads((server.run / "result.json").read_text())["test"]
+
+
+def test_the_system_lets_go_of_a_killed_process_lock(federation):
+    server = federation.folder.server
+    script = (
+        "import os, pathlib\n"
+        "from ufgraphfr.deploy.server.folder import ServerFolder\n"
+        "from ufgraphfr.deploy.server.liveness import living\n"
+        f"with living(ServerFolder(pathlib.Path({str(server.path)!r}))):\n"
+        "    print('lives', flush=True)\n"
+        "    input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "lives\n"
+        assert lives(server)
+        with pytest.raises(InputError, match="another process works at the run"), living(server):
+            pass
+        process.kill()
+    assert not lives(server)
