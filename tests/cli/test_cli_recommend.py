@@ -6,6 +6,7 @@ import json
 import shlex
 
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -35,6 +36,18 @@ def test_json_for_programs(cli, folder):
     assert set(found["recommended"][0]) == {"item", "title", "score", "rank"}
     titles = {item["title"] for item in found["recommended"]}
     assert not titles & {item["title"] for item in found["history"]}, "nothing seen is recommended"
+
+
+def test_one_answer_takes_one_thread_and_many_lists_all(cli, folder, tmp_path):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert cli("recommend", folder, "--users", "all", "--out", tmp_path / "all.csv").code == 0
+        assert torch.get_num_threads() == 2
+        assert cli("recommend", folder, "--user", "u1").code == 0
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_users_that_never_trained_get_recommendations(cli, folder):

@@ -1,7 +1,9 @@
 """A table of predictions is enough to compute the run's own metrics, by the libraries' schemas."""
 
 import math
+import re
 from collections import defaultdict
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -17,7 +19,9 @@ VALUES = {
     "text": {"kind": "hashing", "width": 16},
     "algorithm": {"kind": "fedmf", "dim": 4, "lr": 0.05},
     "federation": {"rounds": 6},
+    "evaluation": {"metrics": ["joint-ndcg@10", "joint-recall@10"]},
 }
+PAGE = Path(__file__).parents[2] / "docs" / "exporting.md"
 READ = {"csv": pl.read_csv, "parquet": pl.read_parquet}
 
 
@@ -73,6 +77,21 @@ def test_the_table_says_what_the_result_says(run, tmp_path, form, columns):
     result = run.result["test"]["full"]
     assert len(gains) / 60 == pytest.approx(result["hr@10"])
     assert sum(gains) / 60 == pytest.approx(result["ndcg@10"])
+
+
+@pytest.mark.parametrize("library", ["ranx", "rectools", "lenskit"])
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_the_library_finds_the_figures_of_the_result(run, tmp_path, monkeypatch, library):
+    pytest.importorskip(library)
+    blocks = re.findall(r"^```py\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (text,) = [each for each in blocks if f"--columns {library}" in each]
+    write_rows(predictions(run, run.prepared(), 10, library), tmp_path / "lists.parquet")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(text, "block", "exec"), names)
+    result, one = run.result["test"]["full"], run.experiment.protocol.targets == 1
+    assert names["ndcg"] == pytest.approx(result["ndcg@10" if one else "joint-ndcg@10"])
+    assert names["recall"] == pytest.approx(result["hr@10" if one else "joint-recall@10"])
 
 
 def test_nothing_that_was_given_is_predicted_and_no_item_twice(run):

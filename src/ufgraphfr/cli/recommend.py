@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -112,6 +113,9 @@ def respond(
     _check_for_whom(given, out, user_option)
     # what was left out of the data was told when the run was trained
     logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
+    if users is None:
+        # one answer is too small to share: a second thread would only wait, at full speed
+        torch.set_num_threads(1)
     recommender = opened()
     listed = recommender.items.listed
     request = Request(
