@@ -1,8 +1,11 @@
 """A run that is paused stops after a round that is kept, and its lock says whether it lives."""
 
+import fcntl
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from small_federation import LocalEngine
@@ -54,3 +57,13 @@ def test_the_system_lets_go_of_a_killed_process_lock(federation):
             pass
         process.kill()
     assert not lives(server)
+
+
+def test_who_looks_for_a_moment_does_not_stop_a_run(federation):
+    server = federation.folder.server
+    server.alive.touch()
+    with server.alive.open() as looking, ThreadPoolExecutor() as pool:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        pool.submit(lambda: (time.sleep(0.3), fcntl.flock(looking, fcntl.LOCK_UN)))
+        with living(server):
+            assert lives(server)

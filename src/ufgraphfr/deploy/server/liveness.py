@@ -19,6 +19,8 @@ UNDER_WAY = ("waiting for nodes", "running", "publishing")
 """States in which a process of the run lives."""
 WAITING = (STARTING, *UNDER_WAY)
 """States after which something comes by itself."""
+LOOKS = 10
+"""Tries to get the lock, a tenth of a second apart."""
 
 
 @contextmanager
@@ -29,10 +31,15 @@ def living(folder: ServerFolder) -> Iterator[None]:
         InputError: another process does.
     """
     with folder.alive.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"another process works at the run in {folder.path}") from None
+        for left in reversed(range(LOOKS)):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if not left:
+                    raise InputError(f"another process works at the run in {folder.path}") from None
+                # whoever looks holds it too, for a moment
+                time.sleep(0.1)
         yield
 
 
