@@ -1,6 +1,8 @@
 # One command each, from a fresh clone: every target installs what it needs, once, into .venv.
 
 PYTHON ?= python3.11
+# those on which the wheel is tried
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
@@ -11,7 +13,7 @@ DOCS_ENV := $(VENV)/.installed-docs
 FLOWER_ENV := $(VENV)/.installed-flower
 FEDERATION := runs/federation
 
-.PHONY: help run federation test test-slow check bench leaderboard hashes docs clean
+.PHONY: help run federation test test-slow wheel-check check bench leaderboard hashes docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +49,9 @@ test-slow: $(DEV_ENV) ## the tests that take minutes; the proxy's asks for nginx
 	@code=0; $(BIN)/pytest -m slow --collect-only -qq >/dev/null 2>&1 || code=$$?; \
 	if [ $$code -eq 5 ]; then echo "No test is marked slow: there is nothing to run here."; \
 	else set -x; $(BIN)/pytest -n 2 --dist loadfile -p no:benchmark -m slow --durations=0; fi
+
+wheel-check: ## the wheel in empty environments: run, recommend, report, export (minutes each)
+	.ci/wheel-check $(PYTHONS)
 
 check: $(DEV_ENV) ## lint, format, types, layers
 	$(BIN)/ruff check .
