@@ -74,6 +74,25 @@ def test_the_statement_and_the_page_are_those_of_the_ledger(cli, deployed, name,
     assert json.loads(cli("privacy", deployed(name), "--json").out)["finished"]
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_report_tells_what_the_server_has_and_where_the_rest_is(cli, deployed, name, tmp_path):
+    place = tmp_path / "report.html"
+    ended = cli("report", deployed(name), "--out", place)
+    assert (ended.code, ended.out, ended.err) == (0, f"wrote {place}\n", "")
+    told = place.read_text()
+    assert "on 2 nodes" in told
+    assert "Ranks of users are not here: they stay on the devices" in told
+    assert "Not computed: the users&#x27; rows are with the nodes." in told
+    shared = cli("report", deployed(name), "--public", "--out", place)
+    assert shared.code == (0 if name == "a budget" else 2)
+
+
+def test_reports_on_several_deployments_compare_them(cli, deployed, tmp_path):
+    folders = [deployed(name) for name in CHANGES]
+    assert cli("report", *folders, "--out", tmp_path / "both.html").code == 0
+    assert "Comparison" in (tmp_path / "both.html").read_text()
+
+
 def test_metrics_that_the_nodes_let_out_are_compared_without_ranks(cli, deployed):
     ended = cli("compare", deployed("exact sums"), deployed("a budget"), "--test", "--json")
     assert ended.code == 0, ended.err

@@ -8,6 +8,8 @@ import shlex
 import pytest
 import torch
 
+from ufgraphfr.data import fetch
+
 
 @pytest.fixture
 def folder(cli, toy, tmp_path):
@@ -57,6 +59,25 @@ def test_users_that_never_trained_get_recommendations(cli, folder):
         titles = {item["title"] for item in found["recommended"]}
         assert len(titles) == 10
         assert not titles & {item["title"] for item in found["history"]}
+
+
+def test_data_that_are_gone_are_named_and_not_fetched(cli, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("UFGRAPHFR_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr(fetch, "urlopen", lambda *_, **__: pytest.fail("it was asked for"))
+    monkeypatch.setattr(fetch.subprocess, "run", lambda *_, **__: pytest.fail("pip was asked"))
+    for name in ("config.toml", "resolved.toml"):
+        lines = (folder / name).read_text().replace('kind = "synthetic"', 'kind = "ml-100k"')
+        gone = ("users = 30", "items = 60", "groups", "interactions", "sequential", "noise")
+        kept = [each for each in lines.splitlines() if not each.startswith(gone)]
+        (folder / name).write_text("\n".join(kept))
+    ended = cli("recommend", folder, "--user", "1")
+    assert ended.code == 2
+    assert "MovieLens 100K, are not on this machine" in ended.err
+    assert "ufgraphfr data fetch ml-100k" in ended.err
+    assert cli("report", folder, "--test").code == 0
+    told = (folder / "report.html").read_text()
+    assert "Not computed: " in told
+    assert "MovieLens 100K, are not on this machine" in told
 
 
 def test_an_unknown_user_is_named(cli, folder):

@@ -11,6 +11,9 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
+import torch
+
+from ufgraphfr.cli.serve import answer_until_told
 
 pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 
@@ -48,6 +51,17 @@ def test_it_serves_reloads_and_ends(cli, toy, tmp_path):
     assert process.returncode in (0, -signal.SIGTERM)
     assert f"serving ease at http://127.0.0.1:{port}/" in said
     assert "Traceback" not in errors
+
+
+def test_an_answer_takes_one_thread(monkeypatch):
+    before, used = torch.get_num_threads(), []
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_: used.append(torch.get_num_threads()))
+    try:
+        torch.set_num_threads(2)
+        answer_until_told(lambda: None, "toy", "127.0.0.1", 0)
+    finally:
+        torch.set_num_threads(before)
+    assert used == [1]
 
 
 def _run_of(port, process, wanted):

@@ -1,5 +1,6 @@
 """The site: built without a warning, it asks nobody for anything and is searched from a file."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    for module in ("mkdocs", "material", "mkdocstrings"):
+    for module in ("mkdocs", "material", "mkdocstrings", "nbconvert", "ipykernel"):
         pytest.importorskip(module)
     place = tmp_path_factory.mktemp("site")
     words = (sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(place))
     ended = subprocess.run(
-        words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        words, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert ended.returncode == 0, ended.stderr
     return place
@@ -43,6 +44,23 @@ def test_personas_keys_names_and_figures_have_pages(site):
     board = (site / "leaderboard.html").read_text()
     assert "ml100k/fedmf" in board
     assert 'href="experiments/' not in board
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("first-comparison", "ufgraphformer on synthetic, seed 0"),
+        ("my-table", "because of Persuasion"),
+        ("private-run", "epsilon = 8, delta = 1e-05: joint differential privacy"),
+    ],
+)
+def test_notebooks_are_shown_as_they_ran(site, name, told):
+    page = (site / "notebooks" / f"{name}.html").read_text()
+    assert told in page
+    assert "Traceback" not in page
+    assert f'href="{name}.ipynb"' in page
+    kept = json.loads((ROOT / "docs" / "notebooks" / f"{name}.ipynb").read_text())
+    assert not [cell for cell in kept["cells"] if cell.get("outputs")], "outputs are made anew"
 
 
 def test_search_works_from_a_file_without_a_network(site):

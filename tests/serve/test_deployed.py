@@ -109,7 +109,7 @@ def test_the_server_has_no_users(made):
     federation, _ = made("ufgraphformer")
     server = Recommender.open(federation.folder.server.run)
     assert server.people.served() == []
-    with pytest.raises(InputError, match=r"no user 'u1' .*at the nodes, whose agents recommend"):
+    with pytest.raises(InputError, match=r"'u1' in this run: users .*, whose agents recommend"):
         server.recommend("u1")
     with pytest.raises(InputError, match="data that stay at their nodes: leave --data-dir out"):
         Recommender.open(federation.folder.server.run, federation.folder.path)

@@ -5,6 +5,7 @@ import webbrowser
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from ufgraphfr.core.errors import InputError
@@ -35,6 +36,8 @@ def report(
     """
     # what was left out of the data was told when the run was trained
     logging.getLogger("ufgraphfr").setLevel(logging.WARNING)
+    # as in recommend: seconds of small steps, between which more threads only wait, at full speed
+    torch.set_num_threads(1)
     place = out or default_place(folders[0], public)
     write_report(folders, place, test, public, data_dir)
     typer.echo(f"wrote {place}")

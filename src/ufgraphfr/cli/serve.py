@@ -42,8 +42,11 @@ def answer_until_told(
 
     What was asked by then is answered.
     """
+    import torch
     import uvicorn
 
+    # requests are answered beside each other; more threads for one would wait, at full speed
+    torch.set_num_threads(1)
     shown = f"[{host}]" if ":" in host else host
     where = f"http://{shown}:{port}/" if listener is None else listener.getsockname()
     print(f"serving {version} at {where} (end with Ctrl-C)", flush=True)

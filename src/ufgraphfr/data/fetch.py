@@ -120,7 +120,7 @@ def archive(
     """
     if folder is not None:
         return read_all(folder, names)
-    path = cache_folder("datasets", card.name, PurePosixPath(file.url).name)
+    path = archive_place(card, file)
     if path.is_file() and matches(path.read_bytes(), file.digest):
         return unpack(File(str(path), path.read_bytes()), names)
     try:
@@ -130,6 +130,11 @@ def archive(
     write_atomically(path, data)
     announce(card)
     return unpack(File(str(path), data), names)
+
+
+def archive_place(card: Card, file: Published) -> Path:
+    """Where `archive` keeps one."""
+    return cache_folder("datasets", card.name, PurePosixPath(file.url).name)
 
 
 def by_hand(*urls: str) -> str:

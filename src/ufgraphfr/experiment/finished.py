@@ -97,7 +97,7 @@ class Run:
                 experiment's own file was, as seen from the run folder.
 
         Raises:
-            InputError: the data cannot be found or have changed.
+            InputError: the data cannot be found, and are not fetched, or have changed.
         """
         if self.result["data"]["sha256"] is None:
             raise InputError(
@@ -108,6 +108,13 @@ class Run:
             raise InputError(
                 f"{self.folder} is a deployment's, whose users' rows are with its nodes: name it "
                 f"where it was written, beside the server's agreement.toml"
+            )
+        source = self.experiment.located_source(data_dir)
+        if data_dir is None and not source.at_hand:
+            raise InputError(
+                f"the data of {self.folder}, {source.card.title}, are not on this machine, and are "
+                f"fetched for training alone: ufgraphfr data fetch {source.card.name}, or name "
+                f"their folder with --data-dir"
             )
         prepared = prepare(self.experiment, data_dir)
         differs = data_difference(self.result["data"], prepared.facts)

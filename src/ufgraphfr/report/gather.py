@@ -150,6 +150,9 @@ def _environment(files: RunFolder, public: bool) -> dict[str, Any]:
 def _with_data(found: RunFacts, data_dir: Path | None) -> RunFacts:
     """With what follows from the data set, if it can be found and is the same."""
     run = Run(found.folder)
+    if run.deployed:
+        ranks = run.ranks if found.test else {}
+        return replace(found, ranks=ranks, missing="the users' rows are with the nodes")
     try:
         prepared = run.prepared(data_dir)
         lists = _lists(run, prepared, "test" if found.test else "validation")

@@ -59,8 +59,9 @@ class People:
         """
         place = self._numbers.get(user)
         if place is None and user not in self._untrained.names:
-            near = nearest(user, self._numbers.keys() | self._untrained.names)
-            raise InputError(f"no user '{user}' in this run: {near}; {self._known.others}")
+            names = self._numbers.keys() | self._untrained.names
+            near = f"{nearest(user, names)}; " if names else ""
+            raise InputError(f"no user '{user}' in this run: {near}{self._known.others}")
         return place
 
     def trained(self, user: str) -> bool:

@@ -140,6 +140,14 @@ def test_fetched_once_then_kept(source, cache, server_folder, caplog):
     assert "Harper" in licences[0].getMessage()
 
 
+def test_what_is_at_hand_needs_no_fetching(source, cache):
+    assert not source().at_hand
+    source().load()
+    assert source().at_hand
+    (cache / "datasets" / "ml-100k" / "u.user").unlink()
+    assert not source().at_hand
+
+
 def test_a_damaged_cache_is_fetched_again(source, cache, caplog):
     data = source().load()
     path = cache / "datasets" / "ml-100k" / "u.data"

@@ -51,5 +51,7 @@ def test_fetched_from_its_owner(write, server_folder, site, cache):
     digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     facts = {"packed": Published(f"{site}/ml-1m.zip", f"md5:{digest}"), "__module__": __name__}
     source = type("PublishedHere", (MovieLens1M,), facts)()
+    assert not source.at_hand
     assert source.load().sha256 == MovieLens1M().load(written.folder).sha256
     assert (cache / "datasets" / "ml-1m" / "ml-1m.zip").is_file()
+    assert source.at_hand

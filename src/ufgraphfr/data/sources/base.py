@@ -81,6 +81,11 @@ class Source(Spec, ABC):
         """What tells whose data these are, however they are read; of a located source."""
         return self.kind
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether the files are on this machine, so that `load` has nothing to fetch."""
+        return True
+
     @abstractmethod
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files and check every row.

@@ -19,7 +19,7 @@ import polars as pl
 
 from ufgraphfr.data.assemble import Items, assemble
 from ufgraphfr.data.dataset import Card, Dataset
-from ufgraphfr.data.fetch import Published, archive
+from ufgraphfr.data.fetch import Published, archive, archive_place
 from ufgraphfr.data.files import File
 from ufgraphfr.data.interactions import Selection
 from ufgraphfr.data.parsing import parse
@@ -51,6 +51,11 @@ class LastFM2K(ListedSource):
         card.url, "sha256:6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c"
     )
     names: ClassVar[tuple[str, ...]] = ("user_taggedartists.dat", "artists.dat")
+
+    @property
+    def at_hand(self) -> bool:
+        """See `Source.at_hand`."""
+        return archive_place(self.card, self.packed).is_file()
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the official files; see `Source.load`."""

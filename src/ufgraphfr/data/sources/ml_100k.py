@@ -86,6 +86,17 @@ class MovieLens100K(ListedSource):
         folder="recbole/dataset_example/ml-100k",
     )
 
+    @property
+    def layouts(self) -> tuple[dict[str, str], ...]:
+        """Digests of the files by name, in each form that they come in."""
+        return self.official, self.atomic
+
+    @property
+    def at_hand(self) -> bool:
+        """See `Source.at_hand`."""
+        folder = cache_folder("datasets", self.card.name)
+        return any(all((folder / name).is_file() for name in own) for own in self.layouts)
+
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the official or the atomic files; see `Source.load`."""
         files = self._from_folder(data_dir) if data_dir else self._cached() or self._fetched()
@@ -114,7 +125,7 @@ class MovieLens100K(ListedSource):
         return person(profile)
 
     def _from_folder(self, folder: Path) -> dict[str, File]:
-        for layout in (self.official, self.atomic):
+        for layout in self.layouts:
             if find(folder, next(iter(layout))):
                 return read_all(folder, layout)
         raise InputError(
@@ -124,7 +135,7 @@ class MovieLens100K(ListedSource):
 
     def _cached(self) -> dict[str, File]:
         folder = cache_folder("datasets", self.card.name)
-        for layout in (self.official, self.atomic):
+        for layout in self.layouts:
             if all((folder / name).is_file() for name in layout):
                 files = {name: read(folder / name) for name in layout}
                 if all(matches(files[name].data, digest) for name, digest in layout.items()):

@@ -12,7 +12,7 @@ import polars as pl
 
 from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.dataset import Card, Dataset
-from ufgraphfr.data.fetch import Published, archive
+from ufgraphfr.data.fetch import Published, archive, archive_place
 from ufgraphfr.data.files import File
 from ufgraphfr.data.interactions import Selection
 from ufgraphfr.data.parsing import parse
@@ -61,6 +61,11 @@ class MovieLens1M(ListedSource):
     )
     packed: ClassVar[Published] = Published(card.url, "md5:c4d9eecfca2ab87c1945afe126590906")
     names: ClassVar[tuple[str, ...]] = ("ratings.dat", "users.dat", "movies.dat")
+
+    @property
+    def at_hand(self) -> bool:
+        """See `Source.at_hand`."""
+        return archive_place(self.card, self.packed).is_file()
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the official files; see `Source.load`."""
