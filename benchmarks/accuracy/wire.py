@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
+from ufgraphfr.deploy.agent.folder import ShardFolder
+from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout, write
 from ufgraphfr.deploy.operations.launcher import set_up_node

@@ -129,3 +129,46 @@ def test_a_node_from_its_folder_to_its_agent(cli, made):
     status = made / "nodes" / "node-2" / "shard"
     (made / "nodes" / "node-2" / "ca.crt").write_text("none")
     assert "ask the server's operator" in cli("agent", "--shard", status, "status").out
+
+
+def test_an_amendment_from_the_coordinator_to_a_signature(cli, made):
+    shard = made / "nodes" / "node-1" / "shard"
+    for name in ("node-1", "node-2"):
+        set_up_node(Deployment(made), name)
+    assert "give a name and its most users" in cli("deploy", "amend", made, "--join", "shop").err
+    assert "changes nothing" in cli("deploy", "amend", made).err
+    before = (made / "nodes" / "node-1" / "supernode.pub").read_bytes()
+    made_anew = cli("agent", "--shard", shard, "init", "--new-key")
+    assert "signed off" not in made_anew.out
+    assert (made / "nodes" / "node-1" / "supernode.pub").read_bytes() != before
+    ended = cli("deploy", "amend", made, "--join", "shop:7", "--key", "node-1")
+    assert ended.code == 0, ended.err
+    assert "node shop joins, client ids from 30 on" in ended.out
+    digest = ended.out.split("amendment 1, ")[1].split()[0]
+    assert "but for amendment 1" in cli("agent", "--shard", shard, "status").out
+    assert "and amendment 1 is not" in cli("agent", "--shard", shard, "doctor").out
+    wrong = cli("agent", "--shard", shard, "agree", "0" * 64)
+    assert (wrong.code, "nothing was signed" in wrong.err) == (2, True)
+    agreed = cli("agent", "--shard", shard, "agree", digest)
+    assert "the key of node-1 is SHA256:" in agreed.out
+    assert "signed off yes" in cli("agent", "--shard", shard, "status").out
+
+
+def test_certificates_are_made_anew(cli, made):
+    for name in ("node-1", "node-2"):
+        set_up_node(Deployment(made), name)
+    tls = made / "server" / "tls"
+    before = {name: (tls / name).read_bytes() for name in ("ca.crt", "server.crt", "server.key")}
+    assert cli("deploy", "renew", made).code == 0
+    after = {name: (tls / name).read_bytes() for name in before}
+    assert [name for name in before if before[name] != after[name]] == ["server.crt", "server.key"]
+    assert "nothing must be done" in cli("deploy", "doctor", made).out
+    ended = cli("deploy", "amend", made, "--new-authority")
+    assert "replace ca.crt at each node" in ended.out
+    digest = ended.out.split("amendment 1, ")[1].split()[0]
+    node = made / "nodes" / "node-2"
+    cli("agent", "--shard", node / "shard", "agree", digest)
+    (node / "ca.crt").write_bytes(before["ca.crt"])
+    assert "was agreed on" in cli("agent", "--shard", node / "shard", "doctor").out
+    (made / "authority" / "ca.key").unlink()
+    assert "put the authority's key there" in cli("deploy", "renew", made).err.replace("\n", " ")

@@ -17,7 +17,7 @@ from ufgraphfr.core.versions import Schema
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agreement.document import read_agreement, read_documents
+from ufgraphfr.deploy.agreement.chain import read_agreement, read_documents
 from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.run import run
@@ -171,7 +171,7 @@ def test_a_newer_catalogue_is_refused(federation):
 def test_files_of_a_newer_server_are_refused(federation):
     server = federation.folder.server
     federation.run(LocalEngine(federation.agents()), stop_after=1)
-    server.write_nodes({NODE: 7})
+    server.write_nodes({NODE: 7}, {NODE: "SHA256:x"})
     assert server.read_nodes() == {NODE: 7}
     for path, read in (
         (server.participants, Participants.read),

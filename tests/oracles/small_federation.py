@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ufgraphfr.data.catalogue import Catalogue
-from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
+from ufgraphfr.deploy.agent.folder import ShardFolder
+from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout, write

@@ -11,9 +11,10 @@ from rich.console import Console
 from ufgraphfr.cli import agent_models, agent_recommend, agent_serve
 from ufgraphfr.cli.findings import tell
 from ufgraphfr.core.errors import InputError, MissingExtra
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.serve import serve
-from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
+from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.operations import node_doctor
 from ufgraphfr.deploy.operations.folder import NodeFolder
@@ -53,7 +54,13 @@ def agent(
 
 
 @app.command()
-def init(context: typer.Context, agree: Agree = None) -> None:
+def init(
+    context: typer.Context,
+    agree: Agree = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Replace the key of a node that takes part.")
+    ] = False,
+) -> None:
     """Make this node's own key, and sign the agreement off; the public half goes to the server."""
     folder: ShardFolder = context.obj
     try:
@@ -61,19 +68,36 @@ def init(context: typer.Context, agree: Agree = None) -> None:
     except ImportError:
         raise MissingExtra("agent init", "flower") from None
     node = NodeFolder(folder.path.resolve().parent)
+    if new_key:
+        node.key.unlink(missing_ok=True)
     if node.key.exists():
         raise InputError(
             f"{node.key} is there already: whoever made it can reply as this node; remove it, "
-            f"unless you made it here yourself"
+            f"unless you made it here yourself (--new-key makes another one)"
         )
-    # a signature that came with the folder is nobody's
-    _sign(folder, agree)
-    write_node_key(node.key, node.public_key)
     console = _console()
-    console.print(f"signed off {folder.agreement}", soft_wrap=True, markup=False)
+    if not new_key:
+        # a signature that came with the folder is nobody's
+        _sign(folder, agree)
+        console.print(f"signed off {folder.agreement}", soft_wrap=True, markup=False)
+    write_node_key(node.key, node.public_key)
     console.print(f"made {node.key}, which stays here", soft_wrap=True, markup=False)
     console.print(f"send {node.public_key} to the server's operator, and compare", soft_wrap=True)
     console.print(fingerprint(node.public_key), soft_wrap=True)
+
+
+@app.command()
+def agree(
+    context: typer.Context,
+    digest: Annotated[str | None, typer.Argument(help=_DIGEST, show_default=False)] = None,
+) -> None:
+    """Sign off the agreement, or the last amendment of it with all before."""
+    folder, console = context.obj, _console()
+    for amendment in folder.unsigned():
+        for line in (f"amendment {amendment.number}, {amendment.digest}", *amendment.lines()):
+            console.print(line, soft_wrap=True, markup=False)
+    _sign(folder, digest)
+    console.print("signed off; an agent that runs follows when the server asks under it")
 
 
 @app.command("import")
@@ -102,7 +126,7 @@ def status(context: typer.Context) -> None:
     facts: dict[str, Any] = {
         "node": f"{name}, client ids {node.first:,} to {node.first + node.clients - 1:,}",
         "agreement": agreement.digest,
-        "signed off": "yes" if folder.is_signed else "not yet: the agent does not start",
+        "signed off": _signed_off(folder),
         "algorithm": f"{agreement.algorithm.kind}, at most {experiment.federation.rounds} rounds",
         "privacy": experiment.mechanism.guarantee,
         "spent": "nothing that is accounted for" if spent is None else str(spent),
@@ -158,6 +182,14 @@ def _sign(folder: ShardFolder, digest: str | None) -> None:
             )
         digest = typer.prompt(f"digest of {folder.agreement}, as its parties told each other")
     folder.sign(digest)
+
+
+def _signed_off(folder: ShardFolder) -> str:
+    if not folder.is_signed:
+        return "not yet: the agent does not start"
+    if unsigned := folder.unsigned():
+        return f"yes, but for amendment {unsigned[-1].number}: ufgraphfr agent agree DIGEST"
+    return "yes"
 
 
 def _certificate(folder: ShardFolder) -> str:

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.models import Models
-from ufgraphfr.deploy.agent.shard import ShardFolder
 
 NEWEST = "newest"
 app = typer.Typer(

@@ -6,7 +6,7 @@ import typer
 
 from ufgraphfr.cli import recommend as lists
 from ufgraphfr.cli.recommend import Wanted, respond
-from ufgraphfr.deploy.agent.shard import ShardFolder
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.serve.recommender import Recommender
 
 

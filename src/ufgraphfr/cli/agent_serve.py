@@ -9,8 +9,8 @@ from rich.console import Console
 
 from ufgraphfr.cli.serve import answer_until_told
 from ufgraphfr.core.errors import MissingExtra
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.serve import listen
-from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agent.tokens import Tokens
 
 tokens = typer.Typer(

@@ -15,9 +15,9 @@ from ufgraphfr.audit.recording import FinishedRun
 from ufgraphfr.audit.report import Audit, number
 from ufgraphfr.audit.run import audit as run_audit
 from ufgraphfr.cli.tables import titled_table
-from ufgraphfr.deploy.agreement.document import read_documents
 from ufgraphfr.deploy.agreement.invented import invented
 from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.deploy.server.participants import documents_of_run
 from ufgraphfr.experiment.run_folder import RunFolder
 
 EXIT_FAILED = 1
@@ -63,7 +63,7 @@ def _deployed(folder: Path) -> FinishedRun | None:
     server = ServerFolder(folder.resolve().parent)
     if folder.resolve() != server.run or not server.agreement.exists():
         return None
-    found = invented(read_documents(server.agreement, server.catalogue))
+    found = invented(documents_of_run(server))
     return FinishedRun.of_deployment(folder, found.prepared, found.mechanism)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ufgraphfr.cli import deploy_change
 from ufgraphfr.cli.findings import tell
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.cli.run import Overrides
@@ -29,6 +30,8 @@ from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment.reading import read
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run a federation over Flower.")
+app.command()(deploy_change.amend)
+app.command()(deploy_change.renew)
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 _FEWEST = "Users whose sum may leave a node; of fewer, nothing does."

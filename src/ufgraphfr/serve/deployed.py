@@ -23,12 +23,13 @@ from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.data.templates import attributes
 from ufgraphfr.data.untrained import Untrained
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.interactions import Rows
 from ufgraphfr.deploy.agent.models import Models, PublishedModel
-from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agreement.document import Agreement, read_documents
+from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.deploy.server.participants import documents_of_run
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.serve.known import KnownUsers
@@ -58,7 +59,7 @@ def at_server(run: Run, data_dir: Path | None = None) -> Parts:
             f"{run.folder} was trained on data that stay at their nodes: leave --data-dir out"
         )
     folder = _server(run)
-    agreement, catalogue = read_documents(folder.agreement, folder.catalogue)
+    agreement, catalogue = documents_of_run(folder)
     setting = agreement.setting(catalogue, embed_titles=False)
     known = _nobody(
         agreement,
@@ -78,7 +79,6 @@ def at_node(folder: ShardFolder) -> Parts:
     Raises:
         InputError: nothing was signed off here, no release has come, or it is damaged.
     """
-    _, agreement, catalogue = folder.signed()
     if not folder.is_signed:
         raise InputError(f"{folder.agreement} is not signed off: nothing is served under it")
     models = Models(folder.models)
@@ -89,9 +89,11 @@ def at_node(folder: ShardFolder) -> Parts:
             f"a release when its run ends, or when its operator says deploy publish"
         )
     published, store = models.load(models.current), ShardStore(folder.database)
+    agreement, catalogue = folder.documents_of(published.release.agreement)
     setting = agreement.setting(catalogue, embed_titles=False)
     algorithm = model_in_use(agreement.experiment, setting)
-    known = _known(agreement, catalogue, store.rows(waiting=True), published.personal.clients)
+    rows = store.rows(waiting=True, items=len(catalogue.items))
+    known = _known(agreement, catalogue, rows, published.personal.clients)
     private = algorithm.init_private(setting, known.batch)
     if private or published.personal.personal:
         # what others begin with says nothing of them

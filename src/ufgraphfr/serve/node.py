@@ -12,8 +12,8 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.models import Models
-from ufgraphfr.deploy.agent.shard import ShardFolder
 from ufgraphfr.deploy.agent.store import version_of
 from ufgraphfr.deploy.agent.tokens import Tokens
 from ufgraphfr.deploy.wire.release import Release

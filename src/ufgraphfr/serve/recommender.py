@@ -28,7 +28,7 @@ from ufgraphfr.serve.why import NAMED, influences, shares
 from ufgraphfr.text import Encoder
 
 if TYPE_CHECKING:
-    from ufgraphfr.deploy.agent.shard import ShardFolder
+    from ufgraphfr.deploy.agent.folder import ShardFolder
 
 CHUNK = 256
 

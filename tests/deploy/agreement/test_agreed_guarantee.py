@@ -90,7 +90,8 @@ def test_noise_is_drawn_once_and_the_same_answer_is_given_again(guarded):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ufgraphfr.deploy.agent.shard import Agent, ShardFolder
+from ufgraphfr.deploy.agent.folder import ShardFolder
+from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.privacy.accounted import ledger
 agent, write, when = Agent(ShardFolder(Path(sys.argv[1]))), ledger.append_line, sys.argv[2]
 def killed(path, line):

@@ -9,8 +9,10 @@ from small_federation import federate, toy_values
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import read_catalogue
-from ufgraphfr.deploy.agent.shard import ShardFolder
-from ufgraphfr.deploy.agreement.document import Node, make, read_agreement
+from ufgraphfr.deploy.agent.folder import ShardFolder
+from ufgraphfr.deploy.agreement.chain import read_agreement
+from ufgraphfr.deploy.agreement.document import make
+from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout
 from ufgraphfr.experiment import build

@@ -7,7 +7,7 @@ import pytest
 import tomli_w
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agreement.document import read_agreement
+from ufgraphfr.deploy.agreement.chain import read_agreement
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft, draft_tryout
 from ufgraphfr.experiment import build

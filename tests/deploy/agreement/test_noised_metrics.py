@@ -13,7 +13,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.agreement.document import read_agreement
+from ufgraphfr.deploy.agreement.chain import read_agreement
 from ufgraphfr.deploy.agreement.guarantee import METRICS, metrics_norm
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout, write

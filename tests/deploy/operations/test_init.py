@@ -11,10 +11,11 @@ import pytest
 from small_federation import NODES, toy_values
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agent.shard import ShardFolder
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agent.users import import_table
-from ufgraphfr.deploy.agreement.document import Node, read_agreement
+from ufgraphfr.deploy.agreement.chain import read_agreement
+from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft, write

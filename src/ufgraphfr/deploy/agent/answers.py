@@ -37,6 +37,10 @@ class Restored(Refused):
     """The shard's folder is older than what left it: what it released is not released again."""
 
 
+class Unsigned(Refused):
+    """A request under an amendment that the operator of this node has not signed off."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """A request to evaluate, as far as it decides whether it may be answered.
@@ -112,6 +116,11 @@ class Answers:
         line = (run, continued.run, continued.round)
         self._db.execute("INSERT OR REPLACE INTO lineage VALUES (?, ?, ?)", line)
         self._db.execute("UPDATE runs SET run = ? WHERE agreement = ?", (run, agreement))
+
+    def begun(self, agreement: str) -> bool:
+        """Whether any run of an agreement was ever asked for."""
+        query = "SELECT 1 FROM runs WHERE agreement = ?"
+        return self._db.execute(query, (agreement,)).fetchone() is not None
 
     def parent(self, run: str) -> tuple[str, int] | None:
         """The run and the round that a run goes on from; None for the first."""

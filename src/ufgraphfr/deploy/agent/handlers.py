@@ -39,6 +39,7 @@ from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import Client, Request
+from ufgraphfr.ops.grown import grown
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 MAX_USERS_AT_ONCE = 16
@@ -121,8 +122,8 @@ class Handlers:
 
     def _admitted(self, mechanism: ShardMechanism, clients: Tensor, number: int) -> Tensor:
         """Who may go into a release: whoever the server names, the claim holds."""
-        digest, participations = self.agreement.digest, self.store.participations
-        admitted = participations.admit(digest, mechanism, number, clients)
+        root, participations = self.agreement.root, self.store.participations
+        admitted = participations.admit(root, mechanism, number, clients)
         if int(admitted.sum()) < self.agreement.min_users:
             raise Refused("too few of the clients may take part again under the guarantee")
         return admitted
@@ -261,7 +262,7 @@ class Handlers:
         trained = self.store.weights(run, before, batch.clients)
         for position, client in enumerate(batch.clients.tolist()):
             for name, value in trained.get(client, {}).items():
-                weights[name][position] = value
+                weights[name][position] = grown(weights[name][position], value)
         return weights
 
     def _task(self, request: Envelope, evaluated: bool) -> Task:

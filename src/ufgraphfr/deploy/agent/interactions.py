@@ -62,13 +62,14 @@ def add_interactions(database: sqlite3.Connection, rows: Rows, clients: Sequence
     return _count(database)[0] - before
 
 
-def read_rows(database: sqlite3.Connection, chosen: str, value: str) -> Rows:
+def read_rows(database: sqlite3.Connection, chosen: str, value: str, items: int) -> Rows:
     """Everything about some users.
 
     Args:
         database: of the shard.
         chosen: a condition of SQL on the number of a user and ``?1``.
         value: stands for ``?1``.
+        items: rows of items from this number on are left out.
     """
     users = database.execute(
         f"SELECT number, name, vector FROM users WHERE {chosen} ORDER BY number", (value,)
@@ -76,7 +77,8 @@ def read_rows(database: sqlite3.Connection, chosen: str, value: str) -> Rows:
     clients = np.array([user[0] for user in users], np.int64)
     texts = [np.frombuffer(user[2], np.float32) for user in users]
     theirs = f"user IN (SELECT number FROM users WHERE {chosen})"
-    query = f"SELECT user, item, time FROM interactions WHERE {theirs} ORDER BY row"
+    known = f"{theirs} AND item < {items:d}"
+    query = f"SELECT user, item, time FROM interactions WHERE {known} ORDER BY row"
     rows = database.execute(query, (value,)).fetchall()
     user = np.searchsorted(clients, np.array([row[0] for row in rows], np.int64))
     item = np.array([row[1] for row in rows], np.int64)

@@ -1,22 +1,21 @@
-"""The folder of one shard, and an agent's reply to one request."""
+"""An agent's reply to one request."""
 
 import json
 import logging
 import sqlite3
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.data.catalogue import Catalogue
-from ufgraphfr.deploy.agent.answers import Refused, Restored
+from ufgraphfr.deploy.agent.answers import Refused, Restored, Unsigned
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.handlers import Handlers
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
-from ufgraphfr.deploy.agent.users import Imported, import_table
-from ufgraphfr.deploy.agreement.document import Agreement, read_documents
+from ufgraphfr.deploy.agreement.chain import read_agreement, read_documents
+from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.agreement.software import check_software
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
 from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
@@ -25,77 +24,10 @@ from ufgraphfr.privacy.accounted.statement import in_words
 logger = logging.getLogger(__name__)
 UNREAD = Envelope("hello", "", "", 0, "", "")
 """Stands for a request that could not be read."""
+AMENDMENT = "amendment"
+"""Counter of the last amendment that the server asked under."""
 MAX_REASON = 500
 """Letters of a line in the audit log: some of them are a caller's."""
-
-
-class ShardFolder:
-    """The files of one shard."""
-
-    def __init__(self, path: Path) -> None:
-        """Names the folder."""
-        self.path = path
-        # what the operator signed off, and the public items
-        self.agreement, self.catalogue = path / "agreement.toml", path / "catalogue.json"
-        # the digest that the operator typed
-        self.agreed = path / "agreed"
-        # the name of this node
-        self.node = path / "node"
-        # the users' data and private state
-        self.database = path / "shard.sqlite"
-        # releases of the model
-        self.models = path / "models"
-        # arrays that the server sent and need not send again
-        self.public = path / "public"
-        # what has been spent of this shard's budget; nothing is ever removed
-        self.ledger = path / "ledger.jsonl"
-        # apps that may ask for its users, see `Tokens`
-        self.tokens = path / "tokens.json"
-        # where the agent listens
-        self.socket = path / "agent.sock"
-        # one JSON object for each request: what was asked, and how it ended
-        self.audit = path / "audit.jsonl"
-
-    def signed(self) -> tuple[str, Agreement, Catalogue]:
-        """The name of this node, the agreement, and the catalogue it names.
-
-        Raises:
-            InputError: a file is missing, unreadable, or not the one that was agreed on.
-        """
-        if not self.node.exists():
-            raise InputError(f"{self.path} is no shard: name a folder that deploy init wrote")
-        name = self.node.read_text(encoding="utf-8").strip()
-        agreement, catalogue = read_documents(self.agreement, self.catalogue)
-        agreement.node(name)
-        return name, agreement, catalogue
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether the operator has signed off the agreement that lies here now."""
-        try:
-            return self.agreed.read_text(encoding="utf-8").strip() == self.signed()[1].digest
-        except (OSError, UnicodeDecodeError):
-            return False
-
-    def sign(self, digest: str) -> None:
-        """Sign the agreement off, by the digest that its parties told each other.
-
-        Raises:
-            InputError: the agreement that lies here is another one.
-        """
-        here = self.signed()[1].digest
-        if digest.strip().lower() != here:
-            raise InputError(
-                f"'{digest}' is not the digest of {self.agreement}, which is {here}: nothing was "
-                f"signed; ask the other parties which of the two was agreed on"
-            )
-        write_atomically(self.agreed, f"{here}\n".encode())
-
-    def import_table(self, interactions: Path, users: Path | None) -> Imported:
-        """Load users' data into the shard, see `users.import_table`."""
-        name, agreement, catalogue = self.signed()
-        store = ShardStore(self.database)
-        return import_table(store, agreement, catalogue, name, interactions, users)
 
 
 class Agent:
@@ -108,11 +40,45 @@ class Agent:
             InputError: the folder is not one.
         """
         self._folder = folder
-        self._name, self._agreement, catalogue = folder.signed()
+        self._name, signed, _ = folder.signed()
         self._store = ShardStore(folder.database)
-        cache, self._ledger = ArrayCache(folder.public), Ledger(folder.ledger)
-        self._handlers = Handlers(self._store, cache, self._agreement, catalogue, self._ledger)
+        self._cache, self._ledger = ArrayCache(folder.public), Ledger(folder.ledger)
         self._models = Models(folder.models)
+        self._act_by(self._acted_by(signed))
+
+    def _acted_by(self, signed: Agreement) -> str:
+        """Digest of the document that the server last asked under, or the first for this node."""
+        number = self._store.counter(AMENDMENT)
+        here = self._name
+        joined = [a.number for a in signed.amendments if here in {node.name for node in a.join}]
+        return signed.digests[min(max(number, *joined, 0), len(signed.amendments))]
+
+    def _act_by(self, digest: str) -> None:
+        """Answer by a document that is signed off here, and by none before it from now on."""
+        folder = self._folder
+        self._agreement, catalogue = read_documents(folder.agreement, folder.catalogue, digest)
+        check_software(self._agreement)
+        self._handlers = Handlers(
+            self._store, self._cache, self._agreement, catalogue, self._ledger
+        )
+        self._store.raise_counter(AMENDMENT, len(self._agreement.amendments))
+
+    def _follow(self, digest: str) -> None:
+        """Go on to a later document, once the server asks under it.
+
+        Raises:
+            Unsigned: it lies here, and nobody has signed it off.
+            Refused: it does not lie here, or others were acted on since.
+        """
+        if digest in self._agreement.digests:
+            raise Refused("a document that was amended since")
+        if digest in self._folder.signed()[1].digests:
+            self._act_by(digest)
+            logger.info("going on under %s", digest)
+            return
+        if digest in read_agreement(self._folder.agreement).digests:
+            raise Unsigned("an amendment that is not signed off here: agent agree signs it")
+        raise Refused("another agreement than the one signed off here")
 
     def answer(self, chunks: list[bytes]) -> list[bytes]:
         """Answer one request; the audit log alone says why one was refused."""
@@ -124,9 +90,10 @@ class Agent:
                 reply = replace(reply, facts=reply.facts | {"ledger": self._ledger.head})
         except MissingArray as error:
             reply, reason = request.reply(code="missing"), str(error)
-        except Restored as error:
-            # the server is told, for it has to stop asking
-            reply = request.reply(code="refused", facts={"reason": "restored"})
+        except (Restored, Unsigned) as error:
+            # the server is told, for it has to stop asking, or to wait
+            why = "restored" if isinstance(error, Restored) else "unsigned"
+            reply = request.reply(code="refused", facts={"reason": why})
             reason = str(error)
         except (Refused, Malformed, BudgetSpent) as error:
             reply, reason = request.reply(code="refused"), str(error)
@@ -144,10 +111,10 @@ class Agent:
 
     def _checked(self, request: Envelope) -> Envelope:
         if request.agreement != self._agreement.digest:
-            raise Refused("another agreement than the one signed off here")
+            self._follow(request.agreement)
         if request.node != self._name or request.code != "ok":
             raise Refused("a request for another node")
-        self._store.answers.pin(request.agreement, request.run, self._continued(request))
+        self._store.answers.pin(self._agreement.root, request.run, self._continued(request))
         self._check_not_restored(request)
         self._settle(request)
         if request.kind == "hello":
@@ -163,7 +130,9 @@ class Agent:
     def _continued(self, request: Envelope) -> Release | None:
         """The release that a new run goes on from."""
         digest = request.facts.get("continues")
-        if request.kind != "hello" or digest is None:
+        first = not self._store.answers.begun(self._agreement.root)
+        if request.kind != "hello" or digest is None or first:
+            # a node that joined begins with whatever run there is
             return None
         for number in reversed(self._models.numbers):
             if (release := self._models.release(number)).digest == digest:
@@ -224,7 +193,7 @@ class Agent:
     def _published(self, request: Envelope) -> Envelope:
         """Keep a release of the run that was agreed on; the same one may come again."""
         release = Release.of(request.facts.get("release"))
-        if (release.agreement, release.run) != (request.agreement, request.run):
+        if release.agreement not in self._agreement.digests or release.run != request.run:
             raise Refused("a release of another agreement or run")
         promised = in_words(self._ledger.claim) or self._agreement.experiment.mechanism.guarantee
         if release.guarantee != promised:

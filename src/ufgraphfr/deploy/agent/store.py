@@ -42,10 +42,13 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 """
 
 _READY = (
-    f"number IN (SELECT user FROM interactions GROUP BY user HAVING count(*) >= {MIN_INTERACTIONS})"
+    "number IN (SELECT user FROM interactions WHERE item < {} GROUP BY user "
+    f"HAVING count(*) >= {MIN_INTERACTIONS})"
 )
+ANY = 2**62
+"""More items than any catalogue has."""
 
-_IN_RUN = f"""{_READY} AND (number IN (SELECT user FROM run_users WHERE run = ?1)
+_IN_RUN = """ AND (number IN (SELECT user FROM run_users WHERE run = ?1)
     OR NOT EXISTS (SELECT 1 FROM run_users WHERE run = ?1))"""
 
 _SUPERSEDED = """
@@ -128,7 +131,9 @@ class ShardStore:
 
     def waiting(self) -> int:
         """How many users have too few interactions to take part yet."""
-        (users,) = self._db.execute(f"SELECT count(*) FROM users WHERE NOT {_READY}").fetchone()
+        (users,) = self._db.execute(
+            f"SELECT count(*) FROM users WHERE NOT {_READY.format(ANY)}"
+        ).fetchone()
         return int(users)
 
     def add(
@@ -189,13 +194,15 @@ class ShardStore:
             self.raise_counter("version", self.version + min(changed, 1))
         return changed
 
-    def rows(self, waiting: bool = False, run: str = "") -> Rows:
+    def rows(self, waiting: bool = False, run: str = "", items: int = ANY) -> Rows:
         """Everything about users, with ``waiting`` about all.
 
         Otherwise about those who have enough interactions to take part and who are in the run, if
-        it is known who is; see `Answers.enrol`.
+        it is known who is; see `Answers.enrol`. Rows of items from ``items`` on are left out: they
+        are of a catalogue that has grown since.
         """
-        return read_rows(self._db, "?1 IS NOT NULL" if waiting else _IN_RUN, run)
+        chosen = "?1 IS NOT NULL" if waiting else _READY.format(items) + _IN_RUN
+        return read_rows(self._db, chosen, run, items)
 
     def forget(self, name: str) -> int:
         """Delete a user with everything that belongs to it.

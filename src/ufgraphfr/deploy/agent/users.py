@@ -90,7 +90,7 @@ def read_users(
 
     With a ``run`` those who are in it.
     """
-    rows = store.rows(run=run)
+    rows = store.rows(run=run, items=len(catalogue.items))
     if len(rows.clients) == 0 or len(rows.user) == 0:
         return None
     interactions = Interactions(

@@ -7,13 +7,12 @@ that of the file: what a later release adds with a default leaves it as it is.
 
 import hashlib
 import json
-import re
 import tomllib
 import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import tomli_w
 import torch
@@ -23,11 +22,13 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.spec import parse
 from ufgraphfr.core.versions import Document, Schema
-from ufgraphfr.data.catalogue import Catalogue, read_catalogue
+from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.sources.table import TableSource
+from ufgraphfr.deploy.agreement.amendment import Amendment
 from ufgraphfr.deploy.agreement.deployable import check_deployable
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
+from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.agreement.shipped import check_shipped
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import declared_profiles, item_text
@@ -42,28 +43,6 @@ def _smallest_is_min_users(old: Document) -> Document:
 
 
 SCHEMA = Schema("agreement", (_smallest_is_min_users,))
-
-
-@dataclass(frozen=True)
-class Node:
-    """One data holder.
-
-    Attributes:
-        name: of the node.
-        first: id of its first client.
-        clients: how many ids it may give to its users.
-    """
-
-    name: str
-    first: int
-    clients: int
-
-    def __post_init__(self) -> None:
-        """Checks what ends in paths, units and ids."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", self.name):
-            raise InputError(f"node '{self.name}': a name is of letters, digits, '-', '_' and '.'")
-        if self.first < 0 or self.clients < 1:
-            raise InputError(f"node {self.name}: it needs at least one client id, from 0 on")
 
 
 @dataclass(frozen=True)
@@ -82,6 +61,9 @@ class Agreement:
             follows from it, and no guarantee rests on it. 0 in agreements of before, which took
             the number of ids.
         signed: the file it was read from; empty if it has not been written yet.
+        amendments: what was agreed on since, see `chain`; ``nodes`` and ``catalogue`` are as they
+            are now.
+        left: nodes that take part no longer; their client ids are nobody else's.
     """
 
     experiment: Experiment
@@ -92,6 +74,8 @@ class Agreement:
     table: TableSource
     expected_users: int = 0
     signed: bytes = field(default=b"", repr=False, compare=False)
+    amendments: tuple[Amendment, ...] = ()
+    left: tuple[Node, ...] = ()
 
     @property
     def algorithm(self) -> Algorithm:
@@ -102,7 +86,7 @@ class Agreement:
     @property
     def clients(self) -> int:
         """How many client ids there are, given out or not."""
-        return max(node.first + node.clients for node in self.nodes)
+        return max(node.first + node.clients for node in (*self.nodes, *self.left))
 
     def node(self, name: str) -> Node:
         """The node of a name.
@@ -145,7 +129,7 @@ class Agreement:
 
     @property
     def document(self) -> bytes:
-        """The file, TOML: as it was signed or, if it has not been written yet, as it will be."""
+        """The first document, TOML: as it was signed or, before that, as it will be written."""
         values: dict[str, Any] = {
             "catalogue": self.catalogue,
             "min_users": self.min_users,
@@ -157,25 +141,45 @@ class Agreement:
         }
         return self.signed or tomli_w.dumps(SCHEMA.write(values)).encode()
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 of the file, by which server and agents know that they mean the same."""
+        """SHA-256 of the last document, by which server and agents know that they mean the same."""
+        return self.digests[-1]
+
+    @property
+    def root(self) -> str:
+        """SHA-256 of the first document: what runs, releases and budgets belong to."""
+        return self.digests[0]
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each document, the first one's first."""
         values = tomllib.loads(self.document.decode())
+        first = hashlib.sha256(self.document).hexdigest()
         if SCHEMA.version_of(values, "the agreement") == 1:
             # as the release that wrote it has told operators and agents
-            return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-        return hashlib.sha256(self.document).hexdigest()
+            first = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return first, *(amendment.digest for amendment in self.amendments)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The fingerprints of nodes' keys, as far as they were agreed on."""
+        agreed = {name: key for each in self.amendments for name, key in each.keys.items()}
+        return {node.name: agreed[node.name] for node in self.nodes if node.name in agreed}
+
+    @property
+    def authority(self) -> str:
+        """SHA-256 of the certificate by which the server is known; empty for the first one."""
+        return ([""] + [each.authority for each in self.amendments if each.authority])[-1]
+
+    @property
+    def software(self) -> str:
+        """The oldest release of this package that may run; empty for any."""
+        return ([""] + [each.software for each in self.amendments if each.software])[-1]
 
     def write(self, path: Path) -> None:
         """Write the file."""
         write_atomically(path, self.document)
-
-
-class Documents(NamedTuple):
-    """What everybody in a federation holds: the agreement, and the catalogue that it names."""
-
-    agreement: Agreement
-    catalogue: Catalogue
 
 
 def make(
@@ -204,8 +208,8 @@ def make(
     return Agreement(experiment, catalogue, nodes, min_users, metrics, table, expected_users)
 
 
-def read_agreement(path: Path) -> Agreement:
-    """The agreement in a file of this release or an older one.
+def read_first(path: Path) -> Agreement:
+    """The agreement in a file of this release or an older one, without its amendments.
 
     Raises:
         InputError: it cannot be read, does not hold what it must, or this release has no longer
@@ -248,18 +252,3 @@ def read_agreement(path: Path) -> Agreement:
             f"{path} is not a readable agreement ({type(error).__name__}: {error}): copy it again "
             f"from the folder that deploy init wrote"
         ) from None
-
-
-def read_documents(agreement: Path, catalogue: Path) -> Documents:
-    """An agreement, and the catalogue that it names.
-
-    Raises:
-        InputError: a file cannot be read, or is not the one that was agreed on.
-    """
-    documents = Documents(read_agreement(agreement), read_catalogue(catalogue))
-    if hashlib.sha256(catalogue.read_bytes()).hexdigest() != documents.agreement.catalogue:
-        raise InputError(
-            f"{catalogue} is not the catalogue that was agreed on: copy it again from the folder "
-            f"that deploy init wrote"
-        )
-    return documents

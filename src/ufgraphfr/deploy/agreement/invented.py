@@ -9,7 +9,7 @@ from ufgraphfr.data.client_batches import build
 from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Interactions
 from ufgraphfr.data.split import leave_one_out
-from ufgraphfr.deploy.agreement.document import Documents
+from ufgraphfr.deploy.agreement.chain import Documents
 from ufgraphfr.deploy.agreement.guarantee import calibrate_agreed
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import model_in_use

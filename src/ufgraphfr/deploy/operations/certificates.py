@@ -35,10 +35,8 @@ def write_authority(folder: Path, secret: Path, host: str) -> None:
         secret: file of the authority's key, which no running process needs.
         host: by which nodes know the server; localhost and 127.0.0.1 are always accepted too.
     """
-    ca_key, server_key = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
+    ca_key = ec.generate_private_key(ec.SECP384R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ufgraphfr authority")])
-    # clients read the alternative name; this field ends at 64 characters, and hosts may be longer
-    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ufgraphfr server")])
     signs = _usage(key_cert_sign=True, crl_sign=True)
     ca = (
         _certificate(ca_name, ca_name, ca_key.public_key(), AUTHORITY_DAYS)
@@ -46,21 +44,51 @@ def write_authority(folder: Path, secret: Path, host: str) -> None:
         .add_extension(signs, critical=True)
         .sign(ca_key, hashes.SHA384())
     )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_secret(secret, _private(ca_key, serialization.PrivateFormat.PKCS8))
+    (folder / "ca.crt").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    write_server(folder, secret, host)
+
+
+def write_server(folder: Path, secret: Path, host: str) -> None:
+    """Write ``server.key`` and ``server.crt``, signed by the authority whose ``ca.crt`` is there.
+
+    Args:
+        folder: where to.
+        secret: file of the authority's key.
+        host: see `write_authority`.
+
+    Raises:
+        InputError: the authority's key is missing, or is another one's.
+    """
+    try:
+        ca = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+        ca_key = serialization.load_pem_private_key(secret.read_bytes(), None)
+        if not isinstance(ca_key, ec.EllipticCurvePrivateKey) or (
+            ca_key.public_key() != ca.public_key()
+        ):
+            raise ValueError("it is another authority's")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{secret} cannot sign for {folder / 'ca.crt'} ({error}): put the authority's key "
+            f"there, for as long as this takes"
+        ) from None
+    server_key = ec.generate_private_key(ec.SECP384R1())
+    # clients read the alternative name; this field ends at 64 characters, and hosts may be longer
+    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ufgraphfr server")])
     known = x509.SubjectAlternativeName(_names(host))
     purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     server = (
-        _certificate(server_name, ca_name, server_key.public_key(), SERVER_DAYS)
+        _certificate(server_name, ca.subject, server_key.public_key(), SERVER_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
         .add_extension(purpose, critical=False)
         .add_extension(known, critical=False)
         .sign(ca_key, hashes.SHA384())
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, key in ((secret, ca_key), (folder / "server.key", server_key)):
-        write_secret(path, _private(key, serialization.PrivateFormat.PKCS8))
-    for name, certificate in (("ca", ca), ("server", server)):
-        (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "server.key").unlink(missing_ok=True)
+    write_secret(folder / "server.key", _private(server_key, serialization.PrivateFormat.PKCS8))
+    (folder / "server.crt").write_bytes(server.public_bytes(serialization.Encoding.PEM))
 
 
 def write_node_key(private: Path, public: Path) -> None:

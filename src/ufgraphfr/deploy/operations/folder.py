@@ -9,7 +9,7 @@ class NodeFolder:
     """What one node's host holds."""
 
     def __init__(self, path: Path) -> None:
-        """Names the folder; the agent's part is `agent.shard.ShardFolder`."""
+        """Names the folder; the agent's part is `agent.folder.ShardFolder`."""
         self.path = path
         self.shard = path / "shard"
         # the SuperNode's private key, made here and never elsewhere, and the public half, which

@@ -14,15 +14,10 @@ from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.export import export_users
 from ufgraphfr.data.sources.table import TableSource
-from ufgraphfr.deploy.agent.shard import ShardFolder
-from ufgraphfr.deploy.agreement.document import (
-    NO_FILE,
-    Agreement,
-    Documents,
-    MetricsPolicy,
-    Node,
-    make,
-)
+from ufgraphfr.deploy.agent.folder import ShardFolder
+from ufgraphfr.deploy.agreement.chain import Documents
+from ufgraphfr.deploy.agreement.document import NO_FILE, Agreement, MetricsPolicy, make
+from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
@@ -161,16 +156,21 @@ def write(folder: Deployment, documents: Documents, settings: ServerSettings) ->
     catalogue.write(server.catalogue)
     write_atomically(server.settings, tomli_w.dumps(settings.model_dump()).encode())
     for node in agreement.nodes:
-        node_folder = folder.node(node.name)
-        shard = ShardFolder(node_folder.shard)
-        write_atomically(node_folder.ca, (server.tls / "ca.crt").read_bytes())
-        agreement.write(shard.agreement)
-        catalogue.write(shard.catalogue)
-        write_atomically(shard.node, f"{node.name}\n".encode())
-        node_folder.shard.chmod(0o710)
-        # a unit does not start if a folder that it may write to is missing
-        node_folder.home.mkdir()
+        write_node(folder, node.name)
     _write_texts(folder, agreement, settings)
+
+
+def write_node(folder: Deployment, name: str) -> None:
+    """The folder that goes to a node's host, from what is agreed on."""
+    node, server = folder.node(name), folder.server
+    shard = ShardFolder(node.shard)
+    write_atomically(node.ca, (server.tls / "ca.crt").read_bytes())
+    write_atomically(shard.agreement, server.agreement.read_bytes())
+    write_atomically(shard.catalogue, server.catalogue.read_bytes())
+    write_atomically(shard.node, f"{name}\n".encode())
+    node.shard.chmod(0o710)
+    # a unit does not start if a folder that it may write to is missing
+    node.home.mkdir()
 
 
 def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSettings) -> None:
@@ -201,19 +201,26 @@ def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSetti
     }
     for name, path in paths.items():
         write_atomically(path, _filled(name, facts))
-    address = f"{settings.host}:{settings.public_port}"
     for node in agreement.nodes:
-        path = folder.node(node.name).path
-        node_facts = facts | {
-            "name": node.name,
-            "node": path.resolve(),
-            "agent": shlex.join(commands.agent(node.name)),
-            "supernode": shlex.join(commands.supernode(node.name, address, settings.node_port)),
-        }
-        write_atomically(path / "node.env", _filled("node.env", node_facts))
-        for kind in ("supernode", "agent"):
-            unit = folder.path / "systemd" / f"ufgraphfr-{kind}-{node.name}.service"
-            write_atomically(unit, _filled(f"{kind}.service", node_facts))
+        write_node_texts(folder, node.name, settings)
+
+
+def write_node_texts(folder: Deployment, name: str, settings: ServerSettings) -> None:
+    """A node's units and environment, from their templates."""
+    path, commands = folder.node(name).path, Commands(folder, settings)
+    address = f"{settings.host}:{settings.public_port}"
+    facts = {
+        "name": name,
+        "node": path.resolve(),
+        "threads": 1,
+        "bin": BIN,
+        "agent": shlex.join(commands.agent(name)),
+        "supernode": shlex.join(commands.supernode(name, address, settings.node_port)),
+    }
+    write_atomically(path / "node.env", _filled("node.env", facts))
+    for kind in ("supernode", "agent"):
+        unit = folder.path / "systemd" / f"ufgraphfr-{kind}-{name}.service"
+        write_atomically(unit, _filled(f"{kind}.service", facts))
 
 
 def _check_paths(*paths: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.deploy.agent.shard import ShardFolder
-from ufgraphfr.deploy.agreement.document import read_agreement
+from ufgraphfr.deploy.agent.folder import ShardFolder
+from ufgraphfr.deploy.agreement.chain import read_agreement
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key
 from ufgraphfr.deploy.operations.commands import BIN, Commands
@@ -98,17 +98,41 @@ def register(folder: Deployment) -> None:
         InputError: the server does not answer, or a node has sent no key.
     """
     server, nodes = folder.server, folder.server.read_nodes()
-    agreed = [node.name for node in read_agreement(server.agreement).nodes]
-    keys = {name: fingerprint(folder.node(name).public_key) for name in agreed}
+    agreement, known = read_agreement(server.agreement), server.read_keys()
+    keys = {each.name: _key(folder, each.name, agreement.keys) for each in agreement.nodes}
     if nodes:
         listed = {int(node["node-id"]) for node in _flwr(folder, "nodes", "supernode", "list")}
         nodes = {name: node_id for name, node_id in nodes.items() if node_id in listed}
+    # registered by a release that did not keep it, with the key that is there
+    known = keys | known
+    for name in [each for each in nodes if known.get(each) != keys.get(each, "")]:
+        # it has left, or its key is another one now
+        _flwr(folder, "node-id", "supernode", "unregister", str(nodes.pop(name)))
+        server.write_nodes(nodes, known)
+        logger.info("the key of %s is registered no longer", name)
+    known |= keys
     for name, key in keys.items():
         if name not in nodes:
             command = ("supernode", "register", str(folder.node(name).public_key), "--name", name)
             nodes[name] = int(_flwr(folder, "node-id", *command))
-            server.write_nodes(nodes)
+            server.write_nodes(nodes, known)
             logger.info("registered the key of %s, %s", name, key)
+
+
+def _key(folder: Deployment, name: str, agreed: dict[str, str]) -> str:
+    """The fingerprint of a node's key.
+
+    Raises:
+        InputError: there is none, or another one was agreed on.
+    """
+    path = folder.node(name).public_key
+    found = fingerprint(path)
+    if found != agreed.get(name, found):
+        raise InputError(
+            f"{path} is the key {found}, and {agreed[name]} was agreed on for {name}: get that one "
+            f"from its operator, or amend the agreement with deploy amend --key {name}"
+        )
+    return found
 
 
 def submit(folder: Deployment, again: bool = False) -> None:

@@ -1,12 +1,13 @@
 """What is right and what is not at a node: certificate, key, agreement, database, socket."""
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ufgraphfr.deploy.agent.shard import ShardFolder
+from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.operations import checks
 from ufgraphfr.deploy.operations.checks import Finding
 from ufgraphfr.deploy.operations.folder import NodeFolder
@@ -30,9 +31,12 @@ def examine(folder: ShardFolder) -> Iterator[Finding]:
     made = node.key.exists()
     do = "" if made else "ufgraphfr agent --shard shard init, and send supernode.pub"
     yield Finding("key", f"{node.key} {'is here' if made else 'is missing'}", do)
-    signed = folder.is_signed
-    do = "" if signed else "read it, then ufgraphfr agent --shard shard --agree DIGEST"
+    signed, unsigned = folder.is_signed, folder.unsigned()
+    do = "" if signed else "read it, then ufgraphfr agent --shard shard agree DIGEST"
     said = f"{agreement.digest}, {'signed off' if signed else 'not signed off'}"
+    if unsigned:
+        said += f", and amendment {unsigned[-1].number} is not"
+        do = "read it, then ufgraphfr agent --shard shard agree DIGEST"
     yield Finding("agreement", f"{said}; compare it with the server's", do)
     yield checks.disk(folder.path)
     yield _database(folder.database)
@@ -41,7 +45,13 @@ def examine(folder: ShardFolder) -> Iterator[Finding]:
 
 def authority(folder: ShardFolder) -> Finding:
     """The certificate by which this node knows the server."""
-    return checks.certificate(NodeFolder(folder.path.resolve().parent).ca, RENEW)
+    path, (_, agreement, _) = NodeFolder(folder.path.resolve().parent).ca, folder.signed()
+    if agreement.authority and path.exists():
+        here = hashlib.sha256(path.read_bytes()).hexdigest()
+        if here != agreement.authority:
+            said = f"is {here}, and {agreement.authority} was agreed on"
+            return Finding(f"certificate {path.name}", said, RENEW)
+    return checks.certificate(path, RENEW)
 
 
 def _database(path: Path) -> Finding:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agreement.document import Agreement, read_agreement, read_documents
+from ufgraphfr.deploy.agreement.chain import read_agreement, read_documents
+from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.operations import checks
 from ufgraphfr.deploy.operations.checks import Finding
 from ufgraphfr.deploy.operations.folder import Deployment
@@ -15,8 +16,8 @@ from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 
 RENEW = (
-    "make a new certificate for the server with authority/ca.key, and start the SuperLink anew; "
-    "if ca.crt itself ends, every node needs the new one"
+    "ufgraphfr deploy renew makes the server's anew, with authority/ca.key; if ca.crt itself ends, "
+    "ufgraphfr deploy amend --new-authority"
 )
 START = "start the superlink unit, or ufgraphfr deploy up --loopback; then ufgraphfr deploy start"
 
@@ -87,7 +88,8 @@ def _nodes(folder: Deployment, agreement: Agreement) -> Iterator[Finding]:
             continue
         here = own.shard / "agreement.toml"
         if here.exists() and (digest := _digest(here)) != agreement.digest:
-            yield Finding(name, f"holds the agreement {digest}", "give it the server's")
+            do = "give it the server's, amendments too"
+            yield Finding(name, f"holds the agreement {digest}", do)
             continue
         said, do = key + (", registered" if name in registered else ", not registered"), ""
         if name not in registered and values.get("state") in UNDER_WAY:

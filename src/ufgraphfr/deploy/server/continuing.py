@@ -6,7 +6,7 @@ first, so that a kill at any moment leaves something to finish.
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
-from ufgraphfr.deploy.agreement.document import read_agreement
+from ufgraphfr.deploy.agreement.chain import read_agreement
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.releases import Releases
 from ufgraphfr.deploy.wire.message import Malformed

@@ -148,7 +148,7 @@ class RemoteEvaluation:
         weights: dict[str, Tensor] | None,
     ) -> list[T]:
         """What the nodes say of a model; ``read`` takes a reply and how many clients a node has."""
-        found, holders, requests = list[T](), self._participants.clients, {}
+        found, holders, requests = list[T](), self._participants.asked, {}
         for node, clients in holders.items():
             task = scoring_task(algorithm, state, clients, number + 1)
             requests[node] = partial(

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
@@ -66,15 +67,26 @@ class ServerFolder:
 
     def read_nodes(self) -> dict[str, int]:
         """The engine's id of each registered node, by name."""
-        if not self.registered.exists():
-            return {}
-        document = json.loads(self.registered.read_text(encoding="utf-8"))
-        nodes: dict[str, int] = NODES.read(document, self.registered)["nodes"]
+        nodes: dict[str, int] = self._registered()["nodes"]
         return nodes
 
-    def write_nodes(self, nodes: dict[str, int]) -> None:
-        """Keep what `read_nodes` reads."""
-        write_atomically(self.registered, json.dumps(NODES.write({"nodes": nodes})).encode())
+    def read_keys(self) -> dict[str, str]:
+        """The fingerprint of the key that each node was registered with, as far as it was kept."""
+        keys: dict[str, str] = self._registered().get("keys", {})
+        return keys
+
+    def write_nodes(self, nodes: dict[str, int], keys: dict[str, str]) -> None:
+        """Keep what `read_nodes` and `read_keys` read."""
+        document = NODES.write(
+            {"nodes": nodes, "keys": {name: keys[name] for name in nodes if name in keys}}
+        )
+        write_atomically(self.registered, json.dumps(document).encode())
+
+    def _registered(self) -> dict[str, Any]:
+        if not self.registered.exists():
+            return {"nodes": {}}
+        document = json.loads(self.registered.read_text(encoding="utf-8"))
+        return NODES.read(document, self.registered)
 
     def _now_or_before(self, name: str, before: str) -> Path:
         """A file, by the name that the release before gave it if it is there."""

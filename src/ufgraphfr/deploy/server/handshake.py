@@ -37,7 +37,7 @@ def handshake(
         TooFewReplies: too few nodes came in time.
     """
     # agents know one run at a time, and a server that starts anew means that one
-    run = agreement.digest[:16] if continued is None else continued.next_run
+    run = agreement.root[:16] if continued is None else continued.next_run
     facts = {} if continued is None else {"continues": continued.digest}
     until = time.monotonic() + settings.startup_timeout
     replies: dict[str, Envelope] = {}

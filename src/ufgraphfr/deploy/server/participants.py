@@ -4,7 +4,7 @@ A resumed run must draw from the clients it began with, whoever is there at that
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.versions import Schema
+from ufgraphfr.deploy.agreement.chain import Documents, read_documents
 from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import decode_arrays
 
@@ -28,11 +30,16 @@ class Participants:
         run: its name, by which agents tell runs apart.
         clients: node to int64 ``[clients]``, ascending.
         interactions: how many they hold together, as far as nodes say so.
+        agreement: digest of the document under which they began; empty before it was kept.
+        left: nodes that have left since. Their clients are still drawn, as in the rounds before,
+            and not asked.
     """
 
     run: str
     clients: dict[str, Tensor]
     interactions: int
+    agreement: str = ""
+    left: frozenset[str] = frozenset()
 
     @staticmethod
     def of(agreement: Agreement, run: str, replies: dict[str, Envelope]) -> "Participants":
@@ -56,17 +63,28 @@ class Participants:
             clients[name] = ids
             count = reply.facts.get("interactions", 0)
             interactions += count if type(count) is int and count >= 0 else 0
-        return Participants(run, clients, interactions)
+        return Participants(run, clients, interactions, agreement.digest)
+
+    def under(self, agreement: Agreement) -> "Participants":
+        """The same, without asking those who have left since."""
+        left = self.clients.keys() - {node.name for node in agreement.nodes}
+        return replace(self, left=frozenset(left))
+
+    @property
+    def asked(self) -> dict[str, Tensor]:
+        """The clients of the nodes that have not left."""
+        return {node: ids for node, ids in self.clients.items() if node not in self.left}
 
     def by_node(self, cohort: Tensor) -> dict[str, Tensor]:
         """The clients of a cohort by node; nodes without any are left out."""
-        parts = {node: cohort[torch.isin(cohort, ids)] for node, ids in self.clients.items()}
+        parts = {node: cohort[torch.isin(cohort, ids)] for node, ids in self.asked.items()}
         return {node: part for node, part in parts.items() if len(part)}
 
     def write(self, path: Path) -> None:
         """Write them as JSON."""
         clients = {node: ids.tolist() for node, ids in self.clients.items()}
         facts = {"run": self.run, "clients": clients, "interactions": self.interactions}
+        facts["agreement"] = self.agreement
         write_atomically(path, json.dumps(SCHEMA.write(facts)).encode())
 
     @staticmethod
@@ -78,4 +96,16 @@ class Participants:
         """
         facts = SCHEMA.read(json.loads(path.read_text(encoding="utf-8")), path)
         clients = {node: torch.tensor(ids) for node, ids in facts["clients"].items()}
-        return Participants(facts["run"], clients, facts["interactions"])
+        agreement = facts.get("agreement", "")
+        return Participants(facts["run"], clients, facts["interactions"], agreement)
+
+
+def documents_of_run(folder: ServerFolder) -> Documents:
+    """The agreement and the catalogue of a server's run, whatever was amended since.
+
+    Raises:
+        InputError: a file cannot be read, or is not the one that was agreed on.
+    """
+    there = folder.participants.exists()
+    until = Participants.read(folder.participants).agreement if there else ""
+    return read_documents(folder.agreement, folder.catalogue, until or None)

@@ -108,9 +108,9 @@ def publish(
     algorithm = model_in_use(agreement.experiment, setting)
     tasks = {
         node: scoring_task(algorithm, best.server, clients, best.round + 1)
-        for node, clients in participants.clients.items()
+        for node, clients in participants.asked.items()
     }
-    release = releases.make(_candidate(agreement, participants.run, run, tasks), run.model)
+    release = releases.make(_candidate(agreement, participants, run, tasks), run.model)
     more = {"release": release.facts}
     requests = {
         node: partial(nodes.envelope, "publish", node, best.round, task, more)
@@ -127,14 +127,15 @@ def publish(
 
 
 def _candidate(
-    agreement: Agreement, name: str, run: RunFolder, tasks: Mapping[str, Task]
+    agreement: Agreement, participants: Participants, run: RunFolder, tasks: Mapping[str, Task]
 ) -> Release:
     """What is known of a run's model, before it has a number."""
     task, ledger = next(iter(tasks.values())), run.read_ledger()
     return Release(
         number=1,
-        agreement=agreement.digest,
-        run=name,
+        # the one it was trained under, whatever was amended since
+        agreement=participants.agreement or agreement.root,
+        run=participants.run,
         round=task.round - 1,
         parent="",
         guarantee=in_words(ledger.claim) or agreement.experiment.mechanism.guarantee,

@@ -45,6 +45,7 @@ from ufgraphfr.federation.transport import Rejected, Response, Transport
 from ufgraphfr.federation.validation.check import RULES, RejectedReply, check_bytes
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.federation.validation.expected import Validation
+from ufgraphfr.ops.grown import grown
 from ufgraphfr.privacy.accounted.guarantee import central_spent
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.registry import Registry
@@ -95,7 +96,7 @@ class RemoteClients:
             "users": len(self.clients),
             "items": self.setting.items,
             "interactions": participants.interactions,
-            "sha256": agreement.digest,
+            "sha256": agreement.root,
         }
 
     def mechanism(self, algorithm: Algorithm, ledger: Ledger) -> Mechanism:
@@ -112,8 +113,15 @@ class RemoteClients:
 
     def initial(self, algorithm: Algorithm) -> State:
         """See `Population.initial`: that of the release which the run goes on from."""
-        fresh = algorithm.init_server(self.setting)
-        return fresh if self._before is None else warm_start(algorithm, fresh, self._before)
+        fresh, before = algorithm.init_server(self.setting), self._before
+        if before is None:
+            return fresh
+        known = before.get("features")
+        if known is not None and not torch.equal(known, fresh["features"][: len(known)]):
+            logger.warning("the items' features are others in the grown catalogue: trained anew")
+            return fresh
+        larger = {n: grown(fresh[n], value) if n in fresh else value for n, value in before.items()}
+        return warm_start(algorithm, fresh, larger)
 
     def begin(
         self, algorithm: Algorithm, mechanism: Mechanism, last: Checkpoint | None

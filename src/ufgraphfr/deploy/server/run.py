@@ -3,7 +3,8 @@
 from contextlib import closing
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agreement.document import read_documents
+from ufgraphfr.deploy.agreement.chain import read_documents
+from ufgraphfr.deploy.agreement.software import check_software
 from ufgraphfr.deploy.server.continuing import settle
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import handshake, wait_for_nodes
@@ -36,6 +37,7 @@ def run(folder: ServerFolder, engine: Engine) -> None:
 def _run(folder: ServerFolder, engine: Engine) -> None:
     settings = folder.read_settings()
     agreement, catalogue = read_documents(folder.agreement, folder.catalogue)
+    check_software(agreement)
     experiment, releases = agreement.experiment, Releases(folder.releases)
     continued = settle(folder)
     metrics = RunMetrics(folder.metrics, experiment.federation.rounds)
@@ -44,11 +46,11 @@ def _run(folder: ServerFolder, engine: Engine) -> None:
             if not folder.participants.exists():
                 parties = handshake(agreement, engine, settings, continued)
                 parties.write(folder.participants)
-            participants = Participants.read(folder.participants)
+            participants = Participants.read(folder.participants).under(agreement)
             if not (folder.run / "result.json").exists():
-                wait_for_nodes(set(participants.clients), engine, settings)
-            users = sum(map(len, participants.clients.values()))
-            metrics.update(nodes=len(participants.clients), users=users, state="running")
+                wait_for_nodes(set(participants.asked), engine, settings)
+            users = sum(map(len, participants.asked.values()))
+            metrics.update(nodes=len(participants.asked), users=users, state="running")
             heads = LedgerHeads(folder.ledger_heads)
             remote = RemoteClients(
                 *(agreement, catalogue, engine, settings, participants, metrics, heads),

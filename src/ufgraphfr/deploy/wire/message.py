@@ -143,6 +143,7 @@ REASONS = {
     "input": "what it holds or agreed to cannot be used; agent status there says why",
     "restored": "its folder was restored from a copy that is older than its payments, and may not "
     "release again: agree anew",
+    "unsigned": "its operator has not signed the amendment off: agent agree DIGEST there",
 }
 """What an agent may say of a failure: words fixed here, nothing of its data."""
 
