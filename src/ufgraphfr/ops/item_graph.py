@@ -4,10 +4,34 @@ Co-interactions: G = sum over clients of x x^T, x in {0, 1}^items the client's h
 Successions: D[i, j] = sum over clients of w(gap), where j stands ``gap`` positions after i.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners
+
+
+class Symmetric(Protocol):
+    """A symmetric matrix."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its values."""
+
+    def __len__(self) -> int:
+        """How many rows it has."""
+
+    def __matmul__(self, vectors: Tensor) -> Tensor:
+        """Times float ``[rows, dim]``."""
+
+    def __rmatmul__(self, vectors: Tensor) -> Tensor:
+        """Float ``[dim, rows]`` times it."""
+
 
 _CHUNK = 1024
 """Clients written out dense at a time; bounds memory at ``_CHUNK * items`` floats."""
@@ -116,22 +140,27 @@ def spectral(operator: Tensor, dim: int, generator: torch.Generator) -> Tensor:
     return turned
 
 
-def largest(operator: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def largest(operator: Symmetric, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Eigenvectors ``[items, count]`` with the largest eigenvalues, and these.
 
     Subspace iteration: Halko, Martinsson, Tropp, SIAM Review 53(2), 2011.
+
+    Args:
+        operator: ``[items, items]``, symmetric, a tensor or what multiplies as one.
+        count: how many; at most the items.
+        generator: of the start, on the CPU.
     """
     items = len(operator)
     start = torch.randn(items, min(items, count + _SPARE), generator=generator)
-    basis = start.to(operator)
+    basis = start.to(operator.device, operator.dtype)
     for _ in range(_SWEEPS):
         basis = torch.linalg.qr(operator @ basis).Q
-    value, turn = torch.linalg.eigh(basis.T @ operator @ basis)
+    value, turn = torch.linalg.eigh(operator.__rmatmul__(basis.T) @ basis)
     vectors: Tensor = basis @ turn[:, -count:]
     return vectors, value[-count:]
 
 
-def smoothest(operator: Tensor, rank: int) -> Tensor:
+def smoothest(operator: Symmetric, rank: int) -> Tensor:
     """Eigenvectors of the largest eigenvalues, float ``[items, rank]``, zero beyond ``items``."""
     vectors, _ = largest(operator, rank, torch.Generator().manual_seed(0))
     return torch.nn.functional.pad(vectors, (0, rank - vectors.shape[1]))

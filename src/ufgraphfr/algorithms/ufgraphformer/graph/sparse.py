@@ -23,11 +23,10 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     GraphSpec,
 )
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
+from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import PairRows, Weight
 from ufgraphfr.core.messages import State
 from ufgraphfr.ops.item_graph import smoothest
 
-Entries = tuple[Tensor, Tensor, Tensor]
-"""Rows, columns and values, each ``[entries]``."""
 LISTS = frozenset(f"{name}.{part}" for name in CONTRIBUTED for part in ("cells", "sums"))
 """In the server's memory while it collects: where each sum has entries, and these."""
 
@@ -62,43 +61,41 @@ class SparseGraph:
     def operators(self, state: State) -> State:
         """Links and the smoothest directions; the sums are forgotten."""
         items = len(state[COUNTS])
-        rows, columns, value = _entries(state, PAIRS, items)
-        diagonal = rows == columns
-        total = torch.zeros(items, device=value.device)
-        total[rows[diagonal]] = value[diagonal]
-        rows, columns, value = rows[~diagonal], columns[~diagonal], value[~diagonal]
-        both = torch.cat((rows, columns)), torch.cat((columns, rows)), torch.cat((value, value))
-        found = {COUNTS: total, "graph.low_pass": self._low_pass(both, total)}
-        found |= self._links("cosine", both, total)
+        pairs = _rows(state, PAIRS, items).mirrored()
+        total = _diagonal(pairs)
+        found = {COUNTS: total, "graph.low_pass": self._low_pass(pairs, total)}
+        found |= self._links("cosine", pairs, total)
         if f"{NEXT}.cells" in state:
-            rows, columns, value = _entries(state, NEXT, items)
-            after = rows, columns, value / LEVELS
+            after = _rows(state, NEXT, items).weighted(
+                lambda _rows, _columns, value: value / LEVELS
+            )
             found |= self._links("next", after, total)
-            found |= self._links("cooccurrence", _with_transpose(after, items), total)
-            rows, columns, value = _entries(state, STEP, items)
-            found |= self._strongest("step", (rows, columns, value / (total[rows] + 1)), items)
+            found |= self._links("cooccurrence", after.mirrored(), total)
+            step = _rows(state, STEP, items)
+            found |= self._strongest("step", step, lambda rows, _, value: value / (total[rows] + 1))
         return found | {name: state[name][:0] for name in LISTS & state.keys()}
 
-    def _links(self, name: str, entries: Entries, total: Tensor) -> State:
+    def _links(self, name: str, pairs: PairRows, total: Tensor) -> State:
         """As `item_graph.normalised`."""
-        rows, columns, value = entries
         root = total.clamp(min=1).sqrt()
-        scaled = value / (root[rows] * root[columns] + SHRINK)
-        return self._strongest(name, (rows, columns, scaled), len(total))
 
-    def _strongest(self, name: str, entries: Entries, items: int) -> State:
-        index, kept = links.strongest(*entries, (items, min(self.spec.neighbors, items)))
+        def weight(rows: Tensor, columns: Tensor, value: Tensor) -> Tensor:
+            return value / (root[rows] * root[columns] + SHRINK)
+
+        return self._strongest(name, pairs, weight)
+
+    def _strongest(self, name: str, pairs: PairRows, weight: Weight) -> State:
+        index, kept = pairs.strongest(weight, min(self.spec.neighbors, len(pairs)))
         return {f"graph.{name}.index": index, f"graph.{name}": kept}
 
-    def _low_pass(self, entries: Entries, total: Tensor) -> Tensor:
+    def _low_pass(self, pairs: PairRows, total: Tensor) -> Tensor:
         """See `dense.low_pass`; the diagonal is the counts."""
-        rows, columns, value = entries
-        scale, items = total.clamp(min=1) ** -self.spec.power, len(total)
-        each = torch.arange(items, device=rows.device)
-        cells = torch.stack((torch.cat((rows, each)), torch.cat((columns, each))))
-        entry = torch.cat((value * scale[rows] * scale[columns], total * scale.square()))
-        graph = torch.sparse_coo_tensor(cells, entry, (items, items), check_invariants=False)
-        return smoothest(graph.coalesce(), self.spec.rank)
+        scale = total.clamp(min=1) ** -self.spec.power
+
+        def weight(rows: Tensor, columns: Tensor, value: Tensor) -> Tensor:
+            return value * scale[rows] * scale[columns]
+
+        return smoothest(pairs.weighted(weight), self.spec.rank)
 
     def propagated(
         self, shared: State, name: str, history: tuple[Tensor, Tensor, Tensor]
@@ -112,17 +109,14 @@ class SparseGraph:
         return links.matrix(state[f"graph.{name}.index"], state[f"graph.{name}"], diagonal)
 
 
-def _entries(state: State, name: str, items: int) -> Entries:
-    cells = state[f"{name}.cells"]
-    return cells // items, cells % items, state[f"{name}.sums"]
+def _rows(state: State, name: str, items: int) -> PairRows:
+    return PairRows.of(state[f"{name}.cells"], state[f"{name}.sums"], items)
 
 
-def _with_transpose(entries: Entries, items: int) -> Entries:
-    rows, columns, value = entries
-    cells = torch.stack((torch.cat((rows, columns)), torch.cat((columns, rows))))
-    both = torch.sparse_coo_tensor(
-        cells, torch.cat((value, value)), (items, items), check_invariants=False
-    )
-    summed = both.coalesce()
-    rows, columns = summed.indices()
-    return rows, columns, summed.values()
+def _diagonal(pairs: PairRows) -> Tensor:
+    """Float ``[items]``."""
+    found = pairs.value.new_zeros(len(pairs))
+    for _, places, rows in pairs.parts():
+        own = pairs.index[places] == rows
+        found[rows[own]] = pairs.value[places][own]
+    return found

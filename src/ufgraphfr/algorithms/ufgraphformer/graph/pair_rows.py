@@ -1,0 +1,106 @@
+"""Sums over pairs of items as rows of what is not zero, of which some are written out at a time.
+
+A large catalogue has millions of pairs. Here each takes eight bytes. What is made of them takes
+many more, so it is made of about `ops.link_rows.AT_ONCE` pairs at a time.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.ufgraphformer.graph import links
+from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.ops.link_rows import bounded
+from ufgraphfr.ops.recency import propagate
+
+Weight = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From rows, columns and values to what becomes of the values."""
+
+
+@dataclass(frozen=True)
+class PairRows:
+    """A sparse matrix ``[items, items]``, row after row and each from left to right.
+
+    Attributes:
+        ptr: int64 ``[items + 1]``, where each row begins.
+        index: int32 ``[pairs]``, the columns.
+        value: float32 ``[pairs]``.
+    """
+
+    ptr: Tensor
+    index: Tensor
+    value: Tensor
+
+    @classmethod
+    def of(cls, cells: Tensor, value: Tensor, items: int) -> "PairRows":
+        """From cells, ``row * items + column``, which ascend."""
+        first = torch.arange(items + 1, device=cells.device) * items
+        return cls(torch.searchsorted(cells, first), (cells % items).int(), value)
+
+    def __len__(self) -> int:
+        """How many items there are."""
+        return len(self.ptr) - 1
+
+    @property
+    def device(self) -> torch.device:
+        """See `item_graph.Symmetric`."""
+        return self.value.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """See `item_graph.Symmetric`."""
+        return self.value.dtype
+
+    def parts(self) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Some rows at a time: which, the places of their pairs, and the row of each, int64."""
+        for some in bounded(self.ptr.diff()):
+            ptr = self.ptr[some.start : some.stop + 1]
+            places = slice(int(ptr[0]), int(ptr[-1]))
+            yield some, places, owners(ptr, places.stop - places.start) + some.start
+
+    def weighted(self, weight: Weight) -> "PairRows":
+        """The same places with other values."""
+        found = torch.empty_like(self.value)
+        for _, places, rows in self.parts():
+            found[places] = weight(rows, self.index[places].long(), self.value[places])
+        return replace(self, value=found)
+
+    def mirrored(self) -> "PairRows":
+        """The matrix plus its transpose; the diagonal counts once. Made on the CPU."""
+        # imported where a catalogue is large: it takes a quarter of a second
+        from scipy import sparse
+
+        parts = (each.cpu().numpy() for each in (self.value, self.index, self.ptr))
+        own = sparse.csr_matrix(tuple(parts), shape=(len(self), len(self)))
+        both = own + own.T - sparse.diags(own.diagonal(), format="csr")
+        both.sort_indices()
+        ptr = torch.from_numpy(both.indptr).long()
+        index, value = torch.from_numpy(both.indices).int(), torch.from_numpy(both.data)
+        return PairRows(*(each.to(self.device) for each in (ptr, index, value)))
+
+    def strongest(self, weight: Weight, count: int) -> tuple[Tensor, Tensor]:
+        """The links of each row with the largest weights, see `links.strongest`.
+
+        The diagonal is no link, and of equal ones the first are kept.
+        """
+        index = torch.zeros(len(self), count, dtype=torch.int32, device=self.device)
+        found = self.value.new_zeros(len(self), count)
+        for some, places, rows in self.parts():
+            columns = self.index[places].long()
+            others = columns != rows
+            row, column = rows[others], columns[others]
+            weights = weight(row, column, self.value[places][others])
+            size = some.stop - some.start, count
+            own = links.strongest(row - some.start, column, weights, size)
+            index[some], found[some] = own
+        return index, found
+
+    def __matmul__(self, vectors: Tensor) -> Tensor:
+        """Times vectors, float ``[items, dim]``."""
+        return propagate(self.ptr.to(self.index.dtype), self.index, self.value, vectors)
+
+    def __rmatmul__(self, vectors: Tensor) -> Tensor:
+        """Of a symmetric matrix: float ``[dim, items]`` times it."""
+        return (self @ vectors.T.contiguous()).T

@@ -1,0 +1,67 @@
+"""Rows of pairs do what the dense matrix does, however few are written out at a time."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import PairRows
+from ufgraphfr.ops import link_rows
+from ufgraphfr.ops.item_graph import smoothest
+
+ITEMS = 50
+
+
+@pytest.fixture(params=[1, 40, 10**6], autouse=True)
+def at_once(request, monkeypatch) -> None:
+    monkeypatch.setattr(link_rows, "AT_ONCE", request.param)
+
+
+def dense() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    full = torch.randint(1, 9, (ITEMS, ITEMS), generator=generator).float()
+    full = full * (torch.rand(ITEMS, ITEMS, generator=generator) < 0.2)
+    # an item without pairs, and one with itself alone
+    full[7], full[:, 7], full[9], full[:, 9] = 0, 0, 0, 0
+    full[9, 9] = 5
+    return full
+
+
+def rows_of(full: Tensor) -> PairRows:
+    cells = full.flatten().nonzero()[:, 0]
+    return PairRows.of(cells, full.flatten()[cells], ITEMS)
+
+
+def written_out(pairs: PairRows) -> Tensor:
+    return torch.stack([pairs @ column[:, None] for column in torch.eye(ITEMS)], 1)[..., 0]
+
+
+def test_they_multiply_as_the_dense_matrix() -> None:
+    assert torch.equal(written_out(rows_of(dense())), dense())
+
+
+def test_the_mirrored_matrix_has_the_diagonal_once() -> None:
+    upper = dense().triu()
+    both = rows_of(upper).mirrored()
+    assert torch.equal(written_out(both), upper + upper.T - upper.diagonal().diag())
+    assert torch.equal(both.index, rows_of(written_out(both)).index)
+
+
+def test_weights_know_row_and_column() -> None:
+    pairs = rows_of(dense()).weighted(lambda rows, columns, value: value * rows + columns)
+    there = dense() > 0
+    places = torch.arange(ITEMS)
+    assert torch.equal(written_out(pairs), (dense() * places[:, None] + places) * there)
+
+
+def test_the_strongest_links_are_no_items_with_themselves() -> None:
+    full = dense()
+    index, value = rows_of(full).strongest(lambda _, __, own: own, 4)
+    full.fill_diagonal_(0)
+    assert torch.equal(value, full.topk(4).values)
+    assert torch.equal(full.gather(1, index.long()) * (value > 0), value)
+
+
+def test_directions_are_those_of_the_dense_matrix() -> None:
+    full = dense() + dense().T
+    found, expected = smoothest(rows_of(full), 5), smoothest(full, 5)
+    torch.testing.assert_close(found @ found.T, expected @ expected.T, atol=1e-4, rtol=0)
