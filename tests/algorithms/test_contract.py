@@ -27,6 +27,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
     "fedpergnn": [{"laplace": 0.0, "pseudo_items": 10}],
     "lightgcn": [{"hops": 0}, {"hops": 2, "operator": {"rounds": 2}}],
     "graph-filter": [{"operator": {"rounds": 3}, "rank": 2, "sharpening": 0.2}],
+    "graph-filter-fusion": [{"operator": {"rounds": 3}, "ranks": (2,), "weights": (1,) * 7}],
     "gpfedrec": [{"evaluated_table": "local"}],
     "pfedrec": [{"evaluated_table": "received"}],
     "ufgraphfr": [
@@ -45,7 +46,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
 }
 """Configurations beside the defaults, by kind."""
 CONFIGURED = [(kind, keys) for kind in ALGORITHMS.kinds for keys in [{}, *OTHERS.get(kind, [])]]
-DRAWLESS = {"graph-filter"}
+DRAWLESS = {"graph-filter", "graph-filter-fusion"}
 """Who sums and draws nothing."""
 UNTAUGHT: list[dict[str, Any]] = [{"as_coded": True}, {"graph": False}, STEPS]
 """Configurations that 100 rounds do not teach the board, or take too long to."""

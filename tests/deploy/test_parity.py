@@ -23,6 +23,9 @@ CASES = {
     "gpfedrec": {"algorithm": {"kind": "gpfedrec", "dim": 4}},
     "ufgraphfr": {"algorithm": {"kind": "ufgraphfr", "dim": 8}},
     "graph-filter": {"algorithm": {"kind": "graph-filter", "rank": 6, "operator": {"rounds": 2}}},
+    "graph-filter-fusion": {
+        "algorithm": {"kind": "graph-filter-fusion", "ranks": [3, 6], "operator": {"rounds": 2}}
+    },
     "lightgcn": {"algorithm": {"kind": "lightgcn", "dim": 4, "operator": {"rounds": 1}}},
 }
 

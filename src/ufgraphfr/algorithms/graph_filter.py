@@ -11,25 +11,17 @@ a linear filter and an ideal low-pass of weight w, from which s of two more step
 taken back. With a = b = 1/2, w = .3, s = 0 and 256 eigenvectors it is GF-CF.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.item_operator.directions import directions
-from ufgraphfr.algorithms.item_operator.operator import (
-    COUNTS,
-    INDEX,
-    VALUE,
-    OperatorSpec,
-    filtered,
-    is_whole,
-)
-from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
+from ufgraphfr.algorithms.item_operator.operator import COUNTS, filtered
+from ufgraphfr.algorithms.item_operator.summed import FromOperator
+from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.recency import propagate
 
@@ -37,15 +29,11 @@ VECTORS, GAINS = "filter.vectors", "filter.gains"
 """In the server's memory: V, float ``[items, rank]``, and what each direction is multiplied by."""
 
 
-class GraphFilter(Algorithm):
-    """Hyper-parameters of a graph filter; after the operator's rounds there is nothing to learn."""
+class GraphFilter(FromOperator):
+    """Hyper-parameters of a graph filter."""
 
-    aggregation: ClassVar[Aggregation] = Aggregation.SUM
     counted: ClassVar[dict[str, str]] = {"rank": "items"}
-    growing: ClassVar[frozenset[str]] = frozenset({INDEX, VALUE})
 
-    operator: OperatorSpec = OperatorSpec()
-    """How the operator is summed."""
     history_power: float = Field(0.5, ge=0, le=1)
     """a: how much less a popular item of the history counts."""
     item_power: float = Field(0.5, ge=0, le=1)
@@ -65,42 +53,6 @@ class GraphFilter(Algorithm):
             GAINS: torch.zeros(self.rank),
         }
 
-    def warm_start(self, fresh: State, before: State) -> State:
-        """See `capabilities.WarmStart`: nothing was trained, and all is summed anew."""
-        return fresh
-
-    def fits(self, shared: Mapping[str, Tensor], setting: Setting) -> bool:
-        """See `capabilities.GrowingArrays`."""
-        return not shared or is_whole(shared, setting.items)
-
-    def asks_all_clients(self, round_number: int) -> bool:
-        """See `capabilities.AsksAllClients`: the operator is a sum over everybody."""
-        return round_number <= self.operator.rounds
-
-    def broadcast(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `Algorithm.broadcast`; clients need nothing to add to the sum."""
-        return Task(round_number, clients, {}, {})
-
-    def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
-        """See `capabilities.ScoringTask`."""
-        return Task(round_number, clients, state, {})
-
-    def local(
-        self, task: Task, batch: ClientBatch, private: Private, key: Key
-    ) -> tuple[Update, Private]:
-        """See `Algorithm.local`: rows of the sum; afterwards nothing."""
-        if self.asks_all_clients(task.round):
-            return self.operator.contribution(batch, task.round), {}
-        nothing = batch.text.new_zeros(len(batch))
-        return Update({"nothing": nothing[:, None]}, nothing), {}
-
-    def aggregate(self, state: State, report: Report) -> State:
-        """See `Algorithm.aggregate`."""
-        if not self.asks_all_clients(report.round):
-            return state
-        state = state | self.operator.collect(state, report.sums, report.round)
-        return state | self._directions(state) if report.round == self.operator.rounds else state
-
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         state, items = task.shared, inputs.items
@@ -110,8 +62,8 @@ class GraphFilter(Algorithm):
         smooth = (vectors * state[GAINS]) @ state[VECTORS].T
         return linear * counts ** (0.5 - self.item_power) + smooth * counts.sqrt()
 
-    def _directions(self, state: State) -> State:
-        """The eigenvectors and what they are multiplied by."""
+    def completed(self, state: State) -> State:
+        """See `FromOperator.completed`: eigenvectors and what they are multiplied by."""
         vectors, value = directions(state, self.rank)
         gains = self.low_pass - self.sharpening * value.square()
         missing = self.rank - len(value)

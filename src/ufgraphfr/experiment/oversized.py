@@ -17,8 +17,12 @@ def oversized(spec: Spec, where: str, available: Mapping[str, int]) -> Iterator[
         value, of = getattr(spec, key), spec.counted.get(key)
         if isinstance(value, Spec):
             yield from oversized(value, f"{where[:-1]}.{key}]", available)
-        elif of and value is not None and value > available[of]:
+            continue
+        sizes = value if isinstance(value, tuple) else (value,)
+        for size in sizes:
+            if not of or size is None or size <= available[of]:
+                continue
             yield (
-                f"{where} {key} = {value:,} is above the {available[of]:,} {of} there are: "
+                f"{where} {key} = {size:,} is above the {available[of]:,} {of} there are: "
                 f"{available[of]:,} are taken"
             )

@@ -196,7 +196,7 @@ class Simulated:
         metrics = self._experiment.evaluation.computed
         self._tell("validation", asked)
         arguments = (algorithm, state, self._store, round_number)
-        if not (pick and isinstance(algorithm, Blended)):
+        if not (pick and isinstance(algorithm, Blended) and len(asked.clients)):
             return state, evaluate(device_score(*arguments), asked, chunk, metrics).metrics
         model = device_model(*arguments)
         fixed, priors = algorithm.fixed_blends(self.setting), algorithm.priors
