@@ -12,7 +12,8 @@ pytest.importorskip("httpx2", reason="the client of the tests is not installed")
 
 from fastapi.testclient import TestClient
 
-from ufgraphfr.serve.http import MOST_BYTES, Served, create_app
+from ufgraphfr.serve.http import Served, create_app
+from ufgraphfr.serve.problems import MOST_BYTES
 from ufgraphfr.serve.requests import Request
 
 VALUES = {
@@ -93,9 +94,19 @@ def test_what_cannot_be_answered_is_a_problem_document(client, body, said):
 
 def test_other_errors_are_problem_documents_too(client):
     problem(client.get("/nowhere"), 404)
-    problem(client.get("/recommend"), 405)
+    refused = client.get("/recommend")
+    problem(refused, 405)
+    assert refused.headers["allow"] == "POST"
     problem(client.get("/similar/i1x"), 422)
     problem(client.post("/recommend", content=b"{", headers={"content-type": "a/b"}), 422)
+
+
+def test_refusals_are_described_as_they_are_sent(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    for place, methods in paths.items():
+        for operation in methods.values():
+            refused = operation["responses"]["422"]["content"]
+            assert list(refused) == ["application/problem+json"], place
 
 
 def test_large_bodies_are_refused_with_and_without_their_length(client):

@@ -12,32 +12,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException as StarletteError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import ufgraphfr
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.statement import statement
+from ufgraphfr.serve.problems import DOCUMENTED, HEADERS, LimitedBody, add_problems
 from ufgraphfr.serve.recommender import Recommender
 from ufgraphfr.serve.requests import Request as Asked
 
-MOST_BYTES = 256 * 1024
-"""Of a request's body."""
 MOST_ITEMS, MOST_LISTED, MOST_BATCH = 5_000, 500, 100
 Name = Annotated[str, Field(max_length=500)]
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-HEADERS = {
-    "Content-Security-Policy": f"{_POLICY}; connect-src 'self'",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 _LOG = logging.getLogger(__name__)
 
 
@@ -135,9 +124,10 @@ def create_app(served: Serving) -> FastAPI:
         # their pages ask other hosts for scripts
         docs_url=None,
         redoc_url=None,
+        responses=DOCUMENTED,
     )
     app.add_middleware(LimitedBody)
-    _add_problems(app)
+    add_problems(app)
     _add_counting(app)
     _add_answers(app, served)
     _add_facts(app, served)
@@ -224,70 +214,3 @@ def _add_facts(app: FastAPI, served: Serving) -> None:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
         return files("ufgraphfr.serve").joinpath("page.html").read_text(encoding="utf-8")
-
-
-def _problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
-    """A problem document; ``about:blank`` says that the status tells the kind."""
-    facts = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    return JSONResponse(facts, status, HEADERS, media_type="application/problem+json")
-
-
-def _add_problems(app: FastAPI) -> None:
-    """Every error as a problem document; none repeats what was sent, but a name to look up."""
-
-    @app.exception_handler(InputError)
-    async def refused(_: Request, error: InputError) -> JSONResponse:
-        return _problem(422, "Cannot be answered", str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        found = [
-            {"pointer": "/" + "/".join(map(str, each["loc"][1:])), "detail": each["msg"]}
-            for each in error.errors()
-        ]
-        said = "; ".join(f"{each['pointer']}: {each['detail']}" for each in found[:5])
-        return _problem(422, "Not a valid request", said, errors=found)
-
-    @app.exception_handler(StarletteError)
-    async def known(_: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, str(error.detail), str(error.detail))
-
-    @app.exception_handler(Exception)
-    async def unknown(_: Request, _error: Exception) -> JSONResponse:
-        return _problem(500, "Internal error", "this is a fault of the service")
-
-
-class LimitedBody:
-    """Refuses bodies of more than `MOST_BYTES`, whether or not they say how long they are."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI: the body is read before the application sees any of it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MOST_BYTES:
-                said = f"a body has at most {MOST_BYTES:,} bytes"
-                await _problem(413, "Too large", said)(scope, receive, send)
-                return
-        whole: Message = {"type": "http.request", "body": bytes(body), "more_body": False}
-        told = False
-
-        async def once() -> Message:
-            nonlocal told
-            if told:
-                return await receive()
-            told = True
-            return whole
-
-        await self._app(scope, once, send)
