@@ -172,3 +172,20 @@ def test_certificates_are_made_anew(cli, made):
     assert "was agreed on" in cli("agent", "--shard", node / "shard", "doctor").out
     (made / "authority" / "ca.key").unlink()
     assert "put the authority's key there" in cli("deploy", "renew", made).err.replace("\n", " ")
+
+
+def test_a_total_for_life_is_agreed_on_and_shown(cli, tmp_path):
+    privacy = '[privacy]\nkind = "central-jdp"\nepsilon = 4.0\ndelta = 1e-3\n'
+    words = (privacy + 'trust = "shard"\nshards = 2\nclip = 1.0\n', "")
+    for name, table in zip(("private", "open"), words, strict=True):
+        (tmp_path / f"{name}.toml").write_text(TOY + table)
+    init = ("deploy", "init", tmp_path / "d", "--try-out", "--lifetime-epsilon", "9")
+    refused = cli(*init, "--experiment", tmp_path / "open.toml")
+    assert (refused.code, "[privacy] names none" in refused.err) == (2, True)
+    assert not (tmp_path / "d").exists()
+    ended = cli(*init, "--experiment", tmp_path / "private.toml", "--lifetime-days", "365")
+    assert "a person in any 365 days, enough for 3 of epsilon = 4" in ended.out, ended.err
+    set_up_node(Deployment(tmp_path / "d"), "node-1")
+    shown = cli("agent", "--shard", tmp_path / "d" / "nodes" / "node-1" / "shard", "status").out
+    assert "for life   all runs together: epsilon = 9" in shown
+    assert "0 users cannot be in another run" in shown

@@ -258,7 +258,7 @@ def test_an_older_release_than_was_agreed_on_does_not_start(federation):
     with pytest.raises(InputError, match="the agreement asks for"):
         run(federation.folder.server, LocalEngine({}))
     with pytest.raises(InputError, match="install it"):
-        Agent(federation.shard(NODE))._follow(
+        Agent(federation.shard(NODE))._signed(
             read_agreement(federation.folder.server.agreement).digest
         )
 

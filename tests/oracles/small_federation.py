@@ -10,6 +10,7 @@ from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.agreement.lifetime import Lifetime
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout, write
 from ufgraphfr.deploy.operations.launcher import set_up_node
@@ -124,10 +125,16 @@ def toy_values(**changes: Any) -> dict[str, Any]:
     return values
 
 
-def federate(path: Path, values: dict[str, Any], spare: int = 0, **settings: Any) -> Federation:
+def federate(
+    path: Path,
+    values: dict[str, Any],
+    spare: int = 0,
+    lifetime: Lifetime | None = None,
+    **settings: Any,
+) -> Federation:
     """A try-out's folder; each node may give out ``spare`` client ids more than it needs."""
     folder = Deployment(path)
-    documents = draft_tryout(build(values), len(NODES), folder)
+    documents = draft_tryout(build(values), len(NODES), folder, lifetime=lifetime)
     if spare:
         agreement = documents.agreement
         nodes = [

@@ -11,11 +11,14 @@ from rich.console import Console
 from ufgraphfr.cli import agent_models, agent_recommend, agent_serve
 from ufgraphfr.cli.findings import tell
 from ufgraphfr.core.errors import InputError, MissingExtra
+from ufgraphfr.deploy.agent.enrolment import beyond
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.serve import serve
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.agreement.lifetime import in_runs
 from ufgraphfr.deploy.operations import node_doctor
 from ufgraphfr.deploy.operations.folder import NodeFolder
 from ufgraphfr.deploy.wire import unix_socket
@@ -130,6 +133,7 @@ def status(context: typer.Context) -> None:
         "algorithm": f"{agreement.algorithm.kind}, at most {experiment.federation.rounds} rounds",
         "privacy": experiment.mechanism.guarantee,
         "spent": "nothing that is accounted for" if spent is None else str(spent),
+        **_lifetime(store, agreement),
         "metrics": _METRICS[agreement.metrics],
         "users": f"{users:,}{held if waiting else ''}",
         "model": _model(Models(folder.models)),
@@ -182,6 +186,15 @@ def _sign(folder: ShardFolder, digest: str | None) -> None:
             )
         digest = typer.prompt(f"digest of {folder.agreement}, as its parties told each other")
     folder.sign(digest)
+
+
+def _lifetime(store: ShardStore | None, agreement: Agreement) -> dict[str, str]:
+    """The total of all runs, and for how many users it is spent."""
+    if agreement.lifetime is None:
+        return {}
+    told = in_runs(agreement.experiment, agreement.lifetime)
+    left = 0 if store is None else beyond(store, agreement)
+    return {"for life": f"{told}; {left:,} users cannot be in another run"}
 
 
 def _signed_off(folder: ShardFolder) -> str:

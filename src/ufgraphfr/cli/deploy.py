@@ -10,12 +10,27 @@ import typer
 from rich.console import Console
 
 from ufgraphfr.cli import deploy_change
+from ufgraphfr.cli.deploy_options import (
+    Again,
+    ConsentedMetrics,
+    Every,
+    ExpectedUsers,
+    LifetimeDays,
+    LifetimeEpsilon,
+    MinUsers,
+    NodePort,
+    Nodes,
+    NoisedMetrics,
+    TryOut,
+    metrics_policy,
+    total_of,
+)
 from ufgraphfr.cli.findings import tell
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.cli.run import Overrides
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.core.spec import parse
-from ufgraphfr.deploy.agreement.document import MetricsPolicy
+from ufgraphfr.deploy.agreement.lifetime import in_runs
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.liveness import (
@@ -34,21 +49,6 @@ app.command()(deploy_change.amend)
 app.command()(deploy_change.renew)
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
-_FEWEST = "Users whose sum may leave a node; of fewer, nothing does."
-# the second is what the release before called it
-MinUsers = Annotated[int, typer.Option("--min-users", "--smallest", min=1, help=_FEWEST)]
-_COUNTED_ON = (
-    "Users of all nodes together, from which a budget's parts and what is left open follow. "
-    "Default: --min-users at each node."
-)
-ExpectedUsers = Annotated[int | None, typer.Option(min=1, help=_COUNTED_ON)]
-_CONSENTED = "Sums of metrics leave without noise although there is a guarantee."
-ConsentedMetrics = Annotated[bool, typer.Option("--consented-metrics", help=_CONSENTED)]
-_NOISED = "Sums of the test's metrics leave once, noised and paid for from the budget."
-NoisedMetrics = Annotated[bool, typer.Option("--noised-metrics", help=_NOISED)]
-_AGAIN = "Train on from the last release, with users and rows that came since, as a new run."
-Again = Annotated[bool, typer.Option("--continue", help=_AGAIN)]
-Every = Annotated[str, typer.Option(help="Between two runs, for the timer: 12h, 7d, 2w.")]
 EXIT_STOPPED = 3
 
 
@@ -56,10 +56,8 @@ EXIT_STOPPED = 3
 def init(
     folder: Folder,
     experiment: Annotated[Path, typer.Option(help="The experiment, a TOML file.")],
-    nodes: Annotated[int, typer.Option(min=1, help="How many data holders.")] = 2,
-    try_out: Annotated[
-        bool, typer.Option("--try-out", help="Divide the data set's users among the nodes.")
-    ] = False,
+    nodes: Nodes = 2,
+    try_out: TryOut = False,
     users: Annotated[int, typer.Option(min=1, help="Most users of a node.")] = 100_000,
     min_users: MinUsers = 20,
     expected_users: ExpectedUsers = None,
@@ -67,10 +65,10 @@ def init(
     noised_metrics: NoisedMetrics = False,
     host: Annotated[str, typer.Option(help="By which nodes know the server.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the engine, on loopback.")] = 8443,
-    node_port: Annotated[
-        int, typer.Option(min=1, max=65000, help="Of a SuperNode's own runtime.")
-    ] = 9094,
+    node_port: NodePort = 9094,
     every: Every = "7d",
+    lifetime_epsilon: LifetimeEpsilon = None,
+    lifetime_days: LifetimeDays = 0,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     set_: Overrides = None,
 ) -> None:
@@ -82,24 +80,20 @@ def init(
     given = {"host": bare_host(host), "port": port, "node_port": node_port, "every": every}
     settings = parse(ServerSettings, given, "deploy init")
     checked = read(experiment, tuple(set_ or ()))
-    metrics = _metrics(consented_metrics, noised_metrics)
+    metrics = metrics_policy(consented_metrics, noised_metrics)
+    lifetime = total_of(checked, lifetime_epsilon, lifetime_days)
     if try_out:
-        documents = initialiser.draft_tryout(checked, nodes, deployment, data_dir, metrics)
-    else:
-        documents = initialiser.draft(
-            checked, nodes, users, min_users, metrics, data_dir, expected_users
+        given_out = initialiser.draft_tryout(
+            checked, nodes, deployment, data_dir, metrics, lifetime
         )
-    initialiser.write(deployment, documents, settings)
-    console = _console()
-    console.print(f"wrote {folder}; read its README.md", soft_wrap=True, markup=False)
-    console.print(f"agreement {documents.agreement.digest}", soft_wrap=True)
-
-
-def _metrics(consented: bool, noised: bool) -> MetricsPolicy | None:
-    """Whether sums of metrics leave; None leaves it to the guarantee."""
-    if consented and noised:
-        raise InputError("--consented-metrics and --noised-metrics exclude each other")
-    return "noised" if noised else "sums" if consented else None
+    else:
+        given_out = initialiser.draft(
+            checked, nodes, users, min_users, metrics, data_dir, expected_users, lifetime
+        )
+    initialiser.write(deployment, given_out, settings)
+    said = [f"wrote {folder}; read its README.md", f"agreement {given_out.agreement.digest}"]
+    for line in (*said, *([] if lifetime is None else [in_runs(checked, lifetime)])):
+        _console().print(line, soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -32,6 +32,7 @@ from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.participants import documents_of_run
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.privacy_plan import model_in_use
+from ufgraphfr.ops.grown import grown
 from ufgraphfr.serve.known import KnownUsers
 from ufgraphfr.serve.model import Model
 from ufgraphfr.text import Encoder
@@ -96,17 +97,29 @@ def at_node(folder: ShardFolder) -> Parts:
     known = _known(agreement, catalogue, rows, published.personal.clients)
     private = algorithm.init_private(setting, known.batch)
     if private or published.personal.personal:
-        # what others begin with says nothing of them
-        private = {name: value[known.trained] for name, value in private.items()}
-        known = known.select(known.trained)
-    clients, release = known.batch.clients, published.release
-    for client, own in store.weights(release.run, release.round + 1, clients).items():
-        place = int(torch.searchsorted(clients, client))
-        for name, value in own.items():
-            private[name][place] = value
+        known, private = _personal(known, private, published, store)
+    clients = known.batch.clients
     devices = _Devices(published, clients, private)
     model = Model.of_devices(algorithm, setting, devices, bool(private))
     return Parts(catalogue, known, model, agreement.experiment.encoder)
+
+
+def _personal(
+    known: KnownUsers, private: Private, published: PublishedModel, store: ShardStore
+) -> tuple[KnownUsers, Private]:
+    """Of the users those who have weights of their own, and these; others' begin with nothing."""
+    release, clients = published.release, known.batch.clients
+    stored, here = store.weights(release.run, release.round + 1, clients), known.trained
+    if not published.personal.personal:
+        # who was left out of the release's run has weights of one before
+        here = here | torch.isin(clients, torch.tensor(list(stored), dtype=torch.long))
+    places = {client: place for place, client in enumerate(clients[here].tolist())}
+    chosen = {name: value[here] for name, value in private.items()}
+    for client in stored.keys() & places.keys():
+        for name, value in stored[client].items():
+            place = places[client]
+            chosen[name][place] = grown(chosen[name][place], value)
+    return known.select(here), chosen
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def test_what_was_spent_on_one_user_adds_up_over_agreements(rotating, tmp_path):
     spends = Ledger(rotating.shard(NODE).ledger)
     z = spends.claim["parts"]["update"]["noise_multiplier"]
     found = agent._store.participations.spent()
-    assert (found.agreements, found.unknown, found.delta) == (1, 0, 1e-3)
+    assert (found.runs, found.unknown, found.delta) == (1, 0, 1e-3)
     assert found.epsilon == pytest.approx(epsilon_of(z / 2**0.5, 1e-3), rel=1e-6)
     later = of_another_agreement(rotating, tmp_path / "later")
     further = Agent(later.shard(NODE))
@@ -196,10 +196,10 @@ def test_what_was_spent_on_one_user_adds_up_over_agreements(rotating, tmp_path):
     assert reply.code == "ok", later.shard(NODE).audit.read_text()
     other = Ledger(later.shard(NODE).ledger).claim["parts"]["update"]["noise_multiplier"]
     both = further._store.participations.spent()
-    assert both.agreements == 2
+    assert both.runs == 2
     together = (2 / z**2 + 1 / other**2) ** -0.5
     assert both.epsilon == pytest.approx(epsilon_of(together, 1e-3), rel=1e-6)
-    assert "over 2 agreements" in str(both)
+    assert "over 2 runs" in str(both)
 
 
 def test_agreements_whose_noise_was_not_kept_are_counted(rotating):
@@ -209,5 +209,5 @@ def test_agreements_whose_noise_was_not_kept_are_counted(rotating):
     assert "1 agreements of before did not keep" in str(agent._store.participations.spent())
     ask(rotating, 1, (0, 3), agent)
     found = agent._store.participations.spent()
-    assert (found.agreements, found.unknown) == (1, 1)
+    assert (found.runs, found.unknown) == (1, 1)
     assert "1 more of before are not in it" in str(found)

@@ -117,11 +117,6 @@ class Answers:
         self._db.execute("INSERT OR REPLACE INTO lineage VALUES (?, ?, ?)", line)
         self._db.execute("UPDATE runs SET run = ? WHERE agreement = ?", (run, agreement))
 
-    def begun(self, agreement: str) -> bool:
-        """Whether any run of an agreement was ever asked for."""
-        query = "SELECT 1 FROM runs WHERE agreement = ?"
-        return self._db.execute(query, (agreement,)).fetchone() is not None
-
     def parent(self, run: str) -> tuple[str, int] | None:
         """The run and the round that a run goes on from; None for the first."""
         query = "SELECT parent, round FROM lineage WHERE run = ?"
@@ -130,9 +125,19 @@ class Answers:
 
     def enrol(self, run: str, clients: list[int]) -> None:
         """Fix who is in a run, once: who comes later is in the next."""
-        if not self._db.execute("SELECT 1 FROM run_users WHERE run = ?", (run,)).fetchone():
+        if not self.enrolled(run):
             pairs = [(run, client) for client in clients]
             self._db.executemany("INSERT INTO run_users VALUES (?, ?)", pairs)
+
+    def enrolled(self, run: str) -> bool:
+        """Whether it is fixed who is in a run."""
+        return bool(self._db.execute("SELECT 1 FROM run_users WHERE run = ?", (run,)).fetchone())
+
+    def pinned(self, agreement: str) -> str:
+        """The present run of an agreement; empty before the first message."""
+        query = "SELECT run FROM runs WHERE agreement = ?"
+        row = self._db.execute(query, (agreement,)).fetchone()
+        return str(row[0]) if row else ""
 
     def last_trained(self, run: str) -> int:
         """The last round that a reply is kept for; 0 where there is none."""

@@ -19,6 +19,7 @@ from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agent.answers import Evaluation, Refused
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
+from ufgraphfr.deploy.agent.enrolment import Enrolment
 from ufgraphfr.deploy.agent.metric_sums import metric_sums, noised_metric_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agent.task_form import check_array, check_like
@@ -71,6 +72,7 @@ class Handlers:
             ledger,
             metrics=agreement.metrics == "noised",
         )
+        self.enrolment = Enrolment(store, agreement, self.mechanism)
         self._users: tuple[Hashable, ShardUsers | None] = (None, None)
         self._models: dict[tuple[bool, int], Task] = {}
         self._fusion: tuple[Hashable, FusionData] | None = None
@@ -91,9 +93,11 @@ class Handlers:
 
     def hello(self, request: Envelope) -> Envelope:
         """Which client ids are here; these are in the run from now on, and no others."""
+        if not self.store.answers.enrolled(request.run):
+            self.enrolment.enrol(request.run, self.users(request.run).clients)
+            # those who were read before may be more
+            self._users = (None, None)
         users = self.users(request.run)
-        with self.store.transaction():
-            self.store.answers.enrol(request.run, users.clients.tolist())
         sums = self.agreement.metrics == "sums"
         facts = {"interactions": len(users.split.history)} if sums else {}
         return request.reply(encode_arrays({"clients": users.clients}), facts=facts)
@@ -109,8 +113,10 @@ class Handlers:
         here = torch.isin(task.clients, users.clients)
         if int(here.sum()) < self.agreement.min_users:
             raise Refused(f"fewer than {self.agreement.min_users} of the clients are here")
-        if isinstance(self.mechanism, ShardMechanism):
-            here[here.clone()] = self._admitted(self.mechanism, task.clients[here], request.round)
+        if self.mechanism.is_private:
+            here[here.clone()] = self.enrolment.admitted(
+                request.run, task.clients[here], request.round
+            )
         if not bool(here.all()):
             task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, users, task)
@@ -119,14 +125,6 @@ class Handlers:
         return request.reply(
             codec.encode_report(report, capabilities.integer_bounds(self.algorithm))
         )
-
-    def _admitted(self, mechanism: ShardMechanism, clients: Tensor, number: int) -> Tensor:
-        """Who may go into a release: whoever the server names, the claim holds."""
-        root, participations = self.agreement.root, self.store.participations
-        admitted = participations.admit(root, mechanism, number, clients)
-        if int(admitted.sum()) < self.agreement.min_users:
-            raise Refused("too few of the clients may take part again under the guarantee")
-        return admitted
 
     def _trained(self, request: Envelope, users: ShardUsers, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""
@@ -185,7 +183,7 @@ class Handlers:
                 users,
                 chunk,
                 agreed.sent,
-                self._admitted(self.mechanism, users.clients, self._metrics_round),
+                self.enrolment.admitted(request.run, users.clients, self._metrics_round),
                 partial(self.mechanism.released, Key(0).at(self._metrics_round)),
             )
             return request.reply(encode_arrays(noised))

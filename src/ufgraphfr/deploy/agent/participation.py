@@ -1,16 +1,17 @@
 """How often each user's data went into each part of the model: what a guarantee's claim rests on.
 
-A count is raised in the transaction that keeps the reply, is never lowered, and is of one
-agreement, whatever a server calls its runs. Of a forgotten user nothing is left but a number: the
+A count is raised in the transaction that keeps the reply, is never lowered, and is of one run, of
+which an agreement has one after the other. Of a forgotten user nothing is left but a number: the
 highest count of anybody forgotten, at which users begin who come later, since any of them may be
 the forgotten one under a new name.
 
-What was spent adds up over agreements: beside the counts stands the noise of each part, so that the
-database knows what all agreements under which it answered come to for one person.
+What was spent adds up over runs and agreements: beside the counts stands the noise of each part, so
+that the database knows what everything that it answered comes to for one person.
 """
 
 import math
 import sqlite3
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.deploy.agreement.guarantee import ShardMechanism
+from ufgraphfr.deploy.agreement.lifetime import Lifetime
 from ufgraphfr.privacy.accounted.accounting import Gaussian, spent
 
 TABLE = """
@@ -27,6 +29,7 @@ CREATE TABLE IF NOT EXISTS participations (
 CREATE TABLE IF NOT EXISTS part_noise (
     agreement TEXT NOT NULL, part TEXT NOT NULL, noise REAL NOT NULL, delta REAL NOT NULL,
     PRIMARY KEY (agreement, part));
+CREATE TABLE IF NOT EXISTS last_releases (agreement TEXT PRIMARY KEY, time REAL NOT NULL);
 """
 FORGOTTEN = -1
 """Stands for everybody who was forgotten."""
@@ -34,29 +37,29 @@ FORGOTTEN = -1
 
 @dataclass(frozen=True)
 class SpentByOne:
-    """What all agreements come to for the user whose data went into most.
+    """What all runs come to for the user whose data went into most.
 
     Attributes:
-        agreements: how many are in it.
+        runs: how many are in it, of all agreements.
         epsilon: of all releases that hold this user's data, at the smallest agreed
         delta: the probability of worse.
-        unknown: agreements of a release that did not keep their noise, which are not in it.
+        unknown: those of a release that did not keep their noise, which are not in it.
     """
 
-    agreements: int
+    runs: int
     epsilon: float
     delta: float
     unknown: int
 
     def __str__(self) -> str:
         """One line."""
-        if not self.agreements:
+        if not self.runs:
             return f"unknown: {self.unknown} agreements of before did not keep their noise"
         left_out = f"; {self.unknown} more of before are not in it" if self.unknown else ""
-        agreements = "1 agreement" if self.agreements == 1 else f"{self.agreements} agreements"
+        runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
         return (
             f"epsilon = {self.epsilon:.3g}, delta = {self.delta:.0e} for the user whose data went "
-            f"into most, over {agreements}{left_out}"
+            f"into most, over {runs}{left_out}"
         )
 
 
@@ -77,15 +80,21 @@ class Participations:
         return int(row[0]) if row else 0
 
     def admit(
-        self, agreement: str, mechanism: ShardMechanism, number: int, asked: Tensor
+        self,
+        agreement: str,
+        mechanism: ShardMechanism,
+        number: int,
+        asked: Tensor,
+        lifetime: Lifetime | None = None,
     ) -> Tensor:
         """Count a round for those of the clients who may still take part in it.
 
         Args:
-            agreement: digest of what the operator signed.
+            agreement: what the operator signed and which run of it, see `enrolment.run_key`.
             mechanism: knows the part of the round, and what was claimed of it.
             number: the round.
             asked: int64 ``[clients]``.
+            lifetime: what all runs may spend on one person.
 
         Returns:
             bool ``[clients]``, who may; nobody else's data go into the reply.
@@ -94,12 +103,21 @@ class Participations:
             BudgetSpent: the round is in no part.
         """
         part, most = mechanism.participations(number)
+        noise, delta = mechanism.noise(number)
         self._db.execute(
-            "INSERT OR IGNORE INTO part_noise VALUES (?, ?, ?, ?)",
-            (agreement, part, *mechanism.noise(number)),
+            "INSERT OR IGNORE INTO part_noise VALUES (?, ?, ?, ?)", (agreement, part, noise, delta)
         )
-        clients = asked.tolist()
+        now, clients = time.time(), asked.tolist()
+        self._db.execute(
+            "INSERT INTO last_releases VALUES (?, ?) "
+            "ON CONFLICT (agreement) DO UPDATE SET time = max(time, excluded.time)",
+            (agreement, now),
+        )
         below = [self.count(agreement, part, client) < most for client in clients]
+        if lifetime is not None:
+            costs = self.costs(lifetime.since(now))
+            more = [lifetime.covers(costs.get(each, 0.0) + 1 / noise**2) for each in clients]
+            below = [may and affords for may, affords in zip(below, more, strict=True)]
         self._db.executemany(
             "INSERT INTO participations VALUES (?, ?, ?, 1) "
             "ON CONFLICT DO UPDATE SET count = count + 1",
@@ -107,8 +125,23 @@ class Participations:
         )
         return torch.tensor(below, dtype=torch.bool)
 
+    def costs(self, since: float) -> dict[int, float]:
+        """What each person's releases come to, see `lifetime`.
+
+        Args:
+            since: a run whose last release was before this second of the epoch is not counted; one
+                of a release that did not keep its time is.
+        """
+        rows = self._db.execute(
+            "SELECT user, sum(count / (noise * noise)) FROM participations "
+            "JOIN part_noise USING (agreement, part) LEFT JOIN last_releases USING (agreement) "
+            "WHERE time IS NULL OR time >= ? GROUP BY user",
+            (since,),
+        )
+        return {int(user): float(cost) for user, cost in rows}
+
     def spent(self) -> SpentByOne | None:
-        """What was spent on one user's data under all agreements; None before the first release."""
+        """What was spent on one user's data in all runs; None before the first release."""
         rows = self._db.execute(
             "SELECT user, count, noise, delta, agreement FROM participations "
             "LEFT JOIN part_noise USING (agreement, part)"

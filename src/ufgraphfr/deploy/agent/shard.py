@@ -13,7 +13,7 @@ from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.handlers import Handlers
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
-from ufgraphfr.deploy.agreement.chain import read_agreement, read_documents
+from ufgraphfr.deploy.agreement.chain import Documents, read_agreement, read_documents
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.software import check_software
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
@@ -44,7 +44,7 @@ class Agent:
         self._store = ShardStore(folder.database)
         self._cache, self._ledger = ArrayCache(folder.public), Ledger(folder.ledger)
         self._models = Models(folder.models)
-        self._act_by(self._acted_by(signed))
+        self._act_by(self._documents(self._acted_by(signed)))
 
     def _acted_by(self, signed: Agreement) -> str:
         """Digest of the document that the server last asked under, or the first for this node."""
@@ -53,18 +53,29 @@ class Agent:
         joined = [a.number for a in signed.amendments if here in {node.name for node in a.join}]
         return signed.digests[min(max(number, *joined, 0), len(signed.amendments))]
 
-    def _act_by(self, digest: str) -> None:
-        """Answer by a document that is signed off here, and by none before it from now on."""
-        folder = self._folder
-        self._agreement, catalogue = read_documents(folder.agreement, folder.catalogue, digest)
-        check_software(self._agreement)
+    def _documents(self, digest: str) -> Documents:
+        """What is agreed on as of a document.
+
+        Raises:
+            InputError: a file was changed, or this release is too old for it.
+        """
+        documents = read_documents(self._folder.agreement, self._folder.catalogue, digest)
+        check_software(documents.agreement)
+        return documents
+
+    def _act_by(self, documents: Documents) -> None:
+        """Answer by these documents from now on, and for the run that is pinned."""
+        self._agreement, catalogue = documents
+        self._run = _going_on(self._store.answers.pinned(self._agreement.root))
+        if self._run and self._agreement.lifetime is not None:
+            # with a promise of its own
+            self._ledger.begin(self._run)
         self._handlers = Handlers(
             self._store, self._cache, self._agreement, catalogue, self._ledger
         )
-        self._store.raise_counter(AMENDMENT, len(self._agreement.amendments))
 
-    def _follow(self, digest: str) -> None:
-        """Go on to a later document, once the server asks under it.
+    def _signed(self, digest: str) -> Documents:
+        """A later document, which the server asks under for the first time.
 
         Raises:
             Unsigned: it lies here, and nobody has signed it off.
@@ -73,9 +84,8 @@ class Agent:
         if digest in self._agreement.digests:
             raise Refused("a document that was amended since")
         if digest in self._folder.signed()[1].digests:
-            self._act_by(digest)
             logger.info("going on under %s", digest)
-            return
+            return self._documents(digest)
         if digest in read_agreement(self._folder.agreement).digests:
             raise Unsigned("an amendment that is not signed off here: agent agree signs it")
         raise Refused("another agreement than the one signed off here")
@@ -110,11 +120,18 @@ class Agent:
         return pack(reply)
 
     def _checked(self, request: Envelope) -> Envelope:
-        if request.agreement != self._agreement.digest:
-            self._follow(request.agreement)
+        same = request.agreement == self._agreement.digest
+        documents = None if same else self._signed(request.agreement)
         if request.node != self._name or request.code != "ok":
             raise Refused("a request for another node")
-        self._store.answers.pin(self._agreement.root, request.run, self._continued(request))
+        continued = self._continued(request)
+        # at once: a run that began under an amendment has a promise by it
+        with self._store.transaction():
+            if documents is not None:
+                self._store.raise_counter(AMENDMENT, len(documents.agreement.amendments))
+            self._store.answers.pin(self._agreement.root, request.run, continued)
+        if documents is not None or _going_on(request.run) != self._run:
+            self._act_by(documents or self._documents(request.agreement))
         self._check_not_restored(request)
         self._settle(request)
         if request.kind == "hello":
@@ -130,7 +147,7 @@ class Agent:
     def _continued(self, request: Envelope) -> Release | None:
         """The release that a new run goes on from."""
         digest = request.facts.get("continues")
-        first = not self._store.answers.begun(self._agreement.root)
+        first = not self._store.answers.pinned(self._agreement.root)
         if request.kind != "hello" or digest is None or first:
             # a node that joined begins with whatever run there is
             return None
@@ -228,3 +245,8 @@ class Agent:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             logger.error("the audit log cannot be written: %s", error.strerror)
+
+
+def _going_on(run: str) -> str:
+    """The name of a run that goes on from a release; empty for an agreement's first."""
+    return run if "." in run else ""

@@ -129,6 +129,10 @@ class ShardStore:
         """The users, by client id."""
         return [row[0] for row in self._db.execute("SELECT name FROM users ORDER BY number")]
 
+    def numbers(self) -> list[int]:
+        """The users' client ids, ascending."""
+        return [row[0] for row in self._db.execute("SELECT number FROM users ORDER BY number")]
+
     def waiting(self) -> int:
         """How many users have too few interactions to take part yet."""
         (users,) = self._db.execute(

@@ -28,6 +28,7 @@ from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agreement.amendment import Amendment
 from ufgraphfr.deploy.agreement.deployable import check_deployable
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
+from ufgraphfr.deploy.agreement.lifetime import Lifetime, check_lifetime, of_document
 from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.agreement.shipped import check_shipped
 from ufgraphfr.experiment.config import Experiment, build
@@ -60,6 +61,7 @@ class Agreement:
         expected_users: how many all nodes are counted on to have together; what a budget affords
             follows from it, and no guarantee rests on it. 0 in agreements of before, which took
             the number of ids.
+        lifetime: what all runs may spend on one person; None for a guarantee of one run.
         signed: the file it was read from; empty if it has not been written yet.
         amendments: what was agreed on since, see `chain`; ``nodes`` and ``catalogue`` are as they
             are now.
@@ -73,6 +75,7 @@ class Agreement:
     metrics: MetricsPolicy
     table: TableSource
     expected_users: int = 0
+    lifetime: Lifetime | None = None
     signed: bytes = field(default=b"", repr=False, compare=False)
     amendments: tuple[Amendment, ...] = ()
     left: tuple[Node, ...] = ()
@@ -135,6 +138,7 @@ class Agreement:
             "min_users": self.min_users,
             "metrics": self.metrics,
             "expected_users": self.expected_users,
+            **({} if self.lifetime is None else {"lifetime": vars(self.lifetime)}),
             "nodes": [vars(node) for node in self.nodes],
             "table": self.table.model_dump(mode="json", exclude_none=True),
             "experiment": self.experiment.resolved(),
@@ -190,6 +194,7 @@ def make(
     min_users: int = 1,
     metrics: MetricsPolicy = "sums",
     expected_users: int = 0,
+    lifetime: Lifetime | None = None,
 ) -> Agreement:
     """Check that an experiment can be run by those who do not see the data.
 
@@ -202,10 +207,14 @@ def make(
     check_guarantee(experiment, len(nodes), clients)
     if metrics == "noised" and experiment.mechanism.budget(clients) is None:
         raise InputError("noised metrics are paid for from a budget: [privacy] names none")
+    if lifetime is not None:
+        check_lifetime(experiment, lifetime, clients)
     # centralised baselines see everybody's rows
     evaluation = experiment.evaluation.model_copy(update={"baselines": ()})
     experiment = replace(experiment, evaluation=evaluation, baselines=())
-    return Agreement(experiment, catalogue, nodes, min_users, metrics, table, expected_users)
+    return Agreement(
+        experiment, catalogue, nodes, min_users, metrics, table, expected_users, lifetime
+    )
 
 
 def read_first(path: Path) -> Agreement:
@@ -238,6 +247,7 @@ def read_first(path: Path) -> Agreement:
                 int(values["min_users"]),
                 values["metrics"],
                 int(values.get("expected_users", 0)),
+                of_document(values.get("lifetime")),
             )
         return replace(agreement, signed=signed)
     except InputError as error:

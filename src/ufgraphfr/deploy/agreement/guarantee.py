@@ -22,6 +22,7 @@ from ufgraphfr.evaluation.metrics import ranked
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.privacy_plan import plan
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums
+from ufgraphfr.privacy.accounted.guarantee import events
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.base import Arrays, Mechanism, Participation, ReleasePlan
 from ufgraphfr.privacy.central_jdp import CentralJDP
@@ -213,6 +214,13 @@ class ShardMechanism(Mechanism):
         nothing = rows.new_zeros(len(clients))
         report = Report(key.round, clients, arrays, Aggregation.PER_CLIENT, nothing)
         return self.finalize(report.total(), key).sums[METRICS]
+
+    @property
+    def mu_squared(self) -> float:
+        """What one person's releases in a run come to at most, see `lifetime`."""
+        claim = self._inner.ledger.claim
+        assert claim is not None
+        return sum(part.participations / z**2 for part, z in events(claim))
 
     def pay(self, round_number: int, reply: bytes) -> None:
         """Pay for a reply, once; it may be sent after this has returned, as often as asked for.

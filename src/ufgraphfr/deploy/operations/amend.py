@@ -12,10 +12,13 @@ from ufgraphfr.data.features import item_features
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agreement.amendment import Amendment
 from ufgraphfr.deploy.agreement.chain import Documents, amended, place_of, read_documents
+from ufgraphfr.deploy.agreement.guarantee import shard_mechanism
 from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.operations.certificates import fingerprint, write_authority
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import write_node, write_node_texts
+from ufgraphfr.experiment.privacy_plan import model_in_use
+from ufgraphfr.privacy.accounted.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def amend(folder: Deployment, changes: Changes) -> Documents:
         software=changes.software,
     )
     # everything is checked before a certificate is made anew
-    amended(before.agreement, amendment)
+    _check_budget(Documents(amended(before.agreement, amendment), catalogue or before.catalogue))
     if changes.authority:
         folder.authority.unlink(missing_ok=True)
         write_authority(server.tls, folder.authority, settings.host)
@@ -106,6 +109,18 @@ def _check_run(folder: Deployment, changes: Changes) -> None:
             f"the run in {server.run} is not finished: a catalogue grows, and nodes join, between "
             f"two runs; go on with it first (deploy start)"
         )
+
+
+def _check_budget(documents: Documents) -> None:
+    """What was promised can be promised to so many, about so many items.
+
+    Raises:
+        InputError: it cannot.
+    """
+    agreement, catalogue = documents
+    setting = agreement.setting(catalogue, embed_titles=False)
+    algorithm, noised = model_in_use(agreement.experiment, setting), agreement.metrics == "noised"
+    shard_mechanism(agreement.experiment, algorithm, agreement.clients, Ledger(None), noised)
 
 
 def _joining(free: int, join: Sequence[tuple[str, int]]) -> tuple[Node, ...]:

@@ -17,6 +17,7 @@ from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agreement.chain import Documents
 from ufgraphfr.deploy.agreement.document import NO_FILE, Agreement, MetricsPolicy, make
+from ufgraphfr.deploy.agreement.lifetime import Lifetime
 from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.commands import BIN, Commands
@@ -36,6 +37,7 @@ def draft_tryout(
     folder: Deployment,
     data_dir: Path | None = None,
     metrics: MetricsPolicy | None = None,
+    lifetime: Lifetime | None = None,
 ) -> Documents:
     """Divide the users of the experiment's data set among nodes, and write each node's tables.
 
@@ -67,6 +69,7 @@ def draft_tryout(
         table,
         metrics=metrics or "sums",
         expected_users=users,
+        lifetime=lifetime,
     )
     facts = DataFacts(users, len(dataset.catalogue.items), len(dataset.interactions))
     return _settled(agreement, dataset.catalogue, facts)
@@ -80,6 +83,7 @@ def draft(
     metrics: MetricsPolicy | None = None,
     data_dir: Path | None = None,
     expected_users: int | None = None,
+    lifetime: Lifetime | None = None,
 ) -> Documents:
     """A deployment for data that only their holders have.
 
@@ -92,6 +96,7 @@ def draft(
         data_dir: folder of the file of items.
         expected_users: how many all nodes have together; None counts on ``min_users`` at each,
             below which nothing leaves a node.
+        lifetime: what all runs may spend on one person; None covers one run alone.
 
     Raises:
         InputError: the experiment does not say what the items are, or more users are expected
@@ -107,15 +112,6 @@ def draft(
     holders = tuple(
         Node(_name(index), index * users_per_node, users_per_node) for index in range(nodes)
     )
-    # what the holders' files cannot be asked for is agreed on
-    agreed = {
-        "interactions": NO_FILE,
-        "items": "",
-        "items_from": "auto",
-        "users": "",
-        "sequential": bool(source.sequential),
-    }
-    table = source.model_copy(update=agreed)
     if metrics is None:
         private = experiment.mechanism.budget(nodes * users_per_node) is not None
         metrics = "none" if private else "sums"
@@ -125,9 +121,24 @@ def draft(
             f"{expected:,} users are expected of {nodes} nodes, which may have {most:,}: raise "
             f"--users, or lower --expected-users or --min-users"
         )
-    agreement = make(experiment, catalogue.digest, holders, table, min_users, metrics, expected)
+    table = _agreed_table(source)
+    agreement = make(
+        experiment, catalogue.digest, holders, table, min_users, metrics, expected, lifetime
+    )
     facts = DataFacts(expected, len(catalogue.items), expected * ASSUMED, assumed=True)
     return _settled(agreement, catalogue, facts)
+
+
+def _agreed_table(source: TableSource) -> TableSource:
+    """What the holders' files cannot be asked for is agreed on."""
+    agreed = {
+        "interactions": NO_FILE,
+        "items": "",
+        "items_from": "auto",
+        "users": "",
+        "sequential": bool(source.sequential),
+    }
+    return source.model_copy(update=agreed)
 
 
 def _settled(agreement: Agreement, catalogue: Catalogue, facts: DataFacts) -> Documents:

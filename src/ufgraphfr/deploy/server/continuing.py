@@ -23,10 +23,11 @@ def begin_next(folder: ServerFolder) -> Release:
         InputError: the run is not finished or not published, or its budget is spent.
     """
     last, agreement = Releases(folder.releases).last(), read_agreement(folder.agreement)
-    if agreement.experiment.mechanism.budget(agreement.clients) is not None:
+    private = agreement.experiment.mechanism.budget(agreement.clients) is not None
+    if private and agreement.lifetime is None:
         raise InputError(
             "the guarantee of this agreement covers one run, whose budget is spent with it: agree "
-            "anew with deploy init to train on"
+            "anew to train on, with deploy init --lifetime-epsilon for a total over all runs"
         )
     done = (folder.run / "result.json").exists()
     if not done and last is not None and continued(folder) == last:

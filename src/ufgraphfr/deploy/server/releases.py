@@ -19,6 +19,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.agreement.lifetime import in_runs
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.nodes import Nodes
 from ufgraphfr.deploy.server.participants import Participants
@@ -28,6 +29,7 @@ from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.experiment.checkpoint import load_checkpoint
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.statement import in_words, statement
 
 logger = logging.getLogger(__name__)
@@ -126,6 +128,14 @@ def publish(
     return release, sorted(missing)
 
 
+def _statement(agreement: Agreement, ledger: Ledger) -> str:
+    """Of the run and, where there is one, of the total that its agreement names."""
+    lifetime = agreement.lifetime
+    if lifetime is None:
+        return statement(ledger)
+    return f"{statement(ledger)}\n{in_runs(agreement.experiment, lifetime)}\n"
+
+
 def _candidate(
     agreement: Agreement, participants: Participants, run: RunFolder, tasks: Mapping[str, Task]
 ) -> Release:
@@ -139,6 +149,6 @@ def _candidate(
         round=task.round - 1,
         parent="",
         guarantee=in_words(ledger.claim) or agreement.experiment.mechanism.guarantee,
-        statement=statement(ledger),
+        statement=_statement(agreement, ledger),
         arrays={name: digest(value) for name, value in shared_arrays(task).items()},
     )

@@ -1,4 +1,4 @@
-"""The ledger: what a run has spent, written down before it is spent.
+"""The ledger: what a run, or one after the other, has spent, written down before it is spent.
 
 One line of JSON for each entry, each with the digest of the line before it, so that a line that is
 changed or removed later shows. Lines are on the disk before anything is released; a line that a
@@ -68,8 +68,9 @@ class Ledger:
 
     @property
     def claim(self) -> Entry | None:
-        """What was promised before the first release, or None if nothing was."""
-        return self.entries[0]["claim"] if self.entries else None
+        """What was promised before the first release of the run, or None if nothing was."""
+        section = self._section
+        return section[0]["claim"] if section else None
 
     @property
     def run(self) -> str:
@@ -92,13 +93,29 @@ class Ledger:
 
     @property
     def spends(self) -> list[Entry]:
-        """One entry for each release, in order."""
-        return [entry["spend"] for entry in self.entries if "spend" in entry]
+        """One entry for each release of the run, in order."""
+        return [entry["spend"] for entry in self._section if "spend" in entry]
+
+    @property
+    def begun(self) -> str:
+        """The name of the run that was begun last; empty for the first."""
+        return next((str(e["begins"]) for e in reversed(self.entries) if "begins" in e), "")
+
+    @property
+    def _section(self) -> list[Entry]:
+        """The entries of the present run."""
+        marks = [place for place, entry in enumerate(self.entries) if "begins" in entry]
+        return self.entries[marks[-1] + 1 :] if marks else self.entries
 
     @property
     def last_round(self) -> int:
         """The last round that something was spent on; 0 before the first."""
         return max((int(spend["round"]) for spend in self.spends), default=0)
+
+    def begin(self, run: str) -> None:
+        """Begin another run, with a promise of its own; what was spent before stays written."""
+        if self.begun != run:
+            self._append(SCHEMA.write({"begins": run}))
 
     def promise(self, claim: Entry) -> None:
         """Write down the promise, once.
