@@ -71,6 +71,7 @@ class Federation:
     folder: Deployment
     agreement: Agreement
     catalogue: Catalogue
+    names: Collection[str] = NODES
     settings: ServerSettings = field(
         default_factory=lambda: ServerSettings(round_timeout=30.0, startup_timeout=0.1)
     )
@@ -79,7 +80,7 @@ class Federation:
         return ShardFolder(self.folder.node(node).shard)
 
     def agents(self) -> dict[str, Agent]:
-        return {node: Agent(self.shard(node)) for node in NODES}
+        return {node: Agent(self.shard(node)) for node in self.names}
 
     def population(
         self, engine: LocalEngine, settings: ServerSettings | None = None
@@ -129,12 +130,20 @@ def federate(
     path: Path,
     values: dict[str, Any],
     spare: int = 0,
+<<<<<<< HEAD
     lifetime: Lifetime | None = None,
+=======
+    names: Collection[str] = NODES,
+>>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
     **settings: Any,
 ) -> Federation:
     """A try-out's folder; each node may give out ``spare`` client ids more than it needs."""
     folder = Deployment(path)
+<<<<<<< HEAD
     documents = draft_tryout(build(values), len(NODES), folder, lifetime=lifetime)
+=======
+    documents = draft_tryout(build(values), len(names), folder)
+>>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
     if spare:
         agreement = documents.agreement
         nodes = [
@@ -143,6 +152,6 @@ def federate(
         ]
         documents = documents._replace(agreement=replace(agreement, nodes=tuple(nodes)))
     write(folder, documents, ServerSettings(**settings))
-    for node in NODES:
+    for node in names:
         set_up_node(folder, node)
-    return Federation(folder, *documents)
+    return Federation(folder, *documents, names=names)

@@ -22,6 +22,13 @@ SEES = {
         ("what it makes of them", True),
         ("Other users, the public", "see what the guarantee covers"),
     ),
+    "secure-sum": (
+        ("Data holders", "know their own users; add noise and masks"),
+        ("masked sums, which only add up together", True),
+        ("Server, not trusted", "sees the noised total only"),
+        ("what it makes of it", True),
+        ("Other users, the public", "see what the guarantee covers"),
+    ),
     "device": (
         ("Users' devices", "add the noise themselves"),
         ("noised numbers, one by one", True),

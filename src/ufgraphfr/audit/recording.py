@@ -93,7 +93,7 @@ class FinishedRun:
 
     @property
     def trust(self) -> str:
-        """``server`` reads single clients' uploads, ``shard`` only their holders' sums."""
+        """``server`` reads clients' uploads, ``shard`` holders' sums, ``secure-sum`` the total."""
         return str(getattr(self.experiment.mechanism, "trust", "server"))
 
     @classmethod

@@ -88,8 +88,8 @@ def record(run: FinishedRun, count: int, victims: int) -> Recording:
             asked = sum(asks_all_clients(algorithm, number + 1) for number in range(planned))
             played.append(_replay(run, _initial(run), asked, watched))
     played.append(_replay(run, start, count, watched))
-    # under `shard` a single client's upload never leaves its data holder
-    uploads = () if run.trust == "shard" else (upload for own, _ in played for upload in own)
+    # under `shard` and `secure-sum` a single client's upload never leaves its data holder
+    uploads = () if run.trust != "server" else (upload for own, _ in played for upload in own)
     return Recording(
         experiment=run.experiment,
         algorithm=algorithm,

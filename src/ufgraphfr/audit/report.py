@@ -36,7 +36,8 @@ class Guarantee:
     @property
     def covers(self) -> tuple[View, ...]:
         """The views that the guarantee bounds."""
-        return ("broadcast",) if self.trust == "server" else ("broadcast", "upload")
+        # of a secure sum a server sees what it broadcasts
+        return ("broadcast",) if self.trust in ("server", "secure-sum") else ("broadcast", "upload")
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> "Guarantee | None":
@@ -151,10 +152,11 @@ class Audit:
 
     def _of_uploads(self) -> str:
         """What single clients' uploads say to whoever reads them."""
-        if self.guarantee is not None and self.guarantee.trust == "shard":
+        if self.guarantee is not None and self.guarantee.trust in ("shard", "secure-sum"):
+            seen = "noised sums" if self.guarantee.trust == "shard" else "their noised total"
             return (
-                "single clients' uploads stay with their data holders: an untrusted server sees "
-                "noised sums only"
+                f"single clients' uploads stay with their data holders: an untrusted server sees "
+                f"{seen} only"
             )
         if self.rows_elsewhere:
             return (

@@ -20,11 +20,12 @@ def check_accounted(
     Raises:
         InputError: what they say together would hold nothing.
     """
-    if federation.sampling == "poisson" and getattr(mechanism, "trust", "") == "shard":
+    trust = getattr(mechanism, "trust", "server")
+    if federation.sampling == "poisson" and trust != "server":
         raise InputError(
-            '[federation] sampling = "poisson" hides who takes part, but under [privacy] trust = '
-            '"shard" data holders are asked, and the server draws and would know: use "fixed" or '
-            '"rotation"'
+            f'[federation] sampling = "poisson" hides who takes part, but under [privacy] trust = '
+            f'"{trust}" data holders are asked, and the server draws and would know: use "fixed" '
+            f'or "rotation"'
         )
     if not isinstance(model, Algorithm) and is_private(mechanism):
         raise InputError(

@@ -15,8 +15,10 @@ from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.accounting import Gaussian
 from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedSums
 from ufgraphfr.privacy.accounted.guarantee import Terms, central_claim
+from ufgraphfr.privacy.accounted.layout import FINE, layout
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import secure_noise, seeded_noise
+from ufgraphfr.privacy.accounted.secure_sum import check_nodes, share
 from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
 
 
@@ -32,11 +34,15 @@ class CentralJDP(PrivacySpec):
     total_epsilon: float | None = Field(None, gt=0)
     """Most that all runs of this machine on the same data may spend together; a run that would
     spend more is refused. Without it the sum is told."""
-    trust: Literal["server", "shard"] = "server"
-    """Who adds the noise: the server, or each data holder all of it, so that the server is not
-    trusted."""
+    trust: Literal["server", "shard", "secure-sum"] = "server"
+    """Who adds the noise: the server; or each data holder all of it, so that the server is not
+    trusted; or, from three data holders, each a share of it under a mask, so that the server learns
+    nothing but their noised total."""
     shards: int = Field(1, ge=1)
-    """``trust = "shard"``: how many data holders there are."""
+    """``trust = "shard"`` and ``"secure-sum"``: how many data holders there are."""
+    tolerate: int = Field(1, ge=0)
+    """``trust = "secure-sum"``: how many data holders may join forces with the server before the
+    promise weakens. Each adds 1 / (shards - tolerate) of the noise's variance."""
     clip: Annotated[float, Field(gt=0)] | Literal["adaptive"] = "adaptive"
     """L2 bound on all that a client uploads in a round; uploads that are bounded by construction
     keep their own."""
@@ -52,13 +58,22 @@ class CentralJDP(PrivacySpec):
     @model_validator(mode="after")
     def _consistent(self) -> "CentralJDP":
         if self.shards > 1 and self.trust == "server":
-            raise ValueError(f"shards = {self.shards} goes with trust = 'shard'")
+            raise ValueError(f"shards = {self.shards} goes with trust = 'shard' or 'secure-sum'")
+        if self.trust == "secure-sum":
+            check_nodes(self.shards, self.tolerate, "shards")
+        elif self.tolerate != type(self).model_fields["tolerate"].default:
+            raise ValueError(f"tolerate = {self.tolerate} goes with trust = 'secure-sum'")
         return self
+
+    @property
+    def share(self) -> float:
+        """Of the variance that is paid for, what one data holder adds."""
+        return share(self.shards, self.tolerate) if self.trust == "secure-sum" else 1.0
 
     def budget(self, clients: int) -> Budget:
         """See `PrivacySpec.budget`."""
         noise = accounting.noise_of(self.epsilon, self.delta)
-        return Budget(clients, noise * self.shards**0.5, shares=self.shares)
+        return Budget(clients, noise * (self.shards * self.share) ** 0.5, shares=self.shares)
 
     def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
         """See `PrivacySpec.calibrate`."""
@@ -68,10 +83,12 @@ class CentralJDP(PrivacySpec):
         parts = tuple(
             self._part(exposure, z) for exposure, z in zip(plan.exposures, noise, strict=True)
         )
-        terms = Terms(self.epsilon, self.delta, self.trust, self.shards, self.seeded_noise)
+        terms = Terms(
+            *(self.epsilon, self.delta, self.trust, self.shards, self.tolerate, self.seeded_noise)
+        )
         ledger.promise(central_claim(terms, plan, parts, gaussians))
         draw = seeded_noise if self.seeded_noise else secure_noise
-        return NoisedSums(parts, ledger, self.shards, draw)
+        return NoisedSums(parts, ledger, self.shards * self.share, draw)
 
     def _gaussian(self, exposure: Participation) -> Gaussian:
         release = exposure.release
@@ -80,7 +97,15 @@ class CentralJDP(PrivacySpec):
     def _part(self, exposure: Participation, noise: float) -> GaussianRelease:
         norm = exposure.release.norm
         clip = norm if norm is not None else None if self.clip == "adaptive" else self.clip
-        part = GaussianRelease(exposure, noise, clip, self.row_cap)
+        masked, form = self.trust == "secure-sum", FINE
+        if masked:
+            form = layout(exposure.expected, noise * (self.shards * self.share) ** 0.5)
+        if masked and clip is None:
+            raise InputError(
+                f"[privacy] clip = 'adaptive' would need a count that no total of '"
+                f"{exposure.release.part}' holds: with trust = 'secure-sum' set a number"
+            )
+        part = GaussianRelease(exposure, noise, clip, self.row_cap, form)
         if clip is None and part.noise >= part.count_noise:
             raise InputError(
                 f"[privacy] clip = 'adaptive' needs larger cohorts: its count is noised by "

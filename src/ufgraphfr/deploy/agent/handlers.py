@@ -122,9 +122,11 @@ class Handlers:
         report = self._trained(request, users, task)
         # a table for each client is large, and so is what is made of the report
         del task
-        return request.reply(
-            codec.encode_report(report, capabilities.integer_bounds(self.algorithm))
-        )
+        return request.reply(self.encoded(request, report))
+
+    def encoded(self, request: Envelope, report: Report) -> bytes:
+        """A report as it leaves."""
+        return codec.encode_report(report, capabilities.integer_bounds(self.algorithm))
 
     def _trained(self, request: Envelope, users: ShardUsers, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""

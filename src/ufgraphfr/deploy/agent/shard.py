@@ -15,6 +15,7 @@ from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agreement.chain import Documents, read_agreement, read_documents
 from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.agreement.masked import is_masked
 from ufgraphfr.deploy.agreement.software import check_software
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, MissingArray, pack, unpack
 from ufgraphfr.deploy.wire.release import Release
@@ -70,9 +71,13 @@ class Agent:
         if self._run and self._agreement.lifetime is not None:
             # with a promise of its own
             self._ledger.begin(self._run)
-        self._handlers = Handlers(
-            self._store, self._cache, self._agreement, catalogue, self._ledger
-        )
+        parts = self._store, self._cache, self._agreement, catalogue, self._ledger
+        self._handlers = Handlers(*parts)
+        if is_masked(self._agreement.experiment):
+            # its keys need the extra that nodes of other agreements can do without
+            from ufgraphfr.deploy.agent.masked_handlers import MaskedHandlers
+
+            self._handlers = MaskedHandlers(*parts, self._folder.path, self._name)
 
     def _signed(self, digest: str) -> Documents:
         """A later document, which the server asks under for the first time.

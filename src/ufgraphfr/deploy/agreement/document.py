@@ -9,6 +9,7 @@ import hashlib
 import json
 import tomllib
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from ufgraphfr.deploy.agreement.amendment import Amendment
 from ufgraphfr.deploy.agreement.deployable import check_deployable
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
 from ufgraphfr.deploy.agreement.lifetime import Lifetime, check_lifetime, of_document
+from ufgraphfr.deploy.agreement.masked import check_masked
 from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.agreement.shipped import check_shipped
 from ufgraphfr.experiment.config import Experiment, build
@@ -62,6 +64,7 @@ class Agreement:
             follows from it, and no guarantee rests on it. 0 in agreements of before, which took
             the number of ids.
         lifetime: what all runs may spend on one person; None for a guarantee of one run.
+        pad_keys: by node, the public half of the key that it made for secure sums.
         signed: the file it was read from; empty if it has not been written yet.
         amendments: what was agreed on since, see `chain`; ``nodes`` and ``catalogue`` are as they
             are now.
@@ -76,6 +79,7 @@ class Agreement:
     table: TableSource
     expected_users: int = 0
     lifetime: Lifetime | None = None
+    pad_keys: Mapping[str, str] = field(default_factory=dict)
     signed: bytes = field(default=b"", repr=False, compare=False)
     amendments: tuple[Amendment, ...] = ()
     left: tuple[Node, ...] = ()
@@ -142,7 +146,7 @@ class Agreement:
             "nodes": [vars(node) for node in self.nodes],
             "table": self.table.model_dump(mode="json", exclude_none=True),
             "experiment": self.experiment.resolved(),
-        }
+        } | ({"pad_keys": dict(self.pad_keys)} if self.pad_keys else {})
         return self.signed or tomli_w.dumps(SCHEMA.write(values)).encode()
 
     @property
@@ -195,6 +199,7 @@ def make(
     metrics: MetricsPolicy = "sums",
     expected_users: int = 0,
     lifetime: Lifetime | None = None,
+    pad_keys: Mapping[str, str] | None = None,
 ) -> Agreement:
     """Check that an experiment can be run by those who do not see the data.
 
@@ -205,6 +210,8 @@ def make(
     check_deployable(experiment)
     clients = sum(node.clients for node in nodes)
     check_guarantee(experiment, len(nodes), clients)
+    keys = pad_keys or {}
+    check_masked(experiment, [node.name for node in nodes], keys, metrics)
     if metrics == "noised" and experiment.mechanism.budget(clients) is None:
         raise InputError("noised metrics are paid for from a budget: [privacy] names none")
     if lifetime is not None:
@@ -212,9 +219,8 @@ def make(
     # centralised baselines see everybody's rows
     evaluation = experiment.evaluation.model_copy(update={"baselines": ()})
     experiment = replace(experiment, evaluation=evaluation, baselines=())
-    return Agreement(
-        experiment, catalogue, nodes, min_users, metrics, table, expected_users, lifetime
-    )
+    given = experiment, catalogue, nodes, min_users, metrics, table, expected_users
+    return Agreement(*given, lifetime, keys)
 
 
 def read_first(path: Path) -> Agreement:
@@ -248,6 +254,7 @@ def read_first(path: Path) -> Agreement:
                 values["metrics"],
                 int(values.get("expected_users", 0)),
                 of_document(values.get("lifetime")),
+                dict(values.get("pad_keys", {})),
             )
         return replace(agreement, signed=signed)
     except InputError as error:

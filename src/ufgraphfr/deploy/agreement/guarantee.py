@@ -42,10 +42,11 @@ def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
         return
     if not isinstance(spec, CentralJDP):
         raise InputError(f"[privacy] kind = '{spec.kind}' cannot be deployed: use 'central-jdp'")
-    if spec.trust != "shard" or spec.shards != nodes:
+    if spec.trust == "server" or spec.shards != nodes:
         raise InputError(
             f"[privacy] trust = '{spec.trust}', shards = {spec.shards}: the server of a "
-            f'deployment is not trusted, so set trust = "shard" and shards = {nodes}'
+            f'deployment is not trusted, so set trust = "shard" (or, from 3 nodes, "secure-sum") '
+            f"and shards = {nodes}"
         )
     if spec.seeded_noise:
         raise InputError("[privacy] seeded_noise is for tests: leave it out")
@@ -172,6 +173,19 @@ class ShardMechanism(Mechanism):
         """Takes the mechanism of one holder, calibrated."""
         self._inner = inner
 
+    @property
+    def sums(self) -> NoisedSums:
+        """The mechanism of one holder."""
+        return self._inner
+
+    def check(self, round_number: int) -> None:
+        """Whether a round could be paid for now.
+
+        Raises:
+            BudgetSpent: it could not.
+        """
+        self._inner.check(round_number)
+
     def participations(self, round_number: int) -> tuple[str, int]:
         """The part of a round, and how many of its rounds a user may be in.
 
@@ -201,7 +215,7 @@ class ShardMechanism(Mechanism):
         Raises:
             BudgetSpent: it could not.
         """
-        self._inner.ledger.check(self._inner.part(key.round).name, key.round)
+        self.check(key.round)
         return self._inner.noised(report, key)
 
     def released(self, key: Key, rows: Tensor, clients: Tensor) -> Tensor:
@@ -241,6 +255,11 @@ class ServerMechanism(Mechanism):
     def __init__(self, inner: NoisedSums) -> None:
         """Takes the mechanism of the holders, calibrated; its guarantee is in the ledger."""
         self._inner = inner
+
+    @property
+    def sums(self) -> NoisedSums:
+        """The mechanism of the holders."""
+        return self._inner
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`; that half is the holders'."""

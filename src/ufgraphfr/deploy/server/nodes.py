@@ -5,7 +5,7 @@ A reply is used only if its envelope answers the very request that was sent.
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -142,6 +142,28 @@ class Nodes:
                 self._metrics.lost(node)
             if not again:
                 return
+
+    def require_all(self, missing: Collection[str], number: int) -> None:
+        """No node may be missing: a secure sum is one of all that were asked.
+
+        Raises:
+            NodesRefuse: one refused.
+            TooFewReplies: one is missing.
+        """
+        if not missing:
+            return
+        names = ", ".join(sorted(missing))
+        if refusing := self._refusing & set(missing):
+            raise NodesRefuse(
+                f"round {number}: {', '.join(sorted(refusing))} refused, and a secure sum needs "
+                f"every node that is asked: agent status there says why"
+            )
+        raise TooFewReplies(
+            f"round {number}: no usable reply of {names} within "
+            f"{self._settings.round_timeout:g} s, and a secure sum needs every node that is asked: "
+            f"see that they run, then resume with ufgraphfr deploy up; those that replied send the "
+            f"same reply again"
+        )
 
     def require_quorum(self, used: int, asked: int, number: int) -> None:
         """Enough nodes gave a usable reply.

@@ -4,7 +4,9 @@ A resumed run must draw from the clients it began with, whoever is there at that
 """
 
 import json
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.versions import Schema
 from ufgraphfr.deploy.agreement.chain import Documents, read_documents
 from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.agreement.masked import is_masked
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import decode_arrays
@@ -33,6 +36,7 @@ class Participants:
         agreement: digest of the document under which they began; empty before it was kept.
         left: nodes that have left since. Their clients are still drawn, as in the rounds before,
             and not asked.
+        epochs: of their pads, see `ufgraphfr.deploy.agent.pad_book`; empty without secure sums.
     """
 
     run: str
@@ -40,6 +44,7 @@ class Participants:
     interactions: int
     agreement: str = ""
     left: frozenset[str] = frozenset()
+    epochs: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(agreement: Agreement, run: str, replies: dict[str, Envelope]) -> "Participants":
@@ -48,7 +53,7 @@ class Participants:
         Raises:
             InputError: a node names clients that are not its own.
         """
-        clients, interactions = {}, 0
+        clients, interactions, epochs = {}, 0, {}
         for name, reply in sorted(replies.items()):
             node = agreement.node(name)
             try:
@@ -63,7 +68,11 @@ class Participants:
             clients[name] = ids
             count = reply.facts.get("interactions", 0)
             interactions += count if type(count) is int and count >= 0 else 0
-        return Participants(run, clients, interactions, agreement.digest)
+            if is_masked(agreement.experiment):
+                epochs[name] = str(reply.facts.get("pads"))
+                if not re.fullmatch("[0-9a-f]{64}", epochs[name]):
+                    raise InputError(f"{name} does not say which pads it has: see its log")
+        return Participants(run, clients, interactions, agreement.digest, epochs=epochs)
 
     def under(self, agreement: Agreement) -> "Participants":
         """The same, without asking those who have left since."""
@@ -85,6 +94,8 @@ class Participants:
         clients = {node: ids.tolist() for node, ids in self.clients.items()}
         facts = {"run": self.run, "clients": clients, "interactions": self.interactions}
         facts["agreement"] = self.agreement
+        if self.epochs:
+            facts["epochs"] = dict(self.epochs)
         write_atomically(path, json.dumps(SCHEMA.write(facts)).encode())
 
     @staticmethod
@@ -97,7 +108,8 @@ class Participants:
         facts = SCHEMA.read(json.loads(path.read_text(encoding="utf-8")), path)
         clients = {node: torch.tensor(ids) for node, ids in facts["clients"].items()}
         agreement = facts.get("agreement", "")
-        return Participants(facts["run"], clients, facts["interactions"], agreement)
+        epochs = facts.get("epochs", {})
+        return Participants(facts["run"], clients, facts["interactions"], agreement, epochs=epochs)
 
 
 def documents_of_run(folder: ServerFolder) -> Documents:

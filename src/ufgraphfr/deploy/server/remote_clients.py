@@ -22,8 +22,10 @@ from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import ServerMechanism, server_mechanism
+from ufgraphfr.deploy.agreement.masked import is_masked, least_nodes
 from ufgraphfr.deploy.server.evaluation import RemoteEvaluation
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
+from ufgraphfr.deploy.server.masked_sums import MaskedSums
 from ufgraphfr.deploy.server.metric_sums import only_part
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.nodes import Nodes
@@ -51,6 +53,7 @@ from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.registry import Registry
 from ufgraphfr.privacy.base import Mechanism
 from ufgraphfr.privacy.none import NoMechanism
+from ufgraphfr.privacy.secure_sum import SecureSum
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +139,17 @@ class RemoteClients:
         )
         if last is not None:
             self.checkpointed(last.round, last.best_round)
-        return self
+        if not is_masked(self._agreement.experiment):
+            return self
+        assert isinstance(mechanism, ServerMechanism | SecureSum)
+        return MaskedSums(
+            self._nodes,
+            self._participants,
+            self._validation,
+            mechanism.sums if isinstance(mechanism, ServerMechanism) else mechanism,
+            least_nodes(self._agreement.experiment),
+            self._metrics,
+        )
 
     def aggregator(self, algorithm: Algorithm, mechanism: Mechanism) -> Aggregator:
         """See `Population.aggregator`: nodes send sums where the algorithm takes them."""

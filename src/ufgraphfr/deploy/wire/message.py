@@ -85,6 +85,8 @@ class Envelope:
         # the first part holds what the digests name, without what the node has already
         content = {key: getattr(self, key) for key in keys}
         content |= {"shared": self.facts.get("shared"), "own": self.part_digests[1:]}
+        if "secure" in self.facts:
+            content["secure"] = self.facts["secure"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,7 +3,7 @@
 ``S = sum_u clip(x_u, C) + N(0, (z C)^2)`` in whole multiples of a public grid's step. The ledger is
 charged before anybody sees the sum; noise never depends on how many answered.
 With the noise of ``shards`` data holders, each of whom adds all of it, the server sees noised sums
-only.
+only. Where it sees nothing but their total, each adds a share (`secure_sum`).
 
 Adaptive clipping (Andrew, Thakkar, McMahan, Ramaswamy, "Differentially private learning with
 adaptive clipping", NeurIPS 2021): one more number says how many updates were within the clip, which
@@ -11,6 +11,7 @@ moves towards their median. It is part of the same Gaussian release, whose noise
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation, Report, one_row
 from ufgraphfr.privacy.accounted.clipping import clip, lengths
+from ufgraphfr.privacy.accounted.layout import FINE, Layout
 from ufgraphfr.privacy.accounted.ledger import BudgetSpent, Ledger
 from ufgraphfr.privacy.accounted.noise import Noise, grid_step
 from ufgraphfr.privacy.base import Arrays, Mechanism, Participation
@@ -41,12 +43,14 @@ class GaussianRelease:
         noise: z, the standard deviation of the noise on the sum, in units of the clip.
         clip: C; None adapts it.
         row_cap: bound on the length of each item row, or None.
+        layout: the grid's, and of sums on the wire.
     """
 
     exposure: Participation
     noise: float
     clip: float | None
     row_cap: float | None = None
+    layout: Layout = FINE
 
     @property
     def name(self) -> str:
@@ -76,22 +80,27 @@ class NoisedSums(Mechanism):
     is_private: ClassVar[bool] = True
 
     def __init__(
-        self, parts: tuple[GaussianRelease, ...], ledger: Ledger, holders: int, draw: Noise
+        self, parts: tuple[GaussianRelease, ...], ledger: Ledger, holders: float, draw: Noise
     ) -> None:
         """A calibrated mechanism.
 
         Args:
             parts: what may be released.
             ledger: what it is charged to; its promise has been written.
-            holders: how many data holders add the full noise, 1 for a trusted server.
+            holders: how often the noise that is paid for is in the sum: once with a trusted server,
+                and once for each data holder that adds all of it.
             draw: where noise comes from.
         """
         self.parts, self.ledger, self.holders, self._draw = parts, ledger, holders, draw
         self._clips = {spend["part"]: spend["clip"] for spend in ledger.spends}
 
-    def of_one_holder(self) -> "NoisedSums":
-        """The same as one of several data holders runs it: all of the noise, once."""
-        return NoisedSums(self.parts, self.ledger, 1, self._draw)
+    def of_one_holder(self, share: float = 1) -> "NoisedSums":
+        """The same as one of several data holders runs it.
+
+        Args:
+            share: of the variance that is paid for, which this holder adds.
+        """
+        return NoisedSums(self.parts, self.ledger, share, self._draw)
 
     def pay(self, round_number: int, **facts: str | float) -> None:
         """Charge the ledger with the release of a round.
@@ -149,8 +158,16 @@ class NoisedSums(Mechanism):
 
     def upload_norm_bound(self, round_number: int) -> float | None:
         """See `Mechanism.upload_norm_bound`: the clip, in steps of the grid."""
-        bound = self.clip_of(self.part(round_number))
-        return bound / grid_step(bound)
+        part = self.part(round_number)
+        return self.clip_of(part) / self.step(part)
+
+    def width(self, round_number: int) -> int:
+        """Bytes of a number of a masked sum."""
+        return self.part(round_number).layout.width
+
+    def step(self, part: GaussianRelease) -> float:
+        """Of the grid, at this moment."""
+        return grid_step(self.clip_of(part), part.layout.bits)
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`: each client's whole upload, clipped, on the grid."""
@@ -158,7 +175,7 @@ class NoisedSums(Mechanism):
         bound = self.clip_of(part)
         if not arrays:
             return {}
-        clipped = clip(arrays, bound, grid_step(bound), part.row_cap)
+        clipped = clip(arrays, bound, self.step(part), part.row_cap)
         if part.clip is None:
             within = (lengths(arrays) <= bound).long() * 2 - 1
             clipped[WITHIN] = Dense(within[:, None])
@@ -175,22 +192,30 @@ class NoisedSums(Mechanism):
 
     def noised(self, report: Report, key: Key) -> Report:
         """Sums with noise, which nobody may see before they are paid for."""
-        part = self.part(key.round)
-        bound = self.clip_of(part)
-        sums = _whole_sums(report)
+        sums = whole_sums(report)
         within = sums.pop(WITHIN, None)
-        step = grid_step(bound)
-        std = part.value_noise * bound / step * math.sqrt(self.holders)
-        report = self.of_expected(report, key.round)
-        # the size itself must not be a factor: the last digit of a product would show it
-        fixed = len(report.clients) / part.exposure.expected if part.exposure.rate else 1.0
-        noised = {
-            name: ((value + self._noise(value, std, key, place)) * (step * fixed)).float()
+        noised = self.in_values(self.of_expected(report, key.round), self.with_noise(sums, key))
+        if within is not None:
+            part = self.part(key.round)
+            self._adapt(part, self.clip_of(part), within, key)
+        return noised
+
+    def with_noise(self, sums: Mapping[str, Tensor], key: Key) -> dict[str, Tensor]:
+        """Sums in whole steps of the grid, int64, with noise."""
+        part = self.part(key.round)
+        std = part.value_noise * self.clip_of(part) / self.step(part) * math.sqrt(self.holders)
+        return {
+            name: value + self._noise(value, std, key, place)
             for place, (name, value) in enumerate(sums.items())
         }
-        if within is not None:
-            self._adapt(part, bound, within, key)
-        return replace(report, arrays=one_row(noised))
+
+    def in_values(self, report: Report, sums: Mapping[str, Tensor]) -> Report:
+        """The report of sums that are given in steps of the grid."""
+        part = self.part(report.round)
+        # the size itself must not be a factor: the last digit of a product would show it
+        fixed = len(report.clients) / part.exposure.expected if part.exposure.rate else 1.0
+        step = self.step(part) * fixed
+        return replace(report, arrays=one_row({n: (v * step).float() for n, v in sums.items()}))
 
     def _noise(self, like: Tensor, std: float, key: Key, place: int) -> Tensor:
         drawn = self._draw(like.numel(), std, key.to(Purpose.NOISE, place))
@@ -258,11 +283,11 @@ class NoisedClients(NoisedSums):
     def noised(self, report: Report, key: Key) -> Report:
         """See `NoisedSums.noised`: what arrives is private already."""
         step = grid_step(self.clip_of(self.part(key.round)))
-        sums = {name: (value * step).float() for name, value in _whole_sums(report).items()}
+        sums = {name: (value * step).float() for name, value in whole_sums(report).items()}
         return replace(report, arrays=one_row(sums))
 
 
-def _whole_sums(report: Report) -> dict[str, Tensor]:
+def whole_sums(report: Report) -> dict[str, Tensor]:
     """The sums of clipped updates, in steps of the grid."""
     sums = report.sums
     for name, value in sums.items():

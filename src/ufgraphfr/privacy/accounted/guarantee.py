@@ -9,6 +9,7 @@ from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.accounting import Gaussian
 from ufgraphfr.privacy.accounted.gaussian import GaussianRelease
 from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.secure_sum import share
 from ufgraphfr.privacy.base import ReleasePlan
 
 Guarantee = dict[str, Any]
@@ -22,6 +23,7 @@ class Terms:
     delta: float
     trust: str
     shards: int
+    tolerate: int
     seeded_noise: bool
 
 
@@ -34,6 +36,8 @@ def central_claim(
     """
     noise = [part.noise for part in parts]
     holds = not terms.seeded_noise
+    masked = terms.trust == "secure-sum"
+    tolerate = terms.tolerate if masked else None
     return {
         "kind": "central-jdp",
         "promise": "joint differential privacy, billboard model",
@@ -44,6 +48,12 @@ def central_claim(
         "epsilon_replace_one": replace_one(gaussians, noise, terms.delta) if holds else None,
         "trust": terms.trust,
         "shards": terms.shards,
+        "tolerate": tolerate,
+        "epsilon_all_others": (
+            all_others(gaussians, noise, terms.delta, terms.shards, terms.tolerate)
+            if holds and masked
+            else None
+        ),
         "clients": plan.clients,
         "accountant": accounting.accountant_name(),
         "parts": {part.name: part_facts(part) for part in parts},
@@ -95,12 +105,25 @@ def local_claim(delta: float, plan: ReleasePlan, part: GaussianRelease) -> Guara
         "epsilon_replace_one": None,
         "trust": "device",
         "shards": 1,
+        "tolerate": None,
+        "epsilon_all_others": None,
         "clients": plan.clients,
         "accountant": accounting.accountant_name(),
         "parts": {part.name: part_facts(part)},
         "why": list(plan.why),
         "uncovered": list(plan.uncovered),
     }
+
+
+def all_others(
+    gaussians: Sequence[Gaussian], noise: Sequence[float], delta: float, nodes: int, tolerate: int
+) -> float:
+    """Epsilon of a secure sum against the server and all other nodes together.
+
+    They know every share of the noise but that of the user's own node.
+    """
+    own = share(nodes, tolerate) ** 0.5
+    return accounting.spent(gaussians, [z * own for z in noise], delta)
 
 
 def part_facts(part: GaussianRelease) -> Guarantee:

@@ -22,12 +22,12 @@ Noise = Callable[[int, float, Key], Tensor]
 """Whole numbers, int64: how many, of which standard deviation, and of which stream."""
 
 
-def grid_step(clip: float) -> float:
-    """The grid's step for updates of length up to ``clip``: a power of two, clip / 2**24 or less.
+def grid_step(clip: float, bits: int = 24) -> float:
+    """The grid's step for updates of length up to ``clip``: a power of two, clip / 2**bits or less.
 
     An update's coordinates then fit 25 bits, and sums over 2**30 clients an int64.
     """
-    return 2.0 ** (math.floor(math.log2(clip)) - 24)
+    return 2.0 ** (math.floor(math.log2(clip)) - bits)
 
 
 def secure_noise(count: int, sigma: float, *_: object) -> Tensor:

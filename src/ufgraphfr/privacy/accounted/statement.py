@@ -21,6 +21,11 @@ WHO = {
         "data holder is trusted with its own users, as it is already, and adds the full noise to "
         "the sum over them before anything leaves it."
     ),
+    "secure-sum": (
+        "whoever sees what the server receives and broadcasts, the server included, even with as "
+        "many data holders on its side as are named below. Each data holder is trusted with its "
+        "own users; it adds its share of the noise and a mask that only the total of all takes off."
+    ),
     "device": "everybody: each device noises its own numbers before they leave it.",
 }
 
@@ -39,6 +44,12 @@ def in_words(claim: Guarantee | None) -> str | None:
     if claim["epsilon"] is None:
         return "no privacy guarantee (noise from a seed, for tests)"
     trust = {"server": "trusted server", "device": "nobody trusted"}
+    if claim["trust"] == "secure-sum":
+        trust["secure-sum"] = (
+            f"untrusted server sees the total of {claim['shards']} data holders alone, "
+            f"{claim['tolerate']} of whom may join it (epsilon {claim['epsilon_all_others']:.3g} "
+            f"if all others do)"
+        )
     holders = f"untrusted server, {claim['shards']} trusted data holders"
     return (
         f"user-level ({claim['epsilon']:.3g}, {claim['delta']:.0e})-{claim['promise']}; "
@@ -79,6 +90,12 @@ def _promise(claim: Guarantee) -> Iterator[str]:
             f"{claim['epsilon_replace_one']:.3g} at the same delta."
         )
     yield f"- Trust: {claim['trust']}. It protects against {WHO[claim['trust']]}"
+    if claim["trust"] == "secure-sum":
+        yield (
+            f"- Against the server with up to {claim['tolerate']} of the {claim['shards']} data "
+            f"holders: epsilon = {claim['epsilon']:.3g}. Against the server with **all other** "
+            f"data holders: epsilon = {claim['epsilon_all_others']:.3g}."
+        )
     yield (
         f"- In words: whatever others learn of a user from this run, they would have come to "
         f"believe at most e^{claim['epsilon']:.3g} times as firmly or as doubtfully had the user "
@@ -121,6 +138,9 @@ def _cohorts(part: Guarantee) -> str:
 
 
 def _holders(claim: Guarantee) -> str:
+    if claim["trust"] == "secure-sum":
+        honest = claim["shards"] - claim["tolerate"]
+        return f", of which each of {claim['shards']} data holders adds 1/{honest} of the variance"
     return f", once for each of {claim['shards']} data holders" if claim["shards"] > 1 else ""
 
 
@@ -149,7 +169,9 @@ def _one_person(claim: Guarantee) -> Iterator[str]:
     yield "- Each person is one user: what is promised holds for each of somebody's accounts alone."
     if claim["shards"] > 1:
         gaussians, noise = zip(*events(claim), strict=True)
-        everywhere = [z / claim["shards"] ** 0.5 for z in noise]
+        # in a total somebody's own parts add up; apart, each has noise of its own
+        power = 1.0 if claim["trust"] == "secure-sum" else 0.5
+        everywhere = [z / claim["shards"] ** power for z in noise]
         epsilon = accounting.spent(gaussians, everywhere, claim["delta"])
         yield (
             f"- Each person is with one data holder. For somebody who is with all "

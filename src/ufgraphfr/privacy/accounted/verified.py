@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.privacy.accounted import accounting
-from ufgraphfr.privacy.accounted.guarantee import Guarantee, events, replace_one
+from ufgraphfr.privacy.accounted.guarantee import Guarantee, all_others, events, replace_one
 from ufgraphfr.privacy.accounted.ledger import Entry, Ledger
+from ufgraphfr.privacy.accounted.secure_sum import check_nodes
 
 EXACT, SAMPLED = 1e-6, 1e-2
 """Relative difference between versions of the accountant, without and with secret cohorts."""
@@ -44,6 +45,12 @@ def _wrong(claim: Guarantee) -> str:
     found: dict[str, float | None] = {"epsilon": accounting.spent(gaussians, noise, claim["delta"])}
     if claim["kind"] == "central-jdp":
         found["epsilon_replace_one"] = replace_one(gaussians, noise, claim["delta"])
+        if claim["trust"] == "secure-sum":
+            nodes, tolerate = claim["shards"], claim["tolerate"]
+            check_nodes(nodes, tolerate, "shards")
+            found["epsilon_all_others"] = all_others(
+                gaussians, noise, claim["delta"], nodes, tolerate
+            )
         most = 1 / (10 * claim["clients"])
         if claim["delta"] > most * (1 + EXACT):
             return f"delta = {claim['delta']:g} is above 1 / (10 clients) = {most:.2g}"
