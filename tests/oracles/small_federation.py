@@ -130,20 +130,13 @@ def federate(
     path: Path,
     values: dict[str, Any],
     spare: int = 0,
-<<<<<<< HEAD
     lifetime: Lifetime | None = None,
-=======
     names: Collection[str] = NODES,
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
     **settings: Any,
 ) -> Federation:
     """A try-out's folder; each node may give out ``spare`` client ids more than it needs."""
     folder = Deployment(path)
-<<<<<<< HEAD
-    documents = draft_tryout(build(values), len(NODES), folder, lifetime=lifetime)
-=======
-    documents = draft_tryout(build(values), len(names), folder)
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
+    documents = draft_tryout(build(values), len(names), folder, lifetime=lifetime)
     if spare:
         agreement = documents.agreement
         nodes = [

@@ -89,6 +89,20 @@ def init(
     console.print(fingerprint(node.public_key), soft_wrap=True)
 
 
+@app.command("pad-key")
+def pad_key(context: typer.Context) -> None:
+    """Make this node's key for secure sums, before there is an agreement; show its public half."""
+    try:
+        from ufgraphfr.deploy.agent.pad_book import PadBook
+    except ImportError:
+        raise MissingExtra("agent pad-key", "flower") from None
+    book, console = PadBook(context.obj.path), _console()
+    public = book.make()
+    console.print(f"made {book.key_file}, which stays here", soft_wrap=True, markup=False)
+    console.print("send this line to the server's operator:")
+    console.print(public, soft_wrap=True)
+
+
 @app.command()
 def agree(
     context: typer.Context,

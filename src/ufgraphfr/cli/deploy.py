@@ -21,6 +21,7 @@ from ufgraphfr.cli.deploy_options import (
     NodePort,
     Nodes,
     NoisedMetrics,
+    PadKeys,
     TryOut,
     metrics_policy,
     total_of,
@@ -69,6 +70,7 @@ def init(
     every: Every = "7d",
     lifetime_epsilon: LifetimeEpsilon = None,
     lifetime_days: LifetimeDays = 0,
+    pad_keys: PadKeys = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
     set_: Overrides = None,
 ) -> None:
@@ -88,7 +90,7 @@ def init(
         )
     else:
         given_out = initialiser.draft(
-            checked, nodes, users, min_users, metrics, data_dir, expected_users, lifetime
+            checked, nodes, users, min_users, metrics, data_dir, expected_users, lifetime, pad_keys
         )
     initialiser.write(deployment, given_out, settings)
     said = [f"wrote {folder}; read its README.md", f"agreement {given_out.agreement.digest}"]

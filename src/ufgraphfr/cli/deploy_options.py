@@ -1,5 +1,6 @@
 """The options of ``ufgraphfr deploy``, and what they come to."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,6 +36,8 @@ _TRY_OUT = "Divide the data set's users among the nodes."
 TryOut = Annotated[bool, typer.Option("--try-out", help=_TRY_OUT)]
 _NODE_PORT = "Of a SuperNode's own runtime."
 NodePort = Annotated[int, typer.Option(min=1, max=65000, help=_NODE_PORT)]
+_PADS = "Folder of the nodes' public pad keys for secure sums: node-1.pad and so on."
+PadKeys = Annotated[Path | None, typer.Option(help=_PADS)]
 
 
 def total_of(experiment: Experiment, epsilon: float | None, days: int) -> Lifetime | None:

@@ -15,6 +15,7 @@ from ufgraphfr.data.catalogue import Catalogue, read_catalogue
 from ufgraphfr.deploy.agreement.amendment import Amendment, read_amendment
 from ufgraphfr.deploy.agreement.document import Agreement, read_first
 from ufgraphfr.deploy.agreement.guarantee import check_guarantee
+from ufgraphfr.deploy.agreement.masked import check_amended
 from ufgraphfr.privacy.central_jdp import CentralJDP
 
 
@@ -63,6 +64,7 @@ def amended(agreement: Agreement, amendment: Amendment) -> Agreement:
         free = node.first + node.clients
     if not nodes:
         raise InputError("the last node cannot leave: end the deployment instead")
+    check_amended(agreement.experiment, len(amendment.join), len(nodes))
     leaving = tuple(node for node in agreement.nodes if node.name in amendment.leave)
     spec, experiment = agreement.experiment.mechanism, agreement.experiment
     if isinstance(spec, CentralJDP) and spec.trust != "server":

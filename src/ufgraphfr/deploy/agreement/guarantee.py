@@ -179,11 +179,7 @@ class ShardMechanism(Mechanism):
         return self._inner
 
     def check(self, round_number: int) -> None:
-        """Whether a round could be paid for now.
-
-        Raises:
-            BudgetSpent: it could not.
-        """
+        """See `NoisedSums.check`."""
         self._inner.check(round_number)
 
     def participations(self, round_number: int) -> tuple[str, int]:

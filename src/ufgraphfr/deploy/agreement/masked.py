@@ -82,6 +82,28 @@ def check_masked(
         raise InputError("two nodes have the same pad key: each makes its own")
 
 
+def check_amended(experiment: Experiment, joining: int, nodes: int) -> None:
+    """Check that what is amended leaves secure sums what they promise.
+
+    Args:
+        experiment: what is run.
+        joining: how many nodes come in.
+        nodes: how many there are then.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not is_masked(experiment):
+        return
+    if joining:
+        raise InputError(
+            "a node that joins secure sums makes each share of the noise smaller than was agreed "
+            "on, and has no pad key: agree anew with deploy init"
+        )
+    if nodes < (least := least_nodes(experiment)):
+        raise InputError(f"{nodes} nodes would be left, and a secure sum needs {least}: agree anew")
+
+
 class MaskedShard(ShardMechanism):
     """A data holder's mechanism whose sums wait for their share of the noise, see `shares`."""
 

@@ -17,11 +17,8 @@ from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agreement.chain import Documents
 from ufgraphfr.deploy.agreement.document import NO_FILE, Agreement, MetricsPolicy, make
-<<<<<<< HEAD
 from ufgraphfr.deploy.agreement.lifetime import Lifetime
-=======
 from ufgraphfr.deploy.agreement.masked import is_masked
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
 from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.commands import BIN, Commands
@@ -75,12 +72,9 @@ def draft_tryout(
         table,
         metrics=metrics or "sums",
         expected_users=users,
-<<<<<<< HEAD
         lifetime=lifetime,
-=======
         # a try-out is on one machine, so each node's key may be made here
         pad_keys=make_pad_keys(folder, names) if is_masked(experiment) else {},
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
     )
     facts = DataFacts(users, len(dataset.catalogue.items), len(dataset.interactions))
     return _settled(agreement, dataset.catalogue, facts)
@@ -94,11 +88,8 @@ def draft(
     metrics: MetricsPolicy | None = None,
     data_dir: Path | None = None,
     expected_users: int | None = None,
-<<<<<<< HEAD
     lifetime: Lifetime | None = None,
-=======
     pad_keys: Path | None = None,
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
 ) -> Documents:
     """A deployment for data that only their holders have.
 
@@ -111,12 +102,9 @@ def draft(
         data_dir: folder of the file of items.
         expected_users: how many all nodes have together; None counts on ``min_users`` at each,
             below which nothing leaves a node.
-<<<<<<< HEAD
         lifetime: what all runs may spend on one person; None covers one run alone.
-=======
         pad_keys: folder of the public halves of nodes' pad keys, ``node-1.pad`` and so on; needed
             for secure sums alone.
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
 
     Raises:
         InputError: the experiment does not say what the items are, or more users are expected
@@ -127,54 +115,21 @@ def draft(
     holders = tuple(
         Node(_name(index), index * users_per_node, users_per_node) for index in range(nodes)
     )
-<<<<<<< HEAD
-    if metrics is None:
-        private = experiment.mechanism.budget(nodes * users_per_node) is not None
-        metrics = "none" if private else "sums"
-=======
-    # what the holders' files cannot be asked for is agreed on
-    agreed = {
-        "interactions": NO_FILE,
-        "items": "",
-        "items_from": "auto",
-        "users": "",
-        "sequential": bool(source.sequential),
-    }
-    table = source.model_copy(update=agreed)
     metrics = metrics or _policy(experiment, nodes * users_per_node)
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
     expected = nodes * min_users if expected_users is None else expected_users
     if expected > (most := nodes * users_per_node):
         raise InputError(
             f"{expected:,} users are expected of {nodes} nodes, which may have {most:,}: raise "
             f"--users, or lower --expected-users or --min-users"
         )
-<<<<<<< HEAD
     table = _agreed_table(source)
-    agreement = make(
-        experiment, catalogue.digest, holders, table, min_users, metrics, expected, lifetime
-    )
-=======
     keys = {} if pad_keys is None else read_pad_keys(pad_keys, [node.name for node in holders])
-    given = experiment, catalogue.digest, holders, table, min_users, metrics, expected
+    given = experiment, catalogue.digest, holders, table, min_users, metrics, expected, lifetime
     agreement = make(*given, pad_keys=keys)
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
     facts = DataFacts(expected, len(catalogue.items), expected * ASSUMED, assumed=True)
     return _settled(agreement, catalogue, facts)
 
 
-<<<<<<< HEAD
-def _agreed_table(source: TableSource) -> TableSource:
-    """What the holders' files cannot be asked for is agreed on."""
-    agreed = {
-        "interactions": NO_FILE,
-        "items": "",
-        "items_from": "auto",
-        "users": "",
-        "sequential": bool(source.sequential),
-    }
-    return source.model_copy(update=agreed)
-=======
 def _source(experiment: Experiment, data_dir: Path | None) -> TableSource:
     source = experiment.located_source(data_dir)
     if not isinstance(source, TableSource) or not source.items:
@@ -189,7 +144,18 @@ def _policy(experiment: Experiment, clients: int) -> MetricsPolicy:
     """Sums without noise of each node leave where nothing else is hidden from the server."""
     hidden = experiment.mechanism.budget(clients) is not None or is_masked(experiment)
     return "none" if hidden else "sums"
->>>>>>> da07557 (Secure sums: nodes' sums leave with a share of the noise and under masks, and the server learns their total alone)
+
+
+def _agreed_table(source: TableSource) -> TableSource:
+    """What the holders' files cannot be asked for is agreed on."""
+    agreed = {
+        "interactions": NO_FILE,
+        "items": "",
+        "items_from": "auto",
+        "users": "",
+        "sequential": bool(source.sequential),
+    }
+    return source.model_copy(update=agreed)
 
 
 def _settled(agreement: Agreement, catalogue: Catalogue, facts: DataFacts) -> Documents:
