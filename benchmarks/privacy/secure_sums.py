@@ -52,7 +52,8 @@ def one(values: dict[str, Any], seed: int, data_dir: Path | None) -> tuple[float
         out = Path(folder) / "run"
         for _ in execute(build(values | {"seed": seed}), out, device="cpu", data_dir=data_dir):
             pass
-        test = json.loads((out / "result.json").read_text())["test"]
+        # un-noised figures of a run under a budget are in its personal folder
+        test = json.loads((out / "personal" / "result.json").read_text())["test"]
     return test["full"]["ndcg@10"], test["sampled99"]["hr@10"]
 
 
@@ -66,7 +67,8 @@ def accuracy(draws: int, data_dir: Path | None) -> None:
         trusted = trusted or means
         shares = [mean / whole for mean, whole in zip(means, trusted, strict=True)]
         print(
-            f"{name:24} {values['federation']['rounds']} rounds, full NDCG@10 {means[0]:.4f} +- {spread[0]:.4f} ({shares[0]:.1%}), "
+            f"{name:24} {values['federation']['rounds']} rounds, "
+            f"full NDCG@10 {means[0]:.4f} +- {spread[0]:.4f} ({shares[0]:.1%}), "
             f"HR@10 1 of 100 {means[1]:.4f} +- {spread[1]:.4f} ({shares[1]:.1%})",
             flush=True,
         )
