@@ -50,6 +50,22 @@ def test_it_fits_a_phone_and_follows_dark_mode(opened, scheme):
     assert light == ([True, False, False] if scheme == "light" else [False, True, True])
 
 
+def test_paper_shows_whole_tables_and_what_is_folded(opened):
+    browser = opened(700)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        cut, folded, menus = browser.execute_script(
+            "const all = s => [...document.querySelectorAll(s)];"
+            "return [all('.wide').filter(e => getComputedStyle(e).overflowX != 'visible' ||"
+            " e.scrollWidth > document.documentElement.clientWidth).length,"
+            " all('details pre').filter(e => e.offsetHeight == 0).length,"
+            " all('nav, .skip').filter(e => getComputedStyle(e).display != 'none').length]"
+        )
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert (cut, folded, menus) == (0, 0, 0)
+
+
 def test_the_keyboard_reaches_what_can_be_moved_or_opened(opened):
     browser = opened(1100)
     first = browser.switch_to.active_element

@@ -96,6 +96,10 @@ def test_a_report_names_no_figure_of_the_test_of_several_runs_unless_asked(plain
     assert f">{told}</td>" in hidden
     assert f">{figure}</td>" in shown
     assert "p (Holm)" in shown
+    # settings are many: they are not among the figures
+    assert f'<th scope="row">{plain.name}</th>' in shown
+    assert "<li>budgeted: " in shown
+    assert "privacy.epsilon = 4.0" in shown
 
 
 def test_under_a_guarantee_what_is_personal_is_marked_or_left_out(budgeted):

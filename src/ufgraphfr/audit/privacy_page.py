@@ -78,7 +78,7 @@ PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title><style>$style</style></head><body>
 <h1>Privacy of $title</h1>
-<div class="verdict $tone"><p>$verdict</p></div>
+$verdict
 <section><dl>$facts</dl></section>
 <div class="both"><section><h2>Who sees what</h2>$drawing</section>$spent</div>
 <section><h2>$audit_title</h2>$audit</section>
@@ -101,7 +101,6 @@ def privacy_page(facts: Facts) -> str:
     return PAGE.substitute(
         title=escape(facts["name"]),
         style=STYLE,
-        tone=tone(facts),
         verdict=verdict(facts),
         facts="".join(f"<dt>{k}</dt><dd>{escape(str(v))}</dd>" for k, v in named.items()),
         drawing=drawing(facts["trust"]),
@@ -120,22 +119,28 @@ def tone(facts: Facts) -> str:
 
 
 def verdict(facts: Facts) -> str:
-    """The guarantee in a sentence."""
+    """The guarantee in a sentence, and in words: a box of paragraphs."""
+    said = "".join(f"<p>{each}</p>" for each in _promised(facts))
+    return f'<div class="verdict {tone(facts)}">{said}</div>'
+
+
+def _promised(facts: Facts) -> tuple[str, ...]:
     promise = facts["promise"]
     if promise is None:
         seeded = " Its noise came from a seed, for tests." if "seed" in facts["guarantee"] else ""
         return (
             f"<b>No guarantee.</b> What this run sends is not protected: nothing limits what "
-            f"others can learn of a user from it.{seeded}"
+            f"others can learn of a user from it.{seeded}",
         )
     local = promise["kind"] == "ldp"
     what = "which of two histories a user has" if local else "whether a user took part"
     return (
         f"<b>epsilon = {promise['epsilon']:.3g}, delta = {promise['delta']:.0e}</b> for each of "
         f"{promise['clients']:,} users, over the whole run. It protects against "
-        f"{escape(facts['protects_against'])}</p><p>In words: whoever has to guess at even odds "
+        f"{escape(facts['protects_against'])}",
+        f"In words: whoever has to guess at even odds "
         f"{what}, with all that the run made public and whatever else they know, is right at most "
-        f"{100 * facts['guess']:.0f} times in 100; 50 is chance."
+        f"{100 * facts['guess']:.0f} times in 100; 50 is chance.",
     )
 
 

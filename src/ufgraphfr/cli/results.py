@@ -126,7 +126,7 @@ def _blend_table(blend: dict[str, Any]) -> Table:
     table.add_column("share of the score's spread", justify="right")
     used = [own for own in blend["parts"] if own["weight"]]
     for own in sorted(used, key=lambda own: -(own["share"] or 0)):
-        share = "-" if own["share"] is None else f"{own['share']:.0%}"
+        share = "-" if own["share"] is None else f"{own['share']:z.0%}"
         table.add_row(escape(own["part"]), f"{own['weight']:.2f}", share)
     return table
 

@@ -113,7 +113,7 @@ def _blend(blend: dict[str, Any]) -> str:
         (
             own["part"],
             f"{own['weight']:.2f}",
-            "–" if own["share"] is None else f"{own['share']:.0%}",
+            "–" if own["share"] is None else f"{own['share']:z.0%}",
         )
         for own in used
     ]

@@ -37,7 +37,7 @@ def table(
     """A table whose first column names the rows.
 
     Args:
-        caption: its title.
+        caption: its title, above what can be moved.
         head: titles of the columns.
         rows: their cells.
         strong: the place of a row that stands out.
@@ -52,9 +52,9 @@ def table(
     said = escape(caption, quote=True)
     # a table that is too wide for a phone can be moved, with the keyboard too
     return (
+        f"<h3>{said}</h3>"
         f'<div class="wide" tabindex="0" role="region" aria-label="{said}">'
-        f'<table class="{kind}">'
-        f"<caption>{said}</caption><thead><tr>{top}</tr></thead>"
+        f'<table class="{kind}"><thead><tr>{top}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 

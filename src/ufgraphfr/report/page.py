@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from string import Template
 
-from ufgraphfr.audit.privacy_page import STYLE, audited, drawing, spent, tone, verdict
+from ufgraphfr.audit.privacy_page import STYLE, audited, drawing, spent, verdict
 from ufgraphfr.experiment.compare import Row
 from ufgraphfr.report.about import chosen, costs, sentence, settings
 from ufgraphfr.report.gather import RunFacts
@@ -18,15 +18,12 @@ OWN_STYLE = """
 :root { --c1: #1d5fa8; --c2: #b3541e; --c3: #3a7d44; --c4: #7a4fa0; }
 @media (prefers-color-scheme: dark) {
   :root { --c1: #7db8f5; --c2: #f0a36b; --c3: #8fd19e; --c4: #c6a5e8; } }
-@media print { :root { --c1: #1d5fa8; --c2: #b3541e; --c3: #3a7d44; --c4: #7a4fa0; }
-  nav, .skip { display: none; } details::details-content { content-visibility: visible;
-  height: auto; } pre { white-space: pre-wrap; } }
+@media print { :root { --c1: #1d5fa8; --c2: #b3541e; --c3: #3a7d44; --c4: #7a4fa0; } }
 body { max-width: 64rem; } h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
 .skip { position: absolute; left: -99rem; } .skip:focus { position: static; }
 a { color: var(--c1); } :focus-visible { outline: 2px solid var(--c1); outline-offset: 2px; }
 nav { display: flex; flex-wrap: wrap; gap: .2rem .9rem; margin: .8rem 0; font-size: .92rem; }
 .wide { overflow-x: auto; margin: .5rem 0; } table { border-collapse: collapse; }
-caption { text-align: left; font-weight: 600; padding: .2rem 0; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: right; font-variant-numeric: tabular-nums;
   border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th:first-child { text-align: left; } thead th { color: var(--pale); font-weight: 500; }
@@ -41,6 +38,11 @@ pre { background: var(--box); padding: .7rem 1rem; overflow-x: auto; font-size: 
 summary { cursor: pointer; padding: .3rem 0; } .both > div { min-width: 0; }
 .personal { border-left: .2rem solid var(--bad); padding-left: .8rem; }
 .tag { color: var(--bad); font-size: .8rem; font-weight: 500; }
+@media print { nav, .skip { display: none; } details::details-content {
+  content-visibility: visible; height: auto; } pre { white-space: pre-wrap; }
+  .wide { overflow: visible; } table { font-size: .72rem; overflow-wrap: normal; }
+  th, td { padding-right: .4rem; } th { white-space: normal; } section { break-inside: auto; }
+  h2, h3 { break-after: avoid; } figure, tr, .both { break-inside: avoid; } }
 """
 
 PAGE = Template("""<!doctype html>
@@ -129,8 +131,7 @@ def _privacy(run: RunFacts) -> str:
     over = spent(facts) if facts["promise"] else ""
     title = "Not covered" if facts["promise"] else "What a run without a guarantee reveals"
     return (
-        f'<div class="verdict {tone(facts)}"><p>{verdict(facts)}</p></div>'
-        f'<div class="both">{drawn}{over}</div>'
+        f'{verdict(facts)}<div class="both">{drawn}{over}</div>'
         f"<h3>{title}</h3>{lines(facts['not_covered'])}"
         + folded("The statement in full", code(run.statement))
     )

@@ -11,7 +11,7 @@ from ufgraphfr.evaluation.significance import Difference, difference
 from ufgraphfr.experiment.compare import TESTED, VALIDATION, Row
 from ufgraphfr.report.charts import Series, curves, dots
 from ufgraphfr.report.gather import RunFacts
-from ufgraphfr.report.html import Cell, both, lines, number, paragraph, table
+from ufgraphfr.report.html import Cell, both, folded, lines, number, paragraph, table
 
 WIDTH = 1.96
 """Standard errors from a mean to the ends of its 95 % interval."""
@@ -151,6 +151,7 @@ def comparison(rows: Sequence[Row], test: bool) -> str:
     cells = [(_name(row), len(row.seeds), *(_cell(row, *each) for each in shown)) for row in rows]
     part = "Test" if test else "Validation"
     said = table(f"{part}: means over seeds, ± standard deviation", head, cells)
+    said += folded("In what they differ", lines(map(_settings, rows)))
     if not test:
         return said + paragraph("Settings are chosen by validation; --test shows the test.")
     if any(row.against_first for row in rows):
@@ -167,8 +168,12 @@ def comparison(rows: Sequence[Row], test: bool) -> str:
 
 
 def _name(row: Row) -> str:
-    own = [f"{key}={value}" for key, value in row.differs.items()]
-    return row.name.rpartition("/")[2] + (f" ({', '.join(own[:3])})" if own else "")
+    return row.name.rpartition("/")[2]
+
+
+def _settings(row: Row) -> str:
+    own = ", ".join(f"{key} = {value}" for key, value in row.differs.items())
+    return f"{_name(row)}: {own or 'nothing but seeds'}"
 
 
 def _cell(row: Row, ranking: str, name: str) -> str:

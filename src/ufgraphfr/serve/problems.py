@@ -34,7 +34,11 @@ _DOCUMENT = {
 }
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"description": what, "content": {_TYPE: {"schema": _DOCUMENT}}}
-    for status, what in ((413, "Too large"), (422, "Not valid, or it cannot be answered"))
+    for status, what in (
+        (404, "Nothing has this address"),
+        (413, "Too large"),
+        (422, "Not valid, or it cannot be answered"),
+    )
 }
 """What the description of the service says of refusals."""
 
