@@ -189,3 +189,18 @@ def test_a_total_for_life_is_agreed_on_and_shown(cli, tmp_path):
     shown = cli("agent", "--shard", tmp_path / "d" / "nodes" / "node-1" / "shard", "status").out
     assert "for life   all runs together: epsilon = 9" in shown
     assert "0 users cannot be in another run" in shown
+
+
+def test_copies_are_written_and_put_back(cli, made, tmp_path):
+    for name in ("node-1", "node-2"):
+        set_up_node(Deployment(made), name)
+    shard, server = made / "nodes" / "node-1" / "shard", tmp_path / "server.tar.gz"
+    assert "server's key" in cli("deploy", "backup", made, server).out
+    assert "move it away" in cli("deploy", "restore", made, server).err
+    assert "start the superlink unit" in cli("deploy", "restore", tmp_path / "new", server).out
+    assert "nothing is known of the ledger" in cli("deploy", "readmit", made, "node-1").err
+    copy = tmp_path / "shard.tar.gz"
+    assert "people's data" in cli("agent", "--shard", shard, "backup", copy).out
+    elsewhere = tmp_path / "moved" / "shard"
+    assert "restored 15 users" in cli("agent", "--shard", elsewhere, "restore", copy).out
+    assert "users      15" in cli("agent", "--shard", elsewhere, "status").out

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ufgraphfr.cli import agent_models, agent_recommend, agent_serve
+from ufgraphfr.cli import agent_backup, agent_models, agent_recommend, agent_serve
 from ufgraphfr.cli.findings import tell
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.agent.enrolment import beyond
@@ -26,6 +26,8 @@ from ufgraphfr.deploy.wire import unix_socket
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 app.add_typer(agent_models.app, name="models")
 app.command()(agent_recommend.recommend)
+app.command()(agent_backup.backup)
+app.command()(agent_backup.restore)
 app.command("serve")(agent_serve.serve)
 app.add_typer(agent_serve.tokens, name="tokens")
 

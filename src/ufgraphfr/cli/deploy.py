@@ -48,6 +48,9 @@ from ufgraphfr.experiment.reading import read
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run a federation over Flower.")
 app.command()(deploy_change.amend)
 app.command()(deploy_change.renew)
+app.command()(deploy_change.backup)
+app.command()(deploy_change.restore)
+app.command()(deploy_change.readmit)
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 EXIT_STOPPED = 3

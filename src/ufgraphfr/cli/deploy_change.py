@@ -1,4 +1,4 @@
-"""``ufgraphfr deploy amend`` and ``renew``: what changes in the life of a deployment."""
+"""What changes in the life of a deployment: ``ufgraphfr deploy amend|renew|backup|restore``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +7,13 @@ import typer
 from rich.console import Console
 
 from ufgraphfr.core.errors import InputError, MissingExtra
+from ufgraphfr.deploy.operations.backup import back_up
+from ufgraphfr.deploy.operations.backup import restore as put_back
 from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
+File = Annotated[Path, typer.Argument(help="The copy, one file.")]
 _JOIN = "A node that joins, and its most users: shop-4:5000. Repeatable."
 _KEY = "A node whose supernode.pub is another one now. Repeatable."
 _AUTHORITY = "Make the authority and the server's certificate anew."
@@ -36,7 +40,7 @@ def amend(
     changes = Changes(joining, leaving, keys, items, new_authority, software)
     deployment = Deployment(folder.resolve())
     agreement = amend(deployment, changes).agreement
-    last, console = agreement.amendments[-1], Console(highlight=False)
+    last = agreement.amendments[-1]
     told = [
         f"amendment {last.number}, {agreement.digest}",
         *(f"  {line}" for line in last.lines()),
@@ -47,7 +51,7 @@ def amend(
         told += ["replace ca.crt at each node, and start SuperLink and SuperNodes anew"]
     told += ["then ufgraphfr deploy start: it asks under the amendment, and agents follow"]
     for line in told:
-        console.print(line, soft_wrap=True, markup=False)
+        _tell(line)
 
 
 def renew(folder: Folder) -> None:
@@ -59,8 +63,33 @@ def renew(folder: Folder) -> None:
     deployment = Deployment(folder.resolve())
     settings = deployment.server.read_settings()
     write_server(deployment.server.tls, deployment.authority, settings.host)
-    said = f"made {deployment.server.tls / 'server.crt'}: start the SuperLink anew"
-    Console(highlight=False).print(said, soft_wrap=True, markup=False)
+    _tell(f"made {deployment.server.tls / 'server.crt'}: start the SuperLink anew")
+
+
+def backup(folder: Folder, file: File) -> None:
+    """Write a copy of the server into one file, keys and model too; between two rounds."""
+    back_up(Deployment(folder.resolve()), file)
+    _tell(f"wrote {file}, which holds the server's key")
+
+
+def restore(folder: Folder, file: File) -> None:
+    """Put a copy of the server in place."""
+    for line in put_back(Deployment(folder.resolve()), file):
+        _tell(line)
+
+
+def readmit(
+    folder: Folder, node: Annotated[str, typer.Argument(help="A node that was restored.")]
+) -> None:
+    """Take a node back whose ledger is another one since its operator restored it."""
+    server = Deployment(folder.resolve()).server
+    server.read_settings()
+    LedgerHeads(server.ledger_heads).readmit(node)
+    _tell(f"{node} is asked again from the next deploy start on, and answers from the next run on")
+
+
+def _tell(line: str) -> None:
+    Console(highlight=False).print(line, soft_wrap=True, markup=False)
 
 
 def _joining(word: str) -> tuple[str, int]:

@@ -37,6 +37,10 @@ class Restored(Refused):
     """The shard's folder is older than what left it: what it released is not released again."""
 
 
+class Barred(Refused):
+    """A request of a run that a restored shard sits out."""
+
+
 class Unsigned(Refused):
     """A request under an amendment that the operator of this node has not signed off."""
 
@@ -116,6 +120,10 @@ class Answers:
         line = (run, continued.run, continued.round)
         self._db.execute("INSERT OR REPLACE INTO lineage VALUES (?, ?, ?)", line)
         self._db.execute("UPDATE runs SET run = ? WHERE agreement = ?", (run, agreement))
+
+    def unpin(self, agreement: str) -> None:
+        """The next message pins a run as the first one did."""
+        self._db.execute("DELETE FROM runs WHERE agreement = ?", (agreement,))
 
     def parent(self, run: str) -> tuple[str, int] | None:
         """The run and the round that a run goes on from; None for the first."""

@@ -21,6 +21,7 @@ from torch import Tensor
 from ufgraphfr.deploy.agreement.guarantee import ShardMechanism
 from ufgraphfr.deploy.agreement.lifetime import Lifetime
 from ufgraphfr.privacy.accounted.accounting import Gaussian, spent
+from ufgraphfr.privacy.accounted.ledger import Entry
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS participations (
@@ -124,6 +125,31 @@ class Participations:
             [(agreement, part, each) for each, may in zip(clients, below, strict=True) if may],
         )
         return torch.tensor(below, dtype=torch.bool)
+
+    def charge(self, agreement: str, claim: Entry) -> None:
+        """Count for everybody, and for who comes, all that a run may have spent.
+
+        Args:
+            agreement: see `admit`.
+            claim: of the run.
+        """
+        now = time.time()
+        self._db.execute(
+            "INSERT INTO last_releases VALUES (?, ?) "
+            "ON CONFLICT (agreement) DO UPDATE SET time = max(time, excluded.time)",
+            (agreement, now),
+        )
+        for part, facts in claim["parts"].items():
+            self._db.execute(
+                "INSERT OR IGNORE INTO part_noise VALUES (?, ?, ?, ?)",
+                (agreement, part, facts["noise_multiplier"], claim["delta"]),
+            )
+            self._db.execute(
+                "INSERT INTO participations SELECT ?1, ?2, number, ?3 FROM "
+                "(SELECT number FROM users UNION SELECT ?4 AS number) WHERE true "
+                "ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",
+                (agreement, part, facts["participations"], FORGOTTEN),
+            )
 
     def costs(self, since: float) -> dict[int, float]:
         """What each person's releases come to, see `lifetime`.

@@ -7,8 +7,9 @@ import time
 from dataclasses import replace
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.agent.answers import Refused, Restored, Unsigned
+from ufgraphfr.deploy.agent.answers import Barred, Refused, Restored, Unsigned
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
+from ufgraphfr.deploy.agent.backup import BARRED
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.handlers import Handlers
 from ufgraphfr.deploy.agent.models import Models
@@ -105,11 +106,10 @@ class Agent:
                 reply = replace(reply, facts=reply.facts | {"ledger": self._ledger.head})
         except MissingArray as error:
             reply, reason = request.reply(code="missing"), str(error)
-        except (Restored, Unsigned) as error:
+        except (Restored, Unsigned, Barred) as error:
             # the server is told, for it has to stop asking, or to wait
-            why = "restored" if isinstance(error, Restored) else "unsigned"
-            reply = request.reply(code="refused", facts={"reason": why})
-            reason = str(error)
+            why = type(error).__name__.lower()
+            reply, reason = request.reply(code="refused", facts={"reason": why}), str(error)
         except (Refused, Malformed, BudgetSpent) as error:
             reply, reason = request.reply(code="refused"), str(error)
         except (OSError, sqlite3.Error, MemoryError) as error:
@@ -129,6 +129,7 @@ class Agent:
         documents = None if same else self._signed(request.agreement)
         if request.node != self._name or request.code != "ok":
             raise Refused("a request for another node")
+        self._check_not_barred(request)
         continued = self._continued(request)
         # at once: a run that began under an amendment has a promise by it
         with self._store.transaction():
@@ -161,13 +162,22 @@ class Agent:
                 return release
         raise Refused("the run goes on from a release that is not here: deploy publish sends it")
 
+    def _check_not_barred(self, request: Envelope) -> None:
+        """A run that a copy may lack a part of is not answered again; its model may come."""
+        _, _, number = request.run.partition(".")
+        began = int(number) if number.isdecimal() else 0
+        if request.kind != "publish" and began < self._store.counter(BARRED):
+            raise Barred(
+                "the shard was restored from a copy, and sits out a run that it may have answered"
+            )
+
     def _check_not_restored(self, request: Envelope) -> None:
         """Ledger and database are no older than what the server has seen, and than each other."""
         seen = request.facts.get("ledger")
         if seen is not None and not (isinstance(seen, dict) and self._ledger.follows(seen)):
             raise Restored(
                 f"{self._folder.ledger} lacks payments that the server has seen: the folder was "
-                f"restored from a copy, and may not release again; agree anew"
+                f"restored from a copy; agent restore puts one in place that may go on"
             )
         run, store = request.run, self._store
         kept = max(store.answers.last_trained(run), store.counter(settled_in(run)))
@@ -177,7 +187,7 @@ class Agent:
         if kept < max(paid, default=0):
             raise Restored(
                 f"{self._folder.database} lacks replies that {self._folder.ledger} paid for: it "
-                f"was restored from a copy, and may not release again; agree anew"
+                f"was restored from a copy; agent restore puts one in place that may go on"
             )
 
     def _once(self, request: Envelope) -> Envelope:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.versions import Schema
 from ufgraphfr.deploy.wire.message import Malformed
@@ -34,6 +35,17 @@ class LedgerHeads:
         """What a request to a node says of its ledger."""
         return {"ledger": self._heads[node]} if node in self._heads else {}
 
+    def readmit(self, node: str) -> None:
+        """Forget what a node's ledger said: its operator restored it, and charged for all since.
+
+        Raises:
+            InputError: nothing is known of it.
+        """
+        if self._heads.pop(node, None) is None:
+            known = ", ".join(sorted(self._heads)) or "no node"
+            raise InputError(f"nothing is known of the ledger of '{node}', but of {known}")
+        self._write()
+
     def keep(self, node: str, head: Any) -> None:
         """Keep the head in a reply, before the reply is used.
 
@@ -57,7 +69,11 @@ class LedgerHeads:
         if before is not None and head["entries"] <= before["entries"]:
             raise Malformed(
                 f"its ledger went back, from {before['entries']} entries to {head['entries']}: its "
-                f"folder was restored from a copy, and may not release again; agree anew"
+                f"folder was restored from a copy; its operator puts one in place with agent "
+                f"restore, and deploy readmit takes it back"
             )
         self._heads[node] = head
+        self._write()
+
+    def _write(self) -> None:
         write_atomically(self._path, json.dumps(SCHEMA.write({"heads": self._heads})).encode())

@@ -144,7 +144,9 @@ def unpack(chunks: list[bytes]) -> Envelope:
 REASONS = {
     "input": "what it holds or agreed to cannot be used; agent status there says why",
     "restored": "its folder was restored from a copy that is older than its payments, and may not "
-    "release again: agree anew",
+    "release again: its operator puts a copy in place with agent restore",
+    "barred": "its folder was restored from a copy, and it sits this run out; it takes part in the "
+    "next one",
     "unsigned": "its operator has not signed the amendment off: agent agree DIGEST there",
 }
 """What an agent may say of a failure: words fixed here, nothing of its data."""
