@@ -88,15 +88,12 @@ def init(
     metrics = metrics_policy(consented_metrics, noised_metrics)
     lifetime = total_of(checked, lifetime_epsilon, lifetime_days)
     if try_out:
-        given_out = initialiser.draft_tryout(
-            checked, nodes, deployment, data_dir, metrics, lifetime
-        )
+        found = initialiser.draft_tryout(checked, nodes, deployment, data_dir, metrics, lifetime)
     else:
-        given_out = initialiser.draft(
-            checked, nodes, users, min_users, metrics, data_dir, expected_users, lifetime, pad_keys
-        )
-    initialiser.write(deployment, given_out, settings)
-    said = [f"wrote {folder}; read its README.md", f"agreement {given_out.agreement.digest}"]
+        of_users = users, min_users, metrics, data_dir, expected_users
+        found = initialiser.draft(checked, nodes, *of_users, lifetime, pad_keys)
+    initialiser.write(deployment, found, settings)
+    said = [f"wrote {folder}; read its README.md", f"agreement {found.agreement.digest}"]
     for line in (*said, *([] if lifetime is None else [in_runs(checked, lifetime)])):
         _console().print(line, soft_wrap=True, markup=False)
 
