@@ -4,6 +4,7 @@ Nothing can be read from fewer: a node that is away is waited for, and keeps its
 until the server asks again.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from ufgraphfr.federation.validation.check import (
 )
 from ufgraphfr.federation.validation.expected import Validation
 
+logger = logging.getLogger(__name__)
+
 
 class SumForm(Protocol):
     """What turns whole numbers back into the values of a part."""
@@ -56,6 +59,7 @@ class MaskedSums:
         validation: Validation,
         form: SumForm,
         least: int,
+        min_users: int,
         metrics: RunMetrics,
     ) -> None:
         """Takes a way to the nodes, who takes part, and how sums are written.
@@ -66,10 +70,12 @@ class MaskedSums:
             validation: knows what a total must look like.
             form: of the sums.
             least: nodes of a total.
+            min_users: whom a node must be asked for, or it refuses.
             metrics: of the run.
         """
         self._nodes, self._participants, self._validation = nodes, participants, validation
-        self._form, self._least, self._metrics = form, least, metrics
+        self._form, self._least, self._min_users = form, least, min_users
+        self._metrics = metrics
 
     def exchange(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
@@ -77,15 +83,27 @@ class MaskedSums:
         """See `Transport.exchange`.
 
         Raises:
-            InputError: the cohort is of too few nodes.
+            InputError: no cohort of this size is of enough nodes.
             TooFewReplies: a node is missing, so that there is no total.
         """
         cohorts = self._participants.by_node(cohort)
-        if len(cohorts) < self._least:
+        # one that must refuse would leave all others without a total
+        for node in [n for n, own in cohorts.items() if len(own) < self._min_users]:
+            own = cohorts.pop(node)
+            said = f"{len(own)} of its users were drawn, and nothing of fewer than"
+            self._metrics.rejected(node, f"{said} {self._min_users} leaves it: left out")
+        if len(cohort) < self._least * self._min_users:
             raise InputError(
-                f"round {key.round} asks users of {len(cohorts)} nodes, and a total hides its "
-                f"parts from {self._least} on: agree anew on a larger cohort"
+                f"round {key.round} asks {len(cohort)} users, which can never be {self._min_users} "
+                f"at each of {self._least} nodes, and a total of fewer hides nothing: agree anew "
+                f"on a larger cohort"
             )
+        if len(cohorts) < self._least:
+            logger.warning(
+                f"round {key.round} is left out: its users are at {len(cohorts)} nodes, and a "
+                f"total hides its parts from {self._least} on"
+            )
+            return
         expected = self._validation.expected(task_for(cohort[:1]), cohort)
         found = self._collected(task_for, cohorts, expected, key.round)
         self._nodes.require_all(cohorts.keys() - found.replied, key.round)

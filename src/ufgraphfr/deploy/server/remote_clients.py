@@ -148,6 +148,7 @@ class RemoteClients:
             self._validation,
             mechanism.sums if isinstance(mechanism, ServerMechanism) else mechanism,
             least_nodes(self._agreement.experiment),
+            self._agreement.min_users,
             self._metrics,
         )
 
