@@ -45,6 +45,9 @@ def test_both_epsilons_are_claimed_and_printed():
         assert f"{everybody_else:.3g}" in said
     assert "with up to 1 of the 4 data holders: epsilon = 8" in statement(ledger)
     assert "each of 4 data holders adds 1/3 of the variance" in statement(ledger)
+    # somebody's parts of one total add up, where nodes that release apart have noise of their own
+    everywhere = epsilon_of(noise / 4, 1e-5)
+    assert f"For somebody who is with all 4, epsilon = {everywhere:.3g}." in statement(ledger)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,23 @@ from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.wire.message import pack, unpack
 from ufgraphfr.deploy.wire.payload import decode_arrays, encode_arrays
+from ufgraphfr.privacy.accounted.layout import layout
+from ufgraphfr.privacy.accounted.ledger import Ledger
+from ufgraphfr.privacy.accounted.noise import grid_step
 
 NAMES = ("node-1", "node-2", "node-3", "node-4")
 
 
-def masked(path, min_users=1, **changes):
+ALONE = {"kind": "secure-sum", "shards": 4}
+PRIVATE = {
+    **{"kind": "central-jdp", "epsilon": 8.0, "delta": 1e-3, "clip": 1.0},
+    **{"trust": "secure-sum", "shards": 4, "tolerate": 1},
+}
+
+
+def masked(path, min_users=1, privacy=ALONE, **changes):
     values = toy_values(algorithm={"kind": "fedmf", "dim": 4}, **changes)
-    values["privacy"] = {"kind": "secure-sum", "shards": 4}
+    values["privacy"] = privacy
     federation = federate(path, values, names=NAMES)
     if min_users > 1:
         federation.agreement = replace(federation.agreement, min_users=min_users)
@@ -118,3 +128,27 @@ def test_a_round_whose_users_are_at_too_few_nodes_is_left_out_and_said(tmp_path,
         federation.run(engine)
     assert not asked(engine)
     assert "round 1 is left out: its users are at 2 nodes" in caplog.text
+
+
+def test_each_node_adds_a_share_that_follows_from_the_nodes_in_the_total(tmp_path, monkeypatch):
+    drawn = []
+
+    def noise(count, sigma, *_):
+        drawn.append(sigma)
+        return torch.zeros(count, dtype=torch.int64)
+
+    monkeypatch.setattr("ufgraphfr.privacy.central_jdp.secure_noise", noise)
+    five = {"cohort": 18, "rounds": 5}
+    federation = masked(tmp_path, min_users=4, privacy=PRIVATE, federation=five)
+    engine = LocalEngine(federation.agents())
+    federation.run(engine)
+    claim = Ledger(federation.shard(NAMES[0]).ledger).claim
+    noise_of_all = claim["parts"]["update"]["noise_multiplier"]
+    found = layout(18, noise_of_all * (4 / 3) ** 0.5)
+    expected = []
+    for nodes in asked(engine).values():
+        # one may collude: the others' shares are the noise that is paid for
+        sigma = noise_of_all / grid_step(1.0, found.bits) / (len(nodes) - 1) ** 0.5
+        expected += [sigma] * len(nodes)
+    assert len({round(sigma) for sigma in expected}) == 2
+    assert drawn == pytest.approx(expected)
