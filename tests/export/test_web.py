@@ -132,6 +132,8 @@ def test_it_recommends_offline_what_the_run_does(kind, request, tmp_path, browse
     file.write_text(page(run, run.prepared())[0], encoding="utf-8")
     browser.get(file.as_uri())
     lists = [check(recommender, shown(browser), [], {})]
+    ranks = browser.find_elements("css selector", "#list .rank")
+    assert len({each.size["height"] for each in ranks}) == 1, "a rank of two figures is one line"
     history = []
     for item in ("i7", "i21", "i40"):
         pick(browser, recommender.catalogue.titles[recommender.items.place(item)])
