@@ -132,13 +132,15 @@ def federate(
     spare: int = 0,
     lifetime: Lifetime | None = None,
     names: Collection[str] = NODES,
+    min_users: int = 1,
     **settings: Any,
 ) -> Federation:
     """A try-out's folder; each node may give out ``spare`` client ids more than it needs."""
     folder = Deployment(path)
     documents = draft_tryout(build(values), len(names), folder, lifetime=lifetime)
+    agreement = replace(documents.agreement, min_users=min_users)
+    documents = documents._replace(agreement=agreement)
     if spare:
-        agreement = documents.agreement
         nodes = [
             replace(node, first=node.first + index * spare, clients=node.clients + spare)
             for index, node in enumerate(agreement.nodes)

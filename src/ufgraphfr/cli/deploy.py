@@ -133,7 +133,11 @@ def status(folder: Folder) -> None:
     for name, process in processes.read(deployment.processes).items():
         console.print(f"{name}: {'runs' if process.alive else 'has ended'}, {process.pid}")
     values = measured(deployment.server, settings.startup_timeout)
-    console.print(_line(values) if values else "no run has begun", soft_wrap=True, markup=False)
+    lines = [_line(values) if values else "no run has begun"]
+    missed, reasons = values.get("missed_by_node", {}), values.get("reason_by_node", {})
+    lines += [f"{n}: {missed[n]:,} without a usable reply, last: {reasons[n]}" for n in reasons]
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -191,7 +195,7 @@ def _watch(deployment: Deployment, seconds: float) -> None:
             shown = line
         server = processes.read(deployment.processes).get("superlink")
         if values["state"] in WAITING and server is not None and not server.alive:
-            raise InputError("the server has ended: resume with ufgraphfr deploy up --loopback")
+            raise InputError("the server has ended: start it anew (deploy up --loopback)")
         time.sleep(seconds)
     if values["state"] != "finished":
         console.print(f"stopped: {values['state']}", style="red", soft_wrap=True, markup=False)

@@ -15,10 +15,11 @@ from small_federation import NODES, federate, toy_values
 
 from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.allocator import give_back_freed_memory
-from ufgraphfr.deploy.agent.serve import Received, _answer, _receive
+from ufgraphfr.deploy.agent.serve import Caller, Received, Room, _answer, _receive
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
 from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
+from ufgraphfr.deploy.wire.unix_socket import BrokenFrame, send
 from ufgraphfr.federation import codec
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -118,9 +119,10 @@ def said(agent, message):
         here.shutdown(socket.SHUT_WR)
         received, slots = Received(), threading.BoundedSemaphore(1)
         slots.acquire()
-        _receive(there, received, slots)
+        _receive(Caller(there, Room(2**24)), received, slots)
         if not received.empty():
-            _answer(agent, *received.get())
+            caller, chunks = received.get()
+            _answer(agent, caller.connection, chunks)
         there.close()
         try:
             data = b"".join(iter(lambda: here.recv(2**16), b""))
@@ -160,7 +162,7 @@ def test_nothing_beyond_the_agreement_is_answered(private, tmp_path):
         # nothing that is asked for makes it fail, and it says nothing of why it refuses
         assert reply.code in ("ok", "refused", "missing"), shard.audit.read_text()[-500:]
         if reply.code == "ok":
-            assert set(reply.facts) <= {"ledger", "interactions"}
+            assert set(reply.facts) <= {"ledger", "interactions", "version"}
             replies.setdefault((reply.kind, reply.round), set()).update(reply.parts)
         else:
             assert reply.parts == ()
@@ -184,3 +186,23 @@ def test_nothing_beyond_the_agreement_is_answered(private, tmp_path):
     if private:
         paid = [spend["round"] for spend in Ledger(shard.ledger).spends]
         assert sorted(paid) == sorted(where[1] for where in replies if where[0] == "train")
+
+
+def test_requests_that_arrive_together_take_no_more_memory_than_there_is():
+    room = Room(1000)
+    callers = [socket.socketpair() for _ in range(3)]
+    held = [Caller(here, room) for here, _ in callers]
+    for _, there in callers:
+        send(there, [b"x" * 400])
+    assert held[0].request() == held[1].request() == [b"x" * 400]
+    with pytest.raises(BrokenFrame, match="no room"):
+        held[2].request()
+    # what was answered makes room again, and the one that was left took none
+    held[0].leave()
+    held[2].leave()
+    room.take(600)
+    with pytest.raises(BrokenFrame):
+        room.take(1)
+    held[1].leave()
+    for _, there in callers:
+        there.close()

@@ -82,6 +82,7 @@ def restore(folder: ShardFolder, file: Path, release: int | None, nothing_since:
     folder.path.mkdir(mode=0o710, parents=True, exist_ok=True)
     read_archive(file, folder.path, folder.node.name)
     folder.database.chmod(0o600)
+    folder.held.touch()
     store = ShardStore(folder.database)
     store.raise_counter(EPOCH, int(time.time()))
     told = [f"restored {len(store.names()):,} users; what came since is imported again"]

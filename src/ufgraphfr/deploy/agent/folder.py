@@ -24,6 +24,8 @@ class ShardFolder:
         self.agreed = path / "agreed"
         # the name of this node
         self.node = path / "node"
+        # there once users were: a shard that lost them does not begin anew by itself
+        self.held = path / "held"
         # the users' data and private state
         self.database = path / "shard.sqlite"
         # releases of the model
@@ -117,5 +119,21 @@ class ShardFolder:
     def import_table(self, interactions: Path, users: Path | None) -> Imported:
         """Load users' data into the shard, see `users.import_table`."""
         name, agreement, catalogue = self.signed()
+        self.check_users_are_here()
         store = ShardStore(self.database)
-        return import_table(store, agreement, catalogue, name, interactions, users)
+        done = import_table(store, agreement, catalogue, name, interactions, users)
+        self.held.touch()
+        return done
+
+    def check_users_are_here(self) -> None:
+        """Check that a database which held users is still there.
+
+        Raises:
+            InputError: it is not.
+        """
+        if self.held.exists() and not self.database.exists():
+            raise InputError(
+                f"{self.database} held users and is gone: move the rest away and put a copy in "
+                f"place with agent restore, or remove {self.held} to begin an empty shard, which "
+                f"forgets what was spent on whom"
+            )

@@ -7,10 +7,12 @@ arrays, and those must have the names, kinds and shapes that the agreement's alg
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ufgraphfr import __version__
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task, combine, gathered
@@ -99,7 +101,8 @@ class Handlers:
             self._users = (None, None)
         users = self.users(request.run)
         sums = self.agreement.metrics == "sums"
-        facts = {"interactions": len(users.split.history)} if sums else {}
+        facts: dict[str, Any] = {"version": __version__}
+        facts |= {"interactions": len(users.split.history)} if sums else {}
         return request.reply(encode_arrays({"clients": users.clients}), facts=facts)
 
     def train(self, request: Envelope) -> Envelope:

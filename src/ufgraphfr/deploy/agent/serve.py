@@ -16,16 +16,70 @@ from typing import TypeAlias
 from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.shard import Agent
-from ufgraphfr.deploy.wire.unix_socket import BrokenFrame, address, listens, receive, send
+from ufgraphfr.deploy.wire.unix_socket import (
+    MAX_BYTES,
+    BrokenFrame,
+    address,
+    listens,
+    receive,
+    send,
+)
 
 logger = logging.getLogger(__name__)
 RECEIVE_SECONDS, SEND_SECONDS = 10.0, 60.0
 """For each step of a caller: it is on this machine, and has its request at hand."""
 MAX_CALLERS = 32
 """Requests that are received or wait; more callers wait to be accepted."""
+MAX_WAITING_BYTES = 2 * MAX_BYTES
+"""Of all requests that are received or wait; a caller beyond that is left."""
 
 
-Received: TypeAlias = SimpleQueue[tuple[socket.socket, list[bytes]]]
+class Room:
+    """Memory for requests that arrive side by side."""
+
+    def __init__(self, size: int) -> None:
+        """Takes the bytes that there are."""
+        self._left, self._lock = size, threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Take bytes, or give them back with a negative size.
+
+        Raises:
+            BrokenFrame: there are not so many.
+        """
+        with self._lock:
+            if size > self._left:
+                raise BrokenFrame("no room for more requests at once")
+            self._left -= size
+
+
+class Caller:
+    """One caller, and what its request takes up until it is answered."""
+
+    def __init__(self, connection: socket.socket, room: Room) -> None:
+        """Takes a connection that was accepted."""
+        self.connection, self._room, self._taken = connection, room, 0
+
+    def request(self) -> list[bytes]:
+        """Receive its request.
+
+        Raises:
+            BrokenFrame: it is none, or there is no room.
+        """
+
+        def arrived(size: int) -> None:
+            self._room.take(size)
+            self._taken += size
+
+        return receive(self.connection, arrived)
+
+    def leave(self) -> None:
+        """Close the connection, and give the room back."""
+        self.connection.close()
+        self._room.take(-self._taken)
+
+
+Received: TypeAlias = SimpleQueue[tuple[Caller, list[bytes]]]
 """Callers whose requests are there whole."""
 
 
@@ -47,9 +101,10 @@ def serve(agent: Agent, path: Path) -> None:
     threading.Thread(target=_accept, args=(listener, received, slots), daemon=True).start()
     try:
         while True:
-            connection, chunks = received.get()
-            with connection:
-                _answer(agent, connection, chunks)
+            caller, chunks = received.get()
+            _answer(agent, caller.connection, chunks)
+            del chunks
+            caller.leave()
             slots.release()
     except _Stopped:
         logger.info("stopped")
@@ -60,28 +115,28 @@ def serve(agent: Agent, path: Path) -> None:
 
 def _accept(listener: socket.socket, received: Received, slots: threading.BoundedSemaphore) -> None:
     """Take callers in until the socket is closed, each in a thread of its own."""
+    room = Room(MAX_WAITING_BYTES)
     while True:
         slots.acquire()
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        threading.Thread(target=_receive, args=(connection, received, slots), daemon=True).start()
+        connection.settimeout(RECEIVE_SECONDS)
+        words = Caller(connection, room), received, slots
+        threading.Thread(target=_receive, args=words, daemon=True).start()
 
 
-def _receive(
-    connection: socket.socket, received: Received, slots: threading.BoundedSemaphore
-) -> None:
+def _receive(caller: Caller, received: Received, slots: threading.BoundedSemaphore) -> None:
     """A caller's request, for the loop; one who sends none is left."""
-    connection.settimeout(RECEIVE_SECONDS)
     try:
-        chunks = receive(connection)
+        chunks = caller.request()
     except (BrokenFrame, OSError, MemoryError) as error:
         logger.warning("a caller failed: %s", type(error).__name__)
-        connection.close()
+        caller.leave()
         slots.release()
     else:
-        received.put((connection, chunks))
+        received.put((caller, chunks))
 
 
 def _answer(agent: Agent, connection: socket.socket, chunks: list[bytes]) -> None:

@@ -28,6 +28,8 @@ UNREAD = Envelope("hello", "", "", 0, "", "")
 """Stands for a request that could not be read."""
 AMENDMENT = "amendment"
 """Counter of the last amendment that the server asked under."""
+MAX_AUDIT_BYTES = 16 * 2**20
+"""Of the audit log; a longer one becomes ``audit.1.jsonl``, in the place of the one before."""
 MAX_REASON = 500
 """Letters of a line in the audit log: some of them are a caller's."""
 
@@ -43,7 +45,10 @@ class Agent:
         """
         self._folder = folder
         self._name, signed, _ = folder.signed()
+        folder.check_users_are_here()
         self._store = ShardStore(folder.database)
+        # the file that is open, by which a file in its place is told
+        self._file = folder.database.stat().st_ino
         self._cache, self._ledger = ArrayCache(folder.public), Ledger(folder.ledger)
         self._models = Models(folder.models)
         self._act_by(self._documents(self._acted_by(signed)))
@@ -125,6 +130,9 @@ class Agent:
         return pack(reply)
 
     def _checked(self, request: Envelope) -> Envelope:
+        path = self._folder.database
+        if not path.exists() or path.stat().st_ino != self._file:
+            raise InputError(f"{path} was removed or replaced while the agent ran: start it anew")
         same = request.agreement == self._agreement.digest
         documents = None if same else self._signed(request.agreement)
         if request.node != self._name or request.code != "ok":
@@ -255,8 +263,11 @@ class Agent:
             "bytes_down": sum(map(len, request.parts)),
             "bytes_up": sum(map(len, reply.parts)),
         }
+        path = self._folder.audit
         try:
-            with self._folder.audit.open("a", encoding="utf-8") as file:
+            if path.exists() and path.stat().st_size > MAX_AUDIT_BYTES:
+                path.replace(path.with_suffix(".1.jsonl"))
+            with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             logger.error("the audit log cannot be written: %s", error.strerror)

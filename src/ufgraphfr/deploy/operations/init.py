@@ -127,7 +127,27 @@ def draft(
     given = experiment, catalogue.digest, holders, table, min_users, metrics, expected, lifetime
     agreement = make(*given, pad_keys=keys)
     facts = DataFacts(expected, len(catalogue.items), expected * ASSUMED, assumed=True)
-    return _settled(agreement, catalogue, facts)
+    documents = _settled(agreement, catalogue, facts)
+    _check_draw(documents.agreement, expected_users)
+    return documents
+
+
+def _check_draw(agreement: Agreement, users: int | None) -> None:
+    """Check that a round draws enough users for one node at least.
+
+    Raises:
+        InputError: it cannot.
+    """
+    spec, least = agreement.experiment.federation, agreement.min_users
+    if spec.cohort_is_share and users is None:
+        # a share of nobody knows how many
+        return
+    drawn = spec.expected(agreement.clients if users is None else users)
+    if drawn < least:
+        raise InputError(
+            f"[federation] cohort: a round draws {drawn:,.0f} users of all nodes, and no node adds "
+            f"up fewer than --min-users {least:,}: draw more, or lower --min-users"
+        )
 
 
 def _source(experiment: Experiment, data_dir: Path | None) -> TableSource:

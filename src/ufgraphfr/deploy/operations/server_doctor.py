@@ -96,6 +96,8 @@ def _nodes(folder: Deployment, agreement: Agreement) -> Iterator[Finding]:
             do = "ufgraphfr deploy start registers it"
         if count := missed.get(name, 0):
             said += f", {count:,} requests without a usable reply"
+            if reason := values.get("reason_by_node", {}).get(name):
+                said += f", the last: {reason}"
             do = "ask its operator for: ufgraphfr agent --shard shard doctor"
         if name in unpublished:
             said += f", lacks release {values.get('release')}"

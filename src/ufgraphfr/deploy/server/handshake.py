@@ -4,6 +4,7 @@ import logging
 import secrets
 import time
 
+from ufgraphfr import __version__
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.server.participants import Participants
@@ -61,13 +62,24 @@ def handshake(
                 refusals[node] = str(error)
         time.sleep(0.0 if len(replies) == len(names) else 1.0)
     if len(replies) < settings.needed(len(names)):
-        said = "".join(f"; {node}: {why}" for node, why in sorted(refusals.items()))
+        absent = (name for name in names if name not in replies)
+        said = "".join(f"; {name}: {refusals.get(name, 'did not connect')}" for name in absent)
         raise TooFewReplies(
             f"{len(replies)} of {len(names)} nodes came within {settings.startup_timeout:g} s, and "
             f"the quorum is a share of {settings.quorum:g}: see that SuperNodes and agents run, "
             f"and hold data{said}"
         )
+    _tell_versions(replies)
     return Participants.of(agreement, run, replies)
+
+
+def _tell_versions(replies: dict[str, Envelope]) -> None:
+    """Say which nodes run another release than this server."""
+    for node, reply in sorted(replies.items()):
+        version = reply.facts.get("version", __version__)
+        if version != __version__:
+            said = "%s runs ufgraphfr %.20s, and this server %s"
+            logger.warning(said, node, version, __version__)
 
 
 def wait_for_nodes(names: set[str], engine: Engine, settings: ServerSettings) -> None:

@@ -29,6 +29,7 @@ HELP = {
     "replies_lost": ("counter", "Requests without a reply in time."),
     "replies_rejected": ("counter", "Replies that validation refused."),
     "release": ("gauge", "The release of the model that was published last."),
+    "users_left_out": ("counter", "Users drawn in rounds in which too few of their node were."),
     "untold": ("counter", "Evaluations that nodes refused."),
     "loss": ("gauge", "Mean training loss of the last round."),
     "ndcg10": ("gauge", "NDCG@10 of the last validation, all items."),
@@ -45,7 +46,7 @@ class RunMetrics:
         before = read_metrics(path)
         self.values: dict[str, Any] = {name: before.get(name, 0) for name in COUNTERS}
         # all at once: who reads the file finds a state in it
-        begun = {"state": "waiting for nodes", "missed_by_node": {}}
+        begun = {"state": "waiting for nodes", "missed_by_node": {}, "reason_by_node": {}}
         self.update(nodes=0, users=0, rounds=0, rounds_planned=rounds, **begun)
 
     def update(self, **values: Any) -> None:
@@ -65,20 +66,25 @@ class RunMetrics:
         self.values["bytes_down"] += bytes_down
         self.values["bytes_up"] += bytes_up
 
+    def left_out(self, users: int) -> None:
+        """Users were drawn, and too few of their node to be asked."""
+        self.values["users_left_out"] += users
+
     def lost(self, node: str) -> None:
         """A node did not reply in time."""
-        self._miss(node, "replies_lost")
+        self._miss(node, "replies_lost", "did not reply in time")
         logger.warning("%s did not reply in time", node)
 
     def rejected(self, node: str, reason: str) -> None:
         """A node's reply was refused."""
-        self._miss(node, "replies_rejected")
+        self._miss(node, "replies_rejected", reason)
         logger.warning("%s: %s", node, reason)
 
-    def _miss(self, node: str, counter: str) -> None:
+    def _miss(self, node: str, counter: str, reason: str) -> None:
         self.values[counter] += 1
         by_node = self.values["missed_by_node"]
         by_node[node] = by_node.get(node, 0) + 1
+        self.values["reason_by_node"][node] = reason
         self.update()
 
     def progress(self, step: Progress) -> None:

@@ -19,6 +19,7 @@ from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
 from ufgraphfr.deploy.wire.message import (
     Envelope,
+    FailedRequest,
     Kind,
     Malformed,
     MissingArray,
@@ -32,6 +33,9 @@ from ufgraphfr.deploy.wire.payload import (
     is_large,
     shared_arrays,
 )
+
+RETRY_SECONDS = 5.0
+"""Until a node that could not answer is asked again, while there is time."""
 
 
 class NodesRefuse(TooFewReplies):
@@ -111,14 +115,17 @@ class Nodes:
     ) -> Iterator[tuple[str, Envelope, Envelope]]:
         """Node, request and the reply to it; other replies are counted and dropped.
 
-        A node that lacks arrays that it had is asked once more, with all of them.
+        A node that lacks arrays that it had is asked once more, with all of them; one that could
+        not answer is asked again until the time is over.
         """
         self._refusing.clear()
         again, until = set(requests), time.monotonic() + self._settings.round_timeout
-        for _ in range(2):
+        failing = dict[str, str]()
+        while again:
             # each is made when it is sent: the first node works while the second one's is made
             asked = cache(lambda node: requests[node]())
             missing, again, seconds = again, set[str](), until - time.monotonic()
+            failing.clear()
             for node, chunks in self._engine.ask(sorted(missing), asked, number, seconds):
                 if node not in missing:
                     self._metrics.rejected(node, "a second reply")
@@ -131,6 +138,9 @@ class Nodes:
                 except MissingArray:
                     again |= {node} if before else set()
                     continue
+                except FailedRequest as error:
+                    failing[node] = str(error)
+                    continue
                 except Malformed as error:
                     if isinstance(error, RefusedRequest):
                         self._refusing.add(node)
@@ -140,8 +150,11 @@ class Nodes:
                 yield node, asked(node), reply
             for node in sorted(missing):
                 self._metrics.lost(node)
-            if not again:
-                return
+            if failing and until - time.monotonic() > RETRY_SECONDS:
+                time.sleep(RETRY_SECONDS)
+                again |= failing.keys()
+        for node, reason in sorted(failing.items()):
+            self._metrics.rejected(node, reason)
 
     def require_all(self, missing: Collection[str], number: int) -> None:
         """No node may be missing: a secure sum is one of all that were asked.
@@ -183,5 +196,5 @@ class Nodes:
             raise TooFewReplies(
                 f"round {number}: {used} of {asked} nodes gave a usable reply within "
                 f"{self._settings.round_timeout:g} s, and the quorum is {needed}: see that the "
-                f"nodes run, then resume with ufgraphfr deploy up"
+                f"nodes run, then resume with ufgraphfr deploy start (deploy up --loopback)"
             )

@@ -84,10 +84,10 @@ class Participants:
         """The clients of the nodes that have not left."""
         return {node: ids for node, ids in self.clients.items() if node not in self.left}
 
-    def by_node(self, cohort: Tensor) -> dict[str, Tensor]:
-        """The clients of a cohort by node; nodes without any are left out."""
+    def by_node(self, cohort: Tensor, least: int = 1) -> dict[str, Tensor]:
+        """The clients of a cohort by node; nodes with fewer than ``least`` are left out."""
         parts = {node: cohort[torch.isin(cohort, ids)] for node, ids in self.asked.items()}
-        return {node: part for node, part in parts.items() if len(part)}
+        return {node: part for node, part in parts.items() if len(part) >= least}
 
     def write(self, path: Path) -> None:
         """Write them as JSON."""

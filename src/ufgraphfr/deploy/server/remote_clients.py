@@ -179,7 +179,10 @@ class RemoteClients:
         """See `ufgraphfr.federation.transport.Transport`."""
         if len(cohort) == 0:
             return
-        cohorts, used = self._participants.by_node(cohort), 0
+        cohorts, used = self._cohorts(cohort), 0
+        self._metrics.left_out(len(cohort) - sum(map(len, cohorts.values())))
+        if not cohorts:
+            return
         node_of = {int(clients[0]): node for node, clients in cohorts.items()}
         checked = CheckedTransport(_Unchecked(self._ask), self._validation)
         for answer in checked.exchange(task_for, cohort, key):
@@ -194,11 +197,15 @@ class RemoteClients:
             yield answer
         self._nodes.require_quorum(used, len(cohorts), key.round)
 
+    def _cohorts(self, cohort: Tensor) -> dict[str, Tensor]:
+        """Who is asked, by node: no agent adds up fewer users than were agreed on."""
+        return self._participants.by_node(cohort, self._agreement.min_users)
+
     def _ask(
         self, task_for: Callable[[Tensor], Task], cohort: Tensor, key: Key
     ) -> Iterator[Response | Rejected]:
         """Replies as they come, as far as they can be read."""
-        cohorts = self._participants.by_node(cohort)
+        cohorts = self._cohorts(cohort)
         expected = self._validation.expected(task_for(cohort[:1]), cohort)
         requests = {
             node: partial(self._nodes.envelope, "train", node, key.round, task_for(clients))

@@ -141,6 +141,10 @@ def unpack(chunks: list[bytes]) -> Envelope:
     return envelope
 
 
+class FailedRequest(Malformed):
+    """The agent could not answer now, and may if it is asked again."""
+
+
 REASONS = {
     "input": "what it holds or agreed to cannot be used; agent status there says why",
     "restored": "its folder was restored from a copy that is older than its payments, and may not "
@@ -159,6 +163,8 @@ def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
         MissingArray: see there.
         Malformed: it is for another one, or says that the agent would or could not.
     """
+    if not chunks:
+        raise FailedRequest("its SuperNode got no answer from the agent: see that it runs there")
     reply = unpack(chunks)
     if reply.code != "ok" and not reply.nonce:
         raise Malformed("the agent could not read the request: its audit log says why")
@@ -170,7 +176,10 @@ def matched(request: Envelope, chunks: list[bytes]) -> Envelope:
         known = REASONS.get(
             str(reply.facts.get("reason")), "its audit log and agent status say why"
         )
-        wrong = RefusedRequest if reply.code == "refused" else Malformed
+        lasting = reply.facts.get("reason") == "input"
+        wrong = (
+            RefusedRequest if reply.code == "refused" else Malformed if lasting else FailedRequest
+        )
         raise wrong(f"the agent answered '{reply.code}': {known}")
     return reply
 

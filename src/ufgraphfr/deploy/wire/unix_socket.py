@@ -6,7 +6,7 @@ Standard library only, because the engine's client process imports it and must s
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,8 +31,14 @@ def send(connection: socket.socket, chunks: list[bytes]) -> None:
         connection.sendall(chunk)
 
 
-def receive(connection: socket.socket) -> list[bytes]:
+def receive(
+    connection: socket.socket, arrived: Callable[[int], None] = lambda _: None
+) -> list[bytes]:
     """Read one message.
+
+    Args:
+        connection: to the sender.
+        arrived: is told of bytes before they are kept, and may raise `BrokenFrame`.
 
     Raises:
         BrokenFrame: the sender stopped early, or announced more than a message may hold.
@@ -43,7 +49,7 @@ def receive(connection: socket.socket) -> list[bytes]:
     lengths = struct.unpack(f">{count}Q", _exactly(connection, 8 * count))
     if sum(lengths) > MAX_BYTES:
         raise BrokenFrame("the chunks are too long")
-    return [_exactly(connection, length) for length in lengths]
+    return [_exactly(connection, length, arrived) for length in lengths]
 
 
 @contextmanager
@@ -90,11 +96,14 @@ def call(path: Path, chunks: list[bytes], seconds: float) -> list[bytes]:
         return receive(connection)
 
 
-def _exactly(connection: socket.socket, length: int) -> bytes:
+def _exactly(
+    connection: socket.socket, length: int, arrived: Callable[[int], None] = lambda _: None
+) -> bytes:
     buffer = bytearray()
     while len(buffer) < length:
         part = connection.recv(min(_AT_ONCE, length - len(buffer)))
         if not part:
             raise BrokenFrame("the message ended early")
+        arrived(len(part))
         buffer += part
     return bytes(buffer)
