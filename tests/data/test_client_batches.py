@@ -114,7 +114,7 @@ def test_another_history_keeps_who_the_clients_are(batch: ClientBatch) -> None:
 def test_to_moves_every_tensor(batch: ClientBatch) -> None:
     moved = batch.to(torch.device("meta"))
     for name, value in vars(moved).items():
-        assert name in ("n_items", "ordered") or value.device.type == "meta"
+        assert name in ("n_items", "ordered", "text_of") or value.device.type == "meta"
     assert moved.n_items == ITEMS
 
 
@@ -126,3 +126,34 @@ def test_a_random_stretch_is_in_a_row_from_anywhere_that_fills_it(batch: ClientB
         rows = {tuple(own[at : at + length]) for at in range(max(1, len(own) - length + 1))}
         padded = {row + (-1,) * (length - len(row)) for row in rows}
         assert set(map(tuple, drawn[:, user].tolist())) == padded
+
+
+def test_profiles_that_users_share_are_kept_once(split: Split) -> None:
+    table, row_of = torch.rand(3, 2), torch.arange(USERS) % 3
+    shared = build(split, table, text_of=row_of)
+    plain = build(split, table[row_of])
+    some = torch.tensor([7, 0, 31])
+    assert shared.text is table
+    assert torch.equal(shared.own_text, plain.text)
+    assert torch.equal(shared.select(some).text, plain.select(some).text)
+    assert torch.equal(shared.select(some).own_text, plain.select(some).text)
+
+
+def test_narrow_numbers_of_everybody_are_wide_in_a_selection(split: Split) -> None:
+    text = torch.empty(USERS, 0)
+    narrow = build(replace(split, train=split.train.astype("int32")), text)
+    assert narrow.items.dtype == narrow.excluded.dtype == torch.int32
+    for some, other in zip(
+        vars(narrow.select(torch.arange(USERS))).values(),
+        vars(build(split, text).select(torch.arange(USERS))).values(),
+        strict=True,
+    ):
+        assert some == other if not isinstance(some, torch.Tensor) else torch.equal(some, other)
+        assert not isinstance(some, torch.Tensor) or some.dtype == other.dtype
+
+
+def test_excluded_items_are_sorted_a_few_clients_at_a_time(
+    split: Split, batch: ClientBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ufgraphfr.data.client_batches._ROWS_AT_ONCE", 30)
+    assert torch.equal(build(split, batch.text).excluded, batch.excluded)

@@ -1,6 +1,7 @@
 """Numbering and cleaning; the digest of the interactions."""
 
 import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -240,3 +241,29 @@ def test_cleaning_reads_as_a_sentence():
 def test_printing_shows_how_much_there_is_and_nothing_of_any_user():
     data = dataset([0, 0, 1], [0, 1, 1], ("ann", "bob"), ("x", "y"))
     assert repr(data) == "Dataset('toy': 2 users, 2 items, 3 interactions)"
+
+
+def test_digests_are_of_the_whole_whatever_is_held_at_once(monkeypatch):
+    """The first is of one line for each row, the second of one JSON document."""
+    names, items = ("é", "b", "c"), ("x", 'y"', "z")
+    profiles = ({"age": "7", "a": "ü"}, {}, {"city": "Köln"})
+    made = dataset([0, 1, 2, 0], [2, 1, 0, 0], names, items, profiles=profiles)
+    made = replace(made, interactions=replace(made.interactions, part=np.array([0, 0, 1, 2])))
+    facts = {
+        "interactions": hashlib.sha256(
+            "".join(
+                f"{names[u]}\t{items[i]}\t\n" for u, i in ((0, 2), (1, 1), (2, 0), (0, 0))
+            ).encode()
+        ).hexdigest(),
+        "sequential": True,
+        "profiles": profiles,
+        "texts": ("A user.",) * 3,
+        "catalogue": made.catalogue.digest,
+        "part": [0, 0, 1, 2],
+    }
+    expected = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    for at_once in (1, 2, 2**17):
+        monkeypatch.setattr("ufgraphfr.data.dataset._ROWS_AT_ONCE", at_once)
+        again = replace(made)
+        assert again.sha256 == facts["interactions"]
+        assert again.digest == f"2:{expected}"

@@ -457,3 +457,21 @@ def test_a_sample_under_global_time_is_of_those_who_can_be_asked() -> None:
     for part in ("validation", "test"):
         assert set(few.asked(part)) == set(whole.asked(part)) & either
     assert np.array_equal(few.train, whole.train)
+
+
+def test_rows_that_lie_in_order_are_split_like_any_others() -> None:
+    """Without times, rows that stand user by user need no sorting."""
+    data = replace(generated(), timestamp=None)
+    order = np.argsort(data.user, kind="stable")
+    sorted_rows = replace(data, user=data.user[order], item=data.item[order])
+    assert (np.diff(data.user) < 0).any()
+    one, other = (leave_one_out(each, cold_users=0.1) for each in (data, sorted_rows))
+    for name, value in vars(one).items():
+        if isinstance(value, np.ndarray):
+            assert np.array_equal(value, vars(other)[name]), name
+
+
+def test_who_is_not_in_the_sample_is_not_said_to_have_every_item() -> None:
+    split = leave_one_out(generated(), most_asked=10)
+    assert len(split.asked("test")) == 10
+    assert unasked(split) == {}

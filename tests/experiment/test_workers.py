@@ -35,6 +35,11 @@ RUNS: dict[str, dict[str, Any]] = {
         "federation": {"rounds": 3, "cohort": 0.5},
         "text": TEXT,
     },
+    # weights of who took part alone
+    "many clients": {
+        "algorithm": {"kind": "pfedrec"},
+        "federation": {"rounds": 4, "cohort": 4},
+    },
     # two workers, and rounds with one client: some have nobody
     "one client": {
         "algorithm": {"kind": "fedmf", "dim": 4},
@@ -51,10 +56,12 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from ufgraphfr.core.workers import joined
-from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment import build, execute, population
+from ufgraphfr.federation import private_state
 with joined() as group:
     assert group.size == 2
     for name, values in json.loads(sys.argv[1]).items():
+        private_state.MANY = population.MANY = 0 if name == "many clients" else 50_000
         list(execute(build(values), Path(sys.argv[2]) / name, resume=True))
 """
 
@@ -91,7 +98,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_two_workers_give_what_one_does(name: str, shared: Path, tmp_path: Path) -> None:
+def test_two_workers_give_what_one_does(
+    name: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "many clients":
+        for module in ("federation.private_state", "experiment.population"):
+            monkeypatch.setattr(f"ufgraphfr.{module}.MANY", 0)
     list(execute(build(experiments()[name]), tmp_path / "alone"))
     alone, both = Run(tmp_path / "alone"), Run(shared / name)
     for part in ("validation", "test", "cold", "cold_all", "baselines"):

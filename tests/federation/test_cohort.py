@@ -190,3 +190,27 @@ def test_who_is_silent_is_drawn_anew_and_for_each_client_alone() -> None:
 def test_without_dropouts_everybody_answers() -> None:
     cohort = torch.arange(50)
     assert torch.equal(answering(FederationSpec(), cohort, Key(1).at(1)), cohort)
+
+
+def test_a_few_of_many_are_drawn_evenly_and_without_a_number_for_everybody() -> None:
+    """Everybody as often as anybody: the counts of 400 rounds are those of fair draws."""
+    many = 2**17
+    clients, drawn = torch.arange(many) * 3, []
+    for number in range(1, 401):
+        cohort = draw_cohort(spec(2000), clients, KEY.at(number))
+        assert len(cohort) == 2000
+        assert bool((cohort.diff() > 0).all())
+        assert bool((cohort % 3 == 0).all())
+        drawn.append(cohort // 3)
+    counts = torch.bincount(torch.cat(drawn) // 2**10, minlength=2**7).double()
+    expected = 400 * 2000 / 2**7
+    assert float(((counts - expected) ** 2 / expected).sum()) < 2**7 + 5 * (2 * 2**7) ** 0.5
+    assert torch.equal(drawn[0], draw_cohort(spec(2000), clients, KEY.at(1)) // 3)
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+def test_a_quarter_of_many_is_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ufgraphfr.federation.cohort.MANY", 8)
+    clients = torch.arange(8)
+    seen = {tuple(draw_cohort(spec(2), clients, KEY.at(n)).tolist()) for n in range(1, 400)}
+    assert seen == {(a, b) for a in range(8) for b in range(a + 1, 8)}

@@ -102,7 +102,7 @@ def test_the_drawn_cohort_is_asked(federation, sampling, cohort):
 
 def test_a_round_without_clients_changes_nothing(federation):
     federation.run(rounds=1)
-    before, weights = federation.state, federation.store.gather(torch.arange(USERS))
+    before, weights = federation.state, federation.store.gather(federation.simulation.batch)
     done = federation.run(rounds=40, first=2, cohort=0.004, sampling="poisson")
     empty = [step for step in done if step.clients == 0]
     assert len(empty) > 20
@@ -115,7 +115,7 @@ def test_a_round_without_clients_changes_nothing(federation):
 
 def test_only_the_clients_that_may_be_drawn_are_asked():
     federation = Federation(FedMF(dim=4), clients=torch.tensor([2, 5, 7]))
-    before = federation.store.gather(torch.arange(USERS))["user"]
+    before = federation.store.gather(federation.simulation.batch)["user"]
     assert {step.clients for step in federation.run(rounds=2)} == {3}
     moved = (federation.store.weights["user"] != before).any(1).nonzero()[:, 0]
     assert moved.tolist() == [2, 5, 7]

@@ -1,5 +1,6 @@
 """Touched rows against Python sets."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from ufgraphfr.ops.touched import touched
 HEIGHT = 6
 
 
+@pytest.mark.parametrize("large", [0, 100], ids=["sorted", "table"])
 @given(
     st.integers(1, 5).flatmap(
         lambda width: st.lists(
@@ -16,8 +18,13 @@ HEIGHT = 6
         )
     )
 )
-def test_touched_rows_are_the_distinct_items_of_each_client(items: list[list[int]]) -> None:
-    rows = touched(torch.tensor(items), HEIGHT)
+def test_touched_rows_are_the_distinct_items_of_each_client(
+    large: int, items: list[list[int]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ufgraphfr.ops.touched.LARGE", large)
+        rows = touched(torch.tensor(items), HEIGHT)
+    assert (rows.row_of is None) == (large == 0)
     expected = [sorted({item for item in own if item >= 0}) for own in items]
     assert rows.ptr.tolist() == [sum(map(len, expected[:c])) for c in range(len(items) + 1)]
     assert rows.index.tolist() == [item for own in expected for item in own]

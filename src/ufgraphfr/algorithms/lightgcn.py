@@ -110,7 +110,7 @@ class LightGCN(Algorithm):
         rows = touched(torch.cat((history, negatives), 1), batch.n_items)
         table = task.shared[PROPAGATED][rows.index].requires_grad_()
         owner = owners(batch.ptr, len(batch.items))
-        place = rows.row_of[owner, batch.items]
+        place = rows.rows_of(owner, batch.items)
         user = _users(batch, place, table, task.shared[COUNTS])
         positive = (user[owner] * table[place]).sum(1)
         against = (table[rows.rows(negatives)] @ user[..., None]).squeeze(2)

@@ -22,7 +22,7 @@ from ufgraphfr.experiment.federation import honest
 from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.loop import rounds
-from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.private_state import private_state
 from ufgraphfr.federation.simulation import Simulation
 from ufgraphfr.federation.transport import Local, Response
 
@@ -123,7 +123,7 @@ def unwatched(run: FinishedRun) -> Recording:
 def _initial(run: FinishedRun) -> Checkpoint:
     """The weights before the first round."""
     setting, algorithm = run.prepared.setting, run.algorithm
-    private = algorithm.init_private(setting, run.prepared.batch)
+    private = algorithm.init_private(setting, run.prepared.batch.with_own_text())
     return Checkpoint(0, 0, 0.0, algorithm.init_server(setting), private)
 
 
@@ -138,9 +138,9 @@ def _replay(
     """Run ``count`` rounds after a checkpoint."""
     experiment, algorithm, prepared = run.experiment, run.algorithm, run.prepared
     # copies: rounds change the clients' weights in place
-    private_state = PrivateState(start.private).copy()
+    store = private_state(algorithm, prepared.setting, start.private).copy()
     mechanism, device = run.fresh_mechanism(), prepared.batch.items.device
-    simulation = honest(experiment, algorithm, mechanism, prepared, private_state, device)
+    simulation = honest(experiment, algorithm, mechanism, prepared, store, device)
     recorder, published = Recorder(simulation, prepared, victims), list[Published]()
     compressed = experiment.federation.upload is not None
     for done in rounds(

@@ -15,6 +15,9 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.data.split import HeldOut, Split
 
+_ROWS_AT_ONCE = 2**22
+"""Interactions sorted at once: some 100 MB."""
+
 Negatives = Literal["honest", "legacy-leaky"]
 
 
@@ -25,12 +28,15 @@ class ClientBatch:
     Attributes:
         clients: int64 ``[clients]``, their ids (they key all randomness).
         ptr: int64 ``[clients + 1]``; client c owns ``items[ptr[c]:ptr[c + 1]]``.
-        items: int64, training items in time order.
+        items: int64, training items in time order; of everybody int32 where the data are.
         excluded_ptr: int64 ``[clients + 1]``, bounds in ``excluded``.
-        excluded: int64, items that are never negatives, ascending within a client.
-        text: float ``[clients, width]``, the embedded profile.
+        excluded: likewise, items that are never negatives, ascending within a client.
+        text: float ``[clients, width]``, the embedded profile; or, with ``text_of``, of each
+            distinct profile.
         n_items: how many items there are.
         ordered: whether the order of a history means something.
+        text_of: int64 ``[clients]``, each client's row in ``text``; None where it has one of its
+            own. Only a batch of everybody shares rows: whom `select` gives has its own.
     """
 
     clients: Tensor
@@ -41,6 +47,7 @@ class ClientBatch:
     text: Tensor
     n_items: int
     ordered: bool = True
+    text_of: Tensor | None = None
 
     def __len__(self) -> int:
         """How many clients this holds."""
@@ -57,10 +64,15 @@ class ClientBatch:
             self.clients[positions],
             *_select(self.ptr, self.items, positions),
             *_select(self.excluded_ptr, self.excluded, positions),
-            self.text[positions],
+            self.text[positions if self.text_of is None else self.text_of[positions]],
             self.n_items,
             self.ordered,
         )
+
+    @property
+    def own_text(self) -> Tensor:
+        """The embedded profile of each client, float ``[clients, width]``."""
+        return self.text if self.text_of is None else self.text[self.text_of]
 
     def last(self, length: int) -> tuple[Tensor, Tensor]:
         """Each client's most recent items, oldest first, int64 ``[clients, length]``.
@@ -94,8 +106,12 @@ class ClientBatch:
         padded = torch.full((len(self), length), -1, device=self.items.device)
         owner = torch.repeat_interleave(torch.arange(len(self), device=kept.device), kept)
         position = ranges(torch.zeros_like(kept), kept)
-        padded[owner, position] = self.items[ranges(starts, kept)]
+        padded[owner, position] = self.items[ranges(starts, kept)].long()
         return padded
+
+    def with_own_text(self) -> "ClientBatch":
+        """The same clients with a row of ``text`` each."""
+        return replace(self, text=self.own_text, text_of=None)
 
     def with_history(self, ptr: Tensor, items: Tensor) -> "ClientBatch":
         """The same clients with another history (their input at test time)."""
@@ -110,38 +126,57 @@ class ClientBatch:
 
 
 def build(
-    split: Split, text: Tensor, negatives: Negatives = "honest", ordered: bool = True
+    split: Split,
+    text: Tensor,
+    negatives: Negatives = "honest",
+    ordered: bool = True,
+    text_of: Tensor | None = None,
 ) -> ClientBatch:
     """All users in one batch.
 
     Args:
         split: who trains on what.
-        text: float ``[users, width]``.
+        text: float ``[users, width]``, or as ``text_of`` says.
         negatives: ``honest`` draws training negatives from everything outside the training items;
             ``legacy-leaky`` also spares the held-out items, which marks them: published
             figures of this line of work were made that way.
         ordered: whether the order of a history means something.
+        text_of: as of `ClientBatch`.
     """
     ptr, items = torch.from_numpy(split.ptr), torch.from_numpy(split.train)
-    owner = owners(ptr, len(items))
-    excluded_owner, excluded = owner, items
+    excluded_ptr, excluded = ptr, items
     if negatives == "legacy-leaky":
+        owner = owners(ptr, len(items))
         parts: tuple[HeldOut, ...] = ("validation", "test")
         for part in parts:
             asked, targets = (
                 torch.from_numpy(each) for each in (split.asked(part), split.targets(part))
             )
             there = targets >= 0
-            excluded_owner = torch.cat([excluded_owner, asked.repeat_interleave(there.sum(1))])
+            owner = torch.cat([owner, asked.repeat_interleave(there.sum(1))])
             excluded = torch.cat([excluded, targets[there]])
-    order = torch.argsort(excluded_owner * split.n_items + excluded)
-    excluded_ptr = pointers(torch.bincount(excluded_owner, minlength=split.n_users))
+        excluded = excluded[owner.argsort(stable=True)]
+        excluded_ptr = pointers(torch.bincount(owner, minlength=split.n_users))
     clients = torch.arange(split.n_users)
+    excluded = _ascending(excluded_ptr, excluded, split.n_items)
     return ClientBatch(
-        clients, ptr, items, excluded_ptr, excluded[order], text, split.n_items, ordered
+        clients, ptr, items, excluded_ptr, excluded, text, split.n_items, ordered, text_of
     )
+
+
+def _ascending(ptr: Tensor, items: Tensor, n_items: int) -> Tensor:
+    """The items in ascending order within each client, some clients at a time."""
+    found = torch.empty_like(items)
+    size = max(1, _ROWS_AT_ONCE * (len(ptr) - 1) // max(1, len(items)))
+    for first in range(0, len(ptr) - 1, size):
+        own = ptr[first : first + size + 1]
+        rows = slice(int(own[0]), int(own[-1]))
+        keys = owners(own, rows.stop - rows.start) * n_items + items[rows]
+        found[rows] = keys.sort().values % n_items
+    return found
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     lengths = ptr.diff()[positions]
-    return pointers(lengths), values[ranges(ptr[positions], lengths)]
+    # what is kept of everybody may be narrower
+    return pointers(lengths), values[ranges(ptr[positions], lengths)].long()

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from typing import Any
+
+import polars as pl
 
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.interactions import Cleaning, Interactions
@@ -13,6 +15,9 @@ from ufgraphfr.data.untrained import Untrained
 
 DIGEST_VERSION = 2
 """Of `Dataset.digest`; version 1, written without a prefix, is `Dataset.sha256`."""
+
+_ROWS_AT_ONCE = 2**17
+"""Of what is digested."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +129,7 @@ class Dataset:
         }
         if self.interactions.part is not None:
             facts["part"] = self.interactions.part.tolist()
-        content = json.dumps(facts, sort_keys=True).encode()
-        return f"{DIGEST_VERSION}:{hashlib.sha256(content).hexdigest()}"
+        return f"{DIGEST_VERSION}:{_json_digest(facts)}"
 
     @cached_property
     def sha256(self) -> str:
@@ -133,16 +137,34 @@ class Dataset:
 
         Names are the data set's own; without timestamps the third field is empty.
         """
-        rows, users, items = self.interactions, self.users.names, self.catalogue.items
-        stamps = [""] * len(rows) if rows.timestamp is None else rows.timestamp.tolist()
-        parts = (
-            map(users.__getitem__, rows.user.tolist()),
-            map(items.__getitem__, rows.item.tolist()),
-        )
-        lines = (
-            f"{user}\t{item}\t{stamp}\n" for user, item, stamp in zip(*parts, stamps, strict=True)
-        )
-        digest = hashlib.sha256()
-        while some := "".join(islice(lines, 2**16)):
-            digest.update(some.encode())
+        rows, digest = self.interactions, hashlib.sha256()
+        users, items = pl.Series(self.users.names), pl.Series(self.catalogue.items)
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            some = slice(first, first + _ROWS_AT_ONCE)
+            fields = [users[rows.user[some]], items[rows.item[some]]]
+            stamp = pl.lit("") if rows.timestamp is None else pl.Series(rows.timestamp[some])
+            line = pl.concat_str(*fields, stamp, separator="\t") + "\n"
+            digest.update(pl.select(line.str.join("")).item().encode())
         return digest.hexdigest()
+
+
+def _json_digest(facts: Mapping[str, Any]) -> str:
+    """Digest of ``json.dumps(facts, sort_keys=True)``, which is never held as a whole."""
+    digest = hashlib.sha256()
+    for number, (name, value) in enumerate(sorted(facts.items())):
+        digest.update(f"{', ' if number else '{'}{json.dumps(name)}: ".encode())
+        listed = isinstance(value, list | tuple)
+        pieces = _listed(value) if listed else (json.dumps(value, sort_keys=True),)
+        for piece in pieces:
+            digest.update(piece.encode())
+    digest.update(b"}")
+    return digest.hexdigest()
+
+
+def _listed(values: Sequence[Any]) -> Iterator[str]:
+    """A list as `json.dumps` writes it, in pieces."""
+    yield "["
+    for first in range(0, len(values), _ROWS_AT_ONCE):
+        some = json.dumps(values[first : first + _ROWS_AT_ONCE], sort_keys=True)
+        yield f"{', ' if first else ''}{some[1:-1]}"
+    yield "]"

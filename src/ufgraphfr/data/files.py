@@ -29,20 +29,36 @@ class File:
     data: bytes
 
 
-def find(folder: Path, name: str) -> Path | None:
+def find(folder: Path, name: str, folders: bool = False) -> Path | None:
     """The file of that name, or its compressed form; None if there is neither.
 
-    ``archive.zip/name`` is a file in an archive.
+    ``archive.zip/name`` is a file in an archive. With ``folders``, a folder of that name is found
+    too.
 
     Raises:
         InputError: there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: give the folder that holds the files")
-    if _archive(folder / name):
+    if _archive(folder / name) or (folders and (folder / name).is_dir()):
         return folder / name
     paths = (folder / f"{name}{suffix}" for suffix in ("", *CONTAINERS))
     return next((path for path in paths if path.is_file()), None)
+
+
+def parquet_files(folder: Path, name: str) -> list[str]:
+    """The names of the Parquet files in a folder of that name; the name itself if it is none.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    inside = folder / name
+    if not inside.is_dir():
+        return [name]
+    found = sorted(str(path.relative_to(folder)) for path in inside.rglob("*.parquet"))
+    if not found:
+        raise InputError(f"{inside} holds no .parquet file: name one, or a list of files")
+    return found
 
 
 def read(path: Path) -> File:

@@ -50,8 +50,10 @@ def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Itera
 
     Users that are not asked have zeros, which take no memory.
     """
-    touched = data.item[np.lexsort((data.item, data.user))]
-    ptr = np.concatenate(([0], np.cumsum(np.bincount(data.user, minlength=data.n_users))))
+    own = np.logical_or.reduce(asked)[data.user]
+    user, item = data.user[own], data.item[own]
+    touched = item[np.lexsort((item, user))].astype(np.int64)
+    ptr = np.concatenate(([0], np.cumsum(np.bincount(user, minlength=data.n_users))))
     for stream, mask in enumerate(asked, start=1):
         users = np.flatnonzero(mask)
         start, length = torch.from_numpy(ptr[users]), torch.from_numpy(np.diff(ptr)[users])

@@ -15,7 +15,8 @@ def unasked(split: Split) -> dict[str, int]:
     asked because of its dates is not counted.
     """
     trained, history = np.diff(split.ptr), np.diff(split.history_ptr)
-    full = (trained > 0) & (history > split.known) & (split.test < 0)
+    wanted = np.minimum(history - split.known, split.most_targets)
+    full = (trained > 0) & (wanted > 0) & (split.n_items <= split.known + wanted)
     asked = split.asked("test")
     few = split.n_items - split.touched[asked] < SAMPLED
     found = {

@@ -34,7 +34,7 @@ from ufgraphfr.experiment.prepare import PreparedExperiment
 from ufgraphfr.experiment.privacy_plan import calibrate
 from ufgraphfr.experiment.restored import restored_score
 from ufgraphfr.federation.aggregation import Aggregator
-from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.private_state import MANY, PrivateState, private_state
 from ufgraphfr.federation.scoring import device_model, device_score
 from ufgraphfr.federation.spread import everybodys_private
 from ufgraphfr.federation.transport import TRANSPORTS, Transport
@@ -172,9 +172,12 @@ class Simulated:
                 check_memory(baseline, prepared)
             except InputError as error:
                 logger.warning("this run will have no figures of %s: %s", baseline.kind, error)
-        own = prepared.batch.to(device)
-        private = last.private if last else algorithm.init_private(self.setting, own)
-        self._algorithm, self._store = algorithm, PrivateState(private)
+        private = last.private if last else Private()
+        if last is None and self.setting.clients < MANY:
+            own = prepared.batch.with_own_text().to(device)
+            private = algorithm.init_private(self.setting, own)
+        self._algorithm = algorithm
+        self._store = private_state(algorithm, self.setting, private, device)
         clients = simulated(experiment, algorithm, mechanism, prepared, self._store, device)
         transport = TRANSPORTS[experiment.federation.transport](clients)
         return CheckedTransport(

@@ -25,7 +25,7 @@ from ufgraphfr.data.split import Split, leave_one_out
 from ufgraphfr.data.unasked import told, unasked
 from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.config import Experiment, ProtocolSpec
-from ufgraphfr.text import embed
+from ufgraphfr.text import embed, embed_distinct
 
 logger = logging.getLogger(__name__)
 
@@ -118,11 +118,12 @@ def arranged(experiment: Experiment, dataset: Dataset, origin: str = "") -> Prep
     split = _split(rows, experiment)
     for sentence in told(split):
         logger.warning(f"{dataset.card.name}: {sentence}")
-    text = torch.from_numpy(embed(experiment.encoder, dataset.users.texts))
+    sentences = embed_distinct(experiment.encoder, dataset.users.texts)
+    text, text_of = (torch.from_numpy(each) for each in sentences)
     return PreparedExperiment(
         dataset=dataset,
         split=split,
-        batch=build(split, text, experiment.protocol.negatives, rows.sequential),
+        batch=build(split, text, experiment.protocol.negatives, rows.sequential, text_of),
         setting=Setting(
             items=rows.n_items,
             clients=rows.n_users,

@@ -11,7 +11,7 @@ from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.privacy_plan import model_in_use
-from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.private_state import private_state
 from ufgraphfr.federation.scoring import device_score
 
 
@@ -25,7 +25,8 @@ def restored_score(experiment: Experiment, checkpoint: Checkpoint, setting: Sett
     if isinstance(model, Algorithm):
         used = model_in_use(experiment, setting)
         check_known(used, checkpoint)
-        return device_score(used, server, PrivateState(checkpoint.private), checkpoint.round)
+        private = private_state(used, setting, checkpoint.private)
+        return device_score(used, server, private, checkpoint.round)
     return partial(model.score, server)
 
 

@@ -66,7 +66,7 @@ class AdversarialSimulation:
     def _trained(self, task: Task, key: Key) -> Report:
         """What one client would reply on its made-up history, by itself and not compressed."""
         batch = self.adversary.history(self.simulation.batch.select(task.clients), self.aim)
-        private = self.simulation.private_state.gather(task.clients)
+        private = self.simulation.private_state.gather(batch)
         client = replace(self.simulation.client, upload=None)
         alone = replace(task, aggregation=Aggregation.PER_CLIENT)
         report, after = client.respond(Request(alone, batch, private, key))

@@ -26,6 +26,8 @@ from ufgraphfr.federation.defences.base import Defence
 from ufgraphfr.federation.upload import UploadSpec
 
 REGISTRIES: dict[str, Registry[Any]] = {"adversary": ADVERSARIES, "defence": DEFENCES}
+MANY = 2**17
+"""From so many clients on a cohort is drawn without a number for everybody."""
 
 
 class FederationSpec(Spec):
@@ -157,13 +159,33 @@ def draw_cohort(spec: FederationSpec, clients: Tensor, key: Key, secret: bool = 
         lap, turn = divmod(key.round - 1, turns)
         order = key.at(lap).to(Purpose.ROTATION).words(clients, 0, 1)[:, 0].argsort(stable=True)
         return clients[torch.sort(order.tensor_split(turns)[turn]).values]
+    count = max(1, round(size))
+    if spec.sampling == "fixed" and len(clients) >= MANY and count <= len(clients) // 4:
+        return clients[_places(count, len(clients), key.to(Purpose.COHORT), clients.device)]
     words = key.to(Purpose.COHORT).words(clients, 0, 1)[:, 0]
     if spec.sampling == "poisson":
         if secret:
             words = _coins(len(clients)).to(clients.device)
         return clients[words < round(size / len(clients) * 2**32)]
-    chosen = words.argsort(stable=True)[: max(1, round(size))]
+    chosen = words.argsort(stable=True)[:count]
     return clients[torch.sort(chosen).values]
+
+
+def _places(count: int, clients: int, key: Key, device: torch.device) -> Tensor:
+    """Distinct places among many clients, int64 ``[count]``, ascending: a draw each, not a client.
+
+    They are the first distinct ones of a stream of uniform draws.
+    """
+    draws = 2 * count
+    while True:
+        stream = torch.arange(draws, device=device)
+        ordered, draw = key.integers(stream, 1, clients)[:, 0].sort(stable=True)
+        first = torch.ones_like(ordered, dtype=torch.bool)
+        first[1:] = ordered[1:] != ordered[:-1]
+        if int(first.sum()) >= count:
+            earliest = draw[first].sort().indices[:count]
+            return ordered[first][earliest].sort().values
+        draws *= 2
 
 
 def _coins(count: int) -> Tensor:

@@ -58,4 +58,4 @@ def on_devices(
     """What a function of the model says of clients, with all that their devices have."""
     inputs = inputs.to(store.device)
     task = scoring_task(algorithm, state, inputs.clients, round_number + 1)
-    return score(task, inputs, store.gather(inputs.clients))
+    return score(task, inputs, store.gather(inputs))

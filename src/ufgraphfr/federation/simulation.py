@@ -77,6 +77,6 @@ class Simulation:
         return self._bytes_up[kind]
 
     def _respond(self, task: Task, key: Key) -> tuple[Report, Private]:
-        mine = self.private_state.gather(task.clients)
         batch = self.batch.select(task.clients)
+        mine = self.private_state.gather(batch)
         return self.client.respond(Request(task, batch, mine, key))

@@ -9,7 +9,7 @@ from torch import Tensor
 from ufgraphfr.core.messages import Aggregation, Private, Report, combine, one_row
 from ufgraphfr.core.workers import Workers
 from ufgraphfr.federation.aggregation import Aggregator
-from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.private_state import CLIENTS, PrivateState
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,31 @@ def _added(mine: Report | None, number: int, workers: Workers) -> list[Report]:
 
 
 def everybodys_private(store: PrivateState, workers: Workers) -> Private:
-    """The weights of all clients, of each from the worker that simulates it."""
-    if workers.size == 1 or not store.weights:
-        return store.weights
-    clients = torch.arange(len(next(iter(store.weights.values()))), device=store.device)
+    """The weights of all clients, or of who took part, each from the worker that simulates it."""
+    mine = store.kept()
+    if workers.size == 1:
+        return mine
+    told = workers.gathered({name: value[:0] for name, value in mine.items()})
+    names = next((each for each in told if each), {})
+    if CLIENTS not in names:
+        return {name: _added_rows(value, None, len(value), workers) for name, value in mine.items()}
+    # what was read from a checkpoint is of all workers' clients
+    mine = mine or names
+    clients = mine.pop(CLIENTS)
     own = workers.own(clients)
-    found = Private()
-    for name, value in store.weights.items():
-        kept = torch.zeros_like(value)
-        kept[own] = value[own]
-        found[name] = workers.total(kept)
-    return found
+    everybody = torch.cat(workers.gathered(clients[own])).sort().values
+    place = torch.searchsorted(everybody, clients[own])
+    return {CLIENTS: everybody} | {
+        name: _added_rows(value[own], place, len(everybody), workers)
+        for name, value in mine.items()
+    }
+
+
+def _added_rows(rows: Tensor, place: Tensor | None, height: int, workers: Workers) -> Tensor:
+    """Rows of all workers at their places; without places, each client's at its number."""
+    kept = rows.new_zeros((height, *rows.shape[1:]))
+    if place is None:
+        place = workers.own(torch.arange(height, device=rows.device))
+        rows = rows[place]
+    kept[place] = rows
+    return workers.total(kept)

@@ -69,7 +69,9 @@ def at_server(run: Run, data_dir: Path | None = None) -> Parts:
         "(ufgraphfr agent recommend); here give a history",
     )
     model = Model.of(run, setting)
-    if model_in_use(agreement.experiment, setting).init_private(setting, known.batch):
+    if model_in_use(agreement.experiment, setting).init_private(
+        setting, known.batch.with_own_text()
+    ):
         model = replace(model, personal=agreement.algorithm.kind)
     return Parts(catalogue, known, model, agreement.experiment.encoder)
 
@@ -95,7 +97,7 @@ def at_node(folder: ShardFolder) -> Parts:
     algorithm = model_in_use(agreement.experiment, setting)
     rows = store.rows(waiting=True, items=len(catalogue.items))
     known = _known(agreement, catalogue, rows, published.personal.clients)
-    private = algorithm.init_private(setting, known.batch)
+    private = algorithm.init_private(setting, known.batch.with_own_text())
     if private or published.personal.personal:
         known, private = _personal(known, private, published, store)
     clients = known.batch.clients

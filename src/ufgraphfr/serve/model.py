@@ -16,7 +16,7 @@ from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.restored import check_known
-from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.private_state import private_state
 from ufgraphfr.federation.scoring import on_devices
 
 Scores: TypeAlias = Callable[[ClientBatch], Tensor]
@@ -61,7 +61,8 @@ class Model:
             score = partial(model.score, fitted)
             added = _fused_parts(model, fitted) or _alone(model.kind, score)
             return Model("", score, added, score)
-        used, private = model_in_use(run.experiment, setting), PrivateState(checkpoint.private)
+        used = model_in_use(run.experiment, setting)
+        private = private_state(used, setting, checkpoint.private)
         check_known(used, checkpoint)
 
         def devices(

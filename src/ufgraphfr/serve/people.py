@@ -144,7 +144,7 @@ class People:
 
         The encoder takes a second to load, and most profiles are somebody's.
         """
-        pairs = zip(self._known.profiles, self._known.batch.text, strict=False)
+        pairs = zip(self._known.profiles, self._known.batch.own_text, strict=False)
         return {self.sentence(profile): vector for profile, vector in pairs}
 
     def warm(self) -> None:
@@ -193,7 +193,7 @@ def _together(one: ClientBatch, other: ClientBatch) -> ClientBatch:
         torch.cat((one.items, other.items)),
         nothing,
         one.items[:0],
-        torch.cat((one.text, other.text)),
+        torch.cat((one.own_text, other.own_text)),
         one.n_items,
         one.ordered,
     )

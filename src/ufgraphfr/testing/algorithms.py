@@ -168,7 +168,7 @@ def leaves_its_arguments_alone(algorithm: Algorithm) -> None:
     """Neither training nor aggregation changes what it was handed."""
     federation = SmallFederation.of(algorithm, checkerboard()).run(1)
     batch = federation.batch
-    mine, kept = federation.store.gather(batch.clients), federation.state
+    mine, kept = federation.store.gather(batch), federation.state
     weights, state = copied(mine), copied(kept)
     task = algorithm.broadcast(kept, batch.clients, 2)
     algorithm.local(task, batch, mine, Key(3, round=2))
@@ -185,7 +185,7 @@ def scores_users_without_history(algorithm: Algorithm) -> None:
     nothing = torch.zeros(0, dtype=torch.int64)
     empty = batch.with_history(torch.zeros(len(batch) + 1, dtype=torch.int64), nothing)
     task = capabilities.scoring_task(algorithm, federation.state, empty.clients, 2)
-    scores = algorithm.score(task, empty, federation.store.gather(empty.clients))
+    scores = algorithm.score(task, empty, federation.store.gather(empty))
     require(scores.shape == (len(empty), empty.n_items), f"scores of shape {scores.shape}")
     require(bool(scores.isfinite().all()), "scores of users without history are not finite")
 

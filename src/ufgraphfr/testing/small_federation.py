@@ -101,7 +101,7 @@ class SmallFederation:
     def scores(self) -> Tensor:
         """Everybody's scores of all items, float ``[clients, items]``."""
         task = scoring_task(self.algorithm, self.state, self.batch.clients, 1)
-        return self.algorithm.score(task, self.batch, self.store.gather(self.batch.clients))
+        return self.algorithm.score(task, self.batch, self.store.gather(self.batch))
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,19 @@ def embed(
         MissingExtra: the encoder's package is not installed.
         ValueError: the encoder broke its contract (shape, or a value that is not finite).
     """
+    vectors, row_of = embed_distinct(encoder, texts, cache_dir)
+    found: NDArray[np.float32] = vectors[row_of]
+    return found
+
+
+def embed_distinct(
+    encoder: Encoder, texts: Sequence[str], cache_dir: Path | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `embed`, float32 ``[distinct, width]``, and int64 ``[texts]``, the row of each text."""
     # sorted, so that the same users in another order share the file and get the same bits
     distinct = sorted(set(texts))
     if not distinct:
-        return np.zeros((0, encoder.width), np.float32)
+        return np.zeros((0, encoder.width), np.float32), np.zeros(0, np.int64)
     folder = cache_folder("text") if cache_dir is None else cache_dir
     identity = json.dumps([encoder.kind, encoder.fingerprint(), encoder.width, *distinct])
     path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
@@ -50,7 +59,8 @@ def embed(
         vectors = _encode(encoder, distinct)
         _write(path, vectors)
     row_of = {text: row for row, text in enumerate(distinct)}
-    return vectors[[row_of[text] for text in texts]]
+    rows = np.fromiter((row_of[text] for text in texts), np.int64, len(texts))
+    return vectors, rows
 
 
 def _encode(encoder: Encoder, texts: list[str]) -> NDArray[np.float32]:

@@ -81,6 +81,10 @@ def test_one_group():
         ({"items": 121}, "multiple of groups"),
         ({"interactions": 31}, "at most items // groups = 30"),
         ({"groups": 1, "items": 20}, "noise needs a second group"),
+        (
+            {"popularity": 1, "items": 20, "interactions": 3},
+            "groups of 6 items or more: set items to 24",
+        ),
         ({"noise": 1.5}, "less than or equal to 1"),
     ],
 )
@@ -94,3 +98,62 @@ def test_a_hundred_thousand_users_take_seconds():
     data = load(users=100_000, items=1000, groups=10)
     assert len(data.interactions) == 2_000_000
     assert time.perf_counter() - start < 10
+
+
+def tailed(**settings) -> Dataset:
+    return load(
+        **{"users": 3000, "items": 400, "popularity": 1.0, "interactions": 20, "noise": 0.2}
+        | settings
+    )
+
+
+def test_popular_items_are_drawn_as_often_as_their_rank_says():
+    """The first item of a user is one draw; items i and i + groups follow each other in rank."""
+    rows = tailed(users=20_000, interactions=3, spread=0, noise=0).interactions
+    first = rows.item[::3] // 4
+    chance = 1 / np.arange(1, 101)
+    expected = 20_000 * chance / chance.sum()
+    found = np.bincount(first, minlength=100)
+    assert ((found - expected) ** 2 / expected).sum() < 100 + 5 * np.sqrt(2 * 100)
+
+
+def test_users_with_a_tail_have_distinct_items_and_different_many():
+    data = tailed()
+    rows = data.interactions
+    counts = np.bincount(rows.user)
+    assert len(np.unique(rows.user * 400 + rows.item.astype(np.int64))) == len(rows)
+    assert counts.mean() == pytest.approx(20, rel=0.1)
+    assert counts.std() > 8
+    assert counts.min() >= 3
+    few_repeats = tailed(items=40_000, interactions=3, spread=0)
+    assert own_share(few_repeats, 4) == pytest.approx(0.8, abs=0.02)
+    assert (np.diff(rows.user) >= 0).all()
+
+
+def test_a_chain_with_a_tail_walks_one_order():
+    """Whoever has two items has them in the same direction, but for where the walk started."""
+    rows = tailed(order="chain", groups=1, noise=0, spread=0).interactions
+    follows = np.zeros((400, 400), int)
+    for own in rows.item.reshape(3000, 20):
+        np.add.at(follows, (own[:-1], own[1:]), 1)
+    both = follows + follows.T
+    often = both >= 10
+    assert often.any()
+    assert (np.maximum(follows, follows.T)[often] / both[often]).mean() > 0.9
+
+
+def test_a_block_is_the_same_whatever_comes_after_it():
+    few, many = (tailed(users=users).interactions for users in (60_000, 110_000))
+    # 2^20 interactions are made at once: 52,428 users
+    first = slice(0, int((few.user < 52_428).sum()))
+    assert np.array_equal(few.item[first], many.item[first])
+
+
+def test_the_seed_decides_a_tail_too():
+    assert tailed(seed=1).sha256 == tailed(seed=1).sha256 != tailed(seed=2).sha256
+
+
+def test_settings_without_a_tail_name_the_same_people_as_before():
+    """What a tail needs is no part of the origin of data without one."""
+    assert "popularity" not in SOURCES.build("synthetic", {}, "[data]").origin
+    assert '"popularity":1.0' in SOURCES.build("synthetic", {"popularity": 1.0}, "[data]").origin

@@ -380,3 +380,26 @@ def test_a_file_beside_the_experiment_is_found_in_its_container(folder, tmp_path
     located = source.located(folder)
     assert located.interactions == (str(folder / "likes.csv.gz"),)
     assert located.load(tmp_path).users.profiles[0]["age"] == "20"
+
+
+def test_a_folder_is_its_parquet_files(folder, tmp_path):
+    """As a cluster writes a table: by the order of their names, in folders of their own."""
+    names = ("user", "item", "timestamp")
+    for number, rows in enumerate((LIKES[:2], LIKES[2:])):
+        part = folder / "likes" / f"day={number}"
+        part.mkdir(parents=True)
+        (part / "_SUCCESS").touch()
+        pl.DataFrame(rows, names, orient="row").write_parquet(part / "part-0.parquet")
+    expected = load(folder)
+    assert load(folder, interactions="likes").sha256 == expected.sha256
+    source = SOURCES.build("table", {"interactions": "likes"}, "[data]").located(folder)
+    assert source.interactions == str(folder / "likes")
+    assert source.load(tmp_path).sha256 == expected.sha256
+    split = {"interactions": ["likes", "likes.csv"], "parts": ["train", "test"]}
+    assert load(folder, **split).interactions.part.tolist() == [0] * len(LIKES)
+
+
+def test_a_folder_without_parquet_files_is_refused(folder):
+    (folder / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty holds no \.parquet file: name one"):
+        load(folder, interactions="empty")

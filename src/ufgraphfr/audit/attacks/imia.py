@@ -78,7 +78,7 @@ class IMIA(Attack):
             items=items,
             excluded_ptr=torch.tensor([0, length]),
             excluded=items.sort().values,
-            text=batch.text.mean(0, keepdim=True),
+            text=batch.own_text.mean(0, keepdim=True),
             n_items=setting.items,
         )
         task = algorithm.broadcast(recording.state, client, recording.round + 1)

@@ -24,7 +24,7 @@ from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.loop import rounds
-from ufgraphfr.federation.private_state import PrivateState
+from ufgraphfr.federation.private_state import PrivateState, private_state
 from ufgraphfr.federation.scoring import device_score
 from ufgraphfr.federation.simulation import Simulation
 from ufgraphfr.federation.transport import Local
@@ -58,7 +58,7 @@ class Poisoning(Attack):
         """Exposure of the target and accuracy, before and after."""
         algorithm, prepared = recording.algorithm, recording.prepared
         mechanism = recording.mechanism
-        private = PrivateState(recording.checkpoint.private).copy()
+        private = private_state(algorithm, prepared.setting, recording.checkpoint.private).copy()
         federation = recording.experiment.federation
         clients = torch.from_numpy(prepared.split.warm)
         aim = adversary.aim(algorithm, prepared.setting, prepared.batch, clients)

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import Interactions
+from ufgraphfr.data.sources._popularity import SHORTEST, Population
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.untrained import Untrained
 
@@ -46,7 +47,16 @@ class Synthetic(Source):
     noise: float = Field(default=0.1, ge=0, le=1)
     """The chance that an interaction is with an item of another group."""
     order: Literal["random", "chain"] = "random"
-    """In a chain, a user walks through the group's items in their order from a random start."""
+    """In a chain, a user walks through the group's items in their order from a random start; with
+    ``popularity``, through what it has, in one hidden order of all items."""
+    popularity: float = Field(default=0.0, ge=0, le=2)
+    """With more than 0 some items are popular: the r-th of a group is drawn with chance
+    ``1 / r ** popularity``. Users then have different numbers of items, ``interactions`` on
+    average; what is drawn twice counts once, so that noise shows a little more often. A million
+    users are made in a minute or two."""
+    spread: float = Field(default=0.8, ge=0, le=2)
+    """With ``popularity``: standard deviation of the logarithm of a user's number of items, which
+    is at least 3 and at most half of what a group has."""
     profile_accuracy: float = Field(default=1.0, ge=0, le=1)
     """The chance that a user's text names the own group and not another one."""
     seed: int = Field(default=0, ge=0, lt=2**64)
@@ -59,6 +69,11 @@ class Synthetic(Source):
             raise ValueError(f"items = {self.items} must be a multiple of groups = {self.groups}")
         if self.interactions > size:
             raise ValueError(f"interactions may be at most items // groups = {size}")
+        if self.popularity and size < 2 * SHORTEST:
+            raise ValueError(
+                f"popularity needs groups of {2 * SHORTEST} items or more: set items to "
+                f"{2 * SHORTEST * self.groups} or more, or fewer groups"
+            )
         if self.groups == 1 and self.noise:
             raise ValueError("noise needs a second group to come from: set noise = 0")
         return self
@@ -66,36 +81,30 @@ class Synthetic(Source):
     @property
     def origin(self) -> str:
         """See `Source.origin`: each setting makes other people."""
-        return f"{self.kind} {self.model_dump_json()}"
+        without = None if self.popularity else {"popularity", "spread"}
+        return f"{self.kind} {self.model_dump_json(exclude=without)}"
 
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Generate the interactions; there are no files."""
         random = np.random.Generator(np.random.Philox(key=self.seed))
         group = np.arange(self.users) % self.groups
-        chosen = self._own_items(random, group)
-        if self.noise:
-            is_noise = random.random(chosen.shape) < self.noise
-            chosen = np.where(is_noise, self._other_items(random, group), chosen)
+        interactions = self._tailed() if self.popularity else self._even(random, group)
         colours = [colour(g) for g in range(self.groups)]
-        profiles = tuple({_COLOUR: colours[g]} for g in self._named_groups(random, group))
+        # one dictionary and one sentence for each group: there may be a million users
+        profile_of = [{_COLOUR: each} for each in colours]
+        text_of = [self.describe(each) for each in profile_of]
+        named = self._named_groups(random, group).tolist()
         titles = tuple(
             f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
             for i in range(self.items)
         )
         return Dataset(
             card=self.card,
-            interactions=Interactions(
-                user=np.repeat(np.arange(self.users), self.interactions),
-                item=chosen.ravel(),
-                timestamp=np.tile(np.arange(self.interactions), self.users),
-                n_users=self.users,
-                n_items=self.items,
-                name=self.card.name,
-            ),
+            interactions=interactions,
             users=Users(
                 names=tuple(f"u{u}" for u in range(self.users)),
-                profiles=profiles,
-                texts=tuple(map(self.describe, profiles)),
+                profiles=tuple(profile_of[g] for g in named),
+                texts=tuple(text_of[g] for g in named),
             ),
             catalogue=Catalogue(
                 items=tuple(f"i{i}" for i in range(self.items)),
@@ -108,6 +117,48 @@ class Synthetic(Source):
     def describe(self, profile: Mapping[str, str]) -> str:
         """See `Source.describe`."""
         return f"A person whose {_COLOUR} is {profile[_COLOUR]}."
+
+    def _even(self, random: np.random.Generator, group: Ids) -> Interactions:
+        """As many items of everybody, each item as likely as any other of its group."""
+        chosen = self._own_items(random, group)
+        if self.noise:
+            is_noise = random.random(chosen.shape) < self.noise
+            chosen = np.where(is_noise, self._other_items(random, group), chosen)
+        return Interactions(
+            user=np.repeat(np.arange(self.users), self.interactions),
+            item=chosen.ravel(),
+            timestamp=np.tile(np.arange(self.interactions), self.users),
+            n_users=self.users,
+            n_items=self.items,
+            name=self.card.name,
+        )
+
+    def _tailed(self) -> Interactions:
+        """Some items popular, some users busy; rows are in order, and need no times."""
+        blocks = list(self._population.blocks())
+        lengths = np.concatenate([each for each, _ in blocks])
+        return Interactions(
+            user=np.repeat(np.arange(self.users, dtype=np.int32), lengths),
+            item=np.concatenate([item for _, item in blocks]),
+            timestamp=None,
+            n_users=self.users,
+            n_items=self.items,
+            name=self.card.name,
+        )
+
+    @property
+    def _population(self) -> Population:
+        return Population(
+            users=self.users,
+            items=self.items,
+            groups=self.groups,
+            mean=self.interactions,
+            spread=self.spread,
+            popularity=self.popularity,
+            noise=self.noise,
+            chain=self.order == "chain",
+            seed=self.seed,
+        )
 
     def _own_items(self, random: np.random.Generator, group: Ids) -> Ids:
         """Distinct items of each user's own group."""

@@ -18,7 +18,7 @@ from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.features import Kind
-from ufgraphfr.data.files import find
+from ufgraphfr.data.files import find, parquet_files
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
 from ufgraphfr.data.missing import present
 from ufgraphfr.data.opening import Opening, Quotes
@@ -39,7 +39,8 @@ class TableSource(ListedSource):
     files: ClassVar[tuple[str, ...]] = ("interactions", "users", "items")
 
     interactions: _Name | Annotated[tuple[_Name, ...], Field(min_length=1)]
-    """File of interactions, relative to the data folder, or a list of files."""
+    """File of interactions, relative to the data folder, or a list of files. A folder is all the
+    Parquet files in it, in the order of their names."""
     users: str = ""
     """File of user attributes, one row for each user."""
     items: str = ""
@@ -131,10 +132,7 @@ class TableSource(ListedSource):
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
         folder = data_dir or Path()
-        check_parts(self.parts, self._interaction_files, self.columns.part)
-        tables = [self._interactions(folder, name) for name in self._interaction_files]
-        if self.parts:
-            tables = [of_file(*each) for each in zip(tables, self.parts, strict=True)]
+        tables = self._tables(folder)
         read = [table.good(self.on_bad_row) for table in tables]
         timed = {"timestamp" in table.columns for table in tables}
         if len(timed) > 1:
@@ -206,6 +204,17 @@ class TableSource(ListedSource):
     @property
     def _opening(self) -> Opening:
         return Opening(self.separator, self.encoding, self.header, self.quotes)
+
+    def _tables(self, folder: Path) -> list[Table]:
+        """The files of interactions, checked."""
+        names = self._interaction_files
+        check_parts(self.parts, names, self.columns.part)
+        named = [(each, n) for n, name in enumerate(names) for each in parquet_files(folder, name)]
+        tables = [self._interactions(folder, name) for name, _ in named]
+        if not self.parts:
+            return tables
+        whole = zip(tables, named, strict=True)
+        return [of_file(table, self.parts[number]) for table, (_, number) in whole]
 
     def _interactions(self, folder: Path, name: str) -> Table:
         """Columns user and item, and timestamp and rating where there are any."""
@@ -279,6 +288,6 @@ def _located(name: str, folders: tuple[Path, ...]) -> str:
     """The path of a file in the first folder that has it, in whatever container; else its name."""
     # who moved the files of a path names their folder
     inside = Path(name).name if Path(name).is_absolute() else name
-    there = (find(folder, inside) for folder in folders if name and folder.is_dir())
+    there = (find(folder, inside, True) for folder in folders if name and folder.is_dir())
     path = next((path for path in there if path), None)
     return str(path.resolve()) if path else name
