@@ -117,9 +117,8 @@ class Handlers:
         if int(here.sum()) < self.agreement.min_users:
             raise Refused(f"fewer than {self.agreement.min_users} of the clients are here")
         if self.mechanism.is_private:
-            here[here.clone()] = self.enrolment.admitted(
-                request.run, task.clients[here], request.round
-            )
+            admitted = self.enrolment.admitted(request.run, task.clients[here], request.round)
+            here[here.clone()] = admitted
         if not bool(here.all()):
             task = task.select(here.nonzero()[:, 0])
         report = self._trained(request, users, task)
