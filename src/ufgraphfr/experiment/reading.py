@@ -59,11 +59,14 @@ def shipped() -> dict[str, Path]:
 
 def _located(path: Path) -> Path:
     """The file itself, or the shipped experiment of that name."""
-    if path.exists():
+    if path.is_file():
         return path
     found, name = shipped(), path.as_posix().removeprefix("experiments/").removesuffix(".toml")
     if name in found:
         return found[name]
+    if path.exists():
+        # what it is is told when it is read
+        return path
     raise InputError(
         f"cannot read {path}: there is no such file, and no experiment of that name ships; name a "
         f"TOML file or one of these: {nearest(name, found)}"
