@@ -151,6 +151,10 @@ def test_an_amendment_from_the_coordinator_to_a_signature(cli, made):
     assert (wrong.code, "nothing was signed" in wrong.err) == (2, True)
     agreed = cli("agent", "--shard", shard, "agree", digest)
     assert "the key of node-1 is SHA256:" in agreed.out
+    Deployment(made).server.write_nodes({"node-1": 7}, {"node-1": "SHA256:before"})
+    told = cli("deploy", "doctor", made).out
+    assert "registered is SHA256:before" in told
+    assert "deploy start registers this one in its place" in told
     assert "signed off yes" in cli("agent", "--shard", shard, "status").out
 
 

@@ -8,6 +8,7 @@ from small_federation import NODES, LocalEngine, federate, toy_values
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent import backup
+from ufgraphfr.deploy.agent.pad_book import PadBook
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agreement.lifetime import Lifetime
 from ufgraphfr.deploy.operations import backup as server_backup
@@ -108,7 +109,6 @@ def test_whole_runs_that_a_copy_lacks_are_charged_and_whoever_comes_pays_too(tmp
     # the runs that go on from releases 0 to 3
     for user in (0, store.numbers()[-1]):
         assert costs[user] == pytest.approx(4 * run_costs())
-    assert store.counter(backup.EPOCH) > 1_700_000_000
     # nothing is left of the total, and the node is refused without a release
     LedgerHeads(server.ledger_heads).readmit(NODE)
     before = released(federation)
@@ -130,6 +130,16 @@ def test_nothing_since_goes_on_and_the_server_sees_if_it_is_not_so(tmp_path):
     with pytest.raises(TooFewReplies, match="node-1 refused"):
         federation.run(LocalEngine(federation.agents()), settings)
     assert len(released(federation)) == 1
+
+
+def test_the_pad_key_comes_back_and_no_pad_does(tmp_path):
+    federation, file = federate(tmp_path / "d", FEDMF), tmp_path / "copy.tar.gz"
+    book = PadBook(federation.shard(NODE).path)
+    public, before = book.make(), book.epoch
+    backup.back_up(federation.shard(NODE), file)
+    lost(federation, file)
+    assert book.key(public)
+    assert book.epoch != before
 
 
 def test_without_a_total_a_restored_node_serves_and_releases_nothing(tmp_path):

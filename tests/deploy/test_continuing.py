@@ -11,7 +11,7 @@ from small_federation import NODES, LocalEngine, federate, toy_values
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.server.continuing import begin_next
+from ufgraphfr.deploy.server.continuing import against_the_last, begin_next
 from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.participants import Participants
@@ -86,6 +86,9 @@ def test_a_second_run_has_who_came_since_and_makes_the_next_release(kind, tmp_pa
         assert Models(federation.shard(node).models).current == 2
     served = Recommender.at_node(federation.shard(NODE))
     assert served.people.trained("late")
+    told = against_the_last(server)
+    assert told.startswith("NDCG@10 on all items 0.")
+    assert "of release 1 it was 0." in told
     assert len(served.recommend("late")) == 10
     go_on(federation, engine)
     assert participants(federation).run == f"{before.run}.2"
@@ -163,6 +166,13 @@ def test_a_guarantee_covers_one_run(tmp_path):
     federation, _ = done(tmp_path, values)
     with pytest.raises(InputError, match="covers one run, whose budget is spent"):
         begin_next(federation.folder.server)
+
+
+def test_nothing_is_compared_where_there_is_nothing(finished):
+    server = finished[0].folder.server
+    assert against_the_last(server) is None
+    begin_next(server)
+    assert against_the_last(server) is None
 
 
 def test_a_run_that_is_not_finished_is_not_gone_on_from(tmp_path):

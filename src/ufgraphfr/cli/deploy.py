@@ -34,6 +34,7 @@ from ufgraphfr.core.spec import parse
 from ufgraphfr.deploy.agreement.lifetime import in_runs
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.server.continuing import against_the_last
 from ufgraphfr.deploy.server.liveness import (
     PAUSED,
     WAITING,
@@ -203,6 +204,8 @@ def _watch(deployment: Deployment, seconds: float) -> None:
             console.print("it goes on with ufgraphfr deploy start", soft_wrap=True)
         raise typer.Exit(EXIT_STOPPED)
     show_result(console, deployment.server.run / "result.json")
+    if (said := against_the_last(deployment.server)) is not None:
+        console.print(said, soft_wrap=True, markup=False)
     _tell_release(console, values)
 
 

@@ -7,7 +7,6 @@ takes part again in the next one.
 
 import sqlite3
 import tempfile
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ufgraphfr.core.archives import read_archive, write_archive
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.enrolment import run_key
 from ufgraphfr.deploy.agent.folder import ShardFolder
+from ufgraphfr.deploy.agent.pad_book import PadBook
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agreement.chain import folder_of
 from ufgraphfr.deploy.agreement.document import Agreement
@@ -24,8 +24,6 @@ from ufgraphfr.privacy.accounted.ledger import Ledger
 
 BARRED = "sits out"
 """Counter: runs below this number are answered no longer; 0 bars none."""
-EPOCH = "epoch"
-"""Counter: the second of the last restore. What must never come twice counts within an epoch."""
 
 
 def back_up(folder: ShardFolder, file: Path) -> None:
@@ -48,6 +46,8 @@ def back_up(folder: ShardFolder, file: Path) -> None:
                 source.backup(target)
         kept = [folder.agreement, folder.catalogue, folder.node, folder.agreed, folder.tokens]
         kept += [folder_of(folder.agreement), folder.models, copy.ledger, copy.database]
+        # without the record of used pads: a shard that comes back begins another epoch of them
+        kept.append(PadBook(folder.path).key_file)
         write_archive(file, {path.name: path for path in kept})
 
 
@@ -84,7 +84,6 @@ def restore(folder: ShardFolder, file: Path, release: int | None, nothing_since:
     folder.database.chmod(0o600)
     folder.held.touch()
     store = ShardStore(folder.database)
-    store.raise_counter(EPOCH, int(time.time()))
     told = [f"restored {len(store.names()):,} users; what came since is imported again"]
     if private and not nothing_since:
         _charge(folder, store, release or 0)

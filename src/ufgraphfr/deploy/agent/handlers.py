@@ -7,7 +7,6 @@ arrays, and those must have the names, kinds and shapes that the agreement's alg
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,8 +100,8 @@ class Handlers:
             self._users = (None, None)
         users = self.users(request.run)
         sums = self.agreement.metrics == "sums"
-        facts: dict[str, Any] = {"version": __version__}
-        facts |= {"interactions": len(users.split.history)} if sums else {}
+        told = {"interactions": len(users.split.history)} if sums else {}
+        facts = {"version": __version__, **told}
         return request.reply(encode_arrays({"clients": users.clients}), facts=facts)
 
     def train(self, request: Envelope) -> Envelope:

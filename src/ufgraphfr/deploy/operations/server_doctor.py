@@ -76,20 +76,24 @@ def _nodes(folder: Deployment, agreement: Agreement) -> Iterator[Finding]:
     """Who is missing, and why, as far as the server knows."""
     from ufgraphfr.deploy.operations.certificates import fingerprint
 
-    registered = folder.server.read_nodes()
+    registered, known = folder.server.read_nodes(), folder.server.read_keys()
     values = read_metrics(folder.server.metrics)
     missed, unpublished = values.get("missed_by_node", {}), values.get("unpublished", [])
     for name in (node.name for node in agreement.nodes):
         own = folder.node(name)
         try:
-            key = f"key {fingerprint(own.public_key)}"
+            own_key = fingerprint(own.public_key)
         except InputError as error:
             yield Finding(name, str(error), "get supernode.pub from its operator")
             continue
-        here = own.shard / "agreement.toml"
+        key, here = f"key {own_key}", own.shard / "agreement.toml"
         if here.exists() and (digest := _digest(here)) != agreement.digest:
             do = "give it the server's, amendments too"
             yield Finding(name, f"holds the agreement {digest}", do)
+            continue
+        if name in registered and known.get(name, own_key) != own_key:
+            do = "ufgraphfr deploy start registers this one in its place"
+            yield Finding(name, f"{key}, registered is {known[name]}", do)
             continue
         said, do = key + (", registered" if name in registered else ", not registered"), ""
         if name not in registered and values.get("state") in UNDER_WAY:

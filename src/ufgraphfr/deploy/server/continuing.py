@@ -4,6 +4,9 @@ What the run before left moves to ``runs/N``, by the release that it made. The i
 first, so that a kill at any moment leaves something to finish.
 """
 
+import json
+from pathlib import Path
+
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.agreement.chain import read_agreement
@@ -70,3 +73,29 @@ def continued(folder: ServerFolder) -> Release | None:
         raise InputError(
             f"{folder.continues} is not as it was written ({error}): restore it from a copy"
         ) from None
+
+
+def against_the_last(folder: ServerFolder) -> str | None:
+    """How a finished run's model does beside the one it went on from, in one line.
+
+    None for the first run, and where no metrics leave the nodes.
+    """
+    before = continued(folder)
+    if before is None:
+        return None
+    runs = (folder.run, folder.runs / str(before.number) / folder.run.name)
+    now, last = (_tested(run / "result.json") for run in runs)
+    if now is None or last is None:
+        return None
+    return (
+        f"NDCG@10 on all items {now:.4f}, of release {before.number} it was {last:.4f}, each on "
+        f"what was held out when it was trained; agent models use takes a release back"
+    )
+
+
+def _tested(result: Path) -> float | None:
+    try:
+        test = json.loads(result.read_text(encoding="utf-8"))["test"]
+        return None if test is None else float(test["full"]["ndcg@10"])
+    except (OSError, KeyError, ValueError):
+        return None
