@@ -123,6 +123,21 @@ def test_an_experiment_names_it(tmp_path: Path) -> None:
             config.build(values | {"protocol": {"split": "given", **protocol}})
 
 
+def test_a_sample_of_users_is_asked_where_it_is_named(tmp_path: Path) -> None:
+    values = {
+        "data": {"kind": "table", **written(tmp_path)},
+        "protocol": {"split": "given"},
+        "text": {"kind": "hashing"},
+        "evaluation": {"users": 2},
+    }
+    prepared = prepare(config.build(values), tmp_path)
+    assert len(prepared.test.clients) == 2
+    assert set(prepared.validation.clients.clients.tolist()) <= set(
+        prepared.test.clients.clients.tolist()
+    )
+    assert len(prepared.split.warm) == 3
+
+
 def test_without_validation_the_last_round_is_the_model(tmp_path: Path) -> None:
     values = {
         "data": {"kind": "table", **written(tmp_path), "parts": ["train", "train", "test"]},

@@ -12,13 +12,17 @@ import numpy as np
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.histories import by_time
 from ufgraphfr.data.interactions import PARTS, Interactions
-from ufgraphfr.data.split import Split, divided
+from ufgraphfr.data.split import Split, divided, drawn
 
 
-def given(data: Interactions) -> Split:
+def given(data: Interactions, most_asked: int | None = None) -> Split:
     """The split that the data say.
 
     Within a part a user's items are in the order of time, or of a hash where there is none.
+
+    Args:
+        data: the interactions, with their parts.
+        most_asked: how many users are asked, at most; None is everybody.
 
     Raises:
         InputError: they say none, or nobody can be asked for the test.
@@ -34,7 +38,8 @@ def given(data: Interactions) -> Split:
         np.bincount(data.user[data.part == part], minlength=len(users))
         for part in range(len(PARTS))
     )
-    wanted = np.where(trained > 0, validated, 0), np.where(trained > 0, tested, 0)
+    own = drawn((trained > 0) & (validated + tested > 0), users, most_asked)
+    wanted = np.where(own, validated, 0), np.where(own, tested, 0)
     if not wanted[1].any():
         raise InputError(
             f"split = 'given': no user of '{data.name}' has items of both 'train' and 'test'"

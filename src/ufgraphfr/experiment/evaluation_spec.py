@@ -25,7 +25,8 @@ class EvaluationSpec(Spec):
     """What tables show, as in ``hr@10``; a result holds these and the defaults."""
     users: int | None = Field(None, ge=1)
     """Who is asked for validation and test, at most: a sample drawn by a fixed seed. None: all
-    users of fewer than 50,000, and 10,000 of more. A given split asks whom it names."""
+    users of fewer than 50,000, and 10,000 of more. A given split asks whom it names, unless
+    a number is named here."""
     chunk: int = Field(128, ge=1)
     """Clients scored at once; bounds memory, changes no result."""
 

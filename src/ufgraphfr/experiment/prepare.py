@@ -189,7 +189,9 @@ def _split(rows: Interactions, experiment: Experiment) -> Split:
         )
         _check_kept_out(split, protocol)
     elif protocol.split == "given":
-        split = given(rows)
+        # published figures are of everybody, and a sample is asked for by name
+        most = most if experiment.evaluation.users else None
+        split = given(rows, most)
     else:
         until = protocol.train_until, protocol.validate_until
         split = global_time(rows, *until, protocol.targets, most)
@@ -205,7 +207,7 @@ def _tell_asked(split: Split, protocol: ProtocolSpec, most: int | None) -> None:
             f"{protocol.split}: {len(split.warm):,} of {split.n_users:,} users train; "
             f"{validated:,} are asked for the validation, {tested:,} for the test"
         )
-    if most is not None and protocol.split != "given":
+    if most is not None:
         logger.info(
             f"[evaluation] users = {most:,}: a sample of the users, drawn by a fixed seed, is "
             f"asked for validation and test"
