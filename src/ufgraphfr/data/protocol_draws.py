@@ -48,7 +48,7 @@ def sampled_users(eligible: Ids, ids: Ids, most: int) -> Mask:
 def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Iterator[Ids]:
     """99 distinct items each user that is asked never touched; -1 for those that are not there.
 
-    Users that are not asked have zeros, which take no memory.
+    Yields int64 ``[asked, 99]`` for each of the masks.
     """
     own = np.logical_or.reduce(asked)[data.user]
     user, item = data.user[own], data.item[own]
@@ -57,8 +57,7 @@ def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Itera
     for stream, mask in enumerate(asked, start=1):
         users = np.flatnonzero(mask)
         start, length = torch.from_numpy(ptr[users]), torch.from_numpy(np.diff(ptr)[users])
-        found = np.zeros((len(mask), SAMPLED), np.int64)
-        found[users] = draw_outside(
+        yield draw_outside(
             Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
             torch.from_numpy(user_ids[users]),
             SAMPLED,
@@ -67,4 +66,3 @@ def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Itera
             torch.from_numpy(touched)[ranges(start, length)],
             distinct=True,
         ).numpy()
-        yield found

@@ -51,8 +51,8 @@ class Split:
         most_targets: how many targets a user has at most, for either.
         validation_targets: int64 ``[users]``, how many it has, 0 for users that are not asked.
         test_targets: int64 ``[users]``, likewise.
-        draw: for the validation and for the test int64 ``[users, 99]``, never-touched items, for
-            all targets of a user; 0 for users not asked, and -1 where a user has fewer.
+        draw: for the validation and for the test int64 ``[asked, 99]``, never-touched items, for
+            all targets of a user; -1 where a user has fewer.
         cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
         first_items: int64 ``[cold, 20]``, each cold user's first items in time order; -1 where it
             has fewer.
@@ -87,10 +87,19 @@ class Split:
         return len(self.ptr) - 1
 
     @cached_property
-    def sampled(self) -> dict[HeldOut, Ids]:
+    def rivals(self) -> dict[HeldOut, Ids]:
         """What ``draw`` draws, when a rank among 100 is asked for."""
         validation, test = self.draw()
         return {"validation": validation, "test": test}
+
+    @property
+    def sampled(self) -> dict[HeldOut, Ids]:
+        """The same by user, int64 ``[users, 99]``; 0 for users that are not asked."""
+        found: dict[HeldOut, Ids] = {}
+        for part, rivals in self.rivals.items():
+            found[part] = np.zeros((self.n_users, rivals.shape[1]), np.int64)
+            found[part][self.asked(part)] = rivals
+        return found
 
     @property
     def touched(self) -> Ids:

@@ -63,7 +63,7 @@ class EvaluationSet:
         return cls(
             clients=inputs(batch, split, part),
             targets=torch.from_numpy(split.targets(part)),
-            rivals=torch.from_numpy(split.sampled[part][split.asked(part)]),
+            rivals=torch.from_numpy(split.rivals[part]),
         )
 
 

@@ -1,0 +1,38 @@
+"""What a run holds grows with what is touched: no table of users by items or by users."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STAGES = Path(__file__).parents[2] / "benchmarks" / "scale" / "stages.py"
+MODEL = STAGES.with_name("model.py")
+
+
+def measured(size: str, out: Path, *options: str) -> dict:
+    command = [sys.executable, str(STAGES), size, "--out", str(out), *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    return json.loads(out.read_text().splitlines()[-1])
+
+
+@pytest.mark.parametrize("kind", ["fedmf", "pfedrec"])
+def test_nothing_is_as_large_as_users_by_items(tmp_path: Path, kind: str) -> None:
+    """30,000 x 30,000 of one byte each would be 900 MB, of numbers 3,600 MB."""
+    options = ("--mean", "12", "--cohort", "500", "--kind", kind, "--asked", "500")
+    stages = measured("30000x30000", tmp_path / "found", *options)["stages"]
+    assert stages["evaluate"]["peak_mb"] - stages["start"]["peak_mb"] < 600
+
+
+def test_costs_are_fitted_to_what_was_measured(tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    for size in ("500x400", "1000x400"):
+        measured(size, out, "--mean", "8", "--cohort", "100")
+    told = subprocess.run(
+        [sys.executable, str(MODEL), str(out)], check=True, capture_output=True, text=True
+    )
+    assert "| 1,000 | 400 |" in told.stdout
+    assert "load" in told.stdout
