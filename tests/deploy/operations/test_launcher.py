@@ -6,8 +6,9 @@ import subprocess
 import pytest
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.operations import launcher
+from ufgraphfr.deploy.operations import launcher, processes
 from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.server.liveness import living
 from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 
@@ -105,3 +106,23 @@ def test_a_finished_run_starts_no_process(federation):
         launcher.up(folder)
     assert not folder.processes.exists()
     assert not folder.logs.exists()
+
+
+def test_up_during_a_run_starts_what_is_missing_and_leaves_the_run_alone(federation, monkeypatch):
+    started, begun = list[str](), list[bool]()
+
+    def start(_command, _environment, log):
+        started.append(log.stem)
+        return processes.Process(1, 0)
+
+    monkeypatch.setattr(processes, "start", start)
+    for name in ("_wait", "_check_ports", "register"):
+        monkeypatch.setattr(launcher, name, lambda *_: None)
+    monkeypatch.setattr(launcher, "submit", lambda *_: begun.append(True))
+    monkeypatch.setattr(processes, "save", lambda *_: None)
+    with living(federation.folder.server):
+        launcher.up(federation.folder)
+    assert "agent-node-1" in started
+    assert begun == []
+    launcher.up(federation.folder)
+    assert begun == [True]

@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 
 def up(folder: Deployment, address: str | None = None, again: bool = False) -> None:
-    """Start server, agents and SuperNodes here, and the run; processes that run are left alone.
+    """Start server, agents and SuperNodes here, and the run, unless it is under way.
+
+    Processes that run are left alone.
 
     Args:
         folder: of the deployment.
@@ -71,7 +73,10 @@ def up(folder: Deployment, address: str | None = None, again: bool = False) -> N
             supernode = commands.supernode(name, server, settings.node_port + index)
             supernode = commands.supervised(supernode)
             ensure(f"supernode-{name}", supernode, commands.node_environment(name))
-        submit(folder, again)
+        if again or not lives(folder.server):
+            submit(folder, again)
+        else:
+            logger.info("a run is under way; what was missing here was started")
     except BaseException:
         processes.end([each for name, each in running.items() if name not in before])
         processes.save(folder.processes, before)
