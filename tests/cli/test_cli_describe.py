@@ -34,7 +34,7 @@ def test_keys_come_with_type_default_range_and_meaning(cli):
     assert found["table"] == "[privacy]"
     assert keys["epsilon"]["default"] == "required"
     assert (keys["delta"]["default"], keys["delta"]["range"]) == ("1e-05", "> 0, < 1")
-    assert keys["trust"]["type"] == '"server" or "shard"'
+    assert keys["trust"]["type"] == '"server" or "shard" or "secure-sum"'
     assert (keys["clip"]["type"], keys["clip"]["range"]) == ('number or "adaptive"', "> 0")
     assert (keys["row_cap"]["type"], keys["row_cap"]["default"]) == ("number", "none")
     assert keys["seeded_noise"]["meaning"].startswith("For tests")
