@@ -13,7 +13,8 @@ DOCS_ENV := $(VENV)/.installed-docs
 FLOWER_ENV := $(VENV)/.installed-flower
 FEDERATION := runs/federation
 
-.PHONY: help run federation test test-slow wheel-check check bench bench-scale leaderboard hashes docs clean
+.PHONY: help run federation federation-life test test-slow wheel-check check bench bench-scale leaderboard \
+	hashes docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +41,10 @@ federation: $(FLOWER_ENV) ## the same over Flower: two nodes on this machine, TL
 	code=0; $(BIN)/ufgraphfr deploy watch $(FEDERATION) || code=$$?; \
 	$(BIN)/ufgraphfr deploy down $(FEDERATION); exit $$code
 	$(BIN)/ufgraphfr agent --shard $(FEDERATION)/nodes/node-1/shard recommend 1 --why
+
+federation-life: $(FLOWER_ENV) ## its life: kills, rotated keys, a node replaced, another week (5 minutes)
+	rm -rf $(FEDERATION)-life
+	benchmarks/federation/life.sh $(FEDERATION)-life $(BIN)
 
 test: $(DEV_ENV) ## all tests but the slow ones, with the coverage gate
 	$(BIN)/pytest -n 2 -p no:benchmark -m "not slow" --cov --cov-report=term --cov-fail-under=90
