@@ -73,7 +73,7 @@ def test_what_is_worked_out_from_profiles_is_listed_by_name(monkeypatch):
     texts, chunks, broadcast = [], Simulation.chunks, FedMF.broadcast
 
     def seen(self, cohort):
-        texts.append(self.batch.text.mean(0))
+        texts.append(self.batch.own_text.mean(0))
         return chunks(self, cohort)
 
     def with_anchors(self, state, clients, number):
