@@ -1,6 +1,5 @@
 """Exit codes, help and errors of the whole command line."""
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -57,15 +56,6 @@ def test_a_command_loads_what_it_needs_alone():
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
-def test_idle_threads_sleep_unless_somebody_says_otherwise(cli, monkeypatch):
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    cli("--version")
-    assert os.environ["OMP_WAIT_POLICY"] == "active"
-    monkeypatch.delenv("OMP_WAIT_POLICY")
-    cli("--version")
-    assert os.environ["OMP_WAIT_POLICY"] == "passive"
-
-
 def test_the_nearest_command_is_offered(cli):
     ended = cli("comparee")
     assert (ended.code, ended.out) == (2, "")
@@ -74,8 +64,6 @@ def test_the_nearest_command_is_offered(cli):
 
 def test_an_experiment_that_ships_runs_by_its_name(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # a folder of that name is no experiment
-    (tmp_path / "ml100k" / "popularity").mkdir(parents=True)
     ended = cli("run", "ml100k/popularity", "--set", "data.kind=synthetic")
     assert ended.code == 0, ended.err
     assert list(tmp_path.glob("runs/*/result.json"))

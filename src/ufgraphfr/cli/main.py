@@ -94,8 +94,6 @@ def options(
 
 def main() -> None:
     """The console script."""
-    # threads with nothing to do sleep: where others compute too, those that spin held up the rest
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     logging.basicConfig(format="%(message)s", handlers=[StandardError()])
     logging.getLogger("ufgraphfr").setLevel(logging.INFO)
     # Python hides these from people by default: keys of the release before
