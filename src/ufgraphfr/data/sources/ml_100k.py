@@ -108,17 +108,7 @@ class MovieLens100K(ListedSource):
         items, bad_films = self._items(films, official)
         bad = bad_rows + bad_users + bad_films
         read = len(table.frame)
-        return assemble(
-            self.card,
-            rows,
-            profiles,
-            person,
-            "A film viewer.",
-            items,
-            bad,
-            selection=Selection(items=self.all_of(items)),
-            rows_read=read,
-        )
+        return viewers(self, rows, profiles, items, bad, read)
 
     def describe(self, profile: Mapping[str, str]) -> str:
         """See `Source.describe`."""
@@ -182,6 +172,28 @@ class MovieLens100K(ListedSource):
         rows, bad = table.filled("item", "title").unique("item").good(self.on_bad_row)
         films = ((row["item"], *_film(row, official)) for row in rows.iter_rows(named=True))
         return films_of(films), bad
+
+
+def viewers(
+    source: ListedSource,
+    rows: pl.DataFrame,
+    profiles: Profiles,
+    items: Items,
+    bad_rows: int,
+    rows_read: int,
+) -> Dataset:
+    """People and the films they rated; see `assemble`."""
+    return assemble(
+        source.card,
+        rows,
+        profiles,
+        person,
+        "A film viewer.",
+        items,
+        bad_rows,
+        selection=Selection(items=source.all_of(items)),
+        rows_read=rows_read,
+    )
 
 
 def films_of(films: Iterable[tuple[str, str, tuple[str, ...]]]) -> Items:

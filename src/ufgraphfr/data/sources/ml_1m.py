@@ -10,14 +10,13 @@ from typing import ClassVar
 
 import polars as pl
 
-from ufgraphfr.data.assemble import Items, Profiles, assemble, profiles_of
+from ufgraphfr.data.assemble import Items, Profiles, profiles_of
 from ufgraphfr.data.dataset import Card, Dataset
 from ufgraphfr.data.fetch import Published, archive, archive_place
 from ufgraphfr.data.files import File
-from ufgraphfr.data.interactions import Selection
 from ufgraphfr.data.parsing import parse
 from ufgraphfr.data.sources._listed import ListedSource
-from ufgraphfr.data.sources.ml_100k import GENDERS, MovieLens100K, films_of
+from ufgraphfr.data.sources.ml_100k import GENDERS, MovieLens100K, films_of, viewers
 from ufgraphfr.data.tables import Layout
 from ufgraphfr.data.templates import person
 from ufgraphfr.data.timestamps import with_times
@@ -77,17 +76,7 @@ class MovieLens1M(ListedSource):
         items, bad_films = self._items(films)
         bad = bad_rows + bad_users + bad_films
         read = len(table.frame)
-        return assemble(
-            self.card,
-            rows,
-            profiles,
-            person,
-            "A film viewer.",
-            items,
-            bad,
-            selection=Selection(items=self.all_of(items)),
-            rows_read=read,
-        )
+        return viewers(self, rows, profiles, items, bad, read)
 
     def describe(self, profile: Mapping[str, str]) -> str:
         """See `Source.describe`."""
