@@ -11,8 +11,8 @@ import pytest
 from small_federation import LocalEngine
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.server.liveness import ask_pause, lives, living
-from ufgraphfr.deploy.server.metrics import read_metrics
+from ufgraphfr.deploy.server.liveness import ask_pause, lives, living, under_way
+from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.run import run
 
 
@@ -67,3 +67,16 @@ def test_who_looks_for_a_moment_does_not_stop_a_run(federation):
         pool.submit(lambda: (time.sleep(0.3), fcntl.flock(looking, fcntl.LOCK_UN)))
         with living(server):
             assert lives(server)
+
+
+@pytest.mark.parametrize(("state", "seconds"), [("finished", 0.4), ("running", 0)])
+def test_a_run_that_has_ended_is_waited_for_until_its_process_has(federation, state, seconds):
+    server = federation.folder.server
+    RunMetrics(server.metrics, 2).update(state=state)
+    with ThreadPoolExecutor() as pool, living(server):
+        found = pool.submit(under_way, server)
+        time.sleep(seconds)
+        assert not found.done() or state == "running"
+        if state == "running":
+            assert found.result()
+    assert found.result() == (state == "running")

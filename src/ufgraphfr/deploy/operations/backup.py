@@ -6,7 +6,7 @@ from ufgraphfr.core.archives import read_archive, write_archive
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.chain import folder_of, read_agreement
 from ufgraphfr.deploy.operations.folder import Deployment
-from ufgraphfr.deploy.server.liveness import lives
+from ufgraphfr.deploy.server.liveness import under_way
 
 SETTINGS = "server/server.toml"
 
@@ -21,7 +21,7 @@ def back_up(folder: Deployment, file: Path) -> None:
     """
     server = folder.server
     server.read_settings()
-    if lives(server):
+    if under_way(server):
         raise InputError(
             f"a run is under way in {server.path}: pause it first (ufgraphfr deploy pause), so "
             f"that the copy is of one moment"

@@ -20,7 +20,7 @@ from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.processes import Process
 from ufgraphfr.deploy.server.continuing import begin_next
-from ufgraphfr.deploy.server.liveness import STARTING, lives
+from ufgraphfr.deploy.server.liveness import STARTING, under_way
 from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire import unix_socket
@@ -73,7 +73,7 @@ def up(folder: Deployment, address: str | None = None, again: bool = False) -> N
             supernode = commands.supernode(name, server, settings.node_port + index)
             supernode = commands.supervised(supernode)
             ensure(f"supernode-{name}", supernode, commands.node_environment(name))
-        if again or not lives(folder.server):
+        if again or not under_way(folder.server):
             submit(folder, again)
         else:
             logger.info("a run is under way; what was missing here was started")
@@ -179,7 +179,7 @@ def publish(folder: Deployment) -> None:
 
 
 def _begin(folder: Deployment) -> None:
-    if lives(folder.server):
+    if under_way(folder.server):
         raise InputError(
             f"a run is under way in {folder.server.path}: follow it with ufgraphfr deploy watch, "
             f"or pause it with ufgraphfr deploy pause first"

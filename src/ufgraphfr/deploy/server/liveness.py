@@ -19,6 +19,8 @@ UNDER_WAY = ("waiting for nodes", "running", "publishing")
 """States in which a process of the run lives."""
 WAITING = (STARTING, *UNDER_WAY)
 """States after which something comes by itself."""
+ENDING = 30.0
+"""Seconds that a process may take to end after it has said that the run has."""
 LOOKS = 10
 """Tries to get the lock, a tenth of a second apart."""
 
@@ -52,6 +54,19 @@ def lives(folder: ServerFolder) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
+    return False
+
+
+def under_way(folder: ServerFolder) -> bool:
+    """Whether a run is under way; one that has said how it ended is waited for, until it lets go.
+
+    Its process is at work for a moment after that: it tells the engine.
+    """
+    last = time.monotonic() + ENDING
+    while lives(folder):
+        if read_metrics(folder.metrics).get("state") in WAITING or time.monotonic() > last:
+            return True
+        time.sleep(0.1)
     return False
 
 
@@ -89,7 +104,7 @@ def ask_pause(folder: ServerFolder) -> None:
     Raises:
         InputError: no run is under way.
     """
-    if not lives(folder):
+    if not under_way(folder):
         state = read_metrics(folder.metrics).get("state", "no run has begun")
         raise InputError(f"no run is under way in {folder.path} ({state}): nothing to pause")
     folder.pause.touch()
