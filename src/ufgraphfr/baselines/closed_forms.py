@@ -73,7 +73,7 @@ class ClosedForms(Baseline):
 
     def parts(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """See `Fused.parts`."""
-        found: list[Iterable[Tensor]] = [ItemGraph(self.graph).rows(fitted, inputs)]
+        found: list[Iterable[Tensor]] = [ItemGraph(self.graph).scores(fitted, inputs)]
         for kind, baseline in self._beside(inputs.ordered).items():
             if own := _named(fitted, f"{kind}."):
                 found.append(baseline.score(own, inputs)[None])

@@ -172,7 +172,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `capabilities.Blended`: each part's scores, standardised, with lighter tails."""
-        return squashed(*(part.rows(task.shared, inputs) for part in self.active_parts))
+        return squashed(*(part.scores(task.shared, inputs) for part in self.active_parts))
 
     def part_names(self, setting: Setting) -> tuple[str, ...]:
         """See `capabilities.Blended`."""

@@ -43,14 +43,9 @@ class Part:
         """What a device needs of the memory to rank."""
         return {}
 
-    def scores(self, shared: State, inputs: ClientBatch) -> Tensor | None:
-        """The part's scores, float ``[rows, clients, items]``; None for a part without any."""
-        return None
-
-    def rows(self, shared: State, inputs: ClientBatch) -> Sequence[Tensor]:
-        """The rows of `scores`, each ``[clients, items]``; none for a part without any."""
-        scores = self.scores(shared, inputs)
-        return () if scores is None else tuple(scores)
+    def scores(self, shared: State, inputs: ClientBatch) -> Sequence[Tensor]:
+        """The part's views, each float ``[clients, items]``; none for a part without any."""
+        return ()
 
     def finished(self, scores: Tensor, shared: State) -> Tensor:
         """Fused scores ``[rows, items]``, changed where this part has a last word."""

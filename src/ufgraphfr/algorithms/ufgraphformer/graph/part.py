@@ -116,12 +116,8 @@ class ItemGraph(Part):
             if name.startswith("graph.") and name not in LISTS | {PAIRS}
         }
 
-    def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
-        """See `Part.scores`: popularity and each view, ``[views, clients, items]``."""
-        return torch.stack(self.rows(shared, inputs))
-
-    def rows(self, shared: State, inputs: ClientBatch) -> tuple[Tensor, ...]:
-        """See `Part.rows`; they need not be joined."""
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor, ...]:
+        """See `Part.scores`: popularity, and what each operator says."""
         form, items = self.form(inputs.n_items), inputs.n_items
         counted = [(shared[name] + 1).log() for name in (COUNTS, LATELY) if name in shared]
         popular, *lately = (own.expand(len(inputs), -1) for own in counted)

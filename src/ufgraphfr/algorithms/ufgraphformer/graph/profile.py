@@ -94,9 +94,9 @@ class Profile(Part):
         """See `Part.shared`."""
         return {MAP: state[MAP]}
 
-    def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor]:
         """See `Part.scores`."""
-        return lift(shared, inputs)[None]
+        return (lift(shared, inputs),)
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: the coordinates of one text, and one history."""

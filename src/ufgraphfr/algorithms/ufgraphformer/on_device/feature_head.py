@@ -24,14 +24,14 @@ class FeatureHead(Part):
         """See `Part.names`."""
         return ("features",)
 
-    def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor]:
         """See `Part.scores`."""
         features, offset = shared["features"], (shared[COUNTS] + 1).log()
         if not features.shape[1]:
-            return offset.expand(1, len(inputs), -1)
+            return (offset.expand(len(inputs), -1),)
         history = offset.new_zeros(len(inputs), len(offset))
         owner = owners(inputs.ptr, len(inputs.items))
         history[owner, inputs.items] = recency(inputs.ptr, DECAY).to(offset.dtype)
         wanted, total = history @ features, history.sum(1)
         weights = fit(features, offset, wanted, total, RIDGE)
-        return (offset + weights @ features.T)[None]
+        return (offset + weights @ features.T,)

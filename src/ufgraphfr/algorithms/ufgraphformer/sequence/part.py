@@ -143,10 +143,10 @@ class Sequence(Part):
         """See `Part.shared`: the running mean of the weights."""
         return {"net": state["net.mean"], "projection": state["projection"]}
 
-    def scores(self, shared: State, inputs: ClientBatch) -> Tensor:
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor]:
         """See `Part.scores`: of what follows each history."""
         text = inputs.text @ shared["projection"]
-        return self._model(shared).next_scores(replace(inputs, text=text))[None]
+        return (self._model(shared).next_scores(replace(inputs, text=text)),)
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: no more positions than a history may have."""
