@@ -6,7 +6,7 @@ import torch
 
 from ufgraphfr.evaluation.metrics import joint_ranks, metric, summary, user_values
 from ufgraphfr.evaluation.metrics.base import RankMetric
-from ufgraphfr.ops.ranking import candidates_alone, each_rank
+from ufgraphfr.ops.ranking import each_rank, leave_candidates
 
 USERS, ITEMS, K = 30, 50, 5
 
@@ -20,8 +20,8 @@ def drawn() -> tuple[np.ndarray, np.ndarray, list[tuple[float, float]]]:
     for user, own in enumerate(scores):
         count = 1 + user % 8
         targets = torch.randperm(ITEMS, generator=generator)[:count]
-        alone, candidates = candidates_alone(own[None], targets[None], *nothing)
-        ranks.append(each_rank(alone, candidates, targets[None])[0].numpy())
+        candidates = leave_candidates(own[None], targets[None], *nothing)
+        ranks.append(each_rank(own[None], candidates, targets[None])[0].numpy())
         users.append(np.full(count, user))
         hits = [int(item in targets) for item in own.argsort(descending=True)[:K]]
         gained = sum(hit / np.log2(place + 2) for place, hit in enumerate(hits))

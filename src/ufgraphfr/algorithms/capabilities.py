@@ -7,7 +7,6 @@ Callers use the functions below, which give the default to an algorithm that lac
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
@@ -16,6 +15,7 @@ from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.messages import Private, Report, State, Task
 from ufgraphfr.core.releases import Budget, Release
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.blend import weighted
 
 
 @runtime_checkable
@@ -41,7 +41,7 @@ class Blended(Protocol):
         """What each part is called."""
 
     def blended(self, task: Task, inputs: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
-        """Scores of the clients, float ``[choices, clients, items]``.
+        """Scores of the clients, float ``[choices, clients, items]``, no view of the parts.
 
         ``parts`` are those of these clients, ``weights`` float ``[choices, clients, blend]``.
         """
@@ -219,7 +219,7 @@ def blended(
     """See `Blended`; by default the weighted sum."""
     if isinstance(algorithm, Blended):
         return algorithm.blended(task, inputs, parts, weights)
-    return torch.einsum("kcp,pci->kci", weights, parts)
+    return weighted(parts, weights)
 
 
 def scoring_task(algorithm: Algorithm, state: State, clients: Tensor, round_number: int) -> Task:

@@ -18,6 +18,7 @@ from ufgraphfr.algorithms.item_operator.operator import COUNTS, INDEX, PTR, VALU
 from ufgraphfr.algorithms.item_operator.summed import FromOperator
 from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.blend import weighted
 from ufgraphfr.ops.fusion import squashed
 from ufgraphfr.ops.recency import propagate
 
@@ -92,7 +93,7 @@ class GraphFilterFusion(FromOperator):
 
     def blended(self, task: Task, inputs: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
         """See `capabilities.Blended`."""
-        return torch.einsum("kcp,pci->kci", weights, parts)
+        return weighted(parts, weights)
 
     def fixed_blends(self, setting: Setting) -> Tensor:
         """See `capabilities.Blended`: the given weights, or all filters but popularity alike."""

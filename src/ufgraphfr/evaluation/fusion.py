@@ -28,7 +28,7 @@ from ufgraphfr.ops.fusion import (
     spread_shares,
     strongest,
 )
-from ufgraphfr.ops.ranking import candidates_alone
+from ufgraphfr.ops.ranking import leave_candidates
 
 SHARES = "blend.shares"
 """In a memory beside ``blend``: each part's share of the spread, float ``[parts]``."""
@@ -168,7 +168,8 @@ class FusionData:
     def _drafted(cls, scored: Tensor, clients: ClientBatch, targets: Tensor) -> "FusionData":
         """Of some clients, from their scores ``[parts, clients, items]``."""
         target, others = targets[:, 0], targets[:, 1:]
-        draft, _ = candidates_alone(scored.sum(0), targets, clients.ptr, clients.items)
+        draft = scored.sum(0)
+        leave_candidates(draft, targets, clients.ptr, clients.items)
         row, column = (others >= 0).nonzero(as_tuple=True)
         draft[row, others[row, column]] = torch.nan
         draft.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)

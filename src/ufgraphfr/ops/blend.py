@@ -6,6 +6,20 @@ import torch
 from torch import Tensor
 
 
+def weighted(parts: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums of parts under several choices of weights.
+
+    Args:
+        parts: float ``[parts, clients, items]``.
+        weights: float ``[choices, clients, parts]``.
+
+    Returns:
+        float ``[choices, clients, items]``, no view of the parts.
+    """
+    # a client's choices are one product; einsum would first write all parts in another order
+    return torch.bmm(weights.transpose(0, 1), parts.transpose(0, 1)).transpose(0, 1)
+
+
 def standardised(scores: Tensor) -> Tensor:
     """z-scores over all items, for each user.
 

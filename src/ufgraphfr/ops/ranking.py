@@ -24,31 +24,30 @@ def full_ranks(scores: Tensor, target: Tensor, ptr: Tensor, excluded: Tensor) ->
     Returns:
         float64 ``[clients]``; the last place if the target's score is NaN.
     """
-    return candidate_ranks(*candidates_alone(scores, target[:, None], ptr, excluded), target)
+    scores = scores.clone()
+    candidates = leave_candidates(scores, target[:, None], ptr, excluded)
+    return candidate_ranks(scores, candidates, target)
 
 
-def candidates_alone(
-    scores: Tensor, targets: Tensor, ptr: Tensor, excluded: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Scores without those of excluded items, as `candidate_ranks` takes them.
+def leave_candidates(scores: Tensor, targets: Tensor, ptr: Tensor, excluded: Tensor) -> Tensor:
+    """Take the scores of excluded items away, as `candidate_ranks` has them.
 
     Args:
-        scores: float ``[..., clients, items]``.
+        scores: float ``[..., clients, items]``; NaN is written where an item is no candidate, which
+            lasts through any weighted sum.
         targets: int64 ``[clients, targets]``.
         ptr: int64 ``[clients + 1]``, the clients' places in ``excluded``.
         excluded: int64; a target is a candidate even if it is among them.
 
     Returns:
-        The scores, NaN where an item is no candidate, which lasts through any weighted sum; and
-        how many candidates are left, int64 ``[clients]``.
+        How many candidates are left, int64 ``[clients]``.
     """
     clients, items = scores.shape[-2:]
     owner = owners(ptr, len(excluded))
     others = (excluded[:, None] != targets[owner]).all(1)
     owner, excluded = owner[others], excluded[others]
-    alone = scores.clone()
-    alone[..., owner, excluded] = torch.nan
-    return alone, items - torch.bincount(owner, minlength=clients)
+    scores[..., owner, excluded] = torch.nan
+    return items - torch.bincount(owner, minlength=clients)
 
 
 def candidate_ranks(scores: Tensor, candidates: Tensor, target: Tensor) -> Tensor:

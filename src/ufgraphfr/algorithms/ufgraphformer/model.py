@@ -38,6 +38,7 @@ from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import check_heads
+from ufgraphfr.ops.blend import weighted
 from ufgraphfr.ops.fusion import squashed
 
 
@@ -180,14 +181,13 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def blended(self, task: Task, inputs: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
         """See `capabilities.Blended`; cold users and cold items have the last word."""
-        fused = torch.einsum("kcp,pci->kci", weights[..., : len(parts)], parts)
+        fused = weighted(parts, weights[..., : len(parts)])
         if self.first_items is not None:
             prior = weights[..., -1]
             fused = self.first_items.mixed(fused, task.shared, inputs, prior)
-        rows = fused.flatten(0, 1)
         for part in self.active_parts:
-            rows = part.finished(rows, task.shared)
-        return rows.view_as(fused)
+            fused = part.finished(fused, task.shared)
+        return fused
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""

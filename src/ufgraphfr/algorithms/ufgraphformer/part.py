@@ -48,7 +48,7 @@ class Part:
         return ()
 
     def finished(self, scores: Tensor, shared: State) -> Tensor:
-        """Fused scores ``[rows, items]``, changed where this part has a last word."""
+        """Fused scores ``[..., items]``, changed where this part has a last word."""
         return scores
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:

@@ -126,9 +126,12 @@ class Profile(Part):
 
 def lift(shared: State, inputs: ClientBatch) -> Tensor:
     """How much likelier each item is, by the text: a difference of log counts, [clients, items]."""
-    counts = shared[COUNTS]
-    relative = (coordinates(inputs.text) @ shared[MAP].to(inputs.text)).add_(1).clamp_(min=LEAST)
-    return relative.mul_(counts).add_(SMOOTHING).div_(counts + SMOOTHING).log_()
+    counts, own = shared[COUNTS], coordinates(inputs.text)
+    # where nobody says more than another, one row stands for all
+    own = own[:1] if bool((own == own[:1]).all()) else own
+    relative = (own @ shared[MAP].to(own)).add_(1).clamp_(min=LEAST)
+    found = relative.mul_(counts).add_(SMOOTHING).div_(counts + SMOOTHING).log_()
+    return found.expand(len(inputs), -1)
 
 
 def _width(setting: Setting) -> int:

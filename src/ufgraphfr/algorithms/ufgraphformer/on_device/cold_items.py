@@ -59,5 +59,5 @@ class ColdItems(Part):
         given = public[known]
         gram = given.T @ given
         gram.diagonal().add_(self.spec.ridge)
-        weights = torch.linalg.solve(gram, given.T @ scores[:, known].T)
-        return torch.where(known, scores, (public @ weights).T)
+        weights = torch.linalg.solve(gram, given.T @ scores[..., known].flatten(0, -2).T)
+        return torch.where(known, scores, (public @ weights).T.view_as(scores))
