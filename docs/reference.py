@@ -24,6 +24,7 @@ PAGES = {
     "[privacy]": "privacy",
     "[federation.adversary]": "adversaries",
     "[federation.defence]": "defences",
+    "[federation] transport": "transports",
     "ufgraphfr audit --attack": "attacks",
 }
 """File names by where a kind is named."""

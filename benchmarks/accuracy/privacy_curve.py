@@ -35,7 +35,7 @@ from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 Gains = NDArray[np.float64]
@@ -86,7 +86,7 @@ def trained(
 ) -> dict[str, torch.Tensor]:
     mechanism = calibrate(experiment, form, len(prepared.split.warm), Ledger(None))
     client = Client(form, mechanism)
-    transport = Local(Simulation(client, prepared.batch, PrivateState({}), CHUNK))
+    transport = Local().to(Simulation(client, prepared.batch, PrivateState({}), CHUNK))
     aggregator = Aggregator(form, prepared.setting)
     state = form.init_server(prepared.setting)
     clients = torch.from_numpy(prepared.split.warm)

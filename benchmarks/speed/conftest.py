@@ -15,7 +15,7 @@ from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,7 +48,7 @@ def going(main_job: Experiment, prepared: PreparedExperiment) -> Going:
         store = PrivateState(algorithm.init_private(prepared.setting, prepared.batch))
         chunk = main_job.federation.chunk
         client = Client(algorithm, mechanism)
-        transport = Local(Simulation(client, prepared.batch, store, chunk))
+        transport = Local().to(Simulation(client, prepared.batch, store, chunk))
         aggregator = Aggregator(algorithm, prepared.setting)
         warm = torch.from_numpy(prepared.split.warm)
         state, spec = algorithm.init_server(prepared.setting), FederationSpec(rounds=count)

@@ -17,7 +17,7 @@ from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
 ROUNDS = 10
@@ -49,6 +49,6 @@ def test_private_round(
     simulation = Simulation(client, prepared.batch, store, experiment.federation.chunk)
     aggregator = Aggregator(model, prepared.setting)
     state, spec = model.init_server(prepared.setting), experiment.federation
-    going = rounds(aggregator, mechanism, Local(simulation), spec, clients, state, Key(0))
+    going = rounds(aggregator, mechanism, Local().to(simulation), spec, clients, state, Key(0))
     next(going)
     benchmark.pedantic(next, args=(going,), rounds=ROUNDS - 1)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ufgraphfr.experiment.config import Experiment
     from ufgraphfr.federation.adversaries.base import Adversary
     from ufgraphfr.federation.defences.base import Defence
+    from ufgraphfr.federation.simulation import Clients
     from ufgraphfr.federation.transport import Response, Transport
+    from ufgraphfr.federation.transports.base import TransportSpec
     from ufgraphfr.privacy.base import Mechanism, PrivacySpec, ReleasePlan
     from ufgraphfr.text.base import Encoder
 
@@ -50,7 +52,9 @@ _HOMES = {
     "experiment.config": ("Experiment",),
     "federation.adversaries.base": ("Adversary",),
     "federation.defences.base": ("Defence",),
+    "federation.simulation": ("Clients",),
     "federation.transport": ("Response", "Transport"),
+    "federation.transports.base": ("TransportSpec",),
     "privacy.base": ("Mechanism", "PrivacySpec", "ReleasePlan"),
     "text.base": ("Encoder",),
 }
@@ -65,6 +69,7 @@ __all__ = [
     "Budget",
     "Card",
     "ClientBatch",
+    "Clients",
     "Dataset",
     "Defence",
     "Encoder",
@@ -92,6 +97,7 @@ __all__ = [
     "Task",
     "TopLists",
     "Transport",
+    "TransportSpec",
     "Update",
     "__version__",
     "compare",

@@ -27,7 +27,7 @@ from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences.row_cap import RowCap
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.federation.validation.check import RejectedReply, check
 from ufgraphfr.federation.validation.expected import Validation
 from ufgraphfr.privacy.none import NoMechanism
@@ -72,7 +72,7 @@ class Network:
             return self.task(clients, number)
 
         expected = self.validation.expected(task_for(self.everyone[:1]), self.everyone)
-        for answer in Local(self.clients).exchange(task_for, self.everyone, Key(0, number)):
+        for answer in Local().to(self.clients).exchange(task_for, self.everyone, Key(0, number)):
             yield answer.report, expected
 
 

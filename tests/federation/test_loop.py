@@ -19,7 +19,7 @@ from ufgraphfr.federation.cohort import FederationSpec, draw_cohort
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.privacy.none import NoMechanism
 
 USERS = 20
@@ -43,7 +43,7 @@ class Federation:
 
     def run(self, first=1, **federation):
         spec = FederationSpec(**federation)
-        transport = Local(self.simulation)
+        transport = Local().to(self.simulation)
         args = (self.aggregator, NoMechanism(), transport, spec, self.clients, self.state, KEY)
         done = list(rounds(*args, first=first))
         self.state = done[-1].state if done else self.state

@@ -1,7 +1,6 @@
 """Both transports carry the same messages, whoever is asked and however many at a time."""
 
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 import torch
@@ -10,8 +9,10 @@ from narrow import narrow
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.core.arrays.sparse_rows import Rows
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import combine
+from ufgraphfr.core.spec import parse
 from ufgraphfr.data.client_batches import build
 from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import leave_one_out
@@ -20,8 +21,9 @@ from ufgraphfr.federation.codec import encode_report, encode_task
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import TRANSPORTS
+from ufgraphfr.federation.transports import TRANSPORTS
 from ufgraphfr.privacy.none import NoMechanism
+from ufgraphfr.testing import TRANSPORT_CONTRACTS
 
 USERS = 22
 KEY = Key(5, round=1)
@@ -44,7 +46,7 @@ class Network:
         self.store = PrivateState(self.algorithm.init_private(setting, batch))
         client = Client(self.algorithm, NoMechanism())
         self.simulation = Simulation(client, batch, self.store, chunk)
-        self.transport = TRANSPORTS[transport](self.simulation)
+        self.transport = TRANSPORTS.build(transport, {}, "test").to(self.simulation)
 
     def task(self, clients):
         task = self.algorithm.broadcast(self.state, clients, 1)
@@ -73,7 +75,7 @@ def test_loopback_equals_local(kind, chunk, batch):
 
 
 @pytest.mark.parametrize("kind", ALGORITHMS.kinds)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS.kinds)
 def test_chunks_do_not_matter(kind, transport, batch):
     cohort = torch.arange(USERS)
     one, other = (Network(kind, batch, transport, chunk) for chunk in (5, USERS))
@@ -85,25 +87,7 @@ def test_chunks_do_not_matter(kind, transport, batch):
         torch.testing.assert_close(other.store.weights[name], weights, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_nobody_is_asked_in_an_empty_round(transport, batch):
-    network = Network("fedmf", batch, transport, chunk=7)
-    assert network.ask(torch.zeros(0, dtype=torch.int64)) == []
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_who_sits_out_keeps_its_weights(transport, batch):
-    network = Network("ufgraphfr", batch, transport, chunk=4)
-    before = {name: value.clone() for name, value in network.store.weights.items()}
-    cohort = torch.arange(0, USERS, 2)
-    network.ask(cohort)
-    asked = torch.zeros(USERS, dtype=torch.bool).index_fill(0, cohort, True)
-    for name, value in network.store.weights.items():
-        assert torch.equal(value[~asked], before[name][~asked])
-    assert not torch.equal(network.store.weights["joint.step"][asked], before["joint.step"][asked])
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS.kinds)
 def test_a_chunk_holds_clients_with_like_amounts_of_data(transport, batch):
     uneven = batch.select(torch.arange(USERS))
     # client u keeps its first u % 5 + 1 items
@@ -130,7 +114,7 @@ def test_bytes_are_those_of_one_client(kind, batch):
     assert answer.bytes_down == single.bytes_down == len(encode_task(task))
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", TRANSPORTS.kinds)
 def test_what_lasts_is_counted_apart(transport, batch):
     network = Network("fedncf", batch, transport, chunk=1)
     (before,) = network.ask(torch.tensor([3]))
@@ -143,11 +127,30 @@ def test_what_lasts_is_counted_apart(transport, batch):
     assert after.bytes_down + after.bytes_once == before.bytes_down
 
 
+@pytest.mark.parametrize("kind", TRANSPORTS.kinds)
+@pytest.mark.parametrize("contract", TRANSPORT_CONTRACTS, ids=lambda each: each.__name__)
+def test_every_transport_keeps_its_contracts(contract, kind):
+    contract(TRANSPORTS.build(kind, {}, "test"))
+
+
+@pytest.mark.parametrize("given", ["loopback", {"kind": "loopback"}])
+def test_it_is_named_by_a_word_or_a_table(given):
+    spec = FederationSpec.model_validate({"transport": given})
+    assert spec.transport == TRANSPORTS.build("loopback", {}, "test")
+    assert spec.model_dump(exclude_defaults=True, exclude_none=True) == {"transport": "loopback"}
+
+
+def test_the_default_is_written_as_it_always_was():
+    assert FederationSpec().model_dump()["transport"] == "local"
+    named = FederationSpec.model_validate({"transport": "local"})
+    assert named.model_dump(exclude_defaults=True, exclude_none=True) == {}
+
+
+def test_an_unknown_one_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match=r"no transport 'loopbak'.*loopback"):
+        parse(FederationSpec, {"transport": "loopbak"}, "[federation]")
+
+
 def test_changed_rows_arrive_as_rows(batch):
     (answer,) = Network("ufgraphfr", batch, "loopback", chunk=USERS).ask(torch.arange(USERS))
     assert isinstance(answer.report.arrays["items"], Rows)
-
-
-def test_every_transport_can_be_named_in_a_file():
-    names = get_args(FederationSpec.model_fields["transport"].annotation)
-    assert set(names) == set(TRANSPORTS)

@@ -14,6 +14,8 @@ from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.metrics.coverage import Coverage
 from ufgraphfr.evaluation.metrics.hr import HitRate
+from ufgraphfr.federation.transports.local import Local
+from ufgraphfr.federation.transports.loopback import Loopback
 from ufgraphfr.privacy.central_jdp import CentralJDP
 from ufgraphfr.privacy.laplace_as_published import LaplaceAsPublished
 from ufgraphfr.privacy.none import NoMechanism
@@ -24,6 +26,7 @@ from ufgraphfr.testing import (
     check_mechanism,
     check_metric,
     check_source,
+    check_transport,
 )
 from ufgraphfr.text.hashing import Hashing
 
@@ -147,12 +150,64 @@ def test_a_broken_part_is_told_what_it_breaks(check, sentence):
         check()
 
 
+class Twice(Local):
+    def exchange(self, clients, task_for, cohort, key):
+        yield from super().exchange(clients, task_for, torch.cat((cohort, cohort[:1])), key)
+
+
+class Lossy(Local):
+    def exchange(self, clients, task_for, cohort, key):
+        for answer in super().exchange(clients, task_for, cohort, key):
+            arrays = {
+                name: value.with_values(value.values * 0.5)
+                for name, value in answer.report.arrays.items()
+            }
+            yield replace(answer, report=replace(answer.report, arrays=arrays))
+
+
+class Everywhere(Local):
+    """Who sits out trains too."""
+
+    def exchange(self, clients, task_for, cohort, key):
+        resting = torch.arange(24)[~torch.isin(torch.arange(24), cohort)]
+        clients.answer(task_for(resting), key)
+        return super().exchange(clients, task_for, cohort, key)
+
+
+class Free(Local):
+    def exchange(self, clients, task_for, cohort, key):
+        for answer in super().exchange(clients, task_for, cohort, key):
+            yield replace(answer, bytes_up=0.0)
+
+
+class Forgotten(Local):
+    def exchange(self, clients, task_for, cohort, key):
+        for answer in super().exchange(clients, task_for, cohort, key):
+            yield replace(answer, bytes_once=0.0)
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (Twice, r"of \[0, .*21\] it asks \[0, 0, 3"),
+        (Lossy, "arrives changed"),
+        (Everywhere, "private weights .* differ afterwards"),
+        (Free, "bytes of "),
+        (Forgotten, "what devices keep is not counted apart"),
+    ],
+)
+def test_a_transport_that_breaks_a_contract_is_told_which(broken, told):
+    with pytest.raises(AssertionError, match=told):
+        check_transport(broken)
+
+
 def test_whole_parts_pass():
     check_algorithm(FedMF, [{}, *SMALL])
     check_baseline(Markov)
     check_mechanism(NoMechanism)
     check_encoder(Hashing, [{}, {"width": 32}])
     check_source(Synthetic())
+    check_transport(Loopback)
 
 
 class Reversed(HitRate):

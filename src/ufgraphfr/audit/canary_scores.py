@@ -18,7 +18,7 @@ from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.privacy.accounted.gaussian import NoisedClients, NoisedSums
 from ufgraphfr.privacy.base import Mechanism
 
@@ -188,7 +188,7 @@ class Play:
         return rounds(
             Aggregator(algorithm, setting),
             mechanism,
-            Local(simulation),
+            Local().to(simulation),
             spec,
             clients,
             start.server,

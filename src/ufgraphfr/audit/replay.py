@@ -24,7 +24,8 @@ from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import private_state
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local, Response
+from ufgraphfr.federation.transport import Response
+from ufgraphfr.federation.transports.local import Local
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Recorder:
             summed = task.aggregation is Aggregation.SUM
             yield Response(clients, report.total() if summed else report, 0.0, 0.0)
         if not bool(watched.all()):
-            yield from Local(self.simulation).exchange(task_for, cohort[~watched], key)
+            yield from Local().exchange(self.simulation, task_for, cohort[~watched], key)
 
     def _keep(self, report: Report) -> None:
         """Record what one client sent."""

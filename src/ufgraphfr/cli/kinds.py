@@ -17,6 +17,7 @@ from ufgraphfr.experiment.tune_spec import TuneSpec
 from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.defences import DEFENCES
+from ufgraphfr.federation.transports import TRANSPORTS
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.text import ENCODERS
 from ufgraphfr.trackers import TRACKERS
@@ -30,6 +31,7 @@ SEAMS: dict[str, Registry[Any]] = {
     "[privacy]": MECHANISMS,
     "[federation.adversary]": ADVERSARIES,
     "[federation.defence]": DEFENCES,
+    "[federation] transport": TRANSPORTS,
     "[run] trackers": TRACKERS,
 }
 """By the place that names the kind."""

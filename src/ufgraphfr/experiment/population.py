@@ -37,7 +37,7 @@ from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.private_state import MANY, PrivateState, private_state
 from ufgraphfr.federation.scoring import device_model, device_score
 from ufgraphfr.federation.spread import everybodys_private
-from ufgraphfr.federation.transport import TRANSPORTS, Transport
+from ufgraphfr.federation.transport import Transport
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.registry import Registry
@@ -179,7 +179,7 @@ class Simulated:
         self._algorithm = algorithm
         self._store = private_state(algorithm, self.setting, private, device)
         clients = simulated(experiment, algorithm, mechanism, prepared, self._store, device)
-        transport = TRANSPORTS[experiment.federation.transport](clients)
+        transport = experiment.federation.transport.to(clients)
         return CheckedTransport(
             transport, validation(experiment, algorithm, mechanism, self._prepared)
         )

@@ -7,6 +7,7 @@ import torch
 from pydantic import (
     Field,
     FieldSerializationInfo,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationInfo,
     field_serializer,
@@ -23,9 +24,16 @@ from ufgraphfr.federation.adversaries import ADVERSARIES
 from ufgraphfr.federation.adversaries.base import Adversary
 from ufgraphfr.federation.defences import DEFENCES
 from ufgraphfr.federation.defences.base import Defence
+from ufgraphfr.federation.transports import TRANSPORTS
+from ufgraphfr.federation.transports.base import TransportSpec
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.federation.upload import UploadSpec
 
-REGISTRIES: dict[str, Registry[Any]] = {"adversary": ADVERSARIES, "defence": DEFENCES}
+REGISTRIES: dict[str, Registry[Any]] = {
+    "adversary": ADVERSARIES,
+    "defence": DEFENCES,
+    "transport": TRANSPORTS,
+}
 MANY = 2**17
 """From so many clients on a cohort is drawn without a number for everybody."""
 
@@ -48,33 +56,39 @@ class FederationSpec(Spec):
     dropouts: float = Field(0.0, ge=0, lt=1)
     """Share of each cohort that is asked and never answers; who is asked because
     everybody is, is asked until it answers."""
-    transport: Literal["local", "loopback"] = "local"
-    """``loopback`` sends every message through its bytes."""
+    transport: TransportSpec = Local()
+    """How messages reach the simulated clients, a kind, or a table with a ``kind``: ``local``, the
+    default, hands them over, ``loopback`` sends every one through its bytes."""
     adversary: Adversary | None = None
     """Malicious clients to simulate; a table with a ``kind``."""
     defence: Defence | None = None
     """What bounds a few clients' say, a table with a ``kind``; ``row-cap`` against an adversary.
     A simulation of honest clients alone sums before anything looks at a single reply."""
 
-    @field_validator("adversary", "defence", mode="before")
+    @field_validator("adversary", "defence", "transport", mode="before")
     @classmethod
     def _built(cls, value: Any, info: ValidationInfo) -> Any:
-        """The part that a table names."""
-        if not isinstance(value, dict):
+        """The part that a table names, or a word alone."""
+        if not isinstance(value, dict | str):
             return value
-        given = dict(value)
+        given = {"kind": value} if isinstance(value, str) else dict(value)
         registry = REGISTRIES[str(info.field_name)]
         if "kind" not in given:
             raise ValueError(f"needs a kind: {', '.join(registry.kinds)}")
         where = f"[federation.{info.field_name}]"
         return registry.build(str(given.pop("kind")), given, where)
 
-    @field_serializer("adversary", "defence")
-    def _named(self, part: Spec | None, info: FieldSerializationInfo) -> dict[str, Any] | None:
+    @field_serializer("adversary", "defence", "transport")
+    def _named(
+        self, part: Spec | None, info: FieldSerializationInfo
+    ) -> dict[str, Any] | str | None:
         if part is None:
             return None
         changed = info.exclude_defaults
         plain = part.model_dump(mode="json", exclude_none=True, exclude_defaults=changed)
+        # a transport without keys is written as the word that it always was
+        if info.field_name == "transport" and not plain:
+            return part.kind
         return {"kind": part.kind, **plain}
 
     @field_validator("cohort")
@@ -84,10 +98,15 @@ class FederationSpec(Spec):
         return value if value == 1 else float(value)
 
     @model_serializer(mode="wrap")
-    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _written(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
         """With ``cohort = 1``, which equals the default 1.0 and is not the same."""
         one = {"cohort": 1} if isinstance(self.cohort, int) else {}
         written: dict[str, Any] = handler(self)
+        # a default with a serializer of its own would be written although defaults are left out
+        if info.exclude_defaults and self.transport == Local():
+            written.pop("transport", None)
         return written | one
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from ufgraphfr.testing.mechanisms import MECHANISM_CONTRACTS, check_mechanism
 from ufgraphfr.testing.metrics import METRIC_CONTRACTS, check_metric
 from ufgraphfr.testing.small_federation import SmallFederation
 from ufgraphfr.testing.sources import SOURCE_CONTRACTS, check_source
+from ufgraphfr.testing.transports import TRANSPORT_CONTRACTS, check_transport
 
 __all__ = [
     "ALGORITHM_CONTRACTS",
@@ -21,6 +22,7 @@ __all__ = [
     "MECHANISM_CONTRACTS",
     "METRIC_CONTRACTS",
     "SOURCE_CONTRACTS",
+    "TRANSPORT_CONTRACTS",
     "SmallFederation",
     "check_algorithm",
     "check_baseline",
@@ -28,5 +30,6 @@ __all__ = [
     "check_mechanism",
     "check_metric",
     "check_source",
+    "check_transport",
     "checkerboard",
 ]

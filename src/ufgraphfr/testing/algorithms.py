@@ -10,6 +10,8 @@ from torch import Tensor
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
+from ufgraphfr.federation.transports.local import Local
+from ufgraphfr.federation.transports.loopback import Loopback
 from ufgraphfr.testing.checkerboard import checkerboard
 from ufgraphfr.testing.contracts import (
     DEFAULTS,
@@ -152,7 +154,7 @@ def survives_its_bytes(algorithm: Algorithm) -> None:
     """A round whose messages are encoded and decoded releases what a local one does."""
     local, loopback = (
         SmallFederation.of(algorithm, checkerboard()).run(1).run(1, first=2, transport=way).released
-        for way in ("local", "loopback")
+        for way in (Local(), Loopback())
     )
     if local is None or loopback is None:
         raise AssertionError("a round of 24 clients released nothing")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,9 +17,13 @@ from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import TRANSPORTS, Rejected, Response, Transport
+from ufgraphfr.federation.transport import Rejected, Response, Transport
+from ufgraphfr.federation.transports.base import TransportSpec
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.privacy.none import NoMechanism
 from ufgraphfr.testing.contracts import require
+
+LOCAL = Local()
 
 
 @dataclass
@@ -51,7 +54,7 @@ class SmallFederation:
         count: int,
         first: int = 1,
         chunk: int = 100,
-        transport: Literal["local", "loopback"] = "local",
+        transport: TransportSpec = LOCAL,
         backwards: bool = False,
         **federation: float,
     ) -> "SmallFederation":
@@ -61,13 +64,13 @@ class SmallFederation:
             count: how many.
             first: number of the first.
             chunk: clients stacked at once.
-            transport: as in ``[federation]``.
+            transport: the way to the clients.
             backwards: whether clients are asked, and so answer, in reverse order.
             federation: other keys of ``[federation]``.
         """
         client = Client(self.algorithm, NoMechanism())
         simulation = Simulation(client, self.batch, self.store, chunk)
-        carrier = TRANSPORTS[transport](simulation)
+        carrier = transport.to(simulation)
         spec = FederationSpec.model_validate({"rounds": first + count - 1, **federation})
         for done in rounds(
             Aggregator(self.algorithm, self.setting),

@@ -32,7 +32,7 @@ from ufgraphfr.federation.cohort import FederationSpec
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.federation.upload import UploadSpec
 from ufgraphfr.federation.validation import check as check_module
 from ufgraphfr.federation.validation.check import (
@@ -283,7 +283,7 @@ class Spoiling:
     """A transport that changes what comes back."""
 
     def __init__(self, simulation, spoil):
-        self.inner, self.spoil = Local(simulation), spoil
+        self.inner, self.spoil = Local().to(simulation), spoil
 
     def exchange(self, task_for, cohort, key):
         yield from self.spoil(list(self.inner.exchange(task_for, cohort, key)))

@@ -27,7 +27,7 @@ from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState, private_state
 from ufgraphfr.federation.scoring import device_score
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.federation.validation.checked_transport import CheckedTransport
 from ufgraphfr.federation.validation.expected import Validation
 
@@ -64,7 +64,7 @@ class Poisoning(Attack):
         aim = adversary.aim(algorithm, prepared.setting, prepared.batch, clients)
         client = Client(algorithm, mechanism)
         simulation = Simulation(client, prepared.batch, private, federation.chunk)
-        attacked = Local(AdversarialSimulation(simulation, adversary, aim))
+        attacked = Local().to(AdversarialSimulation(simulation, adversary, aim))
         chosen = DEFENCES.build(defence, {}, defence)
         aggregator = Aggregator(algorithm, prepared.setting, per_client=True, defence=chosen)
         start, state = recording.round, recording.state
