@@ -14,6 +14,7 @@ from ufgraphfr.deploy.agreement.lifetime import Lifetime
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import draft_tryout, write
 from ufgraphfr.deploy.operations.launcher import set_up_node
+from ufgraphfr.deploy.server.attempts import Attempts
 from ufgraphfr.deploy.server.handshake import handshake
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import RunMetrics
@@ -99,6 +100,7 @@ class Federation:
             Participants.read(participants),
             metrics,
             LedgerHeads(self.folder.server.ledger_heads),
+            Attempts(self.folder.server.attempts, Participants.read(participants).run),
         )
 
     def run(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ufgraphfr.cli.deploy_options import PadKeys
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.operations.backup import back_up
 from ufgraphfr.deploy.operations.backup import restore as put_back
@@ -29,6 +30,7 @@ def amend(
     software: Annotated[
         str, typer.Option(help="The oldest release that every host runs, as 0.3.0.")
     ] = "",
+    pad_keys: PadKeys = None,
 ) -> None:
     """Write the next amendment of the agreement, which each node's operator signs off."""
     try:
@@ -37,7 +39,7 @@ def amend(
         raise MissingExtra("deploy amend", "flower") from None
     joining = tuple(map(_joining, join or ()))
     leaving, keys = tuple(leave or ()), tuple(key or ())
-    changes = Changes(joining, leaving, keys, items, new_authority, software)
+    changes = Changes(joining, leaving, keys, items, new_authority, software, pad_keys)
     deployment = Deployment(folder.resolve())
     agreement = amend(deployment, changes).agreement
     last = agreement.amendments[-1]

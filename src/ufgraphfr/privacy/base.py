@@ -49,12 +49,15 @@ class Participation:
         rate: probability of each client's own coin in each round (Poisson cohorts), or None if
             who takes part is not secret.
         expected: clients of a round, on average; the fixed denominator of means.
+        repeats: how many of them are of rounds that are asked for again, see
+            `ufgraphfr.privacy.central_jdp.CentralJDP.reserve`; None for what was agreed on.
     """
 
     release: Release
     participations: int
     rate: float | None
     expected: float
+    repeats: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Kearns, Pai, Roth, Ullman, "Mechanism design in large games: incentives and priv
 device (private weights, scores) costs nothing.
 """
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -18,7 +19,7 @@ from ufgraphfr.privacy.accounted.guarantee import Terms, central_claim
 from ufgraphfr.privacy.accounted.layout import FINE, layout
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import secure_noise, seeded_noise
-from ufgraphfr.privacy.accounted.secure_sum import check_nodes, share
+from ufgraphfr.privacy.accounted.secure_sum import LEAST_NODES, check_nodes, share
 from ufgraphfr.privacy.base import Mechanism, Participation, PrivacySpec, ReleasePlan
 
 
@@ -43,6 +44,10 @@ class CentralJDP(PrivacySpec):
     tolerate: int = Field(1, ge=0)
     """``trust = "secure-sum"``: how many data holders may join forces with the server before the
     promise weakens. Each adds 1 / (shards - tolerate) of the noise's variance."""
+    reserve: int = Field(0, ge=0, le=100)
+    """``trust = "secure-sum"``: how many rounds of each part those data holders that are left may
+    repeat, after some were lost. Each is one more release, which the budget covers from the start;
+    without a reserve a round waits for everybody."""
     clip: Annotated[float, Field(gt=0)] | Literal["adaptive"] = "adaptive"
     """L2 bound on all that a client uploads in a round; uploads that are bounded by construction
     keep their own."""
@@ -63,6 +68,8 @@ class CentralJDP(PrivacySpec):
             check_nodes(self.shards, self.tolerate, "shards")
         elif self.tolerate != type(self).model_fields["tolerate"].default:
             raise ValueError(f"tolerate = {self.tolerate} goes with trust = 'secure-sum'")
+        elif self.reserve:
+            raise ValueError(f"reserve = {self.reserve} goes with trust = 'secure-sum'")
         return self
 
     @property
@@ -70,14 +77,22 @@ class CentralJDP(PrivacySpec):
         """Of the variance that is paid for, what one data holder adds."""
         return share(self.shards, self.tolerate) if self.trust == "secure-sum" else 1.0
 
+    @property
+    def _most_holders(self) -> float:
+        """How often the noise that is paid for is in a total: most in one of the fewest."""
+        nodes = max(LEAST_NODES, self.tolerate + 2) if self.reserve else self.shards
+        return nodes * share(nodes, self.tolerate)
+
     def budget(self, clients: int) -> Budget:
         """See `PrivacySpec.budget`."""
-        noise = accounting.noise_of(self.epsilon, self.delta)
+        # nearly all that a model asks for is released once
+        noise = accounting.noise_of(self.epsilon, self.delta) * (1 + self.reserve) ** 0.5
         return Budget(clients, noise * (self.shards * self.share) ** 0.5, shares=self.shares)
 
     def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
         """See `PrivacySpec.calibrate`."""
         self._check(plan)
+        plan = replace(plan, exposures=tuple(map(self._with_reserve, plan.exposures)))
         gaussians = tuple(self._gaussian(exposure) for exposure in plan.exposures)
         noise = accounting.multipliers(gaussians, self.epsilon, self.delta)
         parts = tuple(
@@ -90,6 +105,11 @@ class CentralJDP(PrivacySpec):
         draw = seeded_noise if self.seeded_noise else secure_noise
         return NoisedSums(parts, ledger, self.shards * self.share, draw)
 
+    def _with_reserve(self, exposure: Participation) -> Participation:
+        repeats = self.reserve if exposure.repeats is None else exposure.repeats
+        most = exposure.participations + repeats
+        return replace(exposure, participations=most, repeats=repeats)
+
     def _gaussian(self, exposure: Participation) -> Gaussian:
         release = exposure.release
         return Gaussian(exposure.participations, exposure.rate, release.share)
@@ -99,7 +119,7 @@ class CentralJDP(PrivacySpec):
         clip = norm if norm is not None else None if self.clip == "adaptive" else self.clip
         masked, form = self.trust == "secure-sum", FINE
         if masked:
-            form = layout(exposure.expected, noise * (self.shards * self.share) ** 0.5)
+            form = layout(exposure.expected, noise * self._most_holders**0.5)
         if masked and clip is None:
             raise InputError(
                 f"[privacy] clip = 'adaptive' would need a count that no total of '"

@@ -5,8 +5,7 @@ arrays, and those must have the names, kinds and shapes that the agreement's alg
 """
 
 from collections.abc import Hashable
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,23 +19,23 @@ from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agent.answers import Evaluation, Refused
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
+from ufgraphfr.deploy.agent.asked_weights import asked_weights
 from ufgraphfr.deploy.agent.enrolment import Enrolment
-from ufgraphfr.deploy.agent.metric_sums import metric_sums, noised_metric_sums
+from ufgraphfr.deploy.agent.metric_sums import metric_rows, metric_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
-from ufgraphfr.deploy.agent.task_form import check_array, check_like
+from ufgraphfr.deploy.agent.task_form import check_like
 from ufgraphfr.deploy.agent.users import ShardUsers, read_users
 from ufgraphfr.deploy.agreement.document import Agreement
-from ufgraphfr.deploy.agreement.guarantee import ShardMechanism, shard_mechanism
+from ufgraphfr.deploy.agreement.guarantee import METRICS, ShardMechanism, shard_mechanism
 from ufgraphfr.deploy.wire.message import Envelope
 from ufgraphfr.deploy.wire.payload import (
-    decode_arrays,
     decode_task,
     encode_arrays,
     shared_arrays,
 )
 from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.evaluation.fusion import FusionData
-from ufgraphfr.evaluation.metric_sums import Model
+from ufgraphfr.evaluation.metric_sums import RANKINGS, Model
 from ufgraphfr.evaluation.protocol import EvaluationSet
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation import codec
@@ -46,31 +45,33 @@ from ufgraphfr.privacy.accounted.ledger import Ledger
 
 MAX_USERS_AT_ONCE = 16
 """Bounds an agent's memory, whatever a simulation's chunk is."""
-MAX_CHOICES = 16
-"""Blends that a server may try at once."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The shard's data, what was sent before, what was agreed on, and the ledger."""
+
+    store: ShardStore
+    cache: ArrayCache
+    agreement: Agreement
+    catalogue: Catalogue
+    ledger: Ledger
 
 
 class Handlers:
     """One shard and what is done with it."""
 
-    def __init__(
-        self,
-        store: ShardStore,
-        cache: ArrayCache,
-        agreement: Agreement,
-        catalogue: Catalogue,
-        ledger: Ledger,
-    ) -> None:
-        """Takes the shard's data, what was sent before, what was agreed on, and the ledger."""
-        self.cache = cache
+    def __init__(self, holding: Holding) -> None:
+        """Takes what there is."""
+        store, agreement, catalogue = holding.store, holding.agreement, holding.catalogue
         self.store, self.agreement, self.catalogue = store, agreement, catalogue
-        self.setting = agreement.setting(catalogue, embed_titles=False)
+        self.cache, self.setting = holding.cache, agreement.setting(catalogue, embed_titles=False)
         self.algorithm = model_in_use(agreement.experiment, self.setting)
         self.mechanism = shard_mechanism(
             agreement.experiment,
             self.algorithm,
             agreement.clients,
-            ledger,
+            holding.ledger,
             metrics=agreement.metrics == "noised",
         )
         self.enrolment = Enrolment(store, agreement, self.mechanism)
@@ -125,9 +126,25 @@ class Handlers:
         del task
         return request.reply(self.encoded(request, report))
 
+    def repeats(self, request: Envelope) -> bool:
+        """Whether a round that was answered may be answered again."""
+        return False
+
+    def confirm(self, request: Envelope) -> Envelope:
+        """Say which nodes are left of a secure sum; see `MaskedHandlers`.
+
+        Raises:
+            Refused: there are none.
+        """
+        raise Refused("the agreement knows no secure sums")
+
     def encoded(self, request: Envelope, report: Report) -> bytes:
         """A report as it leaves."""
         return codec.encode_report(report, capabilities.integer_bounds(self.algorithm))
+
+    def encoded_metrics(self, request: Envelope, report: Report) -> bytes:
+        """The test's noised metrics as they leave."""
+        return encode_arrays({"noised": report.sums[METRICS].view(len(RANKINGS), -1)})
 
     def _trained(self, request: Envelope, users: ShardUsers, task: Task) -> Report:
         """One report for all clients of a task; their new weights are kept."""
@@ -157,11 +174,14 @@ class Handlers:
     def pay(self, request: Envelope, reply: bytes) -> None:
         """Pay for a kept reply from the shard's ledger, before it is sent."""
         if isinstance(self.mechanism, ShardMechanism):
-            number = request.round if request.kind == "train" else self._metrics_round
-            self.mechanism.pay(number, reply)
+            self.mechanism.pay(self.paid_round(request), reply)
+
+    def paid_round(self, request: Envelope) -> int:
+        """The round of a request in the ledger."""
+        return request.round if request.kind == "train" else self.metrics_round
 
     @property
-    def _metrics_round(self) -> int:
+    def metrics_round(self) -> int:
         """Stands for the test's metrics in the ledger, which come after the last round."""
         return self.agreement.experiment.federation.rounds + 1
 
@@ -175,21 +195,19 @@ class Handlers:
         users, task = self.users(request.run), self._task(request, evaluated=True)
         if not bool(torch.isin(users.clients, task.clients).all()):
             raise Refused("the task is not for all clients that are here")
-        name, weights = self._weights(request, part, task)
+        private = self.mechanism.is_private
+        asked = request, part, task, self.algorithm, self.setting, private
+        name, weights = asked_weights(*asked)
         model = self._evaluated(request, task)
         agreed = self.agreement.experiment.evaluation
         chunk = min(MAX_USERS_AT_ONCE, agreed.chunk)
         if isinstance(self.mechanism, ShardMechanism) and self.agreement.metrics == "noised":
-            noised = noised_metric_sums(
-                model,
-                weights,
-                users,
-                chunk,
-                agreed.sent,
-                self.enrolment.admitted(request.run, users.clients, self._metrics_round),
-                partial(self.mechanism.released, Key(0).at(self._metrics_round)),
-            )
-            return request.reply(encode_arrays(noised))
+            number = self.metrics_round
+            rows = metric_rows(model, weights, users, chunk, agreed.sent)
+            there = self.enrolment.admitted(request.run, users.clients, number)
+            key, clients = Key(0).at(number), users.clients[there]
+            report = self.mechanism.of_rows(key, rows[there], clients)
+            return request.reply(self.encoded_metrics(request, report))
         if name == "choices":
             sums = metric_sums(model, weights, users, part, chunk, agreed.sent)
             return request.reply(encode_arrays(sums))
@@ -197,9 +215,9 @@ class Handlers:
         sent = tuple(sorted(request.facts["shared"].items()))
         kind = (self.store.version, request.run, request.round, sent)
         if self._fusion is None or self._fusion[0] != kind:
-            asked = EvaluationSet.of(users.batch, users.split, part)
+            whom = EvaluationSet.of(users.batch, users.split, part)
             key = Key(self.agreement.experiment.seed)
-            self._fusion = kind, FusionData.of(model, asked, key, chunk)
+            self._fusion = kind, FusionData.of(model, whom, key, chunk)
         return request.reply(encode_arrays(vars(self._fusion[1].sums(weights))))
 
     def published(self, request: Envelope, release: Release) -> dict[str, Tensor]:
@@ -209,35 +227,6 @@ class Handlers:
         if len(request.parts) != 2:
             raise Refused("a release has two parts")
         return shared_arrays(self._task(request, evaluated=True))
-
-    def _weights(self, request: Envelope, part: HeldOut, task: Task) -> tuple[str, Tensor]:
-        """What is asked for, ``fit`` or ``choices``, and at which weights.
-
-        See `RemoteClients.validate`; without a word of it the model is evaluated as it is.
-        """
-        algorithm = self.algorithm
-        if not isinstance(algorithm, capabilities.Blended):
-            if len(request.parts) != 2:
-                raise Refused("the agreed algorithm has no blend")
-            return "choices", torch.ones(1, 1)
-        if len(request.parts) == 2:
-            return "choices", task.shared["blend"][None]
-        if part != "validation" or self.mechanism.is_private:
-            raise Refused("a blend is chosen on validation, and without a budget")
-        arrays = decode_arrays(request.parts[2])
-        if len(arrays) != 1 or not arrays.keys() <= {"fit", "choices"}:
-            raise Refused("neither a fit nor a choice")
-        name, weights = arrays.popitem()
-        shape: tuple[int, ...]
-        if name == "fit":
-            kind, shape = torch.float64, (3, len(algorithm.part_names(self.setting)))
-        else:
-            count = min(MAX_CHOICES, weights.shape[1]) if weights.dim() == 3 else 0
-            kind, shape = torch.float32, (2, max(1, count), len(task.shared["blend"]))
-        check_array(weights, kind, shape)
-        if not weights.numel():
-            raise Refused("no weights")
-        return name, weights
 
     def _evaluated(self, request: Envelope, task: Task) -> Model:
         """The model of a task, for some of its clients at a time."""

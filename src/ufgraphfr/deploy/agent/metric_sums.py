@@ -1,7 +1,5 @@
 """Metrics of a shard as sums over its users, for every blend of the model's parts asked for."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -12,16 +10,10 @@ from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.protocol import EvaluationSet
 
 
-def noised_metric_sums(
-    model: Model,
-    choices: Tensor,
-    users: ShardUsers,
-    chunk: int,
-    metrics: tuple[Metric, ...],
-    admitted: Tensor,
-    release: Callable[[Tensor, Tensor], Tensor],
-) -> dict[str, Tensor]:
-    """The test's sums as one release under a guarantee.
+def metric_rows(
+    model: Model, choices: Tensor, users: ShardUsers, chunk: int, metrics: tuple[Metric, ...]
+) -> Tensor:
+    """Each user's metrics of the test, which one release under a guarantee adds up.
 
     Args:
         model: its parts and their blends.
@@ -29,17 +21,15 @@ def noised_metric_sums(
         users: of the shard.
         chunk: users at a time.
         metrics: those that are asked for.
-        admitted: bool ``[users]``, whose data may go into it.
-        release: from float ``[clients, numbers]`` and client ids to the noised sum ``[numbers]``.
 
     Returns:
-        ``noised`` float32 ``[rankings, metrics + 1]``, the last of each how many users were asked.
+        float64 ``[users, rankings * (metrics + 1)]``, the last of each ranking 1 for a user who is
+        asked.
     """
     asked = EvaluationSet.of(users.batch, users.split, "test")
-    each = evaluate_blends(model, choices, asked, chunk, metrics).by_user()[admitted]
+    each = evaluate_blends(model, choices, asked, chunk, metrics).by_user()
     there = ~each.isnan().any(-1, keepdim=True)
-    rows = torch.cat((each.nan_to_num(0.0), there.double()), -1)
-    return {"noised": release(rows.flatten(1), users.clients[admitted]).view(rows.shape[1:])}
+    return torch.cat((each.nan_to_num(0.0), there.double()), -1).flatten(1)
 
 
 def metric_sums(

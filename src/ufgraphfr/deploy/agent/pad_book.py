@@ -80,27 +80,59 @@ class PadBook:
         told = f"{self._token.read_text()} {about.st_ino} {about.st_ctime_ns}"
         return hashlib.sha256(told.encode()).hexdigest()
 
+    def noted(self, use: PadUse) -> bool:
+        """Whether there is a line of it."""
+        return self._used(use) is not None
+
     def check_unused(self, use: PadUse) -> None:
         """No reply has left under these pads.
 
         Raises:
             Refused: one has.
         """
-        if self._used(use) is not None:
+        if self.noted(use):
             raise Refused(f"the pads of round {use.round} were used: they are not used again")
 
-    def note(self, use: PadUse, reply: bytes) -> None:
+    def note(self, use: PadUse, reply: bytes, asked: str) -> None:
         """Write down that a reply leaves under some pads, before it does.
+
+        Args:
+            use: of the pads.
+            reply: what leaves.
+            asked: digest of what was asked for, whatever the attempt.
 
         Raises:
             Refused: another one has left.
         """
         before, digest = self._used(use), hashlib.sha256(reply).hexdigest()
         if before is None:
-            line = self._line(use) | {"nodes": sorted(use.epochs), "reply": digest}
-            append_line(self._record, json.dumps(line).encode() + b"\n")
+            told = {"nodes": sorted(use.epochs), "reply": digest, "asked": asked}
+            append_line(self._record, json.dumps(self._line(use) | told).encode() + b"\n")
         elif before["reply"] != digest or before["nodes"] != sorted(use.epochs):
             raise Refused(f"another reply left under the pads of round {use.round}")
+
+    def check_follows(self, use: PadUse, asked: str) -> None:
+        """A later attempt is of fewer nodes than the one before, and of the same question.
+
+        Args:
+            use: of the attempt.
+            asked: see `note`; empty where the question has not come yet.
+
+        Raises:
+            Refused: it is not, or this node answered no attempt before.
+        """
+        own = {name: value for name, value in self._line(use).items() if name != "attempt"}
+        last = max(
+            (line for line in self._lines() if own.items() <= line.items()),
+            key=lambda line: int(line["attempt"]),
+            default=None,
+        )
+        if last is None or last["attempt"] >= use.attempt:
+            raise Refused(f"attempt {use.attempt} at round {use.round} follows on no answer")
+        if not use.epochs.keys() < set(last["nodes"]):
+            raise Refused(f"attempt {use.attempt} is of nodes that are not those which are left")
+        if asked and last.get("asked") != asked:
+            raise Refused(f"attempt {use.attempt} asks for something else than the one before")
 
     def _line(self, use: PadUse) -> Line:
         names = ("agreement", "run", "round", "kind", "attempt")

@@ -11,7 +11,7 @@ from ufgraphfr.deploy.agent.answers import Barred, Refused, Restored, Unsigned
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.backup import BARRED
 from ufgraphfr.deploy.agent.folder import ShardFolder
-from ufgraphfr.deploy.agent.handlers import Handlers
+from ufgraphfr.deploy.agent.handlers import Handlers, Holding
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agreement.chain import Documents, read_agreement, read_documents
@@ -77,13 +77,13 @@ class Agent:
         if self._run and self._agreement.lifetime is not None:
             # with a promise of its own
             self._ledger.begin(self._run)
-        parts = self._store, self._cache, self._agreement, catalogue, self._ledger
-        self._handlers = Handlers(*parts)
+        holding = Holding(self._store, self._cache, self._agreement, catalogue, self._ledger)
+        self._handlers = Handlers(holding)
         if is_masked(self._agreement.experiment):
             # its keys need the extra that nodes of other agreements can do without
             from ufgraphfr.deploy.agent.masked_handlers import MaskedHandlers
 
-            self._handlers = MaskedHandlers(*parts, self._folder.path, self._name)
+            self._handlers = MaskedHandlers(holding, self._folder.path, self._name)
 
     def _signed(self, digest: str) -> Documents:
         """A later document, which the server asks under for the first time.
@@ -154,6 +154,8 @@ class Agent:
             return self._evaluated(request)
         if request.kind == "train":
             return self._once(request)
+        if request.kind == "confirm":
+            return self._handlers.confirm(request)
         if request.kind == "publish":
             return self._published(request)
         raise Refused("no such kind of request")
@@ -203,7 +205,9 @@ class Agent:
         where = (request.run, request.round, request.kind)
         before = self._store.answered(*where)
         if before is not None and before[0] != request.digest:
-            raise Refused("another request for a round that was answered")
+            if not self._handlers.repeats(request):
+                raise Refused("another request for a round that was answered")
+            before = None
         # a reply is empty once somebody was forgotten whose part it held
         if before is not None and before[1]:
             reply = request.reply(before[1])

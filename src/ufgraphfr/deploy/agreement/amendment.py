@@ -37,6 +37,7 @@ class Amendment:
         keys: fingerprints of nodes' keys, by name: the server registers no others for them.
         authority: fingerprint of the certificate by which the server is known.
         software: the oldest release of this package that every host runs.
+        pad_keys: by node that joins, the public half of the key that it made for secure sums.
         signed: the file.
     """
 
@@ -48,6 +49,7 @@ class Amendment:
     keys: dict[str, str] = field(default_factory=dict)
     authority: str = ""
     software: str = ""
+    pad_keys: dict[str, str] = field(default_factory=dict)
     signed: bytes = field(default=b"", repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class Amendment:
         forms = [("amends", self.amends, _SHA256), ("software", self.software, _RELEASE)]
         forms += [("catalogue", self.catalogue, _SHA256), ("authority", self.authority, _SHA256)]
         forms += [(f"keys.{name}", key, _FINGERPRINT) for name, key in self.keys.items()]
+        forms += [(f"pad_keys.{name}", key, _SHA256) for name, key in self.pad_keys.items()]
         for name, value, form in forms:
             if (value or name == "amends") and not form.fullmatch(value):
                 raise InputError(f"amendment {self.number}: {name} = {value!r} is of another form")
@@ -93,7 +96,8 @@ class Amendment:
         }
         joined = [f"node {n.name} joins, client ids from {n.first:,} on" for n in self.join]
         keys = [f"the key of {name} is {key}" for name, key in self.keys.items()]
-        return joined + keys + [line for name, line in said.items() if name in self.changes]
+        pads = [f"the pad key of {name} is {key[:12]}" for name, key in self.pad_keys.items()]
+        return joined + keys + pads + [line for name, line in said.items() if name in self.changes]
 
 
 def read_amendment(path: Path) -> Amendment:

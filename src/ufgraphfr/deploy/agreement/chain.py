@@ -64,7 +64,8 @@ def amended(agreement: Agreement, amendment: Amendment) -> Agreement:
         free = node.first + node.clients
     if not nodes:
         raise InputError("the last node cannot leave: end the deployment instead")
-    check_amended(agreement.experiment, len(amendment.join), len(nodes))
+    joining = [node.name for node in amendment.join]
+    check_amended(agreement.experiment, joining, len(nodes), agreement.pad_keys, amendment.pad_keys)
     leaving = tuple(node for node in agreement.nodes if node.name in amendment.leave)
     spec, experiment = agreement.experiment.mechanism, agreement.experiment
     if isinstance(spec, CentralJDP) and spec.trust != "server":
@@ -77,6 +78,7 @@ def amended(agreement: Agreement, amendment: Amendment) -> Agreement:
         experiment=experiment,
         catalogue=amendment.catalogue or agreement.catalogue,
         nodes=nodes,
+        pad_keys={**agreement.pad_keys, **amendment.pad_keys},
         signed=agreement.document,
         amendments=(*agreement.amendments, amendment),
         left=(*agreement.left, *leaving),

@@ -211,7 +211,7 @@ def make(
     clients = sum(node.clients for node in nodes)
     check_guarantee(experiment, len(nodes), clients)
     keys = pad_keys or {}
-    check_masked(experiment, [node.name for node in nodes], keys, metrics)
+    check_masked(experiment, [node.name for node in nodes], keys)
     if metrics == "noised" and experiment.mechanism.budget(clients) is None:
         raise InputError("noised metrics are paid for from a budget: [privacy] names none")
     if lifetime is not None:

@@ -1,7 +1,6 @@
 """A guarantee in a deployment: each data holder pays from its own ledger and adds all the noise.
 
-The server sees noised sums over shards and is not trusted. Its own ledger repeats what the agents
-have spent, for the statement of the run.
+The server sees noised sums over shards and is not trusted.
 """
 
 import hashlib
@@ -90,7 +89,8 @@ def _with_metrics(experiment: Experiment, planned: ReleasePlan) -> ReleasePlan:
     share = shares.get(METRICS, METRICS_SHARE / (1 - METRICS_SHARE) * others)
     release = Release(METRICS, number, number, norm, share)
     why = f"{METRICS}: one noised sum of the test's metrics, of at most {norm:.3g} for each user"
-    exposure = Participation(release, 1, None, planned.clients)
+    # a node that is lost in it is missing: it is not repeated
+    exposure = Participation(release, 1, None, planned.clients, repeats=0)
     return replace(planned, exposures=(*planned.exposures, exposure), why=(*planned.why, why))
 
 
@@ -108,30 +108,6 @@ def calibrate_agreed(
         )
         planned = replace(planned, exposures=exposures)
     return experiment.mechanism.calibrate(planned, ledger)
-
-
-def check_turns(experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger) -> None:
-    """Check that an honest server asks nobody more often than agents let them take part.
-
-    Args:
-        experiment: what is run.
-        algorithm: its model, as the budget affords it.
-        clients: how many there really are.
-        ledger: the claim.
-
-    Raises:
-        InputError: it would, so the run could not be finished.
-    """
-    for exposure in plan(experiment, algorithm, clients).exposures:
-        part = exposure.release.part
-        most = ledger.claim["parts"][part]["participations"] if ledger.claim else 0
-        if exposure.participations > most:
-            raise InputError(
-                f"[federation] {clients:,} clients are here, so a rotation asks each "
-                f"{exposure.participations} times for '{part}', and agents answer {most}: let more "
-                f"users in, or agree anew on fewer rounds, a smaller cohort or a larger "
-                f"[privacy] participation_cap"
-            )
 
 
 def shard_mechanism(
@@ -178,9 +154,9 @@ class ShardMechanism(Mechanism):
         """The mechanism of one holder."""
         return self._inner
 
-    def check(self, round_number: int) -> None:
+    def check(self, round_number: int, attempt: int = 1) -> None:
         """See `NoisedSums.check`."""
-        self._inner.check(round_number)
+        self._inner.check(round_number, attempt)
 
     def participations(self, round_number: int) -> tuple[str, int]:
         """The part of a round, and how many of its rounds a user may be in.
@@ -214,8 +190,8 @@ class ShardMechanism(Mechanism):
         self.check(key.round)
         return self._inner.noised(report, key)
 
-    def released(self, key: Key, rows: Tensor, clients: Tensor) -> Tensor:
-        """The noised sum of numbers ``[clients, numbers]``, each client's clipped first.
+    def of_rows(self, key: Key, rows: Tensor, clients: Tensor) -> Report:
+        """What leaves of numbers ``[clients, numbers]``, the sum of each client's clipped ones.
 
         Raises:
             BudgetSpent: it could not be paid for.
@@ -223,7 +199,7 @@ class ShardMechanism(Mechanism):
         arrays = self.privatize({METRICS: Dense(rows)}, clients, key)
         nothing = rows.new_zeros(len(clients))
         report = Report(key.round, clients, arrays, Aggregation.PER_CLIENT, nothing)
-        return self.finalize(report.total(), key).sums[METRICS]
+        return self.finalize(report.total(), key)
 
     @property
     def mu_squared(self) -> float:
@@ -232,7 +208,7 @@ class ShardMechanism(Mechanism):
         assert claim is not None
         return sum(part.participations / z**2 for part, z in events(claim))
 
-    def pay(self, round_number: int, reply: bytes) -> None:
+    def pay(self, round_number: int, reply: bytes, attempt: int = 1) -> None:
         """Pay for a reply, once; it may be sent after this has returned, as often as asked for.
 
         Raises:
@@ -240,61 +216,4 @@ class ShardMechanism(Mechanism):
         """
         digest = hashlib.sha256(reply).hexdigest()
         if all(spend.get("reply") != digest for spend in self._inner.ledger.spends):
-            self._inner.pay(round_number, reply=digest)
-
-
-class ServerMechanism(Mechanism):
-    """What the server of a deployment runs: what arrives is private already."""
-
-    is_private: ClassVar[bool] = True
-
-    def __init__(self, inner: NoisedSums) -> None:
-        """Takes the mechanism of the holders, calibrated; its guarantee is in the ledger."""
-        self._inner = inner
-
-    @property
-    def sums(self) -> NoisedSums:
-        """The mechanism of the holders."""
-        return self._inner
-
-    def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
-        """See `Mechanism.privatize`; that half is the holders'."""
-        raise TypeError("the server of a deployment has no clients of its own")
-
-    def finalize(self, report: Report, key: Key) -> Report:
-        """See `Mechanism.finalize`: write down what the holders have paid."""
-        self.record(key.round)
-        return report
-
-    def record(self, round_number: int) -> None:
-        """Write down what the holders have paid for a round, once."""
-        if self._inner.ledger.last_round < round_number:
-            self._inner.pay(round_number)
-
-
-def server_mechanism(
-    experiment: Experiment,
-    algorithm: Algorithm,
-    clients: int,
-    here: int,
-    ledger: Ledger,
-    metrics: bool = False,
-) -> Mechanism:
-    """What the server runs.
-
-    Args:
-        experiment: what is run.
-        algorithm: its model, as the budget affords it.
-        clients: ids that nodes may give out.
-        here: clients that take part.
-        ledger: where the claim is written.
-        metrics: whether the test's are one release more.
-
-    Raises:
-        InputError: the run would ask a client more often than agents answer.
-    """
-    mechanism = calibrate_agreed(experiment, algorithm, clients, ledger, metrics)
-    if not isinstance(mechanism, NoisedSums):
-        return mechanism
-    check_turns(experiment, algorithm, here, ledger)
-    return ServerMechanism(mechanism)
+            self._inner.pay(round_number, attempt, reply=digest)

@@ -16,8 +16,8 @@ from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.privacy.accounted.secure_sum import LEAST_NODES, check_nodes
 
 MASKED = "secure-sum"
-ATTEMPT = 1
-"""The only one: a sum is asked for again of the same nodes, and gets the same bytes."""
+FIRST = 1
+"""Attempt at a round: asked for again, it gets the same bytes; a later one is of fewer nodes."""
 
 
 def is_masked(experiment: Experiment) -> bool:
@@ -35,16 +35,18 @@ def tolerated(experiment: Experiment) -> int:
     return int(getattr(experiment.mechanism, "tolerate", 0))
 
 
-def check_masked(
-    experiment: Experiment, nodes: Sequence[str], keys: Mapping[str, str], metrics: str
-) -> None:
+def reserve(experiment: Experiment) -> int:
+    """How many rounds of each part may be repeated by those who are left."""
+    return int(getattr(experiment.mechanism, "reserve", 0))
+
+
+def check_masked(experiment: Experiment, nodes: Sequence[str], keys: Mapping[str, str]) -> None:
     """Check that what leaves nodes can be masked.
 
     Args:
         experiment: what is run.
         nodes: who takes part.
         keys: the public halves of their pad keys, by node.
-        metrics: the agreement's policy.
 
     Raises:
         InputError: it cannot, or a key is missing.
@@ -67,11 +69,6 @@ def check_masked(
         raise InputError(
             "[federation.upload] compresses each node's sum, which secure sums mask: leave it out"
         )
-    if metrics == "noised":
-        raise InputError(
-            "noised metrics of secure sums are not masked yet, so the server would see each "
-            "node's: let no metrics leave, or agree on consented ones"
-        )
     for node in nodes:
         if not re.fullmatch("[0-9a-f]{64}", keys.get(node, "")):
             raise InputError(
@@ -82,30 +79,54 @@ def check_masked(
         raise InputError("two nodes have the same pad key: each makes its own")
 
 
-def check_amended(experiment: Experiment, joining: int, nodes: int) -> None:
+def check_amended(
+    experiment: Experiment,
+    joining: Sequence[str],
+    nodes: int,
+    keys: Mapping[str, str],
+    new: Mapping[str, str],
+) -> None:
     """Check that what is amended leaves secure sums what they promise.
 
     Args:
         experiment: what is run.
-        joining: how many nodes come in.
+        joining: nodes that come in.
         nodes: how many there are then.
+        keys: the public halves of the pad keys so far.
+        new: those that come with the amendment.
 
     Raises:
         InputError: it does not.
     """
     if not is_masked(experiment):
+        if new:
+            raise InputError("pad keys are of secure sums, and none were agreed on")
         return
-    if joining:
+    if nodes > (most := int(getattr(experiment.mechanism, "shards", 0))):
         raise InputError(
-            "a node that joins secure sums makes each share of the noise smaller than was agreed "
-            "on, and has no pad key: agree anew with deploy init"
+            f"{nodes} nodes would make each share of the noise smaller than was agreed on for "
+            f"{most}: let one leave, or agree anew with deploy init"
         )
+    if set(joining) != new.keys():
+        raise InputError(
+            f"secure sums need a pad key made at each node that joins, and no other changes: "
+            f"{', '.join(sorted(set(joining) ^ new.keys()))}; its operator runs ufgraphfr agent "
+            f"--shard shard pad-key and sends the public half, for deploy amend --pad-keys"
+        )
+    if len({*keys.values(), *new.values()}) < len(keys) + len(new):
+        raise InputError("two nodes have the same pad key: each makes its own")
     if nodes < (least := least_nodes(experiment)):
         raise InputError(f"{nodes} nodes would be left, and a secure sum needs {least}: agree anew")
 
 
 class MaskedShard(ShardMechanism):
-    """A data holder's mechanism whose sums wait for their share of the noise, see `shares`."""
+    """A data holder's mechanism whose sums wait for their share of the noise, see `shares`.
+
+    Attributes:
+        attempt: at the round that is asked for.
+    """
+
+    attempt = FIRST
 
     def finalize(self, report: Report, key: Key) -> Report:
         """See `ShardMechanism.finalize`; nothing leaves in this form.
@@ -113,5 +134,5 @@ class MaskedShard(ShardMechanism):
         Raises:
             BudgetSpent: it could not be paid for.
         """
-        self.check(key.round)
+        self.check(key.round, self.attempt)
         return report

@@ -17,6 +17,7 @@ from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.operations.certificates import fingerprint, write_authority
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import write_node, write_node_texts
+from ufgraphfr.deploy.operations.pad_keys import read_pad_keys
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -32,6 +33,7 @@ class Changes:
         items: file of all items, if the catalogue grows.
         authority: whether the server's certificates are made anew, authority and all.
         software: the oldest release that every host runs.
+        pad_keys: folder of the public halves of the pad keys of nodes that join, if there are any.
     """
 
     join: Sequence[tuple[str, int]] = ()
@@ -40,6 +42,7 @@ class Changes:
     items: Path | None = None
     authority: bool = False
     software: str = ""
+    pad_keys: Path | None = None
 
 
 def amend(folder: Deployment, changes: Changes) -> Documents:
@@ -63,6 +66,7 @@ def amend(folder: Deployment, changes: Changes) -> Documents:
         keys={name: fingerprint(folder.node(name).public_key) for name in changes.keys},
         authority="0" * 64 if changes.authority else "",
         software=changes.software,
+        pad_keys=_pad_keys(changes),
     )
     # everything is checked before a certificate is made anew
     _check_budget(Documents(amended(before.agreement, amendment), catalogue or before.catalogue))
@@ -121,6 +125,11 @@ def _check_budget(documents: Documents) -> None:
     setting = agreement.setting(catalogue, embed_titles=False)
     algorithm, noised = model_in_use(agreement.experiment, setting), agreement.metrics == "noised"
     shard_mechanism(agreement.experiment, algorithm, agreement.clients, Ledger(None), noised)
+
+
+def _pad_keys(changes: Changes) -> dict[str, str]:
+    names = [name for name, _ in changes.join]
+    return {} if changes.pad_keys is None else read_pad_keys(changes.pad_keys, names)
 
 
 def _joining(free: int, join: Sequence[tuple[str, int]]) -> tuple[Node, ...]:

@@ -28,6 +28,7 @@ def back_up(folder: Deployment, file: Path) -> None:
         )
     inside = [server.agreement, folder_of(server.agreement), server.catalogue, server.settings]
     inside += [server.registered, server.ledger_heads, server.releases, server.continues]
+    inside += [server.attempts]
     inside += [server.participants, server.metrics, server.run, server.runs, server.tls, server.app]
     inside += [server.home / "config.toml", server.path / "server.env"]
     inside += [folder.path / name for name in ("agreement.toml", "amendments", "README.md")]

@@ -108,7 +108,7 @@ class RemoteEvaluation:
 
     def _noised(self, algorithm: Algorithm, best: Checkpoint) -> Metrics:
         """The test's metrics, one release of each node."""
-        names = self._metric_names
+        names = self.metric_names
         found = self._collected(
             *(algorithm, best.server, best.round, "test"),
             lambda reply, _: read_noised(reply, len(names)),
@@ -117,7 +117,8 @@ class RemoteEvaluation:
         return noised_total(found, names)
 
     @property
-    def _metric_names(self) -> list[str]:
+    def metric_names(self) -> list[str]:
+        """The metrics that leave nodes."""
         return [each.name for each in ranked(self._agreement.experiment.evaluation.sent)]
 
     def _evaluate(
@@ -130,7 +131,7 @@ class RemoteEvaluation:
     ) -> Sums:
         """Metrics of the model as it is, or of some choices of a blend."""
         width, items = (1 if choices is None else choices.shape[1]), self._setting.items
-        names = self._metric_names
+        names = self.metric_names
 
         def read(reply: Envelope, clients: int) -> dict[str, Tensor]:
             return read_sums(reply, width, clients, items, len(names))

@@ -28,6 +28,8 @@ class ServerFolder:
         self.registered = path / "nodes.json"
         # what the nodes' ledgers said last
         self.ledger_heads = path / "ledger_heads.json"
+        # which attempt at a round of secure sums is asked for
+        self.attempts = path / "attempts.json"
         # releases of the model
         self.releases = path / "releases"
         # the release that the run goes on from, and the runs before it by the release they made

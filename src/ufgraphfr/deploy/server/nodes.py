@@ -36,6 +36,8 @@ from ufgraphfr.deploy.wire.payload import (
 
 RETRY_SECONDS = 5.0
 """Until a node that could not answer is asked again, while there is time."""
+BACK_SECONDS = 30.0
+"""For a node that was lost to say that it is back."""
 
 
 class NodesRefuse(TooFewReplies):
@@ -110,6 +112,33 @@ class Nodes:
             ),
         )
 
+    def plain(
+        self, kind: Kind, node: str, number: int, more: Mapping[str, Any] | None = None
+    ) -> Envelope:
+        """A request without arrays; see `envelope`."""
+        facts = {"settled": self.settled, "best": self.best, **self._heads.facts(node)}
+        nonce = secrets.token_hex(16)
+        facts |= more or {}
+        return Envelope(kind, self._agreement, self._run, number, node, nonce, facts=facts)
+
+    def back(self, epochs: Mapping[str, str]) -> set[str]:
+        """Which nodes are there again, with the pads that they began with."""
+        found, here = set[str](), self._engine.reachable() & epochs.keys()
+        asked = cache(lambda node: self.plain("hello", node, 0))
+        seconds = min(self._settings.round_timeout, BACK_SECONDS)
+        for node, chunks in self._engine.ask(sorted(here), asked, 0, seconds):
+            try:
+                reply = matched(asked(node), chunks)
+                self._heads.keep(node, reply.facts.get("ledger"))
+            except (Malformed, MissingArray):
+                continue
+            found |= {node} if reply.facts.get("pads") == epochs[node] else set()
+        return found
+
+    def quorum(self, asked: int) -> int:
+        """How many of the asked nodes must reply."""
+        return self._settings.needed(asked)
+
     def replies(
         self, requests: Mapping[str, Callable[[], Envelope]], number: int
     ) -> Iterator[tuple[str, Envelope, Envelope]]:
@@ -146,7 +175,7 @@ class Nodes:
                         self._refusing.add(node)
                     self._metrics.rejected(node, str(error))
                     continue
-                self._cached[node] = set(asked(node).facts["shared"].values())
+                self._cached[node] = _kept(asked(node), before)
                 yield node, asked(node), reply
             for node in sorted(missing):
                 self._metrics.lost(node)
@@ -156,8 +185,13 @@ class Nodes:
         for node, reason in sorted(failing.items()):
             self._metrics.rejected(node, reason)
 
-    def require_all(self, missing: Collection[str], number: int) -> None:
+    def require_all(self, missing: Collection[str], number: int, why: str = "") -> None:
         """No node may be missing: a secure sum is one of all that were asked.
+
+        Args:
+            missing: those that are.
+            number: the round.
+            why: those that are left do not repeat it.
 
         Raises:
             NodesRefuse: one refused.
@@ -165,17 +199,17 @@ class Nodes:
         """
         if not missing:
             return
-        names = ", ".join(sorted(missing))
+        names, why = ", ".join(sorted(missing)), f", and {why}" if why else ""
         if refusing := self._refusing & set(missing):
             raise NodesRefuse(
                 f"round {number}: {', '.join(sorted(refusing))} refused, and a secure sum needs "
-                f"every node that is asked: agent status there says why"
+                f"every node that is asked{why}: agent status there says why"
             )
         raise TooFewReplies(
             f"round {number}: no usable reply of {names} within "
-            f"{self._settings.round_timeout:g} s, and a secure sum needs every node that is asked: "
-            f"see that they run, then resume with ufgraphfr deploy up; those that replied send the "
-            f"same reply again"
+            f"{self._settings.round_timeout:g} s, and a secure sum needs every node that is asked"
+            f"{why}: see that they run, then resume with ufgraphfr deploy up; those that replied "
+            f"send the same reply again"
         )
 
     def require_quorum(self, used: int, asked: int, number: int) -> None:
@@ -198,3 +232,9 @@ class Nodes:
                 f"{self._settings.round_timeout:g} s, and the quorum is {needed}: see that the "
                 f"nodes run, then resume with ufgraphfr deploy start (deploy up --loopback)"
             )
+
+
+def _kept(request: Envelope, before: set[str] | None) -> set[str]:
+    """Digests of the arrays that a node has after a request; one without arrays changes nothing."""
+    shared = request.facts.get("shared")
+    return (before or set()) if shared is None else set(shared.values())

@@ -14,24 +14,26 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.algorithms.capabilities import warm_start
+from ufgraphfr.algorithms.capabilities import scoring_task, warm_start
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State, Task
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.deploy.agreement.document import Agreement
-from ufgraphfr.deploy.agreement.guarantee import ServerMechanism, server_mechanism
-from ufgraphfr.deploy.agreement.masked import is_masked, least_nodes
+from ufgraphfr.deploy.agreement.masked import is_masked, least_nodes, reserve
+from ufgraphfr.deploy.agreement.server_guarantee import ServerMechanism, server_mechanism
+from ufgraphfr.deploy.server.attempts import Attempts
 from ufgraphfr.deploy.server.evaluation import RemoteEvaluation
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
-from ufgraphfr.deploy.server.masked_sums import MaskedSums
+from ufgraphfr.deploy.server.masked_sums import MaskedSums, masked_metrics
 from ufgraphfr.deploy.server.metric_sums import only_part
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.nodes import Nodes
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.releases import Releases, publish
 from ufgraphfr.deploy.server.settings import ServerSettings
+from ufgraphfr.deploy.server.totals import Totals
 from ufgraphfr.deploy.wire.engine import Engine
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.deploy.wire.payload import decode_report
@@ -73,13 +75,14 @@ class RemoteClients:
         participants: Participants,
         metrics: RunMetrics,
         heads: LedgerHeads,
+        attempts: Attempts,
         before: State | None = None,
     ) -> None:
         """Takes what was agreed on, a way to the nodes, who takes part, and what is known.
 
         ``before`` is the server's memory that the run goes on from, if there is one.
         """
-        self._before = before
+        self._before, self._attempts = before, attempts
         self._agreement, self._participants, self._metrics = agreement, participants, metrics
         self._nodes = Nodes(agreement.digest, participants.run, engine, settings, metrics, heads)
         self.setting = agreement.setting(catalogue, embed_titles=True)
@@ -142,15 +145,19 @@ class RemoteClients:
         if not is_masked(self._agreement.experiment):
             return self
         assert isinstance(mechanism, ServerMechanism | SecureSum)
-        return MaskedSums(
-            self._nodes,
-            self._participants,
-            self._validation,
-            mechanism.sums if isinstance(mechanism, ServerMechanism) else mechanism,
-            least_nodes(self._agreement.experiment),
-            self._agreement.min_users,
-            self._metrics,
+        repeats, form = (
+            (mechanism, mechanism.sums)
+            if isinstance(mechanism, ServerMechanism)
+            else (None, mechanism)
         )
+        self._totals = Totals(
+            *(self._nodes, self._participants, self._metrics),
+            least_nodes(self._agreement.experiment),
+            self._attempts,
+            repeats if reserve(self._agreement.experiment) else None,
+        )
+        given = self._totals, self._participants, self._validation
+        return MaskedSums(*given, form, self._agreement.min_users, self._metrics)
 
     def aggregator(self, algorithm: Algorithm, mechanism: Mechanism) -> Aggregator:
         """See `Population.aggregator`: nodes send sums where the algorithm takes them."""
@@ -239,10 +246,20 @@ class RemoteClients:
     def test(self, best: Checkpoint) -> TestResult:
         """See `Population.test`; ranks stay on the devices."""
         algorithm = model_in_use(self._agreement.experiment, self.setting)
-        metrics = self._evaluation.test(algorithm, best)
-        if self._agreement.metrics == "noised" and isinstance(self._mechanism, ServerMechanism):
-            # nodes have paid, also if too few replies came back
-            self._mechanism.record(self._agreement.experiment.federation.rounds + 1)
+        if self._agreement.metrics != "noised" or not isinstance(self._mechanism, ServerMechanism):
+            return TestResult(self._evaluation.test(algorithm, best))
+        paid = self._agreement.experiment.federation.rounds + 1
+        if is_masked(self._agreement.experiment):
+            metrics = masked_metrics(
+                *(self._totals, self._participants.asked, self._mechanism.sums),
+                lambda clients: scoring_task(algorithm, best.server, clients, best.round + 1),
+                *(self._evaluation.metric_names, best.round, paid),
+            )
+            self._metrics.update(untold=self._metrics.values["untold"] + int(metrics is None))
+        else:
+            metrics = self._evaluation.test(algorithm, best)
+        # nodes have paid, also if too few replies came back
+        self._mechanism.record(paid)
         return TestResult(metrics)
 
 

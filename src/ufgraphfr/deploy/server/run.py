@@ -5,6 +5,7 @@ from contextlib import closing
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.chain import read_documents
 from ufgraphfr.deploy.agreement.software import check_software
+from ufgraphfr.deploy.server.attempts import Attempts
 from ufgraphfr.deploy.server.continuing import settle
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import handshake, wait_for_nodes
@@ -52,8 +53,9 @@ def _run(folder: ServerFolder, engine: Engine) -> None:
             users = sum(map(len, participants.asked.values()))
             metrics.update(nodes=len(participants.asked), users=users, state="running")
             heads = LedgerHeads(folder.ledger_heads)
+            attempts = Attempts(folder.attempts, participants.run)
             remote = RemoteClients(
-                *(agreement, catalogue, engine, settings, participants, metrics, heads),
+                *(agreement, catalogue, engine, settings, participants, metrics, heads, attempts),
                 before=None if continued is None else releases.memory(continued),
             )
             for step in execute(

@@ -18,7 +18,7 @@ MAX_HEADER_BYTES = 2**16
 MAX_NAME, MAX_ROUND = 128, 2**31
 """Letters of a name, and the first number that no round has: both end on an agent's disk."""
 
-Kind = Literal["hello", "train", "evaluate", "publish"]
+Kind = Literal["hello", "train", "confirm", "evaluate", "publish"]
 Code = Literal["ok", "refused", "missing", "failed"]
 """``refused``: outside the agreement; ``missing``: an array it should have cached is gone;
 ``failed``: the agent could not do it. The agent's own log says why; a reply never does."""

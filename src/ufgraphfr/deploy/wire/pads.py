@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.uint64]
 LABEL = b"ufgraphfr secure sum 1"
+CONFIRMS = b"ufgraphfr confirms 1"
 AT_ONCE = 2**18
 """Numbers at a time: what fits the processor's cache."""
 
@@ -59,6 +60,29 @@ def make_key() -> bytes:
 def public_half(private: bytes) -> str:
     """The public half of a private key, 64 hexadecimal digits."""
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw().hex()
+
+
+def confirmation(use: PadUse, sender: str, receiver: str, private: bytes, peer: str) -> str:
+    """What a node says to another one of a list of nodes, and nobody else can say for it.
+
+    A key that the two alone can derive, from what is confirmed and from who says it to whom: to
+    everybody else it is random, so it proves to each of the two that the other one knows the list.
+
+    Args:
+        use: names the nodes of the list.
+        sender: who says it.
+        receiver: to whom.
+        private: the key of either.
+        peer: the public half of the other one.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    secret = X25519PrivateKey.from_private_bytes(private).exchange(
+        X25519PublicKey.from_public_bytes(bytes.fromhex(peer))
+    )
+    about = b"\n".join((CONFIRMS, sender.encode(), receiver.encode()))
+    return HKDF(SHA256(), 32, use.digest, about).derive(secret).hex()
 
 
 def add_pads(

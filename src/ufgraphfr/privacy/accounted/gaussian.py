@@ -102,23 +102,23 @@ class NoisedSums(Mechanism):
         """
         return NoisedSums(self.parts, self.ledger, share, self._draw)
 
-    def pay(self, round_number: int, **facts: str | float) -> None:
-        """Charge the ledger with the release of a round.
+    def pay(self, round_number: int, attempt: int = 1, **facts: str | float) -> None:
+        """Charge the ledger with the release of a round, or of another attempt at it.
 
         Raises:
             BudgetSpent: the ledger refuses.
         """
         part = self.part(round_number)
         told = {"clip": self.clip_of(part), "noise": part.noise, **facts}
-        self.ledger.spend(part.name, round_number, **told)
+        self.ledger.spend(part.name, round_number, attempt, **told)
 
-    def check(self, round_number: int) -> None:
-        """Whether a round could be paid for now.
+    def check(self, round_number: int, attempt: int = 1) -> None:
+        """Whether a round, or another attempt at it, could be paid for now.
 
         Raises:
             BudgetSpent: it could not.
         """
-        self.ledger.check(self.part(round_number).name, round_number)
+        self.ledger.check(self.part(round_number).name, round_number, attempt)
 
     def may_release(self, round_number: int) -> bool:
         """Whether a round may still be formed and noised."""
@@ -269,7 +269,7 @@ class NoisedClients(NoisedSums):
             for place, (name, value) in enumerate(dense.items())
         }
 
-    def check(self, round_number: int) -> None:
+    def check(self, round_number: int, attempt: int = 1) -> None:
         """See `NoisedSums.check`: devices have paid."""
 
     def may_release(self, round_number: int) -> bool:

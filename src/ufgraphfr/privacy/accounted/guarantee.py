@@ -131,8 +131,9 @@ def part_facts(part: GaussianRelease) -> Guarantee:
     exposure = part.exposure
     return {
         "first_round": exposure.release.first,
-        "releases": exposure.release.rounds,
+        "releases": exposure.release.rounds + (exposure.repeats or 0),
         "participations": exposure.participations,
+        **({"repeats": exposure.repeats} if exposure.repeats else {}),
         "rate": exposure.rate,
         "noise_multiplier": part.noise,
         "clip": part.clip if part.clip is not None else "adaptive",

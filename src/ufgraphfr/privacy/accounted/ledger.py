@@ -17,7 +17,7 @@ from ufgraphfr.core.versions import Schema
 
 SCHEMA = Schema("ledger")
 """Named by the first line."""
-START = "0" * 64
+START, NONE = "0" * 64, (0, 0)
 Entry = dict[str, Any]
 
 
@@ -97,6 +97,11 @@ class Ledger:
         return [entry["spend"] for entry in self._section if "spend" in entry]
 
     @property
+    def last(self) -> tuple[int, int]:
+        """The last round that something was spent on, and the attempt at it."""
+        return max(((int(s["round"]), int(s.get("attempt", 1))) for s in self.spends), default=NONE)
+
+    @property
     def begun(self) -> str:
         """The name of the run that was begun last; empty for the first."""
         return next((str(e["begins"]) for e in reversed(self.entries) if "begins" in e), "")
@@ -110,7 +115,7 @@ class Ledger:
     @property
     def last_round(self) -> int:
         """The last round that something was spent on; 0 before the first."""
-        return max((int(spend["round"]) for spend in self.spends), default=0)
+        return self.last[0]
 
     def begin(self, run: str) -> None:
         """Begin another run, with a promise of its own; what was spent before stays written."""
@@ -135,8 +140,13 @@ class Ledger:
                 f"cannot be changed after a release; name another folder with --out"
             )
 
-    def check(self, part: str, round_number: int) -> None:
+    def check(self, part: str, round_number: int, attempt: int = 1) -> None:
         """Whether one release could be paid for now.
+
+        Args:
+            part: of the claim.
+            round_number: of the run.
+            attempt: at that round; each is a release of its own.
 
         Raises:
             BudgetSpent: the part has no rounds left, or this round has been paid for before.
@@ -145,7 +155,7 @@ class Ledger:
         if claim is None:
             raise BudgetSpent("nothing was promised, so nothing can be spent")
         allowed = claim["parts"].get(part, {"releases": 0})["releases"]
-        if round_number <= self.last_round:
+        if (round_number, attempt) <= self.last:
             raise BudgetSpent(f"round {round_number} has been paid for and is never released twice")
         if sum(spend["part"] == part for spend in self.spends) >= allowed:
             raise BudgetSpent(
@@ -153,14 +163,15 @@ class Ledger:
                 f"will be no more"
             )
 
-    def spend(self, part: str, round_number: int, **facts: float | str) -> None:
+    def spend(self, part: str, round_number: int, attempt: int = 1, **facts: float | str) -> None:
         """Pay for one release; it may happen after this has returned.
 
         Raises:
             BudgetSpent: see `check`.
         """
-        self.check(part, round_number)
-        self._append({"spend": {"part": part, "round": round_number, **facts}})
+        self.check(part, round_number, attempt)
+        told = {"attempt": attempt, **facts} if attempt > 1 else facts
+        self._append({"spend": {"part": part, "round": round_number, **told}})
 
     def _append(self, entry: Entry) -> None:
         entry = {**entry, "previous": self._last}

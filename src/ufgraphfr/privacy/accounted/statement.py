@@ -109,7 +109,8 @@ def _parts(claim: Guarantee, ledger: Ledger) -> Iterator[str]:
     yield ""
     yield "| part | rounds | a user takes part in | noise multiplier z | clip C | released |"
     yield "|---|---|---|---|---|---|"
-    for name, part in claim["parts"].items():
+    parts = claim["parts"]
+    for name, part in parts.items():
         done = sum(spend["part"] == name for spend in ledger.spends)
         clip = part["clip"] if isinstance(part["clip"], str) else f"{part['clip']:.4g}"
         yield (
@@ -123,6 +124,11 @@ def _parts(claim: Guarantee, ledger: Ledger) -> Iterator[str]:
         f"is 0. Accountant: {claim['accountant']}. The ledger was charged before each release and "
         f"refuses any beyond these."
     )
+    if repeats := [f"{n}: {part['repeats']}" for n, part in parts.items() if "repeats" in part]:
+        yield (
+            f"Of these, so many are a reserve for rounds that those data holders repeat who are "
+            f"left after a loss: {', '.join(repeats)}."
+        )
     yield ""
     if claim["why"]:
         yield "Why these parts:"

@@ -66,7 +66,7 @@ def _wrong(claim: Guarantee) -> str:
 
 def _overspent(claim: Guarantee, spends: list[Entry]) -> str:
     """What was spent beyond a promise; empty if nothing was."""
-    rounds = [spend["round"] for spend in spends]
+    rounds = [(spend["round"], spend.get("attempt", 1)) for spend in spends]
     if rounds != sorted(set(rounds)):
         return "a round is paid for twice, or out of order"
     for name, part in claim["parts"].items():
