@@ -42,7 +42,7 @@ def test_releases_are_listed_chosen_and_dropped(federation, agent, cli, monkeypa
     assert "served" in listed
     assert "serving release 1, until" in agent("models", "use", 1).out
     assert "chosen" in agent("models", "list").out
-    assert "release 1, as chosen, of 1" in agent("status").out
+    assert "release 1, as chosen; 1 kept here" in agent("status").out
     assert "is served: choose another" in agent("models", "drop", 1).err
     assert "serving the newest release" in agent("models", "use", "newest").out
     assert "give the number of one, or newest" in agent("models", "use", "latest").err

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import Registry, Spec, parse
+from ufgraphfr.experiment import build
 
 
 class Inner(Spec):
@@ -207,3 +208,9 @@ def test_a_renamed_key_is_read_with_a_warning() -> None:
 def test_an_old_name_beside_the_new_one_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(InputError, match="given too: drop"):
         parse(Moved, values, "[algorithm]")
+
+
+def test_a_rule_about_several_keys_is_told_by_the_key_it_begins_with() -> None:
+    shards = {"kind": "secure-sum", "shards": 2}
+    with pytest.raises(InputError, match=r"^\[privacy\] shards = 2: a secure sum needs 3"):
+        build({"privacy": shards})

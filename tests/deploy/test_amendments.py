@@ -1,5 +1,6 @@
 """An agreement is amended: signed off at each node, followed by its agent, and never back."""
 
+import hashlib
 import json
 import shutil
 
@@ -13,9 +14,9 @@ from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agreement.amendment import Amendment, read_amendment
 from ufgraphfr.deploy.agreement.chain import place_of, read_agreement, read_documents
-from ufgraphfr.deploy.operations import launcher
+from ufgraphfr.deploy.operations import authority, launcher
 from ufgraphfr.deploy.operations.amend import Changes, amend
-from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key
+from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key, write_server
 from ufgraphfr.deploy.server.continuing import begin_next
 from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.metrics import read_metrics
@@ -270,3 +271,37 @@ def test_the_authority_is_made_anew_by_an_amendment(federation):
     assert before != after == federation.folder.node(NODE).ca.read_bytes()
     assert read_amendment(place_of(federation.shard(NODE).agreement, 1)[0]).authority
     assert agreed.authority == agreed.amendments[0].authority != "0" * 64
+
+
+@pytest.mark.parametrize("handed_out", [False, True])
+def test_a_kill_while_the_authority_is_made_anew_leaves_the_agreed_one(
+    handed_out, federation, monkeypatch
+):
+    folder = federation.folder
+    before = (folder.server.tls / "ca.crt").read_bytes()
+    with monkeypatch.context() as patch:
+        killed = "authority.settle" if handed_out else "_hand_out"
+        calls = []
+
+        def dies(*given):
+            calls.append(given)
+            # the first look finds nothing to settle
+            if not handed_out or len(calls) > 1:
+                raise KeyboardInterrupt
+
+        patch.setattr(f"ufgraphfr.deploy.operations.amend.{killed}", dies)
+        with pytest.raises(KeyboardInterrupt):
+            amend(folder, Changes(authority=True))
+    assert (folder.server.tls / "ca.crt").read_bytes() == before
+    assert folder.next_authority.exists()
+    authority.settle(folder)
+    after = (folder.server.tls / "ca.crt").read_bytes()
+    agreed = read_agreement(folder.server.agreement).authority
+    if handed_out:
+        assert hashlib.sha256(after).hexdigest() == agreed
+        assert folder.node(NODE).ca.read_bytes() == after != before
+        # the key that is there signs for it
+        write_server(folder.server.tls, folder.authority, "localhost")
+    else:
+        assert (after, agreed) == (before, "")
+    assert not folder.next_authority.exists()

@@ -8,9 +8,12 @@ import pytest
 from small_federation import NODES, LocalEngine, federate, toy_values
 
 from ufgraphfr.deploy.agent.shard import Agent
+from ufgraphfr.deploy.agreement.lifetime import Lifetime
+from ufgraphfr.deploy.server.continuing import begin_next
 from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import read_metrics
+from ufgraphfr.deploy.server.run import run
 from ufgraphfr.deploy.wire.message import Malformed, pack, unpack
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
@@ -65,6 +68,21 @@ def test_a_restored_shard_is_refused_by_itself(files, said, private, tmp_path, c
     assert private.shard(NODE).ledger.read_bytes() == before
     # the server says it too: which node, and why
     assert "node-1: the agent answered 'refused': its folder was restored" in caplog.text
+
+
+def test_a_ledger_that_was_put_back_between_two_runs_is_told_when_the_next_one_begins(tmp_path):
+    values = toy_values(algorithm={"kind": "fedmf", "dim": 4}, federation={"rounds": 2})
+    total = Lifetime(24.0, 1e-3, 0)
+    federation = federate(
+        tmp_path / "d", values | {"privacy": PRIVATE}, lifetime=total, startup_timeout=0.1
+    )
+    server, ledger = federation.folder.server, federation.shard(NODE).ledger
+    run(server, LocalEngine(federation.agents()))
+    ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:-1]))
+    begin_next(server)
+    with pytest.raises(TooFewReplies, match=r"node-1: .* its folder was restored from a copy"):
+        run(server, LocalEngine(federation.agents()))
+    assert "lacks payments that the server has seen" in reason(federation)
 
 
 def test_a_ledger_that_goes_back_is_refused_by_the_server_too(private):

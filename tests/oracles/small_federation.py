@@ -88,7 +88,8 @@ class Federation:
     ) -> RemoteClients:
         participants, settings = self.folder.server.participants, settings or self.settings
         if not participants.exists():
-            handshake(self.agreement, engine, settings).write(participants)
+            heads = LedgerHeads(self.folder.server.ledger_heads)
+            handshake(self.agreement, engine, settings, heads).write(participants)
         metrics = RunMetrics(
             self.folder.server.metrics, self.agreement.experiment.federation.rounds
         )

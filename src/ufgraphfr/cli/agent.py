@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.serve import serve
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agent.watched_folder import WatchedFolder
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.lifetime import in_runs
 from ufgraphfr.deploy.operations import node_doctor
@@ -36,6 +38,7 @@ _METRICS = {
     "noised": "of the test leave once, as noised sums that are paid for",
     "none": "do not leave",
 }
+_WATCH = "Import each table that is put into this folder, until told to stop."
 _DIGEST = "Digest of the agreement, as its parties told each other: signs it off."
 Agree = Annotated[str | None, typer.Option("--agree", metavar="DIGEST", help=_DIGEST)]
 
@@ -122,13 +125,32 @@ def agree(
 @app.command("import")
 def import_(
     context: typer.Context,
-    interactions: Annotated[Path, typer.Argument(help="Table of users' interactions.")],
+    interactions: Annotated[
+        Path | None, typer.Argument(help="Table of users' interactions.", show_default=False)
+    ] = None,
     users: Annotated[Path | None, typer.Option(help="Table of users' attributes.")] = None,
+    watch: Annotated[Path | None, typer.Option(help=_WATCH, metavar="DIR")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Between two looks.")] = 10.0,
 ) -> None:
     """Load users' data; every row is checked, and what is there already stays."""
     folder: ShardFolder = context.obj
-    for line in folder.import_table(interactions, users).lines():
-        _console().print(line, soft_wrap=True)
+    if (interactions is None) == (watch is None) or (watch and users):
+        raise InputError(
+            "agent import takes one table (and --users), or --watch DIR, where users.csv holds the "
+            "attributes"
+        )
+    if interactions is not None:
+        for line in folder.import_table(interactions, users).lines():
+            _console().print(line, soft_wrap=True)
+        return
+    assert watch is not None
+    folder.signed()
+    watched = WatchedFolder(folder, watch)
+    while True:
+        for taken in watched.look():
+            said = f"{taken.path}: {'refused: ' if taken.refused else ''}{'; '.join(taken.lines)}"
+            _console().print(said, soft_wrap=True, markup=False)
+        time.sleep(seconds)
 
 
 @app.command()
@@ -230,7 +252,8 @@ def _model(models: Models) -> str:
     number = models.current
     if number is None:
         return "none yet: the server sends one when its run ends"
-    return f"release {number}{', as chosen' if models.chosen else ''}, of {len(models.numbers)}"
+    chosen = ", as chosen" if models.chosen else ""
+    return f"release {number}{chosen}; {len(models.numbers)} kept here"
 
 
 def _last_reason(audit: Path) -> str:

@@ -61,6 +61,9 @@ def explained(
             return f"{where} {key} is not set, and has no default: give it as {key} = ... there"
         return f"{where} has no key '{key}': {nearest(key, place.spec.model_fields)}"  # type: ignore[union-attr]
     place = _located(spec, values, loc)
+    if kind == "value_error" and not place.names and message.split(" ")[0] in spec.model_fields:
+        # of several keys, and the message begins with one
+        return f"{where} {message}"
     shown = (
         f"{where} {'.'.join(place.names)} = {place.value!r}" if place.names else f"{where} values"
     )

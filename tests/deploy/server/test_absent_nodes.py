@@ -10,6 +10,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.operations.init import _check_draw
 from ufgraphfr.deploy.server import nodes as asking
 from ufgraphfr.deploy.server.handshake import TooFewReplies, handshake
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.message import pack, unpack
@@ -107,12 +108,13 @@ def test_a_node_that_never_answers_is_missed_once_with_its_reason(federation):
 def test_who_did_not_come_is_named_with_the_reason(federation, caplog):
     engine = LocalEngine({NODE: federation.agents()[NODE]})
     settings = ServerSettings(startup_timeout=0.1)
+    heads = LedgerHeads(federation.folder.server.ledger_heads)
     with pytest.raises(TooFewReplies, match="node-2: did not connect"):
-        handshake(federation.agreement, engine, settings)
+        handshake(federation.agreement, engine, settings, heads)
 
     def older(_node, _number, chunks):
         reply = unpack(chunks)
         return [pack(replace(reply, facts=reply.facts | {"version": "0.0.1"}))]
 
-    handshake(federation.agreement, LocalEngine(federation.agents(), older), settings)
+    handshake(federation.agreement, LocalEngine(federation.agents(), older), settings, heads)
     assert "node-1 runs ufgraphfr 0.0.1, and this server" in caplog.text

@@ -1,6 +1,5 @@
 """Writes the next amendment of an agreement, for each node's operator to sign."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from ufgraphfr.deploy.agreement.amendment import Amendment
 from ufgraphfr.deploy.agreement.chain import Documents, amended, place_of, read_documents
 from ufgraphfr.deploy.agreement.guarantee import shard_mechanism
 from ufgraphfr.deploy.agreement.node import Node
-from ufgraphfr.deploy.operations.certificates import fingerprint, write_authority
+from ufgraphfr.deploy.operations import authority
+from ufgraphfr.deploy.operations.certificates import fingerprint
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.init import write_node, write_node_texts
 from ufgraphfr.deploy.operations.pad_keys import read_pad_keys
@@ -54,6 +54,7 @@ def amend(folder: Deployment, changes: Changes) -> Documents:
     """
     server = folder.server
     settings = server.read_settings()
+    authority.settle(folder)
     before = read_documents(server.agreement, server.catalogue)
     _check_run(folder, changes)
     catalogue = None if changes.items is None else _grown(before, changes.items)
@@ -71,10 +72,7 @@ def amend(folder: Deployment, changes: Changes) -> Documents:
     # everything is checked before a certificate is made anew
     _check_budget(Documents(amended(before.agreement, amendment), catalogue or before.catalogue))
     if changes.authority:
-        folder.authority.unlink(missing_ok=True)
-        write_authority(server.tls, folder.authority, settings.host)
-        digest = hashlib.sha256((server.tls / "ca.crt").read_bytes()).hexdigest()
-        amendment = replace(amendment, authority=digest)
+        amendment = replace(amendment, authority=authority.stage(folder, settings.host))
     for node in amendment.join:
         write_node(folder, node.name)
         write_node_texts(folder, node.name, settings)
@@ -82,8 +80,7 @@ def amend(folder: Deployment, changes: Changes) -> Documents:
     nodes = [ShardFolder(folder.node(node.name).shard).agreement for node in after.nodes]
     for place in (folder.path / "agreement.toml", *nodes, server.agreement):
         _hand_out(server.agreement, place, amendment, catalogue)
-    for node in after.nodes if changes.authority else ():
-        write_atomically(folder.node(node.name).ca, (server.tls / "ca.crt").read_bytes())
+    authority.settle(folder)
     return Documents(after, catalogue or before.catalogue)
 
 

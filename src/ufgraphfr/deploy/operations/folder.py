@@ -32,6 +32,8 @@ class Deployment:
         self.server = ServerFolder(path / "server")
         # signs the server's certificate; of no use to the server
         self.authority = path / "authority" / "ca.key"
+        # one that an amendment is about to name
+        self.next_authority = path / "authority.next"
         # the processes that `deploy up` started here, and their logs
         self.processes, self.logs = path / "processes.json", path / "logs"
 

@@ -14,7 +14,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agreement.chain import read_agreement
-from ufgraphfr.deploy.operations import processes
+from ufgraphfr.deploy.operations import authority, processes
 from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key
 from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
@@ -102,6 +102,7 @@ def register(folder: Deployment) -> None:
     Raises:
         InputError: the server does not answer, or a node has sent no key.
     """
+    authority.settle(folder)
     server, nodes = folder.server, folder.server.read_nodes()
     agreement, known = read_agreement(server.agreement), server.read_keys()
     keys = {each.name: _key(folder, each.name, agreement.keys) for each in agreement.nodes}

@@ -7,6 +7,7 @@ import time
 from ufgraphfr import __version__
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.document import Agreement
+from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Engine
@@ -24,6 +25,7 @@ def handshake(
     agreement: Agreement,
     engine: Engine,
     settings: ServerSettings,
+    heads: LedgerHeads,
     continued: Release | None = None,
 ) -> Participants:
     """Wait for the nodes, and ask each which clients it has.
@@ -32,6 +34,7 @@ def handshake(
         agreement: of the run.
         engine: a way to the nodes.
         settings: for how long and how many.
+        heads: what the nodes' ledgers said last, which each is told: one that was put back refuses.
         continued: the release that the run goes on from.
 
     Raises:
@@ -48,13 +51,16 @@ def handshake(
         new = (engine.reachable() & set(names)) - replies.keys()
         requests = {
             node: Envelope(
-                "hello", agreement.digest, run, 0, node, secrets.token_hex(16), facts=facts
+                *("hello", agreement.digest, run, 0, node, secrets.token_hex(16)),
+                facts={**facts, **heads.facts(node)},
             )
             for node in new
         }
         for node, chunks in engine.ask(new, requests.__getitem__, 0, settings.round_timeout):
             try:
-                replies[node] = matched(requests[node], chunks)
+                reply = matched(requests[node], chunks)
+                heads.keep(node, reply.facts.get("ledger"))
+                replies[node] = reply
             except Malformed as error:
                 # once: it is asked again each second
                 if refusals.get(node) != str(error):

@@ -44,15 +44,15 @@ def _run(folder: ServerFolder, engine: Engine) -> None:
     metrics = RunMetrics(folder.metrics, experiment.federation.rounds)
     with closing(Exporter(folder.metrics, settings.metrics_port)):
         try:
+            heads = LedgerHeads(folder.ledger_heads)
             if not folder.participants.exists():
-                parties = handshake(agreement, engine, settings, continued)
+                parties = handshake(agreement, engine, settings, heads, continued)
                 parties.write(folder.participants)
             participants = Participants.read(folder.participants).under(agreement)
             if not (folder.run / "result.json").exists():
                 wait_for_nodes(set(participants.asked), engine, settings)
             users = sum(map(len, participants.asked.values()))
             metrics.update(nodes=len(participants.asked), users=users, state="running")
-            heads = LedgerHeads(folder.ledger_heads)
             attempts = Attempts(folder.attempts, participants.run)
             remote = RemoteClients(
                 *(agreement, catalogue, engine, settings, participants, metrics, heads, attempts),
