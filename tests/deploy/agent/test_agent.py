@@ -14,7 +14,7 @@ from ufgraphfr.algorithms.capabilities import scoring_task
 from ufgraphfr.core.arrays.quantised import Quantised
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Aggregation, Task
-from ufgraphfr.deploy.agent.handlers import MAX_CHOICES
+from ufgraphfr.deploy.agent.asked_weights import MAX_CHOICES
 from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.wire.message import Envelope, Malformed, matched, pack, unpack

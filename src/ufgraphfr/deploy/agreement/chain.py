@@ -64,8 +64,7 @@ def amended(agreement: Agreement, amendment: Amendment) -> Agreement:
         free = node.first + node.clients
     if not nodes:
         raise InputError("the last node cannot leave: end the deployment instead")
-    joining = [node.name for node in amendment.join]
-    check_amended(agreement.experiment, joining, len(nodes), agreement.pad_keys, amendment.pad_keys)
+    check_amended(agreement.experiment, agreement.pad_keys, amendment, len(nodes))
     leaving = tuple(node for node in agreement.nodes if node.name in amendment.leave)
     spec, experiment = agreement.experiment.mechanism, agreement.experiment
     if isinstance(spec, CentralJDP) and spec.trust != "server":

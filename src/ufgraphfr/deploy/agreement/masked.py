@@ -11,6 +11,7 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report
+from ufgraphfr.deploy.agreement.amendment import Amendment
 from ufgraphfr.deploy.agreement.guarantee import ShardMechanism
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.privacy.accounted.secure_sum import LEAST_NODES, check_nodes
@@ -80,24 +81,20 @@ def check_masked(experiment: Experiment, nodes: Sequence[str], keys: Mapping[str
 
 
 def check_amended(
-    experiment: Experiment,
-    joining: Sequence[str],
-    nodes: int,
-    keys: Mapping[str, str],
-    new: Mapping[str, str],
+    experiment: Experiment, keys: Mapping[str, str], amendment: Amendment, nodes: int
 ) -> None:
     """Check that what is amended leaves secure sums what they promise.
 
     Args:
         experiment: what is run.
-        joining: nodes that come in.
-        nodes: how many there are then.
         keys: the public halves of the pad keys so far.
-        new: those that come with the amendment.
+        amendment: says who joins, and with which keys.
+        nodes: how many there are then.
 
     Raises:
         InputError: it does not.
     """
+    joining, new = {node.name for node in amendment.join}, amendment.pad_keys
     if not is_masked(experiment):
         if new:
             raise InputError("pad keys are of secure sums, and none were agreed on")
@@ -107,10 +104,10 @@ def check_amended(
             f"{nodes} nodes would make each share of the noise smaller than was agreed on for "
             f"{most}: let one leave, or agree anew with deploy init"
         )
-    if set(joining) != new.keys():
+    if joining != new.keys():
         raise InputError(
             f"secure sums need a pad key made at each node that joins, and no other changes: "
-            f"{', '.join(sorted(set(joining) ^ new.keys()))}; its operator runs ufgraphfr agent "
+            f"{', '.join(sorted(joining ^ new.keys()))}; its operator runs ufgraphfr agent "
             f"--shard shard pad-key and sends the public half, for deploy amend --pad-keys"
         )
     if len({*keys.values(), *new.values()}) < len(keys) + len(new):

@@ -67,16 +67,20 @@ def handshake(
                     logger.warning("%s: %s", node, error)
                 refusals[node] = str(error)
         time.sleep(0.0 if len(replies) == len(names) else 1.0)
+    absent = {name: refusals.get(name, "did not connect") for name in names if name not in replies}
     if len(replies) < settings.needed(len(names)):
-        absent = (name for name in names if name not in replies)
-        said = "".join(f"; {name}: {refusals.get(name, 'did not connect')}" for name in absent)
-        raise TooFewReplies(
-            f"{len(replies)} of {len(names)} nodes came within {settings.startup_timeout:g} s, and "
-            f"the quorum is a share of {settings.quorum:g}: see that SuperNodes and agents run, "
-            f"and hold data{said}"
-        )
+        raise _too_few(len(names), absent, settings)
     _tell_versions(replies)
     return Participants.of(agreement, run, replies)
+
+
+def _too_few(asked: int, absent: dict[str, str], settings: ServerSettings) -> TooFewReplies:
+    said = "".join(f"; {name}: {reason}" for name, reason in absent.items())
+    return TooFewReplies(
+        f"{asked - len(absent)} of {asked} nodes came within {settings.startup_timeout:g} s, and "
+        f"the quorum is a share of {settings.quorum:g}: see that SuperNodes and agents run, and "
+        f"hold data{said}"
+    )
 
 
 def _tell_versions(replies: dict[str, Envelope]) -> None:
