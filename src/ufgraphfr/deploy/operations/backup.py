@@ -32,7 +32,7 @@ def back_up(folder: Deployment, file: Path) -> None:
     inside += [server.participants, server.metrics, server.run, server.runs, server.tls, server.app]
     inside += [server.home / "config.toml", server.path / "server.env"]
     inside += [folder.path / name for name in ("agreement.toml", "amendments", "README.md")]
-    inside += [folder.path / name for name in ("systemd", "nginx")]
+    inside += [folder.path / name for name in ("systemd", "compose", "nginx")]
     names = [node.name for node in read_agreement(server.agreement).nodes]
     inside += [folder.node(name).public_key for name in names]
     write_archive(file, {str(path.relative_to(folder.path)): path for path in inside})

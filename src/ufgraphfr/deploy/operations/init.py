@@ -2,9 +2,7 @@
 
 import shlex
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import tomli_w
 
@@ -22,8 +20,10 @@ from ufgraphfr.deploy.agreement.masked import is_masked
 from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.commands import BIN, Commands
+from ufgraphfr.deploy.operations.containers import write_node_compose, write_server_compose
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.pad_keys import make_pad_keys, read_pad_keys
+from ufgraphfr.deploy.operations.texts import filled
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.derive import derive
@@ -248,7 +248,8 @@ def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSetti
         "README.md": folder.path / "README.md",
     }
     for name, path in paths.items():
-        write_atomically(path, _filled(name, facts))
+        write_atomically(path, filled(name, facts))
+    write_server_compose(folder, settings)
     for node in agreement.nodes:
         write_node_texts(folder, node.name, settings)
 
@@ -265,10 +266,11 @@ def write_node_texts(folder: Deployment, name: str, settings: ServerSettings) ->
         "agent": shlex.join(commands.agent(name)),
         "supernode": shlex.join(commands.supernode(name, address, settings.node_port)),
     }
-    write_atomically(path / "node.env", _filled("node.env", facts))
+    write_atomically(path / "node.env", filled("node.env", facts))
     for kind in ("supernode", "agent"):
         unit = folder.path / "systemd" / f"ufgraphfr-{kind}-{name}.service"
-        write_atomically(unit, _filled(f"{kind}.service", facts))
+        write_atomically(unit, filled(f"{kind}.service", facts))
+    write_node_compose(folder, name, settings)
 
 
 def _check_paths(*paths: Path) -> None:
@@ -284,16 +286,6 @@ def _check_paths(*paths: Path) -> None:
                 f"{str(path)!r} holds {bad[0]!r}, which units and proxy rules cannot name: "
                 f"choose another folder"
             )
-
-
-def _filled(name: str, facts: dict[str, object]) -> bytes:
-    if name.endswith(".service"):
-        # systemd replaces % and a letter
-        facts = {key: str(value).replace("%", "%%") for key, value in facts.items()}
-    text = (files("ufgraphfr.deploy.operations") / "templates" / f"{name}.in").read_text(
-        encoding="utf-8"
-    )
-    return Template(text).substitute(facts).encode()
 
 
 def _name(index: int) -> str:
