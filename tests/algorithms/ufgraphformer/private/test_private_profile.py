@@ -61,7 +61,15 @@ def test_coordinates_are_white_over_the_declared_sentences() -> None:
     torch.testing.assert_close(own.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(own.T @ own / len(own), torch.eye(3) / 3, atol=1e-5, rtol=0)
     # of three sentences there are but two directions
-    assert public_basis(SENTENCES[:3], 5).shape == (1 + WIDTH, 2)
+    few = public_basis(SENTENCES[:3], 5)
+    assert (few[1:].abs().sum(0) > 0).tolist() == [True, True, False, False, False]
+
+
+def test_a_node_that_embeds_no_sentences_knows_the_form_of_what_the_server_sends() -> None:
+    for sentences in (SENTENCES, SENTENCES[:3], torch.zeros_like(SENTENCES)):
+        basis = public_basis(sentences, 3)
+        assert basis.shape == BASIS.shape
+        assert bool(basis.isfinite().all())
 
 
 def test_without_noise_the_map_finds_what_was_planted() -> None:

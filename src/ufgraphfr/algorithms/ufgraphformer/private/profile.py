@@ -34,6 +34,9 @@ _TINY = 1e-3
 def public_basis(texts: Tensor, rank: int) -> Tensor:
     """From sentences to coordinates, float ``[1 + width, at most rank]``, the offset first.
 
+    Its shape does not depend on the sentences: a direction in which they do not differ is 0. So a
+    node of a deployment, which does not embed them, knows what the server sends.
+
     Args:
         texts: float ``[sentences, width]``, all that a profile may give.
         rank: how many principal directions are asked for.
@@ -43,7 +46,8 @@ def public_basis(texts: Tensor, rank: int) -> Tensor:
     values, directions = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
     values, directions = values.flip(0)[:rank], directions.flip(1)[:, :rank]
     there = values > 1e-6 * values[0].clamp(min=1e-12)
-    basis = directions[:, there] / (values[there] * int(there.sum())).sqrt()
+    scale = (values * int(there.sum())).sqrt()
+    basis = torch.where(there, directions / scale.where(there, 1.0), 0.0)
     return torch.cat((-(mean @ basis)[None], basis)).float()
 
 
