@@ -155,5 +155,5 @@ def test_narrow_numbers_of_everybody_are_wide_in_a_selection(split: Split) -> No
 def test_excluded_items_are_sorted_a_few_clients_at_a_time(
     split: Split, batch: ClientBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ufgraphfr.data.client_batches._ROWS_AT_ONCE", 30)
+    monkeypatch.setattr("ufgraphfr.data.client_batches.ROWS_AT_ONCE", 30)
     assert torch.equal(build(split, batch.text).excluded, batch.excluded)

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.coded import Coded
 from ufgraphfr.data.dataset import Card, Dataset, Users
-from ufgraphfr.data.interactions import Cleaning, Interactions, Selection, number
+from ufgraphfr.data.interactions import Cleaning, Interactions, Selection
+from ufgraphfr.data.numbering import number
 
 
 def numbered(pairs, stamps=None):
     users, items = zip(*pairs, strict=True)
     columns = {"user": users, "item": items} | ({} if stamps is None else {"timestamp": stamps})
-    return number(pl.DataFrame(columns))
+    return number(Coded.of(pl.DataFrame(columns)))
 
 
 def dataset(user, item, users, items, timestamp=None, **parts):
@@ -101,7 +103,7 @@ def test_the_order_of_the_lines_changes_nothing(rows, random, timed):
     def loaded(lines):
         frame = pl.DataFrame(lines, ("user", "item", "timestamp"), orient="row")
         kept = frame if timed else frame.drop("timestamp")
-        return number(kept, selection=Selection(file_order=False))
+        return number(Coded.of(kept), selection=Selection(file_order=False))
 
     other = random.sample(rows, len(rows))
     try:
@@ -124,7 +126,7 @@ def test_ties_are_broken_by_user_and_not_by_who_else_is_there():
     def order_of(user, others):
         pairs = [(name, item) for name in (*others, user) for item in items]
         rows = pl.DataFrame(pairs, ("user", "item"), orient="row")
-        own, users, names, _ = number(rows, selection=Selection(file_order=False))
+        own, users, names, _ = number(Coded.of(rows), selection=Selection(file_order=False))
         return [names[item] for item in own.item[own.user == users.index(user)]]
 
     alone = order_of("ann", ())
@@ -152,7 +154,9 @@ def test_users_and_items_with_too_few_are_dropped_until_all_have_enough():
     # "r" is rare; without it e has three; without e "s" is rare too
     pairs += [("e", item) for item in "rwxs"] + [(user, "s") for user in "abc"]
     rows = pl.DataFrame(pairs, ("user", "item"), orient="row")
-    own, users, items, cleaning = number(rows, selection=Selection(min_user=4, min_item=4))
+    own, users, items, cleaning = number(
+        Coded.of(rows), selection=Selection(min_user=4, min_item=4)
+    )
     assert (len(own), set(users), set(items)) == (16, set("abcd"), set("wxyz"))
     assert cleaning == Cleaning(dropped_users=1, dropped_items=2, min_user=4, min_item=4)
 

@@ -475,3 +475,28 @@ def test_who_is_not_in_the_sample_is_not_said_to_have_every_item() -> None:
     split = leave_one_out(generated(), most_asked=10)
     assert len(split.asked("test")) == 10
     assert unasked(split) == {}
+
+
+@pytest.mark.parametrize("sequential", [True, False])
+@pytest.mark.parametrize("by_user", [True, False])
+def test_a_split_is_the_same_some_rows_at_a_time(
+    sequential: bool, by_user: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = generated(sequential=sequential)
+    if by_user:
+        order = np.argsort(data.user, kind="stable")
+        stamps = None if data.timestamp is None else data.timestamp[order]
+        data = replace(data, user=data.user[order], item=data.item[order], timestamp=stamps)
+    for timed in (data, replace(data, timestamp=None)):
+        whole = leave_one_out(timed, cold_items=0.1)
+        with monkeypatch.context() as patched:
+            for place in ("core.mapped", "data.row_blocks"):
+                patched.setattr(f"ufgraphfr.{place}.ROWS_AT_ONCE", 50)
+            patched.setattr("ufgraphfr.core.mapped.LARGE", 8)
+            some = leave_one_out(timed, cold_items=0.1)
+            candidates = some.rivals
+        for name, value in vars(whole).items():
+            if isinstance(value, np.ndarray):
+                assert value.tolist() == getattr(some, name).tolist(), name
+        for part, rivals in candidates.items():
+            assert rivals.tolist() == whole.rivals[part].tolist()

@@ -179,3 +179,18 @@ def test_matrices_lie_where_the_weights_are_laid_out() -> None:
     assert len(found) == len(named) == 9
     for matrix, view in zip(found, named.values(), strict=True):
         assert torch.equal(matrix, view)
+
+
+def test_what_is_read_of_some_items_is_what_unpacking_gives() -> None:
+    network = Transformer(9, 4, 6, 8, 2, 1, 5, True, columns=3)
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(network.size, generator=generator)
+    features = torch.randn(9, 3, generator=generator)
+    rows = torch.tensor([4, 0, 4, 8])
+    expected = network.unpack(weights, features, rows)
+    found = network.named_rows(*network.read(weights, rows), features[rows])
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name])
+    vectors, bias, rest = network.divided(weights)
+    assert torch.equal(torch.cat((vectors.flatten(), bias, rest)), weights)

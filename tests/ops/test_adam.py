@@ -1,11 +1,14 @@
 """Adam as a function, against torch's."""
 
+import pytest
 import torch
 
 from ufgraphfr.ops.adam import Moments, adam
 
 
-def test_it_steps_as_torch_does() -> None:
+@pytest.mark.parametrize("at_once", [3, 2**16])
+def test_it_steps_as_torch_does(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ufgraphfr.ops.adam._AT_ONCE", at_once)
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(7, generator=generator)
     theirs = torch.nn.Parameter(weights.clone())

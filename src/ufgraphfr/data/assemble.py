@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 
 from ufgraphfr.data.catalogue import Catalogue
+from ufgraphfr.data.coded import Coded
 from ufgraphfr.data.dataset import Card, Dataset, Users
-from ufgraphfr.data.interactions import FILE_ORDER, PARTS, Interactions, Selection, number
+from ufgraphfr.data.interactions import FILE_ORDER, PARTS, Interactions, Selection
 from ufgraphfr.data.joins import Join
+from ufgraphfr.data.numbering import number
 from ufgraphfr.data.untrained import Untrained
 
 logger = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class Items:
 
 def assemble(
     card: Card,
-    interactions: pl.DataFrame,
+    interactions: pl.DataFrame | Coded,
     profiles: Profiles,
     describe: Callable[[Mapping[str, str]], str],
     unknown: str,
@@ -72,6 +74,7 @@ def assemble(
         card: the public facts.
         interactions: string columns ``user`` and ``item``, and int64 ``timestamp`` if there is
             time and ``part`` if they are split already, in file order; more columns are ignored.
+            Or the same with users and items as numbers.
         profiles: attributes of users by name.
         describe: a profile to a sentence.
         unknown: the sentence for a user without a profile.
@@ -88,16 +91,17 @@ def assemble(
     Raises:
         InputError: no user has enough interactions, or a table has no row for any user or item.
     """
-    rows, users, item_names, cleaning = number(interactions, card.sequential, card.name, selection)
+    coded = interactions if isinstance(interactions, Coded) else Coded.of(interactions)
+    rows, users, item_names, cleaning = number(coded, card.sequential, card.name, selection)
     # with a list of items, rows of others are gone by now
-    named = item_names if selection.items is None else sorted(interactions["item"].unique())
+    named = item_names if selection.items is None else sorted(coded.items)
     joins = [
         Join("user", "profile", users, profiles, users_file),
         Join("item", "row", named, items.names, items.file),
     ]
     told = [*notes, *_order(rows, selection)]
     told += _joined(joins, card.name, told)
-    left = Untrained(interactions, profiles, describe, unknown, selection=selection)
+    left = Untrained(profiles=profiles, describe=describe, unknown=unknown, selection=selection)
     known = tuple(profiles.get(name, {}) for name in users)
     return Dataset(
         card=card,
@@ -108,7 +112,7 @@ def assemble(
         notes=tuple(told),
         rows_read=rows_read or len(interactions),
         ratings=ratings,
-        untrained=left.without(users, others),
+        untrained=left.without(coded, users, others),
     )
 
 

@@ -4,6 +4,7 @@ A `ClientBatch` is the only type through which private data is read; the client 
 code that reads it in training.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,11 +13,9 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 from ufgraphfr.core.keys import Key
+from ufgraphfr.core.mapped import ROWS_AT_ONCE, Column, gathered, let_go
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.data.split import HeldOut, Split
-
-_ROWS_AT_ONCE = 2**22
-"""Interactions sorted at once: some 100 MB."""
 
 Negatives = Literal["honest", "legacy-leaky"]
 
@@ -60,10 +59,14 @@ class ClientBatch:
 
     def select(self, positions: Tensor) -> "ClientBatch":
         """Some of the clients, by position (int64 ``[n]``), in that order."""
-        return ClientBatch(
-            self.clients[positions],
+        histories = (
             *_select(self.ptr, self.items, positions),
             *_select(self.excluded_ptr, self.excluded, positions),
+        )
+        let_go(self.items.nbytes)
+        return ClientBatch(
+            self.clients[positions],
+            *histories,
             self.text[positions if self.text_of is None else self.text_of[positions]],
             self.n_items,
             self.ordered,
@@ -166,14 +169,17 @@ def build(
 
 def _ascending(ptr: Tensor, items: Tensor, n_items: int) -> Tensor:
     """The items in ascending order within each client, some clients at a time."""
-    found = torch.empty_like(items)
-    size = max(1, _ROWS_AT_ONCE * (len(ptr) - 1) // max(1, len(items)))
-    for first in range(0, len(ptr) - 1, size):
-        own = ptr[first : first + size + 1]
-        rows = slice(int(own[0]), int(own[-1]))
-        keys = owners(own, rows.stop - rows.start) * n_items + items[rows]
-        found[rows] = keys.sort().values % n_items
-    return found
+    size = max(1, ROWS_AT_ONCE * (len(ptr) - 1) // max(1, len(items)))
+
+    def parts() -> Iterator[Column]:
+        for first in range(0, len(ptr) - 1, size):
+            own = ptr[first : first + size + 1]
+            rows = slice(int(own[0]), int(own[-1]))
+            keys = owners(own, rows.stop - rows.start) * n_items + items[rows]
+            yield (keys.sort().values % n_items).numpy()
+            let_go(items.nbytes)
+
+    return torch.from_numpy(gathered(parts(), items.numpy().dtype))
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from ufgraphfr.core.mapped import let_go
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.interactions import Cleaning, Interactions
 from ufgraphfr.data.untrained import Untrained
@@ -145,6 +146,7 @@ class Dataset:
             stamp = pl.lit("") if rows.timestamp is None else pl.Series(rows.timestamp[some])
             line = pl.concat_str(*fields, stamp, separator="\t") + "\n"
             digest.update(pl.select(line.str.join("")).item().encode())
+            let_go(rows.user.nbytes)
         return digest.hexdigest()
 
 

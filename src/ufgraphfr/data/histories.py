@@ -1,34 +1,31 @@
 """Every user's items in time order, as CSR over users."""
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.mapped import gathered
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.protocol_draws import PROTOCOL_SEED, Ids
+from ufgraphfr.data.row_blocks import Rows, ascending, bounds, by_users, counted
 
 
 def by_time(data: Interactions, user_ids: Ids, part: Ids | None = None) -> tuple[Ids, Ids]:
     """Every user's items in time order, as CSR; ``part`` by ``part``, if there are parts."""
-    rows = len(data.user)
-    ptr = bounds(np.bincount(data.user, minlength=data.n_users))
+    ptr = bounds(counted(data.user, data.n_users))
     in_order = data.sequential and data.timestamp is None and part is None
-    if in_order and (data.user[1:] >= data.user[:-1]).all():
+    if in_order and ascending(data.user):
         return ptr, data.item
-    part = np.zeros(rows, np.int64) if part is None else part
-    stamp = np.zeros(rows, np.int64) if data.timestamp is None else data.timestamp
-    tie = np.arange(rows)
-    if not data.sequential:
-        key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
-        pair = torch.from_numpy(user_ids[data.user] * data.n_items + data.item)
-        tie = key.words(pair, 0, 1)[:, 0].numpy()
-    order = np.lexsort((tie, stamp, part, data.user))
-    return ptr, data.item[order]
 
+    def ordered(rows: Rows) -> Ids:
+        user, item = data.user[rows], data.item[rows]
+        keys = [user, *(each[rows] for each in (part, data.timestamp) if each is not None)]
+        if not data.sequential:
+            key = Key(PROTOCOL_SEED, purpose=Purpose.TIES)
+            pair = torch.from_numpy(user_ids[user] * data.n_items + item)
+            keys.append(key.words(pair, 0, 1)[:, 0].numpy())
+        # of rows alike in all keys the first in the file stays first
+        found: Ids = item[np.lexsort(keys[::-1])]
+        return found
 
-def bounds(counts: NDArray[Any]) -> Ids:
-    """From counts to CSR bounds, int64 ``[n + 1]``."""
-    return np.concatenate(([0], np.cumsum(counts)))
+    return ptr, gathered(map(ordered, by_users(data.user, ptr)), data.item.dtype)

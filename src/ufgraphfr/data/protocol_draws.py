@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.arrays.sparse_rows import pointers, ranges
 from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.mapped import blocks
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.negatives import draw_outside
 
@@ -50,8 +51,11 @@ def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Itera
 
     Yields int64 ``[asked, 99]`` for each of the masks.
     """
-    own = np.logical_or.reduce(asked)[data.user]
-    user, item = data.user[own], data.item[own]
+    anybody, parts = np.logical_or.reduce(asked), []
+    for some in blocks(data.user):
+        own = anybody[data.user[some]]
+        parts.append((data.user[some][own], data.item[some][own]))
+    user, item = (np.concatenate(each) for each in zip(*parts, strict=True))
     touched = item[np.lexsort((item, user))].astype(np.int64)
     ptr = np.concatenate(([0], np.cumsum(np.bincount(user, minlength=data.n_users))))
     for stream, mask in enumerate(asked, start=1):

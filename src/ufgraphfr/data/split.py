@@ -13,7 +13,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ufgraphfr.data.histories import bounds, by_time
+from ufgraphfr.core.mapped import blocks, gathered
+from ufgraphfr.data.histories import by_time
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Interactions
 from ufgraphfr.data.protocol_draws import (
     Ids,
@@ -22,6 +23,7 @@ from ufgraphfr.data.protocol_draws import (
     sampled_candidates,
     sampled_users,
 )
+from ufgraphfr.data.row_blocks import bounds
 
 COLD_TARGETS = 10
 COLD_KNOWN = (0, 1, 3, 10)
@@ -202,7 +204,7 @@ def divided(
     return Split(
         n_items=data.n_items,
         ptr=bounds(trained),
-        train=history[_leading(ptr, trained)],
+        train=_chosen(history, _leading(ptr, trained)),
         history_ptr=ptr,
         history=history,
         known=known,
@@ -218,6 +220,11 @@ def divided(
         cold_item_ptr=np.zeros_like(ptr),
         cold_item_history=np.empty(0, np.int64),
     )
+
+
+def _chosen(column: Ids, mask: Mask) -> Ids:
+    """``column[mask]``, some rows at a time."""
+    return gathered((column[some][mask[some]] for some in blocks(column)), column.dtype)
 
 
 def _leading(ptr: Ids, counts: Ids) -> Mask:

@@ -21,10 +21,10 @@ _ISO_FORMATS = (
 )
 
 
-_EPOCH, STEP = 10**8, 1000
+EPOCH, STEP = 10**8, 1000
 """Smaller numbers may count anything; from here on they are seconds, from 1973 on. Each finer unit
 is a thousand times as much."""
-_UNIT_GAP = 100
+UNIT_GAP = 100
 """Times of one unit lie closer; seconds and milliseconds since 1970 are a thousand apart."""
 
 
@@ -65,16 +65,16 @@ def with_times(table: Table, column: str, time_format: str = "") -> Table:
 
 def unit_of(stamp: int) -> int | None:
     """0 for seconds since 1970, 1 for milliseconds, up to 3; None if it is no date."""
-    units = [unit for unit in range(4) if stamp >= _EPOCH * STEP**unit]
+    units = [unit for unit in range(4) if stamp >= EPOCH * STEP**unit]
     return units[-1] if units else None
 
 
 def _of_other_unit(values: pl.Series) -> pl.Series:
     size = np.abs(values.fill_null(0).fill_nan(0).to_numpy())
-    dates = np.unique(size[(size >= _EPOCH) & np.isfinite(size)])
-    begins = dates[1:][dates[1:] >= _UNIT_GAP * dates[:-1]]
+    dates = np.unique(size[(size >= EPOCH) & np.isfinite(size)])
+    begins = dates[1:][dates[1:] >= UNIT_GAP * dates[:-1]]
     unit = np.searchsorted(begins, size, side="right")
-    is_date = size >= _EPOCH
+    is_date = size >= EPOCH
     usual = np.bincount(unit[is_date], minlength=1).argmax()
     return pl.Series(is_date & (unit != usual))
 

@@ -7,9 +7,11 @@ after a training.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import polars as pl
 
-from ufgraphfr.data.interactions import FILE_ORDER, Selection, earliest
+from ufgraphfr.data.coded import Coded
+from ufgraphfr.data.interactions import FILE_ORDER, Selection
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,19 +34,22 @@ class Untrained:
     names: frozenset[str] = frozenset()
     selection: Selection = FILE_ORDER
 
-    def without(self, trained: Collection[str], others: Collection[str]) -> "Untrained":
-        """Those of the rows, of the profiles and of ``others`` who are not among ``trained``."""
-        known = set(self.rows["user"].unique()).union(self.profiles, others) - set(trained)
-        rows = self.rows.filter(pl.col("user").is_in(known))
+    def without(
+        self, rows: Coded, trained: Collection[str], others: Collection[str]
+    ) -> "Untrained":
+        """Those of all rows, of the profiles and of ``others`` who are not among ``trained``."""
+        known = set(rows.users).union(self.profiles, others) - set(trained)
         own = {name: self.profiles[name] for name in known & self.profiles.keys()}
-        return replace(self, rows=rows, profiles=own, names=frozenset(known))
+        left = np.array([name in known for name in rows.users], bool)
+        return replace(self, rows=rows.named(left), profiles=own, names=frozenset(known))
 
     def history(self, name: str) -> list[str]:
         """A user's items, oldest first."""
-        own = earliest(self.rows.filter(pl.col("user") == name), self.selection.file_order)
-        if "timestamp" in own.columns:
-            own = own.sort("timestamp", maintain_order=True)
-        return own["item"].to_list()
+        own = Coded.of(self.rows.filter(pl.col("user") == name))
+        places = own.ordered(own.earliest(None), self.selection.file_order)
+        if own.timestamp is not None:
+            places = places[np.argsort(own.timestamp[places], kind="stable")]
+        return own.items.gather(own.item[places]).to_list()
 
     def text(self, name: str) -> str:
         """The sentence about a user."""

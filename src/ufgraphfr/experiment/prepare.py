@@ -12,6 +12,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import asks_for_item_text
+from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.core.derived import DataFacts
 from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data.catalogue import Catalogue
@@ -120,10 +121,13 @@ def arranged(experiment: Experiment, dataset: Dataset, origin: str = "") -> Prep
         logger.warning(f"{dataset.card.name}: {sentence}")
     sentences = embed_distinct(experiment.encoder, dataset.users.texts)
     text, text_of = (torch.from_numpy(each) for each in sentences)
+    batch = build(split, text, experiment.protocol.negatives, rows.sequential, text_of)
+    # what was made on the way would be held as long as this process
+    give_back_freed_memory()
     return PreparedExperiment(
         dataset=dataset,
         split=split,
-        batch=build(split, text, experiment.protocol.negatives, rows.sequential, text_of),
+        batch=batch,
         setting=Setting(
             items=rows.n_items,
             clients=rows.n_users,

@@ -173,6 +173,30 @@ class Transformer:
             params["item.weight"] = params["item.weight"] + features @ params["item.map"]
         return params
 
+    def divided(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Views of ``[size]``: items' vectors ``[items, dim]``, their biases, and all the rest."""
+        sizes = self.items * self.dim, self.items
+        vectors, bias, rest = vector.split((*sizes, len(vector) - sum(sizes)))
+        return vectors.view(self.items, self.dim), bias, rest
+
+    def read(self, vector: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Copies of what `divided` gives, of items those of ``rows``, int64 ``[n]``."""
+        vectors, bias, rest = self.divided(vector)
+        return vectors[rows], bias[rows], rest.clone()
+
+    def named_rows(self, vectors: Tensor, bias: Tensor, rest: Tensor, features: Tensor) -> Params:
+        """What `unpack` gives for the rows of `read`, whose features these are."""
+        # the items are laid out first
+        shapes = dict(list(self.shapes.items())[2:])
+        parts = rest.split([math.prod(shape) for shape in shapes.values()])
+        params = {
+            name: part.view(shape)
+            for (name, shape), part in zip(shapes.items(), parts, strict=True)
+        }
+        if self.columns:
+            vectors = vectors + features @ params["item.map"]
+        return params | {"item.weight": vectors, "item.bias": bias}
+
     def states(
         self, params: Params, items: Tensor, text: Tensor, dropout: Tensor | None = None
     ) -> Tensor:

@@ -6,7 +6,11 @@ al., "Adaptive federated optimization", ICLR 2021.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+_AT_ONCE = 2**16
+"""Numbers."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,29 @@ def adam(
     Returns:
         new weights and moments.
     """
-    steps = moments.steps + 1
-    first = moments.first.lerp(gradient, 1 - betas[0])
-    second = moments.second.lerp(gradient.square(), 1 - betas[1])
-    mean = first / (1 - betas[0] ** int(steps))
-    after = Moments(first, second, steps)
-    return weights - lr * mean * _inverse_root(after, betas, epsilon), after
+    after = Moments(torch.empty_like(weights), torch.empty_like(weights), moments.steps + 1)
+    stepped = torch.empty_like(weights)
+    columns = weights, gradient, moments.first, moments.second, stepped, after.first, after.second
+    # what is made on the way stays in the processor's cache
+    for part in zip(*(each.split(_AT_ONCE) for each in columns), strict=True):
+        old, slope, first, second, new, new_first, new_second = part
+        torch.lerp(first, slope, 1 - betas[0], out=new_first)
+        torch.lerp(second, slope.square(), 1 - betas[1], out=new_second)
+        mean = new_first / (1 - betas[0] ** int(after.steps))
+        scale = _inverse_root(new_second, int(after.steps), betas, epsilon)
+        torch.sub(old, lr * mean * scale, out=new)
+    return stepped, after
 
 
 def step_scale(
     moments: Moments, betas: tuple[float, float], epsilon: float = 1e-8
 ) -> Tensor | None:
     """What Adam multiplies a gradient with, float ``[size]``; None before it has seen one."""
-    return None if int(moments.steps) == 0 else _inverse_root(moments, betas, epsilon)
+    steps = int(moments.steps)
+    return None if steps == 0 else _inverse_root(moments.second, steps, betas, epsilon)
 
 
-def _inverse_root(moments: Moments, betas: tuple[float, float], epsilon: float) -> Tensor:
+def _inverse_root(second: Tensor, steps: int, betas: tuple[float, float], epsilon: float) -> Tensor:
     """1 / (sqrt(second moment without bias) + epsilon)."""
-    root = (moments.second / (1 - betas[1] ** int(moments.steps))).sqrt()
+    root = (second / (1 - betas[1] ** steps)).sqrt()
     return 1 / (root + epsilon)

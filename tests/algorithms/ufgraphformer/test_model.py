@@ -182,11 +182,12 @@ def test_scores_are_the_blend_of_squashed_parts(checkerboard: ClientBatch, feder
     torch.testing.assert_close(model.score(task, checkerboard, {}), expected)
 
 
-@pytest.mark.parametrize("local_steps", [1, 3])
+@pytest.mark.parametrize("weighting", ["positions", "clients"])
+@pytest.mark.parametrize(("local_steps", "candidates"), [(1, None), (3, None), (1, 9)])
 def test_updates_of_single_clients_sum_to_the_summed_update(
-    checkerboard: ClientBatch, local_steps: int
+    checkerboard: ClientBatch, local_steps: int, candidates: int | None, weighting: str
 ) -> None:
-    training = {"local_steps": local_steps}
+    training = {"local_steps": local_steps, "candidates": candidates, "weighting": weighting}
     model = UFGraphFormer(**SMALL, graph={"rounds": 1}, training=training)
     state = with_graph(model, checkerboard)
     task = model.broadcast(state, checkerboard.clients, 2)

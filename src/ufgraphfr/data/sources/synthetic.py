@@ -5,7 +5,7 @@ Users and items belong to groups; a user likes the items of the own group. With
 own colour that is missing from a user's history is the answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeAlias
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from ufgraphfr.core.mapped import gathered
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import Interactions
@@ -135,11 +136,19 @@ class Synthetic(Source):
 
     def _tailed(self) -> Interactions:
         """Some items popular, some users busy; rows are in order, and need no times."""
-        blocks = list(self._population.blocks())
-        lengths = np.concatenate([each for each, _ in blocks])
+        found = list[Ids]()
+
+        def items() -> Iterator[NDArray[np.int32]]:
+            for lengths, item in self._population.blocks():
+                found.append(lengths)
+                yield item
+
+        item, lengths = gathered(items(), np.int32), np.concatenate(found)
+        some = np.array_split(np.arange(self.users), len(found))
+        users = (np.repeat(each, lengths[each]) for each in some)
         return Interactions(
-            user=np.repeat(np.arange(self.users, dtype=np.int32), lengths),
-            item=np.concatenate([item for _, item in blocks]),
+            user=gathered(users, np.int32),
+            item=item,
             timestamp=None,
             n_users=self.users,
             n_items=self.items,

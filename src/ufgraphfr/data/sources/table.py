@@ -25,7 +25,8 @@ from ufgraphfr.data.opening import Opening, Quotes
 from ufgraphfr.data.sources._listed import ListedSource
 from ufgraphfr.data.sources._parts import check_parts, of_column, of_file
 from ufgraphfr.data.sources._table_columns import Columns
-from ufgraphfr.data.sources._table_values import known_of, ratings_in
+from ufgraphfr.data.sources._table_rows import Rows, rows_of, typed_rows
+from ufgraphfr.data.sources._table_values import known_of
 from ufgraphfr.data.tables import Table
 from ufgraphfr.data.timestamps import with_times
 
@@ -132,40 +133,31 @@ class TableSource(ListedSource):
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
         folder = data_dir or Path()
-        tables = self._tables(folder)
-        read = [table.good(self.on_bad_row) for table in tables]
-        timed = {"timestamp" in table.columns for table in tables}
-        if len(timed) > 1:
-            raise InputError("some files of interactions have times and others none: name alike")
-        rows = pl.concat([rows for rows, _ in read])
-        wanted = self._rated(rows)
-        sequential = max(timed) if self.sequential == "auto" else self.sequential
+        rows = self._rows(folder)
+        timed = rows.coded.timestamp is not None
+        sequential = timed if self.sequential == "auto" else self.sequential
         profiles, bad_users, user_notes = self._profiles(folder)
         items, bad_items, item_notes = self._items(folder)
         return assemble(
             Card(name=self.name, title=self.name, sequential=sequential),
-            wanted,
+            rows.coded,
             profiles,
             self.describe,
             templates.attributes({}),
             items,
-            sum(bad for _, bad in read) + bad_users + bad_items,
+            rows.bad + bad_users + bad_items,
             selection=Selection(
-                file_order=self.file_order or (sequential and not max(timed)),
+                file_order=self.file_order or (sequential and not timed),
                 min_user=max(self.min_user, self.k_core),
                 min_item=max(self.min_item, self.k_core),
                 items=self.catalogue(folder).items if self.items_from == "table" else None,
             ),
-            low_ratings=len(rows) - len(wanted),
-            others=rows["user"].unique().to_list(),
-            rows_read=sum(len(table.frame) for table in tables),
-            ratings=ratings_in(rows),
+            low_ratings=rows.good - len(rows.coded),
+            others=rows.users,
+            rows_read=rows.read,
+            ratings=rows.ratings,
             users_file=Path(self.users).name,
-            notes=[
-                *(note for table in tables for note in table.notes),
-                *user_notes,
-                *item_notes,
-            ],
+            notes=[*rows.notes, *user_notes, *item_notes],
         )
 
     def describe(self, profile: Mapping[str, str]) -> str:
@@ -173,18 +165,6 @@ class TableSource(ListedSource):
         if not self.template:
             return templates.attributes(profile)
         return templates.fill(self.template, profile)
-
-    def _rated(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows with a rating that counts."""
-        if self.min_rating is None:
-            return rows
-        kept = rows.filter(pl.col("rating").cast(pl.Float64) >= self.min_rating)
-        if kept.is_empty():
-            raise InputError(
-                f"[data] min_rating = {self.min_rating:g}: all {len(rows):,} rows have lower "
-                f"ratings: ask for less"
-            )
-        return kept
 
     def catalogue(self, data_dir: Path | None = None) -> Catalogue:
         """All items of the item table, in its order, whether or not anybody has touched them.
@@ -205,16 +185,21 @@ class TableSource(ListedSource):
     def _opening(self) -> Opening:
         return Opening(self.separator, self.encoding, self.header, self.quotes)
 
-    def _tables(self, folder: Path) -> list[Table]:
-        """The files of interactions, checked."""
+    def _rows(self, folder: Path) -> Rows:
+        """The interactions, checked."""
         names = self._interaction_files
         check_parts(self.parts, names, self.columns.part)
         named = [(each, n) for n, name in enumerate(names) for each in parquet_files(folder, name)]
-        tables = [self._interactions(folder, name) for name, _ in named]
-        if not self.parts:
-            return tables
-        whole = zip(tables, named, strict=True)
-        return [of_file(table, self.parts[number]) for table, (_, number) in whole]
+        files = [name for name, _ in named]
+        if self.layout == "rows" and not self.parts and not self.time_format:
+            rows = typed_rows(folder, files, self.columns, self.min_rating)
+            if rows is not None:
+                return rows
+        tables = [self._interactions(folder, name) for name in files]
+        if self.parts:
+            whole = zip(tables, named, strict=True)
+            tables = [of_file(table, self.parts[number]) for table, (_, number) in whole]
+        return rows_of(tables, self.on_bad_row, self.min_rating)
 
     def _interactions(self, folder: Path, name: str) -> Table:
         """Columns user and item, and timestamp and rating where there are any."""

@@ -7,6 +7,7 @@ AISTATS 2017, and, for the server's optimiser, Reddi et al., "Adaptive federated
 orders of magnitude; so a device scales each coordinate as the server's Adam would.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -111,13 +112,15 @@ class SequenceTraining(Spec):
                 cheaper.
         """
         per_client = aggregation is Aggregation.PER_CLIENT or self.local_steps > 1
-        groups = [
-            self._group(model, batch.select(positions), key, history, per_client)
-            for positions in torch.arange(len(batch), device=batch.items.device).split(GROUP)
-        ]
-        gradients, losses, lengths = zip(*groups, strict=True)
+        positions = torch.arange(len(batch), device=batch.items.device).split(GROUP)
+        groups = [batch.select(each) for each in positions]
+        if not per_client and model.sample is not None:
+            windows = (self._windows(model, group, key, history, 0) for group in groups)
+            return self._added(model, model.sample, windows)
+        found = [self._group(model, group, key, history, per_client) for group in groups]
+        gradients, losses, lengths = zip(*found, strict=True)
         loss, length = torch.cat(losses), torch.cat(lengths)
-        count = length if self.weighting == "positions" else torch.ones_like(length)
+        count = self._counted(length)
         if not per_client:
             total = torch.stack(gradients).sum(0)
             return Update({"gradient": total, "count": count.sum()[None]}, loss, summed=True)
@@ -146,6 +149,37 @@ class SequenceTraining(Spec):
             total = gradient if total is None else total.add_(gradient)
         assert total is not None
         return total.div_(self.local_steps), torch.stack(losses).mean(0), windows.length
+
+    def _counted(self, length: Tensor) -> Tensor:
+        """How much each client counts, from how many positions it trained on."""
+        return length if self.weighting == "positions" else torch.ones_like(length)
+
+    def _added(self, model: SharedModel, sample: Tensor, groups: Iterable["_Windows"]) -> Update:
+        """What `update` gives, of groups of clients one after the other.
+
+        Of item vectors, those that a group reads are gathered and no others: a pass over a large
+        catalogue takes longer than all that a group does with its own.
+        """
+        net, losses, counts = model.net.detach(), [], []
+        gradient = torch.zeros_like(net)
+        vectors, bias, rest = model.network.divided(gradient)
+        for windows in groups:
+            rows = rows_needed(windows.targets, sample)
+            read = model.network.read(net, rows)
+            for part in read:
+                part.requires_grad_()
+            params = model.network.named_rows(*read, model.features[rows])
+            each = _sampled_losses(model, params, windows.targets, windows.text, windows.dropout)
+            loss = each.sum(1) / windows.length
+            total = each.sum() if self.weighting == "positions" else loss.sum()
+            of_vectors, of_bias, of_rest = torch.autograd.grad(total, read)
+            vectors.index_add_(0, rows, of_vectors)
+            bias.index_add_(0, rows, of_bias)
+            rest += of_rest
+            losses.append(loss.detach())
+            counts.append(self._counted(windows.length))
+        count = torch.cat(counts).sum()[None]
+        return Update({"gradient": gradient, "count": count}, torch.cat(losses), summed=True)
 
     def _summed(self, model: SharedModel, windows: "_Windows") -> tuple[Tensor, Tensor, Tensor]:
         """The gradient of the group's summed loss, without forming each client's."""
@@ -213,8 +247,17 @@ def _losses(
     model: SharedModel, weights: Tensor, targets: Tensor, text: Tensor, dropout: Tensor | None
 ) -> Tensor:
     """Each position's loss, see `cross_entropy` and `sampled_cross_entropy`."""
-    windows = targets, text, dropout, model.absent
     if model.sample is None:
+        windows = targets, text, dropout, model.absent
         return cross_entropy(model.network, model.params(weights), *windows)
     params = model.params(weights, rows_needed(targets, model.sample))
+    return _sampled_losses(model, params, targets, text, dropout)
+
+
+def _sampled_losses(
+    model: SharedModel, params: Params, targets: Tensor, text: Tensor, dropout: Tensor | None
+) -> Tensor:
+    """The same where a sample says what the denominator is; ``params`` are of `rows_needed`."""
+    assert model.sample is not None
+    windows = targets, text, dropout, model.absent
     return sampled_cross_entropy(model.network, params, *windows, model.sample)
