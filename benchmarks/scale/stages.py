@@ -1,7 +1,7 @@
 """CPU seconds and memory of every stage of a run, as users grow; each size in its own process.
 
     python benchmarks/scale/stages.py 10000x10000 100000x100000 [--mean 50] [--cohort 10000]
-        [--kind fedmf] [--asked 10000] [--out FILE]
+        [--kind fedmf] [--asked 10000] [--rounds 3] [--chunk 128] [--out FILE]
 
 The population is generated: items with a popularity tail, groups tied to profiles, histories in an
 order. Memory is the most the process has held within a stage, Linux only. A JSON line for each size
@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.allocator import keep_freed_memory
 from ufgraphfr.core.keys import Key
 from ufgraphfr.experiment.checkpoint import Checkpoint, save_checkpoint
@@ -32,12 +33,8 @@ from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation.loop import rounds
 from ufgraphfr.privacy.accounted.ledger import Ledger
 
-ROUNDS = 3
 
-
-def experiment_of(
-    users: int, items: int, mean: int, cohort: int, kind: str, asked: int
-) -> dict[str, Any]:
+def experiment_of(users: int, items: int, given: argparse.Namespace) -> dict[str, Any]:
     """The values of an experiment on a generated population."""
     return {
         "name": "scale",
@@ -46,14 +43,18 @@ def experiment_of(
             "users": users,
             "items": items,
             "groups": 20,
-            "interactions": mean,
+            "interactions": given.mean,
             "popularity": 1.0,
             "order": "chain",
         },
         "text": {"kind": "hashing", "width": 64},
-        "algorithm": {"kind": kind},
-        "federation": {"rounds": ROUNDS, "cohort": min(cohort, users)},
-        "evaluation": {"users": asked},
+        "algorithm": {"kind": given.kind},
+        "federation": {
+            "rounds": given.rounds,
+            "cohort": min(given.cohort, users),
+            "chunk": given.chunk,
+        },
+        "evaluation": {"users": given.asked},
     }
 
 
@@ -115,15 +116,17 @@ def measure(values: dict[str, Any]) -> dict[str, Any]:
             state,
             Key(experiment.seed),
         )
-        for number in range(ROUNDS):
-            with stages.stage(f"round {number + 1}"):
+        last = experiment.federation.rounds
+        for number in range(1, last + 1):
+            collects = asks_all_clients(algorithm, number)
+            with stages.stage(f"{'graph' if collects else 'round'} {number}"):
                 done = next(steps)
         with stages.stage("checkpoint"):
             path = Path(folder, "checkpoint")
-            save_checkpoint(path, Checkpoint(ROUNDS, 1, 0.0, done.state, population.private()))
+            save_checkpoint(path, Checkpoint(last, 1, 0.0, done.state, population.private()))
         size = path.stat().st_size
     with stages.stage("evaluate"):
-        _, found = population.validate(done.state, ROUNDS, pick=False)
+        _, found = population.validate(done.state, last, pick=True)
     rows = dataset.interactions
     return {
         "users": rows.n_users,
@@ -147,6 +150,8 @@ def main() -> None:
     parser.add_argument("--cohort", type=int, default=10_000)
     parser.add_argument("--kind", default="fedmf")
     parser.add_argument("--asked", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--chunk", type=int, default=128)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     if len(given.sizes) > 1:
@@ -155,8 +160,7 @@ def main() -> None:
             subprocess.run([sys.executable, __file__, size, *options], check=True)
         return
     users, items = map(int, given.sizes[0].split("x"))
-    values = experiment_of(users, items, given.mean, given.cohort, given.kind, given.asked)
-    line = json.dumps(measure(values))
+    line = json.dumps(measure(experiment_of(users, items, given)))
     print(line)
     if given.out is not None:
         with given.out.open("a") as file:

@@ -3,9 +3,18 @@
 import pytest
 import torch
 
+from ufgraphfr.core import messages
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import DenseTables, SharedTable
-from ufgraphfr.core.messages import Aggregation, Report, Task, combine, per_client
+from ufgraphfr.core.messages import (
+    Aggregation,
+    Report,
+    Task,
+    combine,
+    gathered,
+    one_row,
+    per_client,
+)
 
 CLIENTS = torch.tensor([8, 3, 5, 1])
 WEIGHTS = torch.arange(8.0).view(4, 2)
@@ -67,3 +76,37 @@ def test_the_order_of_arrival_does_not_matter(order: list[int]) -> None:
     assert summed.loss.tolist() == [3, 1, 2, 0]
     assert torch.equal(summed.sums["weights"], WEIGHTS.sum(0))
     assert torch.equal(summed.sums["items"], TABLES.sum(0))
+
+
+def test_sparse_sums_are_added_to_those_of_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 256 replies none is added up more than eight times; dense ones are one at all times."""
+    added = 0
+    whole = messages.combine
+
+    def counted(reports: list[Report]) -> Report:
+        nonlocal added
+        added += sum(len(each.clients) for each in reports)
+        return whole(reports)
+
+    monkeypatch.setattr(messages, "combine", counted)
+
+    def told(client: int, values: torch.Tensor) -> Report:
+        arrays = one_row({"sum": values})
+        return Report(1, torch.tensor([client]), arrays, Aggregation.SUM, torch.zeros(1))
+
+    kept: list[Report] = []
+    for client in range(256):
+        own = torch.zeros(1024, dtype=torch.int64)
+        own[4 * client : 4 * client + 4] = client + 1
+        kept = gathered(kept, told(client, own.to_sparse().coalesce()))
+        assert len(kept) <= 9
+    assert added == 8 * 256
+    (total,) = kept
+    expected = torch.arange(1, 257).repeat_interleave(4)
+    assert total.sums["sum"].to_dense().tolist() == expected.tolist()
+    assert total.clients.tolist() == list(range(256))
+    dense: list[Report] = []
+    for client in range(9):
+        dense = gathered(dense, told(client, torch.ones(4)))
+        assert len(dense) == 1
+    assert dense[0].sums["sum"].tolist() == [9.0] * 4

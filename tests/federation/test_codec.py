@@ -25,7 +25,13 @@ from ufgraphfr.core.arrays.tables import (
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, Task, one_row, per_client
 from ufgraphfr.federation.client import Client, Request
-from ufgraphfr.federation.codec import decode_report, decode_task, encode_report, encode_task
+from ufgraphfr.federation.codec import (
+    decode_report,
+    decode_task,
+    encode_report,
+    encode_task,
+    report_size,
+)
 from ufgraphfr.privacy import MECHANISMS
 
 CLIENTS = torch.tensor([8, 3])
@@ -166,3 +172,18 @@ def test_the_size_of_an_upload_does_not_tell_what_a_client_touched(kind: str) ->
     assert all(header(payload) == header(payloads[0]) for payload in payloads)
     # the clients did send different things
     assert len(set(payloads)) == len(counts)
+
+
+@pytest.mark.parametrize("count", [1, 9, 1234])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int64, torch.float32])
+def test_the_size_of_a_sparse_sum_is_that_of_what_is_written_out(
+    kind: torch.dtype, count: int
+) -> None:
+    sparse = torch.zeros(count, dtype=kind)
+    sparse[count // 2] = 1
+    for clients in (torch.tensor([3]), torch.arange(70)):
+        arrays = {"pairs": sparse.to_sparse().coalesce(), "a/few": torch.ones(5), "next": sparse}
+        loss = torch.zeros(len(clients))
+        report = Report(2, clients, one_row(arrays), Aggregation.SUM, loss)
+        for largest in (None, {"pairs": 1}, {"pairs": 7, "next": 7}):
+            assert report_size(report, largest) == len(encode_report(report, largest))

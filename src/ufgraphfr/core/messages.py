@@ -11,7 +11,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.cells import as_array, as_row, widened
+from ufgraphfr.core.arrays.cells import Cells, as_array, as_row, widened
 from ufgraphfr.core.arrays.protocol import Array, Plain
 from ufgraphfr.core.arrays.sparse_rows import Rows, changed_rows
 from ufgraphfr.core.arrays.tables import Tables
@@ -140,10 +140,24 @@ def combine(reports: list[Report]) -> Report:
 
 
 def gathered(reports: list[Report], report: Report) -> list[Report]:
-    """Replies and one more; sums are added as they come, so that no more than two are held."""
-    if report.aggregation is Aggregation.SUM:
-        return [combine([*reports, report])]
-    return [*reports, report]
+    """Replies and one more; sums are added as they come, so that few are held.
+
+    A sum is added to the one before it as soon as it is no shorter. Dense ones are all alike, and
+    so are one; sparse ones grow as more is added, and each number of theirs is then added up as
+    often as a number of sums can be halved, not once for each sum that follows.
+    """
+    reports = [*reports, report]
+    if report.aggregation is not Aggregation.SUM:
+        return reports
+    while len(reports) > 1 and _listed(reports[-1]) >= _listed(reports[-2]):
+        reports.append(combine([reports.pop(-2), reports.pop()]))
+    return reports
+
+
+def _listed(report: Report) -> int:
+    """How many numbers the sparse arrays hold."""
+    sparse = (value for value in report.arrays.values() if isinstance(value, Cells))
+    return sum(len(value.values) for value in sparse)
 
 
 def _sum(parts: list[Tensor]) -> Tensor:

@@ -6,11 +6,17 @@ The prefix of a name says what it was: ``shared/``, ``tables/``, ``rows/``, ``ow
 (small whole numbers, their bits likewise). Sums over clients have no clients axis here.
 """
 
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from ufgraphfr.core.arrays import bit_packing as bits
+from ufgraphfr.core.arrays.cells import Cells
 from ufgraphfr.core.arrays.dense import Dense
 from ufgraphfr.core.arrays.low_rank import LowRank
 from ufgraphfr.core.arrays.protocol import Array
@@ -18,6 +24,17 @@ from ufgraphfr.core.arrays.quantised import Quantised
 from ufgraphfr.core.arrays.sparse_rows import Rows
 from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.messages import Aggregation, Report, Task
+
+_KINDS = {
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.int16: "I16",
+    torch.int32: "I32",
+    torch.int64: "I64",
+    torch.float32: "F32",
+    torch.float64: "F64",
+}
+"""What the format calls types of numbers."""
 
 
 def encode_task(task: Task) -> bytes:
@@ -70,6 +87,44 @@ def encode_report(report: Report, largest: dict[str, int] | None = None) -> byte
             parts = _packed(name, total, bits.width(most)) if small else {f"own/{name}": total}
         arrays |= parts
     return _save(arrays)
+
+
+def report_size(report: Report, largest: dict[str, int] | None = None) -> int:
+    """How many bytes `encode_report` makes of it.
+
+    A sum over a large catalogue's pairs is written out for that, and is sparse here: its bytes are
+    counted instead.
+    """
+    sparse = {name: value for name, value in report.arrays.items() if isinstance(value, Cells)}
+    if report.aggregation is not Aggregation.SUM or not sparse:
+        return len(encode_report(report, largest))
+    rest = {name: value for name, value in report.arrays.items() if name not in sparse}
+    tensors = load(encode_report(replace(report, arrays=rest), largest))
+    sizes = {name: (value.dtype, tuple(value.shape)) for name, value in tensors.items()}
+    for name, value in sparse.items():
+        (count,) = value.entries.shape[1:]
+        most = (largest or {}).get(name, 2**bits.MOST) * len(report.clients)
+        width = bits.width(most)
+        if width > bits.MOST or value.values.is_floating_point():
+            sizes[f"own/{name}"] = value.values.dtype, (count,)
+            continue
+        sizes[f"whole/{width}/{name}"] = torch.uint8, (-(-count * width // 8),)
+        sizes[f"count/{name}"] = torch.int64, ()
+    return _saved_size(sizes)
+
+
+def _saved_size(arrays: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> int:
+    """Bytes of a safetensors file: a length, a header padded to eight bytes, the numbers."""
+    header, first = dict[str, Any](), 0
+    # as the format lays them out: wide types first, then by name
+    for name, (kind, shape) in sorted(
+        arrays.items(), key=lambda one: (-one[1][0].itemsize, one[0])
+    ):
+        last = first + kind.itemsize * math.prod(shape)
+        header[name] = {"dtype": _KINDS[kind], "shape": shape, "data_offsets": (first, last)}
+        first = last
+    text = len(json.dumps(header, separators=(",", ":")).encode())
+    return 8 + -(-text // 8) * 8 + first
 
 
 def _is_flat_and_whole(total: Tensor) -> bool:

@@ -72,8 +72,8 @@ class Simulation:
         kind = task_kind(task, self.algorithm)
         if kind not in self._bytes_up:
             report, _ = self._respond(task.select(task.clients.new_zeros(1)), key)
-            payload = codec.encode_report(report, integer_bounds(self.algorithm))
-            self._bytes_up[kind] = float(len(payload))
+            size = codec.report_size(report, integer_bounds(self.algorithm))
+            self._bytes_up[kind] = float(size)
         return self._bytes_up[kind]
 
     def _respond(self, task: Task, key: Key) -> tuple[Report, Private]:
