@@ -15,6 +15,7 @@ from ufgraphfr.cli.deploy_options import (
     ConsentedMetrics,
     Every,
     ExpectedUsers,
+    IfBetter,
     LifetimeDays,
     LifetimeEpsilon,
     MinUsers,
@@ -106,6 +107,7 @@ def up(
         bool, typer.Option("--loopback", help="Everything on this machine, for a try-out.")
     ] = False,
     again: Again = False,
+    if_better: IfBetter = False,
 ) -> None:
     """Start server, agents and SuperNodes on this machine, and the run."""
     if not loopback:
@@ -113,17 +115,17 @@ def up(
             "deploy up starts everything on this machine: say --loopback; on real hosts the units "
             "in systemd/ start the processes, and deploy start begins the run"
         )
-    _launcher().up(Deployment(folder.resolve()), again=again)
+    _launcher().up(Deployment(folder.resolve()), again=again, if_better=if_better)
     hint = f"ufgraphfr deploy watch {shlex.quote(str(folder))}"
     _console().print(f"running; watch it with: {hint}", soft_wrap=True, markup=False)
 
 
 @app.command()
-def start(folder: Folder, again: Again = False) -> None:
+def start(folder: Folder, again: Again = False, if_better: IfBetter = False) -> None:
     """Register the nodes' keys and begin the run, on a server that runs already."""
     deployment = Deployment(folder.resolve())
     _launcher().register(deployment)
-    _launcher().submit(deployment, again)
+    _launcher().submit(deployment, again, if_better)
 
 
 @app.command()
@@ -228,6 +230,9 @@ def down(folder: Folder) -> None:
 
 def _tell_release(console: Console, values: dict[str, Any]) -> None:
     """Which release the nodes have, and which of them do not."""
+    if values.get("withheld"):
+        said = f"not published: {values['withheld']}; ufgraphfr deploy publish publishes it"
+        console.print(said, style="yellow", soft_wrap=True, markup=False)
     if "release" not in values:
         return
     missing = values["unpublished"]

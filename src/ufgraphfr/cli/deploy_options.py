@@ -23,6 +23,8 @@ ConsentedMetrics = Annotated[bool, typer.Option("--consented-metrics", help=_CON
 _NOISED = "Sums of the test's metrics leave once, noised and paid for from the budget."
 NoisedMetrics = Annotated[bool, typer.Option("--noised-metrics", help=_NOISED)]
 _AGAIN = "Train on from the last release, with users and rows that came since, as a new run."
+_BETTER = "Publish only if NDCG@10 is above that of the release before."
+IfBetter = Annotated[bool, typer.Option("--if-better", help=_BETTER)]
 Again = Annotated[bool, typer.Option("--continue", help=_AGAIN)]
 _LIFETIME = (
     "What all runs together may spend on one person; without it, one run alone has a budget."

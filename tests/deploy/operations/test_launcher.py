@@ -41,24 +41,24 @@ def free():
 def test_a_taken_port_is_named(key, taken):
     ports = {"port": free(), "node_port": 20000 + free() % 20000} | {key: taken}
     with pytest.raises(InputError, match=rf"port {taken} \({key}.* is taken"):
-        launcher._check_ports(ServerSettings(**ports), NAMES, ())
+        launcher.check_ports(ServerSettings(**ports), NAMES, ())
 
 
 def test_the_port_of_a_later_node_counts_too(taken):
     settings = ServerSettings(port=free(), node_port=taken - 1)
     with pytest.raises(InputError, match=rf"port {taken} \(node_port, of two\)"):
-        launcher._check_ports(settings, NAMES, ("supernode-one",))
+        launcher.check_ports(settings, NAMES, ("supernode-one",))
 
 
 def test_two_parts_cannot_share_a_port():
     port = free()
     with pytest.raises(InputError, match=rf"port {port} \(metrics_port\)"):
-        launcher._check_ports(ServerSettings(port=port, metrics_port=port), [], ())
+        launcher.check_ports(ServerSettings(port=port, metrics_port=port), [], ())
 
 
 def test_ports_of_what_runs_already_are_not_tried(taken):
     running = ("superlink", "supernode-one")
-    launcher._check_ports(ServerSettings(port=taken, node_port=taken), NAMES[:1], running)
+    launcher.check_ports(ServerSettings(port=taken, node_port=taken), NAMES[:1], running)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_up_during_a_run_starts_what_is_missing_and_leaves_the_run_alone(federat
         return processes.Process(1, 0)
 
     monkeypatch.setattr(processes, "start", start)
-    for name in ("_wait", "_check_ports", "register"):
+    for name in ("_wait", "check_ports", "register"):
         monkeypatch.setattr(launcher, name, lambda *_: None)
     monkeypatch.setattr(launcher, "submit", lambda *_: begun.append(True))
     monkeypatch.setattr(processes, "save", lambda *_: None)

@@ -1,12 +1,10 @@
 """Starts and stops a whole deployment on this machine, and hands the run to the engine."""
 
-import contextlib
 import json
 import logging
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,17 +16,19 @@ from ufgraphfr.deploy.operations import authority, processes
 from ufgraphfr.deploy.operations.certificates import fingerprint, write_node_key
 from ufgraphfr.deploy.operations.commands import BIN, Commands
 from ufgraphfr.deploy.operations.folder import Deployment
+from ufgraphfr.deploy.operations.ports import check_ports, listens
 from ufgraphfr.deploy.operations.processes import Process
 from ufgraphfr.deploy.server.continuing import begin_next
 from ufgraphfr.deploy.server.liveness import STARTING, under_way
 from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
-from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire import unix_socket
 
 logger = logging.getLogger(__name__)
 
 
-def up(folder: Deployment, address: str | None = None, again: bool = False) -> None:
+def up(
+    folder: Deployment, address: str | None = None, again: bool = False, if_better: bool = False
+) -> None:
     """Start server, agents and SuperNodes here, and the run, unless it is under way.
 
     Processes that run are left alone.
@@ -37,6 +37,7 @@ def up(folder: Deployment, address: str | None = None, again: bool = False) -> N
         folder: of the deployment.
         address: by which SuperNodes reach the server, ``host:port``, if there is a proxy.
         again: whether the run goes on from the last release, see `submit`.
+        if_better: see `submit`.
 
     Raises:
         InputError: a port is taken, or something did not start; its log is named. What was started
@@ -48,39 +49,47 @@ def up(folder: Deployment, address: str | None = None, again: bool = False) -> N
         _check_unfinished(folder)
     commands = Commands(folder, settings)
     names = [node.name for node in read_agreement(folder.server.agreement).nodes]
-    running = {k: v for k, v in processes.read(folder.processes).items() if v.alive}
-    before = dict(running)
-    _check_ports(settings, names, before)
+    before = {k: v for k, v in processes.read(folder.processes).items() if v.alive}
+    check_ports(settings, names, running := dict(before))
 
-    def ensure(name: str, command: list[str], environment: dict[str, str]) -> None:
-        if name not in running:
-            running[name] = processes.start(command, environment, folder.logs / f"{name}.log")
-            processes.save(folder.processes, running)
-            logger.info("started %s, process %d", name, running[name].pid)
-
+    ensure = partial(_ensure, folder, running)
     try:
         ensure("superlink", commands.superlink(), commands.server_environment())
         for name in names:
             set_up_node(folder, name)
             ensure(f"agent-{name}", commands.agent(name), commands.node_environment(name))
-        _wait("superlink", folder, running, lambda: _listens(settings.port))
+        _wait("superlink", folder, running, lambda: listens(settings.port))
         for name in names:
-            shard = ShardFolder(folder.node(name).shard)
-            _wait(f"agent-{name}", folder, running, partial(unix_socket.listens, shard.socket))
+            socket = ShardFolder(folder.node(name).shard).socket
+            _wait(f"agent-{name}", folder, running, partial(unix_socket.listens, socket))
         register(folder)
         server = address or f"localhost:{settings.port}"
         for index, name in enumerate(names):
             supernode = commands.supernode(name, server, settings.node_port + index)
-            supernode = commands.supervised(supernode)
-            ensure(f"supernode-{name}", supernode, commands.node_environment(name))
+            environment = commands.node_environment(name)
+            ensure(f"supernode-{name}", commands.supervised(supernode), environment)
         if again or not under_way(folder.server):
-            submit(folder, again)
+            submit(folder, again, if_better)
         else:
             logger.info("a run is under way; what was missing here was started")
     except BaseException:
         processes.end([each for name, each in running.items() if name not in before])
         processes.save(folder.processes, before)
         raise
+
+
+def _ensure(
+    folder: Deployment,
+    running: dict[str, Process],
+    name: str,
+    command: list[str],
+    environment: dict[str, str],
+) -> None:
+    """Start a process, unless it runs."""
+    if name not in running:
+        running[name] = processes.start(command, environment, folder.logs / f"{name}.log")
+        processes.save(folder.processes, running)
+        logger.info("started %s, process %d", name, running[name].pid)
 
 
 def down(folder: Deployment) -> tuple[int, int]:
@@ -141,17 +150,31 @@ def _key(folder: Deployment, name: str, agreed: dict[str, str]) -> str:
     return found
 
 
-def submit(folder: Deployment, again: bool = False) -> None:
+def submit(folder: Deployment, again: bool = False, if_better: bool = False) -> None:
     """Hand the run to the engine; a run that was stopped is resumed.
 
-    With ``again`` it is a new run, which goes on from the last release.
+    Args:
+        folder: of the deployment.
+        again: whether it is a new run, which goes on from the last release.
+        if_better: whether it is published only if it does better than that release.
 
     Raises:
-        InputError: the server does not take it, or the run is finished.
+        InputError: the server does not take it, the run is finished, or no metrics leave by which
+            it could be told whether it does better.
     """
+    if if_better and not again:
+        raise InputError("--if-better compares with the release before: it goes with --continue")
+    if if_better and read_agreement(folder.server.agreement).metrics == "none":
+        raise InputError(
+            "--if-better: no metrics leave the nodes, so nobody knows which model does better; "
+            "agree on --noised-metrics or --consented-metrics"
+        )
     if again:
         release = begin_next(folder.server)
         logger.info("going on from release %d", release.number)
+        folder.server.if_better.unlink(missing_ok=True)
+        if if_better:
+            folder.server.if_better.touch()
     _check_unfinished(folder)
     _begin(folder)
 
@@ -175,6 +198,8 @@ def publish(folder: Deployment) -> None:
             f"the run in {folder.server.run} is not finished, and publishes its model when it is: "
             f"go on with it first"
         )
+    # a person decides
+    folder.server.if_better.unlink(missing_ok=True)
     register(folder)
     _begin(folder)
 
@@ -251,35 +276,6 @@ def _json_in(text: str) -> dict[str, Any]:
     return found
 
 
-def _check_ports(settings: ServerSettings, names: list[str], running: Iterable[str]) -> None:
-    """Try every port that is about to be bound, all at once.
-
-    Raises:
-        InputError: one is taken, by another process or by a second part of this deployment.
-    """
-    ports = {
-        "port": (settings.port, "superlink"),
-        "metrics_port": (settings.metrics_port, "superlink"),
-    }
-    for index, name in enumerate(names):
-        ports[f"node_port, of {name}"] = (settings.node_port + index, f"supernode-{name}")
-    with contextlib.ExitStack() as stack:
-        for key, (port, process) in ports.items():
-            if port == 0 or process in running:
-                continue
-            probe = stack.enter_context(socket.socket())
-            # as servers do: connections that have just ended do not count
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                probe.listen()
-            except (OSError, OverflowError):
-                raise InputError(
-                    f"port {port} ({key}) is taken or not to be had: end what listens there, or "
-                    f"name another in server/server.toml (deploy init --port, --node-port)"
-                ) from None
-
-
 def _wait(
     name: str, folder: Deployment, running: dict[str, Process], ready: Callable[[], bool]
 ) -> None:
@@ -288,9 +284,3 @@ def _wait(
         if not running[name].alive or time.monotonic() > until:
             raise InputError(f"{name} did not start: see {folder.logs / name}.log")
         time.sleep(0.1)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

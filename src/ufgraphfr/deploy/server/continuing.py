@@ -5,15 +5,16 @@ first, so that a kill at any moment leaves something to finish.
 """
 
 import json
-from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.agreement.chain import read_agreement
 from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.releases import Releases
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.deploy.wire.release import Release
+from ufgraphfr.experiment.run_folder import RunFolder
 
 
 def begin_next(folder: ServerFolder) -> Release:
@@ -33,6 +34,12 @@ def begin_next(folder: ServerFolder) -> Release:
             "anew to train on, with deploy init --lifetime-epsilon for a total over all runs"
         )
     done = (folder.run / "result.json").exists()
+    if done and read_metrics(folder.metrics).get("withheld"):
+        raise InputError(
+            f"the run in {folder.run} was not published, since it did not do better, and nodes go "
+            f"on from no other: publish it with ufgraphfr deploy publish; agent models use takes a "
+            f"release back"
+        )
     if not done and last is not None and continued(folder) == last:
         # this has begun already
         return last
@@ -80,22 +87,43 @@ def against_the_last(folder: ServerFolder) -> str | None:
 
     None for the first run, and where no metrics leave the nodes.
     """
-    before = continued(folder)
-    if before is None:
+    found = _both(folder)
+    if found is None:
         return None
-    runs = (folder.run, folder.runs / str(before.number) / folder.run.name)
-    now, last = (_tested(run / "result.json") for run in runs)
-    if now is None or last is None:
-        return None
+    number, now, last = found
     return (
-        f"NDCG@10 on all items {now:.4f}, of release {before.number} it was {last:.4f}, each on "
+        f"NDCG@10 on all items {now:.4f}, of release {number} it was {last:.4f}, each on "
         f"what was held out when it was trained; agent models use takes a release back"
     )
 
 
-def _tested(result: Path) -> float | None:
+def withheld(folder: ServerFolder) -> str:
+    """Why a finished run's model is not published; empty if it is, or nobody asked."""
+    if not folder.if_better.exists():
+        return ""
+    found = _both(folder)
+    if found is None:
+        return "its metrics did not come, so nobody knows whether it does better"
+    number, now, last = found
+    if now > last:
+        return ""
+    return f"NDCG@10 on all items is {now:.4f}, and of release {number} it was {last:.4f}"
+
+
+def _both(folder: ServerFolder) -> tuple[int, float, float] | None:
+    """The release before, and NDCG@10 of this run and of that one."""
+    before = continued(folder)
+    if before is None:
+        return None
+    runs = (folder.run, folder.runs / str(before.number) / folder.run.name)
+    now, last = (_tested(RunFolder(run)) for run in runs)
+    return None if now is None or last is None else (before.number, now, last)
+
+
+def _tested(run: RunFolder) -> float | None:
     try:
-        test = json.loads(result.read_text(encoding="utf-8"))["test"]
+        # un-noised figures of a run under a budget are in its personal folder
+        test = json.loads((run.own / "result.json").read_text(encoding="utf-8"))["test"]
         return None if test is None else float(test["full"]["ndcg@10"])
     except (OSError, KeyError, ValueError):
         return None

@@ -36,6 +36,8 @@ class ServerFolder:
         self.continues, self.runs = path / "continues.json", path / "runs"
         # locked by the process of the run while it lives, and there when it should pause
         self.alive, self.pause = path / "alive.lock", path / "pause"
+        # there if the run's model is published only if it does better than the last release
+        self.if_better = path / "if_better"
         # the run folder
         self.run = path / "run"
         # Flower's own folder, and the app it is given: names of our modules, no code

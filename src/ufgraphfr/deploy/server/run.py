@@ -1,12 +1,13 @@
 """A deployment's run, from its folder to its result; whatever engine carries the envelopes."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.chain import read_documents
 from ufgraphfr.deploy.agreement.software import check_software
 from ufgraphfr.deploy.server.attempts import Attempts
-from ufgraphfr.deploy.server.continuing import settle
+from ufgraphfr.deploy.server.continuing import settle, withheld
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import handshake, wait_for_nodes
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
@@ -42,36 +43,43 @@ def _run(folder: ServerFolder, engine: Engine) -> None:
     experiment, releases = agreement.experiment, Releases(folder.releases)
     continued = settle(folder)
     metrics = RunMetrics(folder.metrics, experiment.federation.rounds)
-    with closing(Exporter(folder.metrics, settings.metrics_port)):
-        try:
-            heads = LedgerHeads(folder.ledger_heads)
-            if not folder.participants.exists():
-                parties = handshake(agreement, engine, settings, heads, continued)
-                parties.write(folder.participants)
-            participants = Participants.read(folder.participants).under(agreement)
-            if not (folder.run / "result.json").exists():
-                wait_for_nodes(set(participants.asked), engine, settings)
-            users = sum(map(len, participants.asked.values()))
-            metrics.update(nodes=len(participants.asked), users=users, state="running")
-            attempts = Attempts(folder.attempts, participants.run)
-            remote = RemoteClients(
-                *(agreement, catalogue, engine, settings, participants, metrics, heads, attempts),
-                before=None if continued is None else releases.memory(continued),
-            )
-            for step in execute(
-                experiment, folder.run, resume=True, device="cpu", population=remote
-            ):
-                metrics.progress(step)
-                if pausing(folder):
-                    metrics.update(state=PAUSED)
-                    return
-            metrics.update(state="publishing", rounds=experiment.federation.rounds)
-            release, missing = remote.publish(RunFolder(folder.run), releases)
-            metrics.update(release=release.number, unpublished=missing)
-        except InputError as error:
-            metrics.update(state=str(error))
-            raise
-        except Exception as error:
-            metrics.update(state=f"{type(error).__name__}: see the server's log")
-            raise
+    with closing(Exporter(folder.metrics, settings.metrics_port)), _telling(metrics):
+        heads = LedgerHeads(folder.ledger_heads)
+        if not folder.participants.exists():
+            parties = handshake(agreement, engine, settings, heads, continued)
+            parties.write(folder.participants)
+        participants = Participants.read(folder.participants).under(agreement)
+        if not (folder.run / "result.json").exists():
+            wait_for_nodes(set(participants.asked), engine, settings)
+        users = sum(map(len, participants.asked.values()))
+        metrics.update(nodes=len(participants.asked), users=users, state="running")
+        attempts = Attempts(folder.attempts, participants.run)
+        remote = RemoteClients(
+            *(agreement, catalogue, engine, settings, participants, metrics, heads, attempts),
+            before=None if continued is None else releases.memory(continued),
+        )
+        for step in execute(experiment, folder.run, resume=True, device="cpu", population=remote):
+            metrics.progress(step)
+            if pausing(folder):
+                metrics.update(state=PAUSED)
+                return
+        if why := withheld(folder):
+            metrics.update(state="finished", withheld=why, rounds=experiment.federation.rounds)
+            return
+        metrics.update(state="publishing", rounds=experiment.federation.rounds)
+        release, missing = remote.publish(RunFolder(folder.run), releases)
+        metrics.update(release=release.number, unpublished=missing)
         metrics.update(state="finished")
+
+
+@contextmanager
+def _telling(metrics: RunMetrics) -> Iterator[None]:
+    """Say in the counters why a run ended early."""
+    try:
+        yield
+    except InputError as error:
+        metrics.update(state=str(error))
+        raise
+    except Exception as error:
+        metrics.update(state=f"{type(error).__name__}: see the server's log")
+        raise
