@@ -42,7 +42,7 @@ federation: $(FLOWER_ENV) ## the same over Flower: two nodes on this machine, TL
 	$(BIN)/ufgraphfr deploy down $(FEDERATION); exit $$code
 	$(BIN)/ufgraphfr agent --shard $(FEDERATION)/nodes/node-1/shard recommend 1 --why
 
-federation-life: $(FLOWER_ENV) ## its life: kills, rotated keys, a node replaced, another week (5 minutes)
+federation-life: $(FLOWER_ENV) ## its life with secure sums: kills, rotated keys, a node replaced, another week
 	rm -rf $(FEDERATION)-life
 	benchmarks/federation/life.sh $(FEDERATION)-life $(BIN)
 
