@@ -33,7 +33,7 @@ from ufgraphfr.federation.loop import rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.scoring import device_score
 from ufgraphfr.federation.simulation import Simulation
-from ufgraphfr.federation.transport import Local
+from ufgraphfr.federation.transports.local import Local
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -69,7 +69,8 @@ def experiment_of(
             },
             "text": {"kind": "hashing", "width": 64},
             "algorithm": {"kind": "ufgraphformer", "private": private},
-            "privacy": {"kind": "central-jdp", **privacy},
+            # at most a tenth of one in a million users, and the same for fewer
+            "privacy": {"kind": "central-jdp", "delta": 1e-7, **privacy},
             "federation": {"rounds": 1},
             "evaluation": {"users": given.asked},
         }
@@ -84,7 +85,7 @@ def trained(
     if noised:
         mechanism = calibrate(experiment, form, len(prepared.split.warm), Ledger(None))
     client = Client(form, mechanism)
-    transport = Local(Simulation(client, prepared.batch, PrivateState({}), CHUNK))
+    transport = Local().to(Simulation(client, prepared.batch, PrivateState({}), CHUNK))
     steps = rounds(
         Aggregator(form, prepared.setting),
         mechanism,

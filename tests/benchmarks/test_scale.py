@@ -36,3 +36,24 @@ def test_costs_are_fitted_to_what_was_measured(tmp_path: Path) -> None:
     )
     assert "| 1,000 | 400 |" in told.stdout
     assert "load" in told.stdout
+
+
+def test_a_tree_adds_up_what_one_aggregator_cannot() -> None:
+    script = STAGES.with_name("aggregators.py")
+    command = [sys.executable, str(script), "--numbers", "200000", "--window", ".1"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    last = [each.strip() for each in told.splitlines()[-1].strip("|").split("|")]
+    assert last[0] == "1,000,000"
+    assert last[2:4] == ["never", "never"]
+    assert last[4:6] == ["10,000 + 100 + 1", "1,010,100"]
+
+
+def test_utility_by_epsilon_and_size_is_a_table(tmp_path: Path) -> None:
+    script, out = STAGES.with_name("privacy.py"), tmp_path / "found"
+    sizes = ["400", "--items", "1000", "--asked", "50", "--draws", "1", "--servers", "trusted"]
+    command = [sys.executable, str(script), *sizes, "--out", str(out)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.count("| 400 | trusted |") == 3
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    by_model = {(each["epsilon"], each["model"]): each["ndcg@10"] for each in found}
+    assert by_model[8.0, "flagship without noise"] >= by_model[0.25, "flagship"]

@@ -1,7 +1,10 @@
 """Shards: who holds what, through selection, extension and the two kinds of negatives."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +13,7 @@ from made_data import made_data
 
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.data.client_batches import ClientBatch, Negatives, build
+from ufgraphfr.data.sources.synthetic import Synthetic
 from ufgraphfr.data.split import Split, leave_one_out
 
 USERS, ITEMS = 40, 150
@@ -157,3 +161,30 @@ def test_excluded_items_are_sorted_a_few_clients_at_a_time(
 ) -> None:
     monkeypatch.setattr("ufgraphfr.data.client_batches.ROWS_AT_ONCE", 30)
     assert torch.equal(build(split, batch.text).excluded, batch.excluded)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_histories_that_are_long_lie_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Synthetic(users=300, items=400, groups=4, popularity=1.0, order="chain")
+    short = leave_one_out(source.load().interactions)
+    whole = build(short, torch.zeros(300, 2))
+    monkeypatch.setattr("ufgraphfr.core.mapped.LARGE", 4_000)
+    rows = source.load().interactions
+    batch = build(leave_one_out(rows), torch.zeros(300, 2))
+    for column in (rows.user, rows.item, batch.items.numpy(), batch.excluded.numpy()):
+        assert mapped_file(column)
+    assert not mapped_file(short.train)
+    everybody = torch.arange(300)
+    one, other = whole.select(everybody), batch.select(everybody)
+    for name in ("ptr", "items", "excluded_ptr", "excluded"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+
+
+def mapped_file(column: np.ndarray) -> bool:
+    """Whether a column's memory is a file of ours."""
+    place = column.__array_interface__["data"][0]
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        begin, end = (int(each, 16) for each in line.split(maxsplit=1)[0].split("-"))
+        if begin <= place < end:
+            return "ufgraphfr-column-" in line
+    return False
