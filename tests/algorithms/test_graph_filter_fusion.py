@@ -5,12 +5,12 @@ import torch
 from pydantic import ValidationError
 
 from ufgraphfr.algorithms.graph_filter import GraphFilter
-from ufgraphfr.algorithms.graph_filter_fusion import GraphFilterFusion
+from ufgraphfr.algorithms.graph_filter_fusion import VECTORS, GraphFilterFusion
 from ufgraphfr.core.messages import Task
 from ufgraphfr.ops.fusion import squashed
 from ufgraphfr.testing import SmallFederation, checkerboard
 
-POWERS = {"history_powers": (0.6, 0.2), "item_powers": (0.5, 0.1), "ranks": (3, 8)}
+POWERS = {"history_powers": (0.6, 0.2), "item_powers": (0.5, 0.1), "ranks": (8, 3)}
 OPERATOR = {"rounds": 2}
 
 
@@ -31,7 +31,7 @@ def test_each_part_is_the_filter_of_its_name(fused) -> None:
     parts = dict(zip(model.names, model.parts(task, batch, {}), strict=True))
     assert list(parts) == [
         *("hop 0.6/0.5", "hop 0.6/0.1", "hop 0.2/0.5", "hop 0.2/0.1"),
-        *("low-pass 3/0.5", "low-pass 3/0.1", "low-pass 8/0.5", "low-pass 8/0.1"),
+        *("low-pass 8/0.5", "low-pass 8/0.1", "low-pass 3/0.5", "low-pass 3/0.1"),
         "popularity",
     ]
     hop = scores_of(history_power=0.2, item_power=0.1, low_pass=0, rank=2)
@@ -39,6 +39,13 @@ def test_each_part_is_the_filter_of_its_name(fused) -> None:
     counts = torch.bincount(batch.items, minlength=batch.n_items).float()
     popularity = squashed(counts.log().expand(1, len(batch), -1))[0]
     torch.testing.assert_close(parts["popularity"], popularity)
+    owner = torch.arange(len(batch)).repeat_interleave(batch.counts)
+    weighted = torch.zeros(len(batch), batch.n_items)
+    weighted[owner, batch.items] = counts[batch.items].rsqrt()
+    for rank in model.ranks:
+        vectors = fused.state[VECTORS][:, :rank]
+        smooth = weighted @ vectors @ vectors.T * counts**0.9
+        torch.testing.assert_close(parts[f"low-pass {rank}/0.1"], squashed([smooth])[0])
 
 
 def test_scores_are_the_weighted_sum_of_what_is_said_of_each_part(fused) -> None:

@@ -57,10 +57,11 @@ class GraphFilter(FromOperator):
         """See `Algorithm.score`."""
         state, items = task.shared, inputs.items
         counts = state[COUNTS].clamp(min=1)
-        linear = filtered(state, inputs, counts[items] ** (0.5 - self.history_power))
+        weights = counts[items][None] ** (0.5 - self.history_power)
         vectors = propagate(inputs.ptr, items, counts[items].rsqrt(), state[VECTORS])
         smooth = (vectors * state[GAINS]) @ state[VECTORS].T
-        return linear * counts ** (0.5 - self.item_power) + smooth * counts.sqrt()
+        linear = filtered(state, inputs, weights)[0] * counts ** (0.5 - self.item_power)
+        return linear + smooth * counts.sqrt()
 
     def completed(self, state: State) -> State:
         """See `FromOperator.completed`: eigenvectors and what they are multiplied by."""

@@ -77,15 +77,23 @@ class GraphFilterFusion(FromOperator):
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `capabilities.Blended`: each filter's scores, standardised, with lighter tails."""
         state, items = task.shared, inputs.items
-        counts, found = state[COUNTS].clamp(min=1), list[Tensor]()
-        for a in self.history_powers:
-            hop = filtered(state, inputs, counts[items] ** (0.5 - a))
-            found += [hop * counts ** (0.5 - b) for b in self.item_powers]
-        own = propagate(inputs.ptr, items, counts[items].rsqrt(), state[VECTORS])
-        for rank in self.ranks:
-            smooth = own[:, :rank] @ state[VECTORS][:, :rank].T
-            found += [smooth * counts ** (1 - b) for b in self.item_powers]
+        counts = state[COUNTS].clamp(min=1)
+        scales = [counts ** (0.5 - b) for b in self.item_powers]
+        weights = torch.stack([counts[items] ** (0.5 - a) for a in self.history_powers])
+        found = [hop * scale for hop in filtered(state, inputs, weights) for scale in scales]
+        low_pass = self._low_passes(state, inputs, counts)
+        found += [low_pass[rank] * scale for rank in self.ranks for scale in scales]
         return squashed([*found, counts.log().expand(len(inputs), -1)])
+
+    def _low_passes(self, state: State, inputs: ClientBatch, counts: Tensor) -> dict[int, Tensor]:
+        """Histories on the smoothest directions by rank, float ``[clients, items]``."""
+        vectors, root = state[VECTORS], counts.sqrt()
+        own = propagate(inputs.ptr, inputs.items, root[inputs.items].reciprocal(), vectors)
+        total, done, found = own.new_zeros(len(own), len(vectors)), 0, dict[int, Tensor]()
+        for rank in sorted(set(self.ranks)):
+            total = torch.addmm(total, own[:, done:rank], vectors[:, done:rank].T)
+            found[rank], done = total * root, rank
+        return found
 
     def part_names(self, setting: Setting) -> tuple[str, ...]:
         """See `capabilities.Blended`."""

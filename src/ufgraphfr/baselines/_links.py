@@ -84,4 +84,5 @@ def linked_scores(
     if name in fitted:
         return propagate(inputs.ptr, inputs.items, weights, fitted[name])
     ptr, index, values = (fitted[f"{name}.{part}"] for part in ("ptr", "index", "values"))
-    return propagate_links(inputs.ptr, inputs.items, weights.to(values.dtype), ptr, index, values)
+    weights = weights.to(values.dtype)[None]
+    return propagate_links(inputs.ptr, inputs.items, weights, ptr, index, values)[0]

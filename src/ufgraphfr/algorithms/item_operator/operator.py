@@ -99,6 +99,15 @@ def applied(state: State, vectors: Tensor) -> Tensor:
 
 
 def filtered(state: State, batch: ClientBatch, weights: Tensor) -> Tensor:
-    """Weighted histories through P, float ``[clients, items]``; weights ``[interactions]``."""
+    """Weighted histories through P, once for each row of weights, and all in one pass.
+
+    Args:
+        state: the server's memory with the whole operator.
+        batch: the clients.
+        weights: float ``[sums, interactions]``.
+
+    Returns:
+        float ``[sums, clients, items]``.
+    """
     links = (state[name] for name in (PTR, INDEX, VALUE))
     return propagate_links(batch.ptr, batch.items, weights, *links)
