@@ -38,6 +38,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
     "ufgraphformer": [
         STEPS,
         {"training": {"candidates": 12, "weighting": "clients"}},
+        {"lightgcn": True},
         {"graph": SPARSE},
         {"graph": False},
         {"transformer": False},

@@ -29,6 +29,7 @@ FORMS = {
     "strongest links": {"graph": {"dense_items": 1, "neighbors": 4}},
     "few directions": {"graph": {"rank": 3}},
     "cold items": {"cold_items": {}},
+    "no LightGCN": {"lightgcn": False},
     "what they began with": {"cold_users": {"basis": "began", "latest": 3, "width": 2}},
     "no cold users, no head": {"cold_users": False, "head": False},
     "a graph alone": {"transformer": False},

@@ -25,6 +25,13 @@ def derived(facts: DataFacts, **given: Any) -> dict[str, Derived]:
     return {each.key: each for each in UFGraphFormer().derive(facts, GIVEN | changes)}
 
 
+def test_lightgcn_is_trained_where_there_are_counts_and_rounds() -> None:
+    assert derived(SIZES["small"])["algorithm.lightgcn"].value is True
+    assert "algorithm.lightgcn" not in derived(SIZES["small"], algorithm__transformer=False)
+    alone = UFGraphFormer().derive(SIZES["small"], {"algorithm.transformer": True})
+    assert "algorithm.lightgcn" not in {each.key for each in alone}
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_every_key_follows_and_says_why(size: str) -> None:
     facts = SIZES[size]

@@ -23,7 +23,8 @@ COHORT, ROUNDS, EVERY = "federation.cohort", "federation.rounds", "evaluation.ev
 DIM, HIDDEN, LR = "algorithm.dim", "algorithm.hidden", "algorithm.adam.lr"
 DROPOUT, CANDIDATES = "algorithm.training.dropout", "algorithm.training.candidates"
 DENSE, TRANSFORMER = "algorithm.graph.dense_items", "algorithm.transformer"
-OF_TRANSFORMER = frozenset({DIM, HIDDEN, LR, DROPOUT, CANDIDATES})
+LIGHTGCN = "algorithm.lightgcn"
+OF_TRANSFORMER = frozenset({DIM, HIDDEN, LR, DROPOUT, CANDIDATES, LIGHTGCN})
 KEYS = OF_TRANSFORMER | {COHORT, ROUNDS, EVERY, DENSE}
 
 LARGEST_COHORT = 64
@@ -115,6 +116,11 @@ class _Rule:
         value = None if self.facts.items <= WHOLE_SOFTMAX else SAMPLED
         return value, f"{self.facts.items:,} items; up to {WHOLE_SOFTMAX:,} the softmax has all"
 
+    def lightgcn(self) -> Followed:
+        if "algorithm.graph.rounds" not in self.known:
+            return None
+        return True, "trained in the Transformer's rounds, of which it adds little to the cost"
+
     def dense_items(self) -> Followed:
         if "algorithm.graph.rounds" not in self.known:
             return None
@@ -137,6 +143,7 @@ _ORDER = {
     LR: _Rule.lr,
     DROPOUT: _Rule.dropout,
     CANDIDATES: _Rule.candidates,
+    LIGHTGCN: _Rule.lightgcn,
     DENSE: _Rule.dense_items,
 }
 """Each finds what it follows from."""

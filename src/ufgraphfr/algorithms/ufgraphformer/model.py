@@ -2,12 +2,12 @@
 
 In the first rounds every client contributes to the item graph (`graph.part`). The server takes the
 Transformer's first item vectors from the graph's spectrum; after that each round asks a cohort to
-train the Transformer (`sequence.part`). A device scores with the graph's operators, the
-Transformer, a head of its own on public item features (`on_device.feature_head`) and what users
-with like texts have (`graph.profile`), each standardised over the catalogue, and adds them with
-coefficients that were fitted on the devices (`ops.fusion`); where little is known of its user, what
-others have speaks too (`on_device.cold_users`). Under a privacy budget the model takes
-another form (`private.model`).
+train the Transformer (`sequence.part`) and a LightGCN (`light`). A device scores with the graph's
+operators, these two, a head of its own on public item features (`on_device.feature_head`) and what
+users with like texts have (`graph.profile`), each standardised over the catalogue, and adds them
+with coefficients that were fitted on the devices (`ops.fusion`); where little is known of its user,
+what others have speaks too (`on_device.cold_users`). Under a privacy budget the model takes another
+form (`private.model`).
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from ufgraphfr.algorithms.ufgraphformer.adaptive import KEYS, rule
 from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import Profile, ProfileSpec
+from ufgraphfr.algorithms.ufgraphformer.light import GRADIENT, ITEMS, Light
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems, ColdItemsSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers, ColdUsersSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
@@ -58,6 +59,9 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     """The item graph."""
     transformer: bool = True
     """The sequence Transformer."""
+    lightgcn: bool = False
+    """LightGCN of one layer, trained in the Transformer's rounds; it needs the graph's item
+    counts."""
     head: bool = True
     """The device's own preference for public item features; it needs the graph's item counts, and
     a data set with item features."""
@@ -93,6 +97,12 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         return Sequence(self, self.item_graph) if self.transformer else None
 
     @property
+    def light(self) -> Light | None:
+        """The LightGCN, if it is on and there are rounds to train it, and a graph."""
+        on = self.lightgcn and self.transformer and self.graph is not False
+        return Light(self) if on else None
+
+    @property
     def first_items(self) -> ColdUsers | None:
         """What cold users are served from, if it is on."""
         if self.graph is False or self.cold_users is False:
@@ -107,6 +117,8 @@ class UFGraphFormer(Algorithm, SequenceSpec):
             active += [graph, *([FeatureHead()] if self.head else [])]
         if self.sequence is not None:
             active.append(self.sequence)
+        if self.light is not None:
+            active.append(self.light)
         if graph is not None and self.text and self.profile is not False:
             active.append(Profile(self.profile))
         if self.first_items is not None:
@@ -132,6 +144,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         names = {"blend"}
         if self.sequence is not None:
             names |= self.sequence.trained(fresh)
+        names |= {name for name in fresh if name.partition(".")[0] == ITEMS}
         return fresh | {name: before[name] for name in names}
 
     def init_private(self, setting: Setting, batch: ClientBatch) -> Private:
@@ -143,6 +156,8 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         if self.asks_all_clients(round_number) or self.sequence is None:
             return Task(round_number, clients, {"ordered": state["ordered"]}, {})
         sent, constant = self.sequence.message(state)
+        if self.light is not None:
+            sent |= self.light.message(state)
         return Task(round_number, clients, sent, {}, constant)
 
     def scoring_task(self, state: State, clients: Tensor, round_number: int) -> Task:
@@ -237,10 +252,11 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         return arrays
 
     def matrices(self, task: Task) -> dict[str, tuple[Matrix, ...]]:
-        """See `capabilities.MatrixUploads`: those of the Transformer."""
+        """See `capabilities.MatrixUploads`: those of the Transformer, and of LightGCN."""
         if self.sequence is None or "net" not in task.shared:
             return {}
-        return {"gradient": self.sequence.matrices(task.shared)}
+        found = {"gradient": self.sequence.matrices(task.shared)}
+        return found | ({GRADIENT: self.light.matrices(task.shared)} if self.light else {})
 
     @property
     def integer_bounds(self) -> dict[str, int]:

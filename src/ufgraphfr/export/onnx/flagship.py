@@ -12,6 +12,7 @@ import numpy as np
 from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import MAP, Profile
+from ufgraphfr.algorithms.ufgraphformer.light import ITEMS, Light
 from ufgraphfr.algorithms.ufgraphformer.model import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import PUBLIC, ColdItems
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import SMOOTHING, SUM, ColdUsers
@@ -88,6 +89,13 @@ def _scores(part: Part, shared: State, history: History, described: Described) -
         features, width = shared["features"], shared["projection"].shape[1]
         network = part.network(len(features), width, features.shape[1])
         return Network(network, shared["net"], features).scores(history, described.projected)
+    if isinstance(part, Light):
+        counts = np.maximum(shared[COUNTS], 1).astype(np.float32)
+        table = graph.weights(shared[ITEMS].reshape(len(counts), -1))
+        scale = graph.array(counts[:, None] ** -0.5)
+        rows = table.rows(history.padded) * scale.rows(history.padded)
+        # scores are standardised, so the length of a history changes nothing
+        return history.weights([1.0]) @ rows @ table.turned(1, 0)
     if isinstance(part, Profile):
         return lift(graph, shared[MAP], shared[COUNTS], described)
     return None

@@ -93,6 +93,10 @@ class SequenceTraining(Spec):
         generator = key.to(Purpose.NEGATIVES).generator()
         return torch.randperm(items, generator=generator)[: self.candidates]
 
+    def per_client(self, aggregation: Aggregation) -> bool:
+        """Whether an answer holds each client's own update, and not their sum."""
+        return aggregation is Aggregation.PER_CLIENT or self.local_steps > 1
+
     def update(
         self,
         model: SharedModel,
@@ -111,7 +115,7 @@ class SequenceTraining(Spec):
             aggregation: if a sum will do, no single client's update is formed where that is
                 cheaper.
         """
-        per_client = aggregation is Aggregation.PER_CLIENT or self.local_steps > 1
+        per_client = self.per_client(aggregation)
         positions = torch.arange(len(batch), device=batch.items.device).split(GROUP)
         groups = [batch.select(each) for each in positions]
         if not per_client and model.sample is not None:

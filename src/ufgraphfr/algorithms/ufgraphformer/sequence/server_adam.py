@@ -1,7 +1,7 @@
 """The server's side of training shared weights: Adam on the cohort's mean, and a running mean.
 
 The arrays of the server's memory are ``net``, ``net.mean``, ``net.first``, ``net.second`` and
-``net.steps``.
+``net.steps``, or have another name in place of ``net``.
 """
 
 import torch
@@ -25,31 +25,31 @@ class ServerAdam(Spec):
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is evaluated."""
 
-    def begun(self, net: Tensor) -> State:
+    def begun(self, net: Tensor, name: str = "net") -> State:
         """The memory before the first step, from weights ``[size]``."""
         zero = torch.zeros_like(net)
         steps = torch.zeros(1, dtype=torch.int64)
-        state = {"net": net, "net.mean": net, "net.first": zero, "net.second": zero}
-        return state | {"net.steps": steps}
+        state = {name: net, f"{name}.mean": net, f"{name}.first": zero, f"{name}.second": zero}
+        return state | {f"{name}.steps": steps}
 
-    def stepped(self, state: State, gradient: Tensor) -> State:
+    def stepped(self, state: State, gradient: Tensor, name: str = "net") -> State:
         """The memory after one step along the cohort's mean gradient, ``[size]``."""
-        moments = _moments(state)
+        moments = _moments(state, name)
         lr = self.lr * min(1.0, (int(moments.steps) + 1) / self.warmup)
-        net, moments = adam(state["net"], gradient, moments, lr, self.betas)
+        net, moments = adam(state[name], gradient, moments, lr, self.betas)
         return state | {
-            "net": net,
-            "net.mean": state["net.mean"].lerp(net, 1 - self.average),
-            "net.first": moments.first,
-            "net.second": moments.second,
-            "net.steps": moments.steps,
+            name: net,
+            f"{name}.mean": state[f"{name}.mean"].lerp(net, 1 - self.average),
+            f"{name}.first": moments.first,
+            f"{name}.second": moments.second,
+            f"{name}.steps": moments.steps,
         }
 
     def local_scale(self, state: State) -> Tensor:
         """What devices scale their own steps with, ``[size]``; zero before the first step."""
-        scale = step_scale(_moments(state), self.betas)
+        scale = step_scale(_moments(state, "net"), self.betas)
         return torch.zeros_like(state["net"]) if scale is None else scale
 
 
-def _moments(state: State) -> Moments:
-    return Moments(state["net.first"], state["net.second"], state["net.steps"])
+def _moments(state: State, name: str) -> Moments:
+    return Moments(*(state[f"{name}.{part}"] for part in ("first", "second", "steps")))
