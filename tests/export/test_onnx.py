@@ -16,7 +16,7 @@ from ufgraphfr.serve.model import Model
 
 SMALL = {"dim": 8, "heads": 2, "history": 6, "cold_users": {"latest": 3, "width": 2}}
 VALUES = {
-    "seed": 3,
+    "seed": 4,
     "data": {"kind": "synthetic", "users": 40, "items": 48, "interactions": 12},
     "text": {"kind": "hashing", "width": 80},
     "algorithm": {"kind": "ufgraphformer", **SMALL},
