@@ -46,5 +46,7 @@ class Derived:
     def __str__(self) -> str:
         """One line for the screen."""
         shown = "none" if self.value is None else self.value
+        if isinstance(shown, bool):
+            shown = str(shown).lower()
         number = f"{shown:,}" if isinstance(shown, int) else shown
         return f"{self.key} = {number}: {self.why}"

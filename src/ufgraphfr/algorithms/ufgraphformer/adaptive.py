@@ -140,10 +140,10 @@ _ORDER = {
     EVERY: _Rule.every,
     DIM: _Rule.dim,
     HIDDEN: _Rule.hidden,
+    LIGHTGCN: _Rule.lightgcn,
     LR: _Rule.lr,
     DROPOUT: _Rule.dropout,
     CANDIDATES: _Rule.candidates,
-    LIGHTGCN: _Rule.lightgcn,
     DENSE: _Rule.dense_items,
 }
 """Each finds what it follows from."""
