@@ -25,8 +25,9 @@ def derived(facts: DataFacts, **given: Any) -> dict[str, Derived]:
     return {each.key: each for each in UFGraphFormer().derive(facts, GIVEN | changes)}
 
 
-def test_lightgcn_is_trained_where_there_are_counts_and_rounds() -> None:
+def test_lightgcn_is_trained_where_there_are_counts_and_rounds_and_not_too_many_items() -> None:
     assert derived(SIZES["small"])["algorithm.lightgcn"].value is True
+    assert derived(SIZES["wide"])["algorithm.lightgcn"].value is False
     assert "algorithm.lightgcn" not in derived(SIZES["small"], algorithm__transformer=False)
     alone = UFGraphFormer().derive(SIZES["small"], {"algorithm.transformer": True})
     assert "algorithm.lightgcn" not in {each.key for each in alone}

@@ -119,7 +119,11 @@ class _Rule:
     def lightgcn(self) -> Followed:
         if "algorithm.graph.rounds" not in self.known:
             return None
-        return True, "trained in the Transformer's rounds, of which it adds little to the cost"
+        graph = GraphSpec()
+        told = (
+            f"{self.facts.items:,} items; on up to {graph.dense_items:,}, larger ones not measured"
+        )
+        return graph.is_dense(self.facts.items), told
 
     def dense_items(self) -> Followed:
         if "algorithm.graph.rounds" not in self.known:
