@@ -155,6 +155,19 @@ def project(tmp_path):
     return folder
 
 
+def test_a_run_is_known_by_a_link_to_it(project, tmp_path):
+    (tmp_path / "serving").mkdir()
+    now = tmp_path / "serving" / "now"
+    now.symlink_to(project / "runs" / "s0")
+    assert Recommender.open(now).recommend("u1", 1)
+    # and where the runs lie behind a link
+    large = tmp_path / "disk" / "large" / "runs"
+    large.mkdir(parents=True)
+    (project / "linked").symlink_to(large)
+    list(execute(read(project / "mine.toml", seed=2), project / "linked" / "s2", device="cpu"))
+    assert Recommender.open(project / "linked" / "s2").recommend("u1", 1)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_folder_that_is_moved_is_the_same_run(project, tmp_path, version):
     moved = tmp_path / "bob" / "work"

@@ -153,7 +153,9 @@ def _facts(
     facts["workers"] = workers().size
     if experiment.folder is not None:
         # seen from here, so that both can be moved together
-        facts["experiment_folder"] = os.path.relpath(experiment.folder, folder.path)
+        facts["experiment_folder"] = os.path.relpath(
+            experiment.folder.resolve(), folder.path.resolve()
+        )
     return facts
 
 

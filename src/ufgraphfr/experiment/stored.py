@@ -42,7 +42,7 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
         InputError: it cannot be read, or asks for what there is no more.
     """
     path = folder / CONFIG_FILE
-    place = None if beside is None else Path(os.path.normpath(folder / beside))
+    place = None if beside is None else _beside(folder, beside)
     try:
         values = read_settings(folder)
         CONFIG.check(version_in(values), path)
@@ -59,6 +59,13 @@ def read_experiment(folder: Path, beside: str | None = None) -> Experiment:
             return replace(_as_it_was(values, then, place), auto=frozenset())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as a run's settings ({error})") from None
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """The folder that a run folder names, which may itself be named by a link to it."""
+    found = Path(os.path.normpath(folder.resolve() / name))
+    # releases before followed no links when they wrote the name
+    return found if found.is_dir() else Path(os.path.normpath(folder / name))
 
 
 def read_settings(folder: Path, name: str = CONFIG_FILE) -> dict[str, Any]:
