@@ -45,14 +45,6 @@ def of_test(out):
     return json.loads((path if path.exists() else out / "result.json").read_text())["test"]
 
 
-@pytest.fixture
-def quiet(monkeypatch):
-    monkeypatch.setattr(
-        "ufgraphfr.privacy.central_jdp.secure_noise",
-        lambda count, *_: torch.zeros(count, dtype=torch.int64),
-    )
-
-
 @pytest.mark.usefixtures("quiet")
 def test_without_noise_they_are_the_consented_ones(tmp_path):
     found = [

@@ -45,15 +45,6 @@ def result(out):
     return json.loads((out / "result.json").read_text())
 
 
-@pytest.fixture
-def quiet(monkeypatch):
-    """No noise, in the simulation and at the agents."""
-    monkeypatch.setattr(
-        "ufgraphfr.privacy.central_jdp.secure_noise",
-        lambda count, *_: torch.zeros(count, dtype=torch.int64),
-    )
-
-
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("privacy", [PRIVATE, {"kind": "secure-sum", "shards": 3}])
 def test_without_noise_a_deployment_gives_what_the_simulation_gives(privacy, tmp_path):
