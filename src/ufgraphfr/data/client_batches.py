@@ -120,6 +120,18 @@ class ClientBatch:
         """The same clients with another history (their input at test time)."""
         return replace(self, ptr=ptr, items=items)
 
+    def of_the_first(self, items: int) -> "ClientBatch":
+        """The same clients without what they have of later items, nor what is excluded."""
+        kept = self.items < items
+        owner = owners(self.ptr, len(self.items))[kept]
+        nothing = torch.zeros_like(self.excluded_ptr)
+        return replace(
+            self.with_history(pointers(owner.bincount(minlength=len(self))), self.items[kept]),
+            excluded_ptr=nothing,
+            excluded=self.excluded[:0],
+            n_items=items,
+        )
+
     def to(self, device: torch.device) -> "ClientBatch":
         """The same data on another device."""
         moved: dict[str, Any] = {

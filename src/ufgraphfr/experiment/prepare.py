@@ -148,15 +148,20 @@ def item_text(
     catalogue: Catalogue,
 ) -> torch.Tensor | None:
     """Embedded titles, genres and texts, where the model or a budget asks for them."""
-    model = experiment.model
-    asked = isinstance(model, Algorithm) and asks_for_item_text(model)
-    if not asked and experiment.mechanism.budget(clients) is None:
+    if not item_text_is_asked_for(experiment, clients):
         return None
     texts = [
         f"{title}. {', '.join(own)}" if own else title
         for title, own in zip(catalogue.titles, catalogue.words, strict=True)
     ]
     return torch.from_numpy(embed(experiment.encoder, texts))
+
+
+def item_text_is_asked_for(experiment: Experiment, clients: int) -> bool:
+    """Whether the model or a budget asks for embedded titles."""
+    model = experiment.model
+    asked = isinstance(model, Algorithm) and asks_for_item_text(model)
+    return asked or experiment.mechanism.budget(clients) is not None
 
 
 def declared_profiles(experiment: Experiment, clients: int) -> torch.Tensor | None:

@@ -27,6 +27,7 @@ from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.interactions import Rows
 from ufgraphfr.deploy.agent.models import Models, PublishedModel
 from ufgraphfr.deploy.agent.store import ShardStore
+from ufgraphfr.deploy.agreement.chain import Documents, read_documents
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.participants import documents_of_run
@@ -35,6 +36,7 @@ from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.ops.grown import grown
 from ufgraphfr.serve.known import KnownUsers
 from ufgraphfr.serve.model import Model
+from ufgraphfr.serve.new_items import cold_items, with_new_items
 from ufgraphfr.text import Encoder
 
 Scored = TypeVar("Scored")
@@ -60,11 +62,12 @@ def at_server(run: Run, data_dir: Path | None = None) -> Parts:
             f"{run.folder} was trained on data that stay at their nodes: leave --data-dir out"
         )
     folder = _server(run)
-    agreement, catalogue = documents_of_run(folder)
+    agreement, catalogue = trained = documents_of_run(folder)
     setting = agreement.setting(catalogue, embed_titles=False)
+    newest = _newest(trained, read_documents(folder.agreement, folder.catalogue))
     known = _nobody(
         agreement,
-        catalogue,
+        newest.catalogue,
         "users and their histories are at the nodes, whose agents recommend to them "
         "(ufgraphfr agent recommend); here give a history",
     )
@@ -73,7 +76,8 @@ def at_server(run: Run, data_dir: Path | None = None) -> Parts:
         setting, known.batch.with_own_text()
     ):
         model = replace(model, personal=agreement.algorithm.kind)
-    return Parts(catalogue, known, model, agreement.experiment.encoder)
+    model = with_new_items(model, len(catalogue.items), newest)
+    return Parts(newest.catalogue, known, model, agreement.experiment.encoder)
 
 
 def at_node(folder: ShardFolder) -> Parts:
@@ -92,18 +96,26 @@ def at_node(folder: ShardFolder) -> Parts:
             f"a release when its run ends, or when its operator says deploy publish"
         )
     published, store = models.load(models.current), ShardStore(folder.database)
-    agreement, catalogue = folder.documents_of(published.release.agreement)
+    agreement, catalogue = trained = folder.documents_of(published.release.agreement)
     setting = agreement.setting(catalogue, embed_titles=False)
     algorithm = model_in_use(agreement.experiment, setting)
-    rows = store.rows(waiting=True, items=len(catalogue.items))
-    known = _known(agreement, catalogue, rows, published.personal.clients)
-    private = algorithm.init_private(setting, known.batch.with_own_text())
+    newest = _newest(trained, Documents(*folder.signed()[1:]))
+    rows = store.rows(waiting=True, items=len(newest.catalogue.items))
+    known = _known(agreement, newest.catalogue, rows, published.personal.clients)
+    trained_on = known.batch.with_own_text().of_the_first(len(catalogue.items))
+    private = algorithm.init_private(setting, trained_on)
     if private or published.personal.personal:
         known, private = _personal(known, private, published, store)
     clients = known.batch.clients
     devices = _Devices(published, clients, private)
     model = Model.of_devices(algorithm, setting, devices, bool(private))
-    return Parts(catalogue, known, model, agreement.experiment.encoder)
+    model = with_new_items(model, len(catalogue.items), newest)
+    return Parts(newest.catalogue, known, model, agreement.experiment.encoder)
+
+
+def _newest(trained: Documents, now: Documents) -> Documents:
+    """With the items that came since, where the model has a way to score them."""
+    return now if cold_items(now.agreement) is not None else trained
 
 
 def _personal(

@@ -21,8 +21,8 @@ from ufgraphfr.serve.http import Name, Wanted, answered, create_app
 from ufgraphfr.serve.recommender import Recommender
 
 _LOG = logging.getLogger(__name__)
-State: TypeAlias = tuple[int, int]
-"""The number of a release, and the version of the users' data."""
+State: TypeAlias = tuple[int, int, bytes]
+"""The number of a release, the version of the users' data, and what is signed off."""
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
@@ -86,8 +86,9 @@ class ServedNode:
         return state, self._models.release(state[0]), recommender
 
     def _state(self) -> State:
-        path = self._folder.database
-        return self._models.current or 0, version_of(path) if path.exists() else 0
+        path, agreed = self._folder.database, self._folder.agreed
+        version = version_of(path) if path.exists() else 0
+        return self._models.current or 0, version, agreed.read_bytes() if agreed.exists() else b""
 
 
 def create_node_app(node: ServedNode) -> FastAPI:

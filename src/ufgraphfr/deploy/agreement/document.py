@@ -34,7 +34,11 @@ from ufgraphfr.deploy.agreement.masked import check_masked
 from ufgraphfr.deploy.agreement.node import Node
 from ufgraphfr.deploy.agreement.shipped import check_shipped
 from ufgraphfr.experiment.config import Experiment, build
-from ufgraphfr.experiment.prepare import declared_profiles, item_text
+from ufgraphfr.experiment.prepare import (
+    declared_profiles,
+    item_text,
+    item_text_is_asked_for,
+)
 
 NO_FILE = "given-at-import"
 MetricsPolicy = Literal["sums", "noised", "none"]
@@ -118,10 +122,11 @@ class Agreement:
         if embed_titles:
             text = item_text(self.experiment, self.clients, catalogue)
             profiles = declared_profiles(self.experiment, self.clients)
-        elif self.experiment.mechanism.budget(self.clients) is not None:
+        elif item_text_is_asked_for(self.experiment, self.clients):
             text = torch.zeros(len(catalogue.items), width)
-            declared = self.experiment.source.every_text()
-            profiles = torch.zeros(len(declared), width) if declared else None
+            if self.experiment.mechanism.budget(self.clients) is not None:
+                declared = self.experiment.source.every_text()
+                profiles = torch.zeros(len(declared), width) if declared else None
         return Setting(
             items=len(catalogue.items),
             clients=self.clients,

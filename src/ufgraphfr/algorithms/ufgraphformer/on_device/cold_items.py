@@ -56,8 +56,18 @@ class ColdItems(Part):
         known, public = shared[COUNTS] > 0, shared[PUBLIC]
         if not known.any():
             return scores
-        given = public[known]
-        gram = given.T @ given
+        return torch.where(known, scores, self.likened(scores[..., known], public[known], public))
+
+    def likened(self, scores: Tensor, public: Tensor, asked: Tensor) -> Tensor:
+        """Scores of items by what is public of them, float ``[..., asked]``.
+
+        Args:
+            scores: of known items, float ``[..., known]``.
+            public: of the known, float ``[known, columns]``.
+            asked: of the others, float ``[asked, columns]``.
+        """
+        gram = public.T @ public
         gram.diagonal().add_(self.spec.ridge)
-        weights = torch.linalg.solve(gram, given.T @ scores[..., known].flatten(0, -2).T)
-        return torch.where(known, scores, (public @ weights).T.view_as(scores))
+        weights = torch.linalg.solve(gram, public.T @ scores.flatten(0, -2).T)
+        found: Tensor = asked @ weights
+        return found.T.reshape(*scores.shape[:-1], len(asked))
