@@ -31,9 +31,13 @@ def test_the_time_between_two_runs_is_checked(cli, tmp_path):
     assert ended.code == 2
     assert "every = 'weekly'" in ended.err
     assert not (tmp_path / "d").exists()
-    assert cli(*words, "--every", "12h").code == 0
+    assert cli(*words, "--every", "12h", "--public-port", "8444").code == 0
     timer = (tmp_path / "d" / "systemd" / "ufgraphfr-continue.timer").read_text()
     assert "OnUnitActiveSec=12h" in timer
+    # where the proxy listens, and where SuperNodes call
+    assert "listen 8444 ssl" in (tmp_path / "d" / "nginx" / "ufgraphfr.conf").read_text()
+    unit = tmp_path / "d" / "systemd" / "ufgraphfr-supernode-node-1.service"
+    assert "localhost:8444" in unit.read_text()
 
 
 @pytest.fixture

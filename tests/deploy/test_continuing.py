@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from small_federation import NODES, LocalEngine, federate, toy_values
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import ShardStore
-from ufgraphfr.deploy.operations import launcher
-from ufgraphfr.deploy.server.continuing import against_the_last, begin_next
+from ufgraphfr.deploy.server.continuing import begin_next, drift
 from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.participants import Participants
@@ -88,7 +86,7 @@ def test_a_second_run_has_who_came_since_and_makes_the_next_release(kind, tmp_pa
         assert Models(federation.shard(node).models).current == 2
     served = Recommender.at_node(federation.shard(NODE))
     assert served.people.trained("late")
-    told = against_the_last(server)
+    (told,) = drift(server).lines
     assert told.startswith("NDCG@10 on all items 0.")
     assert "of release 1 it was 0." in told
     assert len(served.recommend("late")) == 10
@@ -172,9 +170,9 @@ def test_a_guarantee_covers_one_run(tmp_path):
 
 def test_nothing_is_compared_where_there_is_nothing(finished):
     server = finished[0].folder.server
-    assert against_the_last(server) is None
+    assert drift(server).lines == []
     begin_next(server)
-    assert against_the_last(server) is None
+    assert drift(server).lines == []
 
 
 def test_a_run_that_is_not_finished_is_not_gone_on_from(tmp_path):
@@ -206,43 +204,3 @@ def test_a_kill_while_room_is_made_leaves_something_to_finish(moved, finished, m
         "participants.json",
         "run",
     ]
-
-
-@pytest.mark.parametrize("better", [True, False])
-def test_a_model_is_published_if_it_does_better_or_by_a_person(better, finished, monkeypatch):
-    federation, engine = finished
-    server = federation.folder.server
-    values = [0.2, 0.1] if better else [0.1, 0.1]
-    monkeypatch.setattr(
-        "ufgraphfr.deploy.server.continuing._tested",
-        lambda run: values[0] if run.path == server.run else values[1],
-    )
-    monkeypatch.setattr("ufgraphfr.deploy.operations.launcher._begin", lambda _: None)
-    monkeypatch.setattr("ufgraphfr.deploy.operations.launcher.register", lambda _: None)
-    with pytest.raises(InputError, match="goes with --continue"):
-        launcher.submit(federation.folder, if_better=True)
-    launcher.submit(federation.folder, again=True, if_better=True)
-    run(server, engine)
-    metrics = read_metrics(server.metrics)
-    assert metrics["state"] == "finished"
-    assert Models(federation.shard(NODE).models).current == 1 + int(better)
-    if better:
-        assert "withheld" not in metrics
-        return
-    assert "is 0.1000, and of release 1 it was 0.1000" in metrics["withheld"]
-    with pytest.raises(InputError, match="was not published, since it did not do better"):
-        begin_next(server)
-    launcher.publish(federation.folder)
-    run(server, engine)
-    assert read_metrics(server.metrics)["release"] == 2
-    assert Models(federation.shard(NODE).models).current == 2
-    assert begin_next(server).number == 2
-
-
-def test_nobody_knows_what_does_better_without_metrics(tmp_path):
-    values = KINDS["fedmf"] | {"privacy": PRIVATE}
-    federation = federate(tmp_path / "d", values)
-    agreement = replace(federation.agreement, metrics="none")
-    agreement.write(federation.folder.server.agreement)
-    with pytest.raises(InputError, match="no metrics leave the nodes"):
-        launcher.submit(federation.folder, again=True, if_better=True)

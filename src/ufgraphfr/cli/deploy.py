@@ -23,6 +23,7 @@ from ufgraphfr.cli.deploy_options import (
     Nodes,
     NoisedMetrics,
     PadKeys,
+    PublicPort,
     TryOut,
     metrics_policy,
     total_of,
@@ -35,7 +36,7 @@ from ufgraphfr.core.spec import parse
 from ufgraphfr.deploy.agreement.lifetime import in_runs
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.folder import Deployment
-from ufgraphfr.deploy.server.continuing import against_the_last
+from ufgraphfr.deploy.server.continuing import drift
 from ufgraphfr.deploy.server.liveness import (
     PAUSED,
     WAITING,
@@ -71,6 +72,7 @@ def init(
     noised_metrics: NoisedMetrics = False,
     host: Annotated[str, typer.Option(help="By which nodes know the server.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the engine, on loopback.")] = 8443,
+    public_port: PublicPort = 443,
     node_port: NodePort = 9094,
     every: Every = "7d",
     lifetime_epsilon: LifetimeEpsilon = None,
@@ -84,7 +86,8 @@ def init(
     # needs the extra, which the operator of a node need not have
     initialiser = _initialiser()
     # refused before anything is written
-    given = {"host": bare_host(host), "port": port, "node_port": node_port, "every": every}
+    ports = {"port": port, "public_port": public_port, "node_port": node_port}
+    given = {"host": bare_host(host), "every": every, **ports}
     settings = parse(ServerSettings, given, "deploy init")
     checked = read(experiment, tuple(set_ or ()))
     metrics = metrics_policy(consented_metrics, noised_metrics)
@@ -206,7 +209,7 @@ def _watch(deployment: Deployment, seconds: float) -> None:
             console.print("it goes on with ufgraphfr deploy start", soft_wrap=True)
         raise typer.Exit(EXIT_STOPPED)
     show_result(console, deployment.server.run / "result.json")
-    if (said := against_the_last(deployment.server)) is not None:
+    for said in drift(deployment.server).lines:
         console.print(said, soft_wrap=True, markup=False)
     _tell_release(console, values)
 

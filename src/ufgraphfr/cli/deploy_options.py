@@ -38,6 +38,8 @@ _TRY_OUT = "Divide the data set's users among the nodes."
 TryOut = Annotated[bool, typer.Option("--try-out", help=_TRY_OUT)]
 _NODE_PORT = "Of a SuperNode's own runtime."
 NodePort = Annotated[int, typer.Option(min=1, max=65000, help=_NODE_PORT)]
+_PUBLIC_PORT = "Of the proxy, by which nodes reach the server."
+PublicPort = Annotated[int, typer.Option(min=1, max=65535, help=_PUBLIC_PORT)]
 _PADS = "Folder of the nodes' public pad keys for secure sums: node-1.pad and so on."
 PadKeys = Annotated[Path | None, typer.Option(help=_PADS)]
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.evaluation.metrics import SHOWN, is_ranked
 from ufgraphfr.experiment.finished import Run, read_result
+from ufgraphfr.experiment.result import about_baselines
 
 Columns = tuple[tuple[str, str, str], ...]
 SHORT = {"coverage@10": "cover"}
@@ -141,11 +142,7 @@ def _facts(result: dict[str, Any], guarantee: str) -> list[str]:
             f"standard error over users, all items: HR@10 {errors['hr@10']:.4f}, "
             f"NDCG@10 {errors['ndcg@10']:.4f}"
         )
-    baselines = result["baselines"] or {}
-    if baselines:
-        facts.append("baselines are centralised: they see everybody's training rows")
-    for kind in baselines.keys() - _computed(result).keys():
-        facts.append(f"{kind} is not computed: {baselines[kind]['not_computed']}")
+    facts += about_baselines(result)
     if result["rounds"] and result["cpu_seconds_per_round"] is not None:
         once = result["bytes_down_once_per_client"]
         facts.append(

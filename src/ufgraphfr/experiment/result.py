@@ -102,3 +102,14 @@ def _costs(lines: list[dict[str, Any]]) -> dict[str, float]:
         "bytes_up_per_client_round": up,
         "bytes_down_per_client_round": down,
     }
+
+
+def about_baselines(result: dict[str, Any]) -> list[str]:
+    """Sentences on what the baselines of a result have seen, and on those without figures."""
+    baselines = result["baselines"] or {}
+    own = {kind: each["fitted_to"] for kind, each in baselines.items() if "fitted_to" in each}
+    none = {k: each["not_computed"] for k, each in baselines.items() if "not_computed" in each}
+    said = [f"{kind} is fitted to {rows}" for kind, rows in own.items()]
+    if baselines.keys() - own.keys():
+        said.append("baselines are centralised: they see everybody's training rows")
+    return said + [f"{kind} is not computed: {why}" for kind, why in none.items()]

@@ -9,6 +9,7 @@ import numpy as np
 from ufgraphfr.evaluation.metrics import SHOWN, per_user, values
 from ufgraphfr.evaluation.significance import Difference, difference
 from ufgraphfr.experiment.compare import TESTED, VALIDATION, Row
+from ufgraphfr.experiment.result import about_baselines
 from ufgraphfr.report.charts import Series, curves, dots
 from ufgraphfr.report.gather import RunFacts
 from ufgraphfr.report.html import Cell, both, folded, lines, number, paragraph, table
@@ -55,13 +56,9 @@ def results(run: RunFacts) -> str:
         for kind, own in models.items()
     ]
     said = [f"{part.capitalize()}; means over users, ranked among all items unless said."]
-    if computed(result):
-        said.append("Baselines are centralised: they see everybody's training rows.")
     if not run.test:
         said.append("Settings are chosen by validation; the test is shown with --test.")
-    for kind, own in (result["baselines"] or {}).items():
-        if "not_computed" in own:
-            said.append(f"{kind} is not computed: {own['not_computed']}")
+    said += about_baselines(result)
     return (
         table(part.capitalize(), head, rows, strong=len(rows) - 1)
         + both(_picture(run), _differences(run))

@@ -108,9 +108,12 @@ def test_an_agreement_on_a_metric_of_ones_own_is_not_made(federation, tmp_path, 
 
 def test_centralised_baselines_are_left_out(federation):
     agreement = federation.agreement
-    asked = build(toy_values(evaluation={"baselines": ["popularity"]}))
-    made = make(asked, agreement.catalogue, agreement.nodes, agreement.table)
-    assert made.experiment.baselines == ()
+    asked = build(toy_values(evaluation={"baselines": ["popularity", "ease"]}))
+    given = asked, agreement.catalogue, agreement.nodes, agreement.table
+    # each node can count its own, if its sums may leave
+    made = make(*given, metrics="sums")
+    assert [each.kind for each in made.experiment.baselines] == ["popularity"]
+    assert make(*given, metrics="none").experiment.baselines == ()
 
 
 @pytest.mark.parametrize("text", ["", "schema = 1", "not toml", 'schema = "ufgraphfr-agreement-1"'])

@@ -33,6 +33,24 @@ def test_a_ranking_that_asked_nobody_says_nothing() -> None:
     assert found["full"]["mrr"] == pytest.approx(0.5)
 
 
+def test_popularity_is_told_where_every_node_tells_it() -> None:
+    def told(gain: float | None) -> dict[str, torch.Tensor]:
+        sums = torch.ones(1, len(RANKINGS), len(NAMES), dtype=torch.float64)
+        arrays = {"sums": sums, "asked": torch.tensor([4, 4])}
+        arrays["covered"] = torch.zeros(9, dtype=torch.uint8)
+        if gain is not None:
+            arrays["popularity"] = gain * 4 * sums[0]
+        return read_sums(envelope(arrays), 1, 8, 9)
+
+    found = total([told(0.25), told(0.75)]).of_popularity()
+    assert found is not None
+    assert found["full"]["mrr"] == pytest.approx(0.5)
+    # a node of the release before says none, and the others' alone are of other users
+    assert total([told(0.25), told(None)]).of_popularity() is None
+    with pytest.raises(Malformed, match="no sum over these clients"):
+        told(1.5)
+
+
 @pytest.mark.parametrize(("full", "sampled"), [(9, 0), (4, 5), (-1, 0), (4, -1)])
 def test_counts_that_cannot_be_are_refused(full: int, sampled: int) -> None:
     with pytest.raises(Malformed, match="no sum over these clients"):

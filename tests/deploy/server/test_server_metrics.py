@@ -83,7 +83,7 @@ def test_whoever_reads_finds_a_state_from_the_first_write_on(tmp_path, monkeypat
     written = []
     monkeypatch.setattr(
         "ufgraphfr.deploy.server.metrics.write_atomically",
-        lambda _, data: written.append(json.loads(data)),
+        lambda path, data: path.suffix == ".json" and written.append(json.loads(data)),
     )
     RunMetrics(tmp_path / "metrics.json", 5)
     assert written

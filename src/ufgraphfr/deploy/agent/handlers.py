@@ -21,7 +21,7 @@ from ufgraphfr.deploy.agent.answers import Evaluation, Refused
 from ufgraphfr.deploy.agent.array_cache import ArrayCache
 from ufgraphfr.deploy.agent.asked_weights import asked_weights
 from ufgraphfr.deploy.agent.enrolment import Enrolment
-from ufgraphfr.deploy.agent.metric_sums import metric_rows, metric_sums
+from ufgraphfr.deploy.agent.metric_sums import metric_rows, metric_sums, popularity_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
 from ufgraphfr.deploy.agent.task_form import check_like
 from ufgraphfr.deploy.agent.users import ShardUsers, read_users
@@ -210,6 +210,9 @@ class Handlers:
             return request.reply(self.encoded_metrics(request, report))
         if name == "choices":
             sums = metric_sums(model, weights, users, part, chunk, agreed.sent)
+            # a server of the release before does not ask
+            if part == "test" and agreed.baselines and request.facts.get("popularity") is True:
+                sums["popularity"] = popularity_sums(users, chunk, agreed.sent)
             return request.reply(encode_arrays(sums))
         # a fit asks several times for sums over the same scores
         sent = tuple(sorted(request.facts["shared"].items()))

@@ -1,8 +1,11 @@
 """Metrics of a shard as sums over its users, for every blend of the model's parts asked for."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from ufgraphfr.baselines.popularity import Popularity
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agent.users import ShardUsers
 from ufgraphfr.evaluation.metric_sums import Model, evaluate_blends
@@ -30,6 +33,18 @@ def metric_rows(
     each = evaluate_blends(model, choices, asked, chunk, metrics).by_user()
     there = ~each.isnan().any(-1, keepdim=True)
     return torch.cat((each.nan_to_num(0.0), there.double()), -1).flatten(1)
+
+
+def popularity_sums(users: ShardUsers, chunk: int, metrics: tuple[Metric, ...]) -> Tensor:
+    """Sums of the test's metrics of popularity among the shard's own users.
+
+    Returns:
+        float64 ``[rankings, metrics]``; see `metric_sums`.
+    """
+    popularity = Popularity()
+    model = Model.of(partial(popularity.score, popularity.fit(users.batch)))
+    asked = EvaluationSet.of(users.batch, users.split, "test")
+    return evaluate_blends(model, torch.ones(1, 1), asked, chunk, metrics).sums()[0]
 
 
 def metric_sums(

@@ -19,6 +19,7 @@ import tomli_w
 import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.baselines.popularity import Popularity
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.core.spec import parse
@@ -221,9 +222,13 @@ def make(
         raise InputError("noised metrics are paid for from a budget: [privacy] names none")
     if lifetime is not None:
         check_lifetime(experiment, lifetime, clients)
-    # centralised baselines see everybody's rows
-    evaluation = experiment.evaluation.model_copy(update={"baselines": ()})
-    experiment = replace(experiment, evaluation=evaluation, baselines=())
+    # centralised baselines see everybody's rows; each node can count its own
+    kept = tuple(
+        each for each in experiment.baselines if isinstance(each, Popularity) and metrics == "sums"
+    )
+    names = tuple(each.kind for each in kept)
+    evaluation = experiment.evaluation.model_copy(update={"baselines": names})
+    experiment = replace(experiment, evaluation=evaluation, baselines=kept)
     given = experiment, catalogue, nodes, min_users, metrics, table, expected_users
     return Agreement(*given, lifetime, keys)
 

@@ -81,9 +81,10 @@ class Commands:
         shard = self.deployment.node(name).shard
         return [str(BIN / "ufgraphfr"), "agent", "--shard", str(shard)]
 
-    def continuing(self) -> list[str]:
-        """Begins the run that goes on from the last release."""
-        return [str(BIN / "ufgraphfr"), "deploy", "start", str(self.deployment.path), "--continue"]
+    def continuing(self, if_better: bool) -> list[str]:
+        """Begins the run that goes on from the last release; a worse model needs a person."""
+        start = [str(BIN / "ufgraphfr"), "deploy", "start", str(self.deployment.path), "--continue"]
+        return [*start, *(["--if-better"] if if_better else [])]
 
     def server_environment(self) -> dict[str, str]:
         """Of the SuperLink and of what operates it."""

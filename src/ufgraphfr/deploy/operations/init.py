@@ -234,7 +234,7 @@ def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSetti
         "nodes": len(agreement.nodes),
         "digest": agreement.digest,
         "superlink": shlex.join(commands.superlink()),
-        "continuing": shlex.join(commands.continuing()),
+        "continuing": shlex.join(commands.continuing(agreement.metrics != "none")),
         "every": settings.every,
     }
     paths = {

@@ -5,11 +5,14 @@ first, so that a kill at any moment leaves something to finish.
 """
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.agreement.chain import read_agreement
 from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.deploy.server.metric_sums import POPULARITY
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.releases import Releases
 from ufgraphfr.deploy.wire.message import Malformed
@@ -82,48 +85,95 @@ def continued(folder: ServerFolder) -> Release | None:
         ) from None
 
 
-def against_the_last(folder: ServerFolder) -> str | None:
-    """How a finished run's model does beside the one it went on from, in one line.
+GAUGES = "test_ndcg10", "test_before_ndcg10", "test_popularity_ndcg10"
+"""What `RunMetrics` calls the figures of a `Drift`."""
 
-    None for the first run, and where no metrics leave the nodes.
+
+@dataclass(frozen=True)
+class Drift:
+    """NDCG@10 on all items of a finished run's model, on what its users' devices held out.
+
+    Attributes:
+        now: of this run; None where no metrics came.
+        number: of the release that it went on from; None for the first run.
+        last: of that release, when it was trained.
+        popularity: of popularity at each node, now; None where nodes do not say it.
     """
-    found = _both(folder)
-    if found is None:
-        return None
-    number, now, last = found
-    return (
-        f"NDCG@10 on all items {now:.4f}, of release {number} it was {last:.4f}, each on "
-        f"what was held out when it was trained; agent models use takes a release back"
-    )
+
+    now: float | None = None
+    number: int | None = None
+    last: float | None = None
+    popularity: float | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """The comparisons that there are, one a line."""
+        said = []
+        if self.now is not None and self.last is not None:
+            said.append(
+                f"NDCG@10 on all items {self.now:.4f}, of release {self.number} it was "
+                f"{self.last:.4f}, each on what was held out when it was trained; agent models use "
+                f"takes a release back"
+            )
+        if self.now is not None and self.popularity is not None:
+            said.append(
+                f"NDCG@10 on all items {self.now:.4f}, and of popularity at each node "
+                f"{self.popularity:.4f}"
+            )
+        return said
+
+    @property
+    def gauges(self) -> dict[str, float]:
+        """The figures that there are, by their names in `RunMetrics`."""
+        figures = dict(zip(GAUGES, (self.now, self.last, self.popularity), strict=True))
+        return {name: value for name, value in figures.items() if value is not None}
+
+
+def drift(folder: ServerFolder) -> Drift:
+    """How a finished run's model does beside the one it went on from, and popularity."""
+    before, now = continued(folder), _tested(folder.run)
+    popularity = _tested(folder.run, POPULARITY)
+    if before is None:
+        return Drift(now, popularity=popularity)
+    last = _tested(folder.runs / str(before.number) / folder.run.name)
+    return Drift(now, before.number, last, popularity)
+
+
+def gauges_before(folder: ServerFolder) -> dict[str, float]:
+    """The figures of the run before, which hold until this one is tested."""
+    before = continued(folder)
+    if before is None:
+        return {}
+    kept = read_metrics(folder.runs / str(before.number) / folder.metrics.name)
+    return {name: kept[name] for name in GAUGES if name in kept}
 
 
 def withheld(folder: ServerFolder) -> str:
     """Why a finished run's model is not published; empty if it is, or nobody asked."""
     if not folder.if_better.exists():
         return ""
-    found = _both(folder)
-    if found is None:
+    found = drift(folder)
+    if found.now is None or found.last is None:
         return "its metrics did not come, so nobody knows whether it does better"
-    number, now, last = found
-    if now > last:
-        return ""
-    return f"NDCG@10 on all items is {now:.4f}, and of release {number} it was {last:.4f}"
+    if found.now <= found.last:
+        return (
+            f"NDCG@10 on all items is {found.now:.4f}, and of release {found.number} it was "
+            f"{found.last:.4f}"
+        )
+    if found.popularity is not None and found.now <= found.popularity:
+        return (
+            f"NDCG@10 on all items is {found.now:.4f}, and of popularity at each node "
+            f"{found.popularity:.4f}"
+        )
+    return ""
 
 
-def _both(folder: ServerFolder) -> tuple[int, float, float] | None:
-    """The release before, and NDCG@10 of this run and of that one."""
-    before = continued(folder)
-    if before is None:
-        return None
-    runs = (folder.run, folder.runs / str(before.number) / folder.run.name)
-    now, last = (_tested(RunFolder(run)) for run in runs)
-    return None if now is None or last is None else (before.number, now, last)
-
-
-def _tested(run: RunFolder) -> float | None:
+def _tested(path: Path, baseline: str | None = None) -> float | None:
+    """NDCG@10 of the test of a run, or of a baseline beside it."""
     try:
         # un-noised figures of a run under a budget are in its personal folder
-        test = json.loads((run.own / "result.json").read_text(encoding="utf-8"))["test"]
+        result = json.loads((RunFolder(path).own / "result.json").read_text(encoding="utf-8"))
+        test = (result if baseline is None else result["baselines"].get(baseline, {})).get("test")
         return None if test is None else float(test["full"]["ndcg@10"])
     except (OSError, KeyError, ValueError):
         return None

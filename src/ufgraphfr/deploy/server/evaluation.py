@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from ufgraphfr.core.messages import State
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.server.metric_sums import (
+    POPULARITY,
     Sums,
     noised_total,
     read_fit,
@@ -29,6 +30,7 @@ from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, ranked
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.checkpoint import Checkpoint
+from ufgraphfr.experiment.population import TestResult
 from ufgraphfr.ops.fusion import FusionSums
 
 logger = logging.getLogger(__name__)
@@ -64,17 +66,22 @@ class RemoteEvaluation:
             self._untold(refused)
             return state, None
 
-    def test(self, algorithm: Algorithm, best: Checkpoint) -> Metrics | None:
+    def test(self, algorithm: Algorithm, best: Checkpoint) -> TestResult:
         """See `Population.test`; likewise."""
         if self._agreement.metrics == "none":
-            return None
+            return TestResult(None)
         try:
             if self._agreement.metrics == "noised":
-                return self._noised(algorithm, best)
-            return self._evaluate(algorithm, best.server, best.round, "test").metrics(0)
+                return TestResult(self._noised(algorithm, best))
+            sums = self._evaluate(algorithm, best.server, best.round, "test")
         except NodesRefuse as refused:
             self._untold(refused)
-            return None
+            return TestResult(None)
+        popular, beside = sums.of_popularity(), dict[str, dict[str, Any]]()
+        if popular is not None:
+            rows = {"fitted_to": "each node's own training rows"}
+            beside[POPULARITY] = {"validation": None, "test": popular, **rows}
+        return TestResult(sums.metrics(0), baselines=beside)
 
     def _untold(self, refused: NodesRefuse) -> None:
         logger.warning(f"{refused}; going on without these metrics")
@@ -150,10 +157,13 @@ class RemoteEvaluation:
     ) -> list[T]:
         """What the nodes say of a model; ``read`` takes a reply and how many clients a node has."""
         found, holders, requests = list[T](), self._participants.asked, {}
+        facts: dict[str, Any] = {"part": part}
+        if part == "test" and self._agreement.experiment.baselines:
+            facts[POPULARITY] = True
         for node, clients in holders.items():
             task = scoring_task(algorithm, state, clients, number + 1)
             requests[node] = partial(
-                self._nodes.envelope, "evaluate", node, number, task, {"part": part}, weights
+                self._nodes.envelope, "evaluate", node, number, task, facts, weights
             )
         for node, request, reply in self._nodes.replies(requests, number):
             try:

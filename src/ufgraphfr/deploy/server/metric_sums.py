@@ -13,6 +13,9 @@ from ufgraphfr.evaluation.metrics import COVERAGE, NAMES
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.ops.fusion import FusionSums
 
+POPULARITY = "popularity"
+"""The array of a reply that holds the metrics of popularity at the node."""
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -22,17 +25,25 @@ class Sums:
     asked: Tensor
     covered: Tensor | None
     names: Sequence[str] = NAMES
+    popularity: Tensor | None = None
 
     def metrics(self, choice: int) -> Metrics:
         """Means under one choice of the blend; no ``sampled99`` if no user can be asked."""
-        means = (self.sums[choice] / self.asked.clamp(min=1)[:, None]).tolist()
-        found = {
-            ranking: dict(zip(self.names, own, strict=True)) if ranking == "full" or asked else {}
-            for ranking, own, asked in zip(RANKINGS, means, self.asked.tolist(), strict=True)
-        }
+        found = self._means(self.sums[choice])
         if self.covered is not None:
             found["full"][f"coverage@{COVERAGE}"] = float(self.covered.double().mean())
         return found
+
+    def of_popularity(self) -> Metrics | None:
+        """The same of popularity at each node; None if not all nodes said it."""
+        return None if self.popularity is None else self._means(self.popularity)
+
+    def _means(self, sums: Tensor) -> Metrics:
+        means = (sums / self.asked.clamp(min=1)[:, None]).tolist()
+        return {
+            ranking: dict(zip(self.names, own, strict=True)) if ranking == "full" or asked else {}
+            for ranking, own, asked in zip(RANKINGS, means, self.asked.tolist(), strict=True)
+        }
 
 
 def read_sums(
@@ -55,6 +66,9 @@ def read_sums(
     kinds = {"sums": torch.float64, "asked": torch.int64, "covered": torch.uint8}
     if width == 1:
         shapes["covered"] = (items,)
+        if POPULARITY in arrays:
+            # an agent of the release before says none
+            shapes[POPULARITY], kinds[POPULARITY] = shapes["sums"][1:], torch.float64
     if {name: tuple(value.shape) for name, value in arrays.items()} != shapes:
         raise Malformed("metrics of another shape")
     if any(value.dtype != kinds[name] for name, value in arrays.items()):
@@ -62,7 +76,8 @@ def read_sums(
     asked, sums = arrays["asked"], arrays["sums"]
     most = asked[0].clamp(max=clients)
     counted = (asked >= 0) & (asked <= most)
-    if not bool(counted.all()) or not bool(((sums >= 0) & (sums <= asked[:, None])).all()):
+    every = torch.cat((sums, arrays[POPULARITY][None])) if POPULARITY in arrays else sums
+    if not bool(counted.all()) or not bool(((every >= 0) & (every <= asked[:, None])).all()):
         raise Malformed("metrics that no sum over these clients can be")
     if width == 1 and bool((arrays["covered"] > 1).any()):
         raise Malformed("an item is covered or not")
@@ -119,11 +134,13 @@ def read_fit(reply: Envelope, fits: int, parts: int) -> FusionSums:
 def total(parts: Sequence[dict[str, Tensor]], names: Sequence[str] = NAMES) -> Sums:
     """The sums of several nodes together, of the metrics of these names."""
     covered = [part["covered"] for part in parts if "covered" in part]
+    popular = [part[POPULARITY] for part in parts if POPULARITY in part]
     return Sums(
         sums=torch.stack([part["sums"] for part in parts]).sum(0),
         asked=torch.stack([part["asked"] for part in parts]).sum(0),
         covered=torch.stack(covered).amax(0) if covered else None,
         names=names,
+        popularity=torch.stack(popular).sum(0) if len(popular) == len(parts) else None,
     )
 
 

@@ -33,6 +33,9 @@ HELP = {
     "untold": ("counter", "Evaluations that nodes refused."),
     "loss": ("gauge", "Mean training loss of the last round."),
     "ndcg10": ("gauge", "NDCG@10 of the last validation, all items."),
+    "test_ndcg10": ("gauge", "NDCG@10 of the test of the last run that finished, all items."),
+    "test_before_ndcg10": ("gauge", "The same of the release that the run went on from."),
+    "test_popularity_ndcg10": ("gauge", "The same of popularity at each node."),
 }
 COUNTERS = tuple(name for name, (kind, _) in HELP.items() if kind == "counter")
 
@@ -54,6 +57,8 @@ class RunMetrics:
         self.values |= values
         self.values["time"] = time.time()
         write_atomically(self._path, json.dumps(SCHEMA.write(self.values)).encode())
+        # between two runs nothing listens: for the textfile collector of a node exporter
+        write_atomically(self._path.with_suffix(".prom"), prometheus(self.values).encode())
 
     def answered(self, node: str, users: int, bytes_down: int, bytes_up: int) -> None:
         """A node's report arrived."""

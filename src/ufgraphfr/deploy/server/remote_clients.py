@@ -247,7 +247,7 @@ class RemoteClients:
         """See `Population.test`; ranks stay on the devices."""
         algorithm = model_in_use(self._agreement.experiment, self.setting)
         if self._agreement.metrics != "noised" or not isinstance(self._mechanism, ServerMechanism):
-            return TestResult(self._evaluation.test(algorithm, best))
+            return self._evaluation.test(algorithm, best)
         paid = self._agreement.experiment.federation.rounds + 1
         if is_masked(self._agreement.experiment):
             metrics = masked_metrics(
@@ -257,7 +257,7 @@ class RemoteClients:
             )
             self._metrics.update(untold=self._metrics.values["untold"] + int(metrics is None))
         else:
-            metrics = self._evaluation.test(algorithm, best)
+            metrics = self._evaluation.test(algorithm, best).test
         # nodes have paid, also if too few replies came back
         self._mechanism.record(paid)
         return TestResult(metrics)

@@ -7,7 +7,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.chain import read_documents
 from ufgraphfr.deploy.agreement.software import check_software
 from ufgraphfr.deploy.server.attempts import Attempts
-from ufgraphfr.deploy.server.continuing import settle, withheld
+from ufgraphfr.deploy.server.continuing import drift, gauges_before, settle, withheld
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import handshake, wait_for_nodes
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
@@ -43,6 +43,7 @@ def _run(folder: ServerFolder, engine: Engine) -> None:
     experiment, releases = agreement.experiment, Releases(folder.releases)
     continued = settle(folder)
     metrics = RunMetrics(folder.metrics, experiment.federation.rounds)
+    metrics.update(**gauges_before(folder))
     with closing(Exporter(folder.metrics, settings.metrics_port)), _telling(metrics):
         heads = LedgerHeads(folder.ledger_heads)
         if not folder.participants.exists():
@@ -63,6 +64,7 @@ def _run(folder: ServerFolder, engine: Engine) -> None:
             if pausing(folder):
                 metrics.update(state=PAUSED)
                 return
+        metrics.update(**drift(folder).gauges)
         if why := withheld(folder):
             metrics.update(state="finished", withheld=why, rounds=experiment.federation.rounds)
             return
