@@ -69,10 +69,10 @@ def test_barred_are_the_training_items_and_if_leaky_the_held_out_ones(
 
 
 def test_leaky_spares_only_targets_that_there_are(split: Split) -> None:
-    test = split.test.copy()
     asked = split.asked("test")
-    test[asked[0]] = -1
-    batch = build(replace(split, test=test), torch.empty(USERS, 0), "legacy-leaky")
+    targets = split.test_targets.copy()
+    targets[asked[0]] = 0
+    batch = build(replace(split, test_targets=targets), torch.empty(USERS, 0), "legacy-leaky")
     validation = {int(split.validation[asked[0]])}
     assert excluded(batch, asked[0]) == sorted({*train(split, asked[0])} | validation)
     both = {int(split.validation[asked[1]]), int(split.test[asked[1]])}

@@ -13,6 +13,7 @@ from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import FILE_ORDER, PARTS, Interactions, Selection
 from ufgraphfr.data.joins import Join
 from ufgraphfr.data.numbering import number
+from ufgraphfr.data.per_user import Names, Repeated
 from ufgraphfr.data.untrained import Untrained
 
 logger = logging.getLogger(__name__)
@@ -102,11 +103,10 @@ def assemble(
     told = [*notes, *_order(rows, selection)]
     told += _joined(joins, card.name, told)
     left = Untrained(profiles=profiles, describe=describe, unknown=unknown, selection=selection)
-    known = tuple(profiles.get(name, {}) for name in users)
     return Dataset(
         card=card,
         interactions=rows,
-        users=Users(users, known, tuple(describe(own) if own else unknown for own in known)),
+        users=_users(users, profiles, left),
         catalogue=items.of(item_names),
         cleaning=replace(cleaning, bad_rows=bad_rows, low_ratings=low_ratings),
         notes=tuple(told),
@@ -152,6 +152,22 @@ def _order(rows: Interactions, selection: Selection) -> list[str]:
     return order
 
 
+def _users(names: Names, profiles: Profiles, left: Untrained) -> Users:
+    """Users with the profiles and sentences that are theirs, each distinct one kept once."""
+    place = dict[tuple[tuple[str, str], ...], int]()
+    fields = (tuple(profiles.get(name, {}).items()) for name in names)
+    numbers = np.fromiter(
+        (place.setdefault(own, len(place)) for own in fields), np.int32, len(names)
+    )
+    distinct = [dict(own) for own in place]
+    texts = [left.describe(own) if own else left.unknown for own in distinct]
+    return Users(names, Repeated(distinct, numbers), Repeated(texts, numbers))
+
+
 def profiles_of(rows: pl.DataFrame, user: str = "user") -> Profiles:
-    """The profile of each user: the other columns of its row."""
-    return {row.pop(user): row for row in rows.iter_rows(named=True)}
+    """The profile of each user: the other columns of its row; like ones are one object."""
+    found, known = {}, dict[tuple[str, ...], dict[str, str]]()
+    for row in rows.iter_rows(named=True):
+        name = row.pop(user)
+        found[name] = known.setdefault(tuple(row.values()), row)
+    return found

@@ -34,7 +34,7 @@ class ClientBatch:
             distinct profile.
         n_items: how many items there are.
         ordered: whether the order of a history means something.
-        text_of: int64 ``[clients]``, each client's row in ``text``; None where it has one of its
+        text_of: int32 ``[clients]``, each client's row in ``text``; None where it has one of its
             own. Only a batch of everybody shares rows: whom `select` gives has its own.
     """
 
@@ -195,6 +195,6 @@ def _ascending(ptr: Tensor, items: Tensor, n_items: int) -> Tensor:
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-    lengths = ptr.diff()[positions]
+    lengths = ptr[positions + 1] - ptr[positions]
     # what is kept of everybody may be narrower
     return pointers(lengths), values[ranges(ptr[positions], lengths)].long()

@@ -12,6 +12,7 @@ import polars as pl
 from ufgraphfr.core.mapped import let_go
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.interactions import Cleaning, Interactions
+from ufgraphfr.data.per_user import Names
 from ufgraphfr.data.untrained import Untrained
 
 DIGEST_VERSION = 2
@@ -51,7 +52,7 @@ class Users:
     """What is known of each user.
 
     Attributes:
-        names: the users' names in the files, ``names[u]``.
+        names: the users' names in the files, ``names[u]``; see `per_user` for short forms.
         profiles: attributes (name to readable value), empty dicts without profiles.
         texts: one sentence each, free of ids.
 
@@ -59,9 +60,9 @@ class Users:
         ValueError: the fields differ in length.
     """
 
-    names: tuple[str, ...]
-    profiles: tuple[dict[str, str], ...]
-    texts: tuple[str, ...]
+    names: Sequence[str]
+    profiles: Sequence[dict[str, str]]
+    texts: Sequence[str]
 
     def __post_init__(self) -> None:
         """Checks the lengths."""
@@ -139,7 +140,7 @@ class Dataset:
         Names are the data set's own; without timestamps the third field is empty.
         """
         rows, digest = self.interactions, hashlib.sha256()
-        users, items = pl.Series(self.users.names), pl.Series(self.catalogue.items)
+        users, items = Names(self.users.names).series, pl.Series(self.catalogue.items)
         for first in range(0, len(rows), _ROWS_AT_ONCE):
             some = slice(first, first + _ROWS_AT_ONCE)
             fields = [users[rows.user[some]], items[rows.item[some]]]
@@ -155,7 +156,7 @@ def _json_digest(facts: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for number, (name, value) in enumerate(sorted(facts.items())):
         digest.update(f"{', ' if number else '{'}{json.dumps(name)}: ".encode())
-        listed = isinstance(value, list | tuple)
+        listed = isinstance(value, Sequence) and not isinstance(value, str)
         pieces = _listed(value) if listed else (json.dumps(value, sort_keys=True),)
         for piece in pieces:
             digest.update(piece.encode())

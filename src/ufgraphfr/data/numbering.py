@@ -17,9 +17,8 @@ from ufgraphfr.data.interactions import (
     Interactions,
     Selection,
 )
+from ufgraphfr.data.per_user import Names
 from ufgraphfr.data.row_blocks import Ids
-
-Names = tuple[str, ...]
 
 
 def number(
@@ -27,7 +26,7 @@ def number(
     sequential: bool = True,
     name: str = "table",
     selection: Selection = FILE_ORDER,
-) -> tuple[Interactions, Names, Names, Cleaning]:
+) -> tuple[Interactions, Names, tuple[str, ...], Cleaning]:
     """Drop repeated pairs (the earliest is kept), short users and rare items; number what remains.
 
     Args:
@@ -70,7 +69,7 @@ def number(
         name=name,
         part=_taken(None, rows.part, places),
     )
-    return own, users, items, _cleaning(rows, selection, among, once, kept)
+    return own, Names(users), tuple(items), _cleaning(rows, selection, among, once, kept)
 
 
 def _cleaning(
@@ -93,7 +92,7 @@ def _of_items(rows: Coded, listed: Mask) -> Mask:
     return gathered((listed[rows.item[some]] for some in blocks(rows.item)), bool)
 
 
-def _first_seen(codes: Ids, names: pl.Series, places: Ids) -> tuple[Names, Ids]:
+def _first_seen(codes: Ids, names: pl.Series, places: Ids) -> tuple[pl.Series, Ids]:
     """Names in order of first appearance, and the number of each code; -1 of what is not there."""
     of_code, found = np.full(len(names), -1), list[Ids]()
     first = np.empty(len(names), np.int64)
@@ -109,10 +108,10 @@ def _first_seen(codes: Ids, names: pl.Series, places: Ids) -> tuple[Names, Ids]:
         many += len(fresh)
         found.append(fresh)
     order = np.concatenate(found) if found else np.empty(0, np.int64)
-    return tuple(names.gather(order)), of_code
+    return names.gather(order), of_code
 
 
-def _as_listed(names: pl.Series, listed: Iterable[str]) -> tuple[Names, Ids]:
+def _as_listed(names: pl.Series, listed: Iterable[str]) -> tuple[tuple[str, ...], Ids]:
     """The listed names, distinct, and the number of each code among them."""
     distinct = tuple(dict.fromkeys(listed))
     place = {name: number for number, name in enumerate(distinct)}

@@ -46,24 +46,26 @@ def sampled_users(eligible: Ids, ids: Ids, most: int) -> Mask:
     return chosen
 
 
-def sampled_candidates(data: Interactions, user_ids: Ids, *asked: Mask) -> Iterator[Ids]:
+def sampled_candidates(data: Interactions, *asked: tuple[Ids, Ids]) -> Iterator[Ids]:
     """99 distinct items each user that is asked never touched; -1 for those that are not there.
 
-    Yields int64 ``[asked, 99]`` for each of the masks.
+    Yields int64 ``[asked, 99]`` for each of the users that are asked, given with the ids that key
+    their draws.
     """
-    anybody, parts = np.logical_or.reduce(asked), []
+    anybody, parts = np.zeros(data.n_users, bool), []
+    for users, _ in asked:
+        anybody[users] = True
     for some in blocks(data.user):
         own = anybody[data.user[some]]
         parts.append((data.user[some][own], data.item[some][own]))
     user, item = (np.concatenate(each) for each in zip(*parts, strict=True))
     touched = item[np.lexsort((item, user))].astype(np.int64)
     ptr = np.concatenate(([0], np.cumsum(np.bincount(user, minlength=data.n_users))))
-    for stream, mask in enumerate(asked, start=1):
-        users = np.flatnonzero(mask)
+    for stream, (users, ids) in enumerate(asked, start=1):
         start, length = torch.from_numpy(ptr[users]), torch.from_numpy(np.diff(ptr)[users])
         yield draw_outside(
             Key(PROTOCOL_SEED, round=stream, purpose=Purpose.CANDIDATES),
-            torch.from_numpy(user_ids[users]),
+            torch.from_numpy(ids),
             SAMPLED,
             data.n_items,
             pointers(length),

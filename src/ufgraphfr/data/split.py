@@ -47,12 +47,10 @@ class Split:
         train: int64 ``[rows]``, items in time order.
         history_ptr: int64 ``[users + 1]``, bounds in ``history``.
         history: int64 ``[interactions]``, everything of every user but cold items, in time order.
-        known: int64 ``[users]``, how many items of its history a user's test input holds.
-        validation: int64 ``[users]``, the first target; -1 for users that are not asked.
-        test: int64 ``[users]``, likewise.
+        known: int32 ``[users]``, how many items of its history a user's test input holds.
         most_targets: how many targets a user has at most, for either.
-        validation_targets: int64 ``[users]``, how many it has, 0 for users that are not asked.
-        test_targets: int64 ``[users]``, likewise.
+        validation_targets: int32 ``[users]``, how many it has, 0 for users that are not asked.
+        test_targets: int32 ``[users]``, likewise.
         draw: for the validation and for the test int64 ``[asked, 99]``, never-touched items, for
             all targets of a user; -1 where a user has fewer.
         cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
@@ -70,8 +68,6 @@ class Split:
     history_ptr: Ids
     history: Ids
     known: Ids
-    validation: Ids
-    test: Ids
     most_targets: int
     validation_targets: Ids
     test_targets: Ids
@@ -109,23 +105,41 @@ class Split:
         found: Ids = np.diff(self.history_ptr) + np.diff(self.cold_item_ptr)
         return found
 
-    @property
+    @cached_property
     def warm(self) -> Ids:
         """The users that take part in training, ascending."""
         return np.flatnonzero(np.diff(self.ptr))
 
+    @property
+    def validation(self) -> Ids:
+        """The first target of each user, int64 ``[users]``; -1 for users that are not asked."""
+        return self._first("validation")
+
+    @property
+    def test(self) -> Ids:
+        """The same for the test."""
+        return self._first("test")
+
+    def _first(self, held_out: HeldOut) -> Ids:
+        found = np.full(self.n_users, -1)
+        found[self.asked(held_out)] = self.targets(held_out)[:, 0]
+        return found
+
     def asked(self, held_out: HeldOut) -> Ids:
         """The users that have a target, ascending."""
-        return np.flatnonzero((self.validation if held_out == "validation" else self.test) >= 0)
+        return np.flatnonzero(self._counts(held_out))
+
+    def _counts(self, held_out: HeldOut) -> Ids:
+        return self.validation_targets if held_out == "validation" else self.test_targets
 
     def targets(self, held_out: HeldOut) -> Ids:
         """What each of `asked` is asked for, in time order, int64 ``[asked, most_targets]``.
 
         A user who has fewer targets is padded with -1.
         """
-        asked, validation = self.asked(held_out), held_out == "validation"
-        before = np.diff(self.ptr) if validation else self.known
-        counts = (self.validation_targets if validation else self.test_targets)[asked]
+        asked, counts = self.asked(held_out), self._counts(held_out)
+        before = np.diff(self.ptr) if held_out == "validation" else self.known
+        counts = counts[asked]
         column = np.arange(self.most_targets)
         place = (self.history_ptr[:-1] + before)[asked][:, None] + column
         # a place beyond the last row is nobody's, whatever it holds
@@ -165,7 +179,8 @@ def leave_one_out(
     ptr, history = by_time(data, user_ids)
     items = np.arange(data.n_items)
     kept_out = drawn_share(items, items, cold_items, stream=1)
-    cold_item_ptr, cold_item_history = np.zeros_like(ptr), history[:0]
+    # zeros that nobody wrote take no memory
+    cold_item_ptr, cold_item_history = np.zeros(len(ptr), np.int64), history[:0]
     if len(kept_out):
         is_cold = np.isin(history, kept_out)
         cold_item_ptr, cold_item_history = bounds(is_cold)[ptr], history[is_cold]
@@ -200,24 +215,22 @@ def divided(
     # a target alone is no ranking
     rivals = data.n_items - np.stack((trained, known)) - wanted
     validation_targets, test_targets = np.where(rivals > 0, wanted, 0)
-    asked = validation_targets > 0, test_targets > 0
+    asked = np.flatnonzero(validation_targets), np.flatnonzero(test_targets)
     return Split(
         n_items=data.n_items,
         ptr=bounds(trained),
         train=_chosen(history, _leading(ptr, trained)),
         history_ptr=ptr,
         history=history,
-        known=known,
-        validation=_first(history, ptr[:-1] + trained, asked[0]),
-        test=_first(history, ptr[:-1] + known, asked[1]),
+        known=known.astype(np.int32),
         most_targets=most_targets,
-        validation_targets=validation_targets,
-        test_targets=test_targets,
-        draw=partial(sampled_candidates, data, user_ids, *asked),
+        validation_targets=validation_targets.astype(np.int32),
+        test_targets=test_targets.astype(np.int32),
+        draw=partial(sampled_candidates, data, *((users, user_ids[users]) for users in asked)),
         cold_users=cold,
         first_items=_first_items(ptr, history, cold),
         cold_items=np.empty(0, np.int64),
-        cold_item_ptr=np.zeros_like(ptr),
+        cold_item_ptr=np.zeros(len(ptr), np.int64),
         cold_item_history=np.empty(0, np.int64),
     )
 
@@ -239,13 +252,6 @@ def _leading(ptr: Ids, counts: Ids) -> Mask:
 def drawn(eligible: Mask, user_ids: Ids, most: int | None) -> Mask:
     """Who of the eligible users is asked: everybody, or a sample."""
     return eligible if most is None else sampled_users(np.flatnonzero(eligible), user_ids, most)
-
-
-def _first(history: Ids, place: Ids, asked: Mask) -> Ids:
-    """The item at each user's place, -1 for users that are not asked."""
-    items = np.full(len(place), -1)
-    items[asked] = history[place[asked]]
-    return items
 
 
 def _first_items(ptr: Ids, history: Ids, users: Ids) -> Ids:

@@ -12,6 +12,7 @@ import polars as pl
 
 from ufgraphfr.data.coded import Coded
 from ufgraphfr.data.interactions import FILE_ORDER, Selection
+from ufgraphfr.data.per_user import Names
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,14 +35,14 @@ class Untrained:
     names: frozenset[str] = frozenset()
     selection: Selection = FILE_ORDER
 
-    def without(
-        self, rows: Coded, trained: Collection[str], others: Collection[str]
-    ) -> "Untrained":
+    def without(self, rows: Coded, trained: Names, others: Collection[str]) -> "Untrained":
         """Those of all rows, of the profiles and of ``others`` who are not among ``trained``."""
-        known = set(rows.users).union(self.profiles, others) - set(trained)
+        left = ~rows.users.is_in(trained.series.implode())
+        beside = Names({*self.profiles, *others}).series
+        beside = beside.filter(~beside.is_in(trained.series.implode()))
+        known = frozenset((*rows.users.filter(left), *beside))
         own = {name: self.profiles[name] for name in known & self.profiles.keys()}
-        left = np.array([name in known for name in rows.users], bool)
-        return replace(self, rows=rows.named(left), profiles=own, names=frozenset(known))
+        return replace(self, rows=rows.named(left.to_numpy()), profiles=own, names=known)
 
     def history(self, name: str) -> list[str]:
         """A user's items, oldest first."""

@@ -57,7 +57,8 @@ class Simulation:
 
     def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
-        order = self.batch.counts[cohort].argsort(descending=True, stable=True)
+        ptr = self.batch.ptr
+        order = (ptr[cohort + 1] - ptr[cohort]).argsort(descending=True, stable=True)
         # split() would make one empty chunk of nobody
         yield from cohort[order].split(self.chunk) if len(cohort) else ()
 

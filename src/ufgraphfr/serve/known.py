@@ -29,7 +29,7 @@ class KnownUsers:
         stranger: a number that no client has.
     """
 
-    names: tuple[str, ...]
+    names: Sequence[str]
     batch: ClientBatch
     trained: Tensor
     untrained: Untrained

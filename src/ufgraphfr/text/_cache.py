@@ -45,12 +45,12 @@ def embed(
 
 def embed_distinct(
     encoder: Encoder, texts: Sequence[str], cache_dir: Path | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """As `embed`, float32 ``[distinct, width]``, and int64 ``[texts]``, the row of each text."""
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """As `embed`, float32 ``[distinct, width]``, and int32 ``[texts]``, the row of each text."""
     # sorted, so that the same users in another order share the file and get the same bits
     distinct = sorted(set(texts))
     if not distinct:
-        return np.zeros((0, encoder.width), np.float32), np.zeros(0, np.int64)
+        return np.zeros((0, encoder.width), np.float32), np.zeros(0, np.int32)
     folder = cache_folder("text") if cache_dir is None else cache_dir
     identity = json.dumps([encoder.kind, encoder.fingerprint(), encoder.width, *distinct])
     path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()}.npy"
@@ -59,7 +59,7 @@ def embed_distinct(
         vectors = _encode(encoder, distinct)
         _write(path, vectors)
     row_of = {text: row for row, text in enumerate(distinct)}
-    rows = np.fromiter((row_of[text] for text in texts), np.int64, len(texts))
+    rows = np.fromiter((row_of[text] for text in texts), np.int32, len(texts))
     return vectors, rows
 
 

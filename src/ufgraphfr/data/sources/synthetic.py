@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -17,6 +18,7 @@ from ufgraphfr.core.mapped import gathered
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.dataset import Card, Dataset, Users
 from ufgraphfr.data.interactions import Interactions
+from ufgraphfr.data.per_user import Names, Repeated
 from ufgraphfr.data.sources._popularity import SHORTEST, Population
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.untrained import Untrained
@@ -94,7 +96,7 @@ class Synthetic(Source):
         # one dictionary and one sentence for each group: there may be a million users
         profile_of = [{_COLOUR: each} for each in colours]
         text_of = [self.describe(each) for each in profile_of]
-        named = self._named_groups(random, group).tolist()
+        named = self._named_groups(random, group)
         titles = tuple(
             f"{colours[i % self.groups].capitalize()} picture {i // self.groups + 1}"
             for i in range(self.items)
@@ -103,9 +105,9 @@ class Synthetic(Source):
             card=self.card,
             interactions=interactions,
             users=Users(
-                names=tuple(f"u{u}" for u in range(self.users)),
-                profiles=tuple(profile_of[g] for g in named),
-                texts=tuple(text_of[g] for g in named),
+                names=Names(pl.select("u" + pl.int_range(self.users).cast(pl.String)).to_series()),
+                profiles=Repeated(profile_of, named),
+                texts=Repeated(text_of, named),
             ),
             catalogue=Catalogue(
                 items=tuple(f"i{i}" for i in range(self.items)),

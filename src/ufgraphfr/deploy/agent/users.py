@@ -116,7 +116,7 @@ def _rows(dataset: Dataset, texts: NDArray[np.float32], items: NDArray[np.int64]
     """A table's rows, with the agreed numbers of its items."""
     return Rows(
         clients=np.arange(dataset.interactions.n_users),
-        names=dataset.users.names,
+        names=tuple(dataset.users.names),
         texts=texts,
         user=dataset.interactions.user,
         item=items[dataset.interactions.item],
