@@ -11,7 +11,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.cells import Cells, as_array, as_row, widened
+from ufgraphfr.core.arrays.cells import Cells, added, as_array, as_row, widened
 from ufgraphfr.core.arrays.protocol import Array, Plain
 from ufgraphfr.core.arrays.sparse_rows import Rows, changed_rows
 from ufgraphfr.core.arrays.tables import Tables
@@ -166,5 +166,5 @@ def _sum(parts: list[Tensor]) -> Tensor:
     first, *rest = sorted(parts, key=lambda part: part.is_sparse)
     total = widened(first)
     for part in rest:
-        total = total + part
+        total = added(total, widened(part)) if total.is_sparse else total + part
     return total

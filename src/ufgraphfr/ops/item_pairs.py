@@ -6,7 +6,7 @@ from torch import Tensor
 from ufgraphfr.core.arrays.sparse_rows import owners, ranges
 
 Counted = tuple[Tensor, Tensor]
-"""Cells ``(row - rows.start) * n_items + column``, int64 and ascending, and their sums, float32."""
+"""Cells ``rows.index(row) * n_items + column``, int64 and ascending, and their sums, float32."""
 
 
 def pair_cells(ptr: Tensor, items: Tensor, n_items: int, rows: range) -> Counted:
@@ -16,7 +16,7 @@ def pair_cells(ptr: Tensor, items: Tensor, n_items: int, rows: range) -> Counted
     lengths = ptr.diff()[owner[ours]]
     column = items[ranges(ptr[owner[ours]], lengths)]
     row = torch.repeat_interleave(row, lengths, output_size=len(column))
-    cells = (row * n_items + column)[column >= row + rows.start]
+    cells = (row * n_items + column)[column >= rows.start + row * rows.step]
     found, counts = cells.unique(return_counts=True)
     return found, counts.float()
 
@@ -40,7 +40,7 @@ def succession_cells(
 
 
 def _in_block(items: Tensor, rows: range) -> tuple[Tensor, Tensor]:
-    """Rows of the block, from 0, and which of the items are in it."""
-    row = items - rows.start
-    ours = ((row >= 0) & (row < len(rows))).nonzero()[:, 0]
-    return row[ours], ours
+    """Places among the rows of a block, and which of the items are in it."""
+    beyond = items - rows.start
+    ours = ((beyond >= 0) & (items < rows.stop) & (beyond % rows.step == 0)).nonzero()[:, 0]
+    return beyond[ours] // rows.step, ours

@@ -99,6 +99,23 @@ def coalesced(places: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
     return torch.sparse_coo_tensor(places, values, shape, is_coalesced=True, check_invariants=False)
 
 
+def added(one: Tensor, other: Tensor) -> Tensor:
+    """The sum of two sparse vectors, coalesced as they are; torch's would sort both anew."""
+    few, many = sorted((one, other), key=lambda each: len(each.values()))
+    places, more = many.indices()[0], few.indices()[0]
+    if len(more) == 0:
+        return many
+    place = torch.searchsorted(places, more)
+    fresh = places[place.clamp(max=len(places) - 1)] != more
+    place += fresh.cumsum(0) - fresh.long()
+    old = torch.ones(len(places) + int(fresh.sum()), dtype=torch.bool, device=places.device)
+    old[place[fresh]] = False
+    found, sums = places.new_empty(len(old)), many.values().new_zeros(len(old))
+    found[place], found[old], sums[old] = more, places, many.values()
+    sums.index_add_(0, place, few.values())
+    return coalesced(found[None], sums, tuple(one.shape))
+
+
 def widened(counts: Tensor) -> Tensor:
     """The same whole numbers in int64, so that no sum overflows; floats as they are."""
     if counts.is_floating_point():

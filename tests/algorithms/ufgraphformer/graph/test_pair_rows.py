@@ -27,8 +27,10 @@ def dense() -> Tensor:
 
 
 def rows_of(full: Tensor) -> PairRows:
-    cells = full.flatten().nonzero()[:, 0]
-    return PairRows.of(cells, full.flatten()[cells], ITEMS)
+    # the rows come in an order of their own
+    order = torch.cat((torch.arange(ITEMS)[1::2], torch.arange(ITEMS)[::2]))
+    row, column = full[order].nonzero().T
+    return PairRows.of(order, (full > 0).sum(1), column.int(), full[order][row, column])
 
 
 def written_out(pairs: PairRows) -> Tensor:

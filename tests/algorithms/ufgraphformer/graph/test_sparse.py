@@ -3,6 +3,7 @@
 import pytest
 import torch
 from largest_tensor import LargestTensor
+from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
@@ -51,17 +52,24 @@ def walks(seed: int, clients: int = 7) -> ClientBatch:
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("clients", [1, 7, 60])
 def test_clients_contribute_the_same_numbers_in_either_form(clients: int, ordered: bool) -> None:
-    batch, told = walks(clients, clients), set[str]()
-    for sparse, dense in zip(blocks(dense_items=1), blocks(), strict=True):
-        mine, theirs = (block.contribution(batch, ordered) for block in (sparse, dense))
-        assert mine.keys() == theirs.keys()
-        assert len(mine) == (4 if ordered else 1)
-        for name, flat in mine.items():
-            assert flat.is_sparse == (name != "graph.lately")
-            assert flat.dtype == theirs[name].dtype
-            assert torch.equal(flat.to_dense(), theirs[name])
-            told |= {name} if theirs[name].any() else set()
-    assert len(told) == (4 if ordered else 1)
+    batch, told = walks(clients, clients), list[dict[str, Tensor]]()
+    for form in (blocks(dense_items=1), blocks()):
+        sums = dict[str, Tensor]()
+        for block in form:
+            for name, flat in block.contribution(batch, ordered).items():
+                assert flat.is_sparse == (block.spec.dense_items == 1 and name != "graph.lately")
+                if name == "graph.lately":
+                    sums.setdefault(name, torch.zeros(24))[block.places] = flat.float()
+                    continue
+                row, column, value = block.entries(name, flat)
+                sums.setdefault(name, torch.zeros(24, 24))[row, column] += value
+        told.append(sums)
+    mine, theirs = told
+    assert mine.keys() == theirs.keys()
+    assert len(mine) == (4 if ordered else 1)
+    for name, whole in theirs.items():
+        assert whole.any()
+        assert torch.equal(mine[name], whole)
 
 
 def test_a_block_of_a_large_catalogue_is_never_written_out() -> None:
@@ -81,8 +89,55 @@ def test_a_block_of_a_large_catalogue_is_never_written_out() -> None:
         ]
         state = graph.state(Setting(70_000, 40, 1, 0))
         state = graph.collect(state, combine(replies).sums, 2)
-    assert len(state["graph.pairs.cells"]) > 50
+    assert len(state["graph.pairs.columns"]) > 50
     assert largest.numbers < 100 * 70_000
+
+
+def popular_first(clients: int = 400, items: int = 200) -> ClientBatch:
+    """Clients with 10 items each, the first of the catalogue had by most."""
+    generator = torch.Generator().manual_seed(0)
+    chance = 1 / torch.arange(1, items + 1)
+    own = chance.expand(clients, -1).multinomial(10, generator=generator)
+    ptr, who = torch.arange(clients + 1) * 10, torch.arange(clients)
+    return ClientBatch(who, ptr, own.flatten(), ptr * 0, own[:0, 0], torch.ones(clients, 1), items)
+
+
+def test_no_block_has_most_pairs_of_a_catalogue_that_begins_with_popular_items() -> None:
+    batch = popular_first()
+    spec = GraphSpec(rounds=4, dense_items=1)
+    blocks = [Block(spec, batch.n_items, number) for number in range(1, 5)]
+    assert sorted(row for block in blocks for row in block.rows) == list(range(batch.n_items))
+    for name in ("graph.pairs", "graph.next", "graph.step"):
+        sums = (block.contribution(batch, True)[name] for block in blocks)
+        pairs = [len(each.values()) for each in sums]
+        assert max(pairs) < 1.7 * min(pairs)
+
+
+def test_of_too_many_pairs_those_that_say_most_are_kept() -> None:
+    batch = popular_first()
+    graph = {"rounds": 4, "dense_items": 1}
+    whole = UFGraphFormer(**SMALL, graph=graph)
+    most = 4 * 300
+    bounded = UFGraphFormer(**SMALL, graph=graph | {"most_pairs": most})
+    states = []
+    for model in (whole, bounded):
+        state = model.init_server(Setting(batch.n_items, len(batch), 1, 0))
+        for number in range(1, 4):
+            sums = Block(model.graph, batch.n_items, number).contribution(batch, True)
+            state = model.item_graph.collect(state, sums, number)
+        states.append(state)
+    for name in ("graph.pairs", "graph.next"):
+        all_pairs, kept = (len(state[f"{name}.columns"]) for state in states)
+        assert all_pairs > most
+        assert kept == 3 * 300
+    done = [collected(model, batch) for model in (whole, bounded)]
+    # who has each item is known none the less, and the strongest links are the same
+    assert torch.equal(*(state["graph.counts"] for state in done))
+    first = [
+        state["graph.cosine.index"][state["graph.cosine"][:, 0] > 0.2, 0].tolist() for state in done
+    ]
+    assert len(first[0]) > 20
+    assert first[0] == first[1]
 
 
 @pytest.mark.parametrize("dense_items", [1, 5000])
@@ -106,17 +161,17 @@ def test_one_client_cannot_contribute_what_no_history_says(dense_items: int) -> 
                 less = pairs.clone()
                 less[pairs.nonzero()[0, 0]] = 0
                 assert not block.is_feasible(told | {"graph.pairs": less})
-            absent = (set(block.rows) - set(one.items.tolist())).pop()
+            absent = block.rows.index((set(block.rows) - set(one.items.tolist())).pop())
             other = told["graph.step"].clone().view(len(block.rows), 24)
-            other[absent - block.rows.start, 23] = 1
+            other[absent, 23] = 1
             assert not block.is_feasible(told | {"graph.step": other.flatten()})
             lately = told["graph.lately"].clone()
-            lately[absent - block.rows.start] = 1
+            lately[absent] = 1
             assert not block.is_feasible(told | {"graph.lately": lately})
             # nobody has two last items
             lately = told["graph.lately"] * 0
-            own = torch.tensor(sorted(set(one.items.tolist()) & set(block.rows)), dtype=torch.int64)
-            lately[own - block.rows.start] = 7
+            own = [block.rows.index(item) for item in set(one.items.tolist()) & set(block.rows)]
+            lately[torch.tensor(own, dtype=torch.int64)] = 7
             assert block.is_feasible(told | {"graph.lately": lately}) == (len(own) < 2)
 
 
@@ -169,10 +224,10 @@ def test_a_federation_learns_the_board(
     scores = federation.scores()
     assert scores.isfinite().all()
     assert scores[same].mean() > scores[~same].mean() + 1
-    assert federation.state["graph.pairs.cells"].numel() == 0
+    assert federation.state["graph.pairs.columns"].numel() == 0
 
 
 def test_memory_is_linear_in_the_items() -> None:
     model = UFGraphFormer(**SMALL, graph={"dense_items": 100, "neighbors": 7})
     state = model.item_graph.state(Setting(5000, 10, 8, 0))
-    assert sum(value.numel() for value in state.values()) == 5000 * (2 + 4 * 2 * 7 + 64)
+    assert sum(value.numel() for value in state.values()) == 5000 * (2 + 3 + 4 * 2 * 7 + 64)

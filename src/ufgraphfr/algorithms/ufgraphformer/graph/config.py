@@ -45,6 +45,9 @@ class GraphSpec(Spec):
     dense_items: int = Field(5_000, ge=1, le=30_000)
     """Larger catalogues keep each item's strongest links, and have no ridge operator: five arrays
     of items x items numbers and their inverse take 1 GB at this size."""
+    most_pairs: int = Field(2**27, ge=1)
+    """Of a large catalogue the server keeps so many pairs of each of its three sums until it has
+    all, eight bytes each; of more, those that are large for what their items have."""
     neighbors: int = Field(200, ge=1)
     """Links of an item that a large catalogue keeps in each operator."""
 

@@ -3,7 +3,8 @@
 The upper triangle of the co-interactions and, where histories have an order, all of what followed
 what, soon or at once, and what each client had last; small whole numbers. A block is some rows of
 each; which, is public. Its arrays are flat. Matrices of a large catalogue, of which nearly all is
-zero, are sparse tensors; they mean, and travel as, the same dense ones.
+zero, are sparse tensors; they mean, and travel as, the same dense ones. Their blocks take turns
+item by item: catalogues often begin with popular items, and one block would have nearly all pairs.
 """
 
 from dataclasses import dataclass
@@ -44,8 +45,15 @@ class Block:
     @property
     def rows(self) -> range:
         """Each round asks for about as many."""
+        if not self.spec.is_dense(self.items):
+            return range(self.round_number - 1, self.items, self.spec.rounds)
         ends = self.round_number - 1, self.round_number
         return range(*(self.items * end // self.spec.rounds for end in ends))
+
+    @property
+    def places(self) -> slice:
+        """The same among all items."""
+        return slice(self.rows.start, self.rows.stop, self.rows.step)
 
     @property
     def upper(self) -> Tensor:
@@ -56,7 +64,7 @@ class Block:
     def starts(self) -> Tensor:
         """Where each row's entries of the upper triangle begin, and end, int64 ``[rows + 1]``."""
         row = torch.arange(len(self.rows) + 1)
-        return row * (self.items - self.rows.start) - row * (row - 1) // 2
+        return row * (self.items - self.rows.start) - self.rows.step * (row * (row - 1) // 2)
 
     def contribution(self, batch: ClientBatch, ordered: bool) -> State:
         """What these clients add, whole numbers ``[entries]``, summed over them."""
@@ -68,7 +76,7 @@ class Block:
         weights, starts = self.spec.weights.to(batch.items.device), self.starts
         cells, sums = pair_cells(*histories, self.rows)
         row, column = cells // self.items, cells % self.items
-        places = starts.to(cells.device)[row] + column - row - self.rows.start
+        places = starts.to(cells.device)[row] + column - self._item(row)
         found = {PAIRS: _flat(places, narrow(sums, len(batch)), int(starts[-1]))}
         if ordered:
             for name, each, most in ((NEXT, weights, LEVELS), (STEP, weights[:1] * 0 + 1, 1)):
@@ -84,7 +92,7 @@ class Block:
         age -= torch.arange(len(batch.items), device=age.device)
         late = age < len(weights)
         found = weights.new_zeros(self.items).index_add_(0, batch.items[late], weights[age[late]])
-        own = found[self.rows.start : self.rows.stop]
+        own = found[self.places]
         return {LATELY: narrow(own, len(batch) * LEVELS)}
 
     def entries(self, name: str, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,11 +103,15 @@ class Block:
         sparse = flat if flat.is_sparse else flat.to_sparse()
         place, value = sparse.indices()[0], sparse.values()
         if name != PAIRS:
-            return place // self.items + self.rows.start, place % self.items, value
+            return self._item(place // self.items), place % self.items, value
         starts = self.starts.to(place.device)
         row = torch.searchsorted(starts, place, right=True) - 1
-        first = row + self.rows.start
+        first = self._item(row)
         return first, place - starts[row] + first, value
+
+    def _item(self, row: Tensor) -> Tensor:
+        """From places among the rows to items."""
+        return self.rows.start + row * self.rows.step
 
     def _dense(self, batch: ClientBatch, ordered: bool) -> State:
         histories, device = (batch.ptr, batch.items, self.items), batch.items.device
@@ -128,14 +140,15 @@ class Block:
         if not {NEXT, STEP, LATELY} <= arrays.keys():
             return True
         lately = arrays[LATELY].flatten()
-        own, weights = has[self.rows.start : self.rows.stop], self.spec.lately.to(lately)
+        own, weights = has[self.places].clone(), self.spec.lately.to(lately)
         largest = lately[lately > 0].sort(descending=True).values
         if len(largest) > len(weights) or bool((largest > weights[: len(largest)]).any()):
             return False
         if not bool(own[lately > 0].all()):
             return False
-        # of the columns before its own rows a block does not say whether the client has them
-        others[: self.rows.start] = True
+        # of what is before the first row that the client has, a block tells of its rows alone
+        others[: int(rows[0]) if len(rows) else self.items] = True
+        others[self.places] = own
         return all(
             bool((value <= bound).all() and has[rows].all() and others[columns].all())
             for bound, (rows, columns, value) in (
@@ -158,14 +171,14 @@ class Block:
         if LATELY in arrays:
             lately = arrays[LATELY]
             by_item = lately.new_zeros(len(lately), self.items)
-            by_item[:, self.rows.start : self.rows.stop] = lately
+            by_item[:, self.places] = lately
             views[LATELY] = by_item[..., None]
         return views
 
     def _largest(self, block: Tensor) -> Tensor:
         """Over the row and the column of each item."""
         by_item = block.amax(1) if len(self.rows) else block.new_zeros(len(block), self.items)
-        in_rows = by_item[:, self.rows.start : self.rows.stop]
+        in_rows = by_item[:, self.places]
         in_rows.copy_(torch.maximum(in_rows, block.amax(2)))
         return by_item[..., None]
 

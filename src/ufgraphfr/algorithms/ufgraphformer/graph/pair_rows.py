@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.ufgraphformer.graph import links
-from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 from ufgraphfr.ops.link_rows import bounded
 from ufgraphfr.ops.recency import propagate
 
@@ -21,10 +21,10 @@ Weight = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class PairRows:
-    """A sparse matrix ``[items, items]``, row after row and each from left to right.
+    """A sparse matrix ``[rows, items]``, row after row and each from left to right.
 
     Attributes:
-        ptr: int64 ``[items + 1]``, where each row begins.
+        ptr: int64 ``[rows + 1]``, where each row begins.
         index: int32 ``[pairs]``, the columns.
         value: float32 ``[pairs]``.
     """
@@ -34,13 +34,25 @@ class PairRows:
     value: Tensor
 
     @classmethod
-    def of(cls, cells: Tensor, value: Tensor, items: int) -> "PairRows":
-        """From cells, ``row * items + column``, which ascend."""
-        first = torch.arange(items + 1, device=cells.device) * items
-        return cls(torch.searchsorted(cells, first), (cells % items).int(), value)
+    def of(cls, order: Tensor, held: Tensor, index: Tensor, value: Tensor) -> "PairRows":
+        """From rows that lie one after the other in another order.
+
+        Args:
+            order: int64 ``[items]``, which row is the first, the second, ...
+            held: int64 ``[items]``, how many pairs each row has.
+            index: int32 ``[pairs]``, the columns.
+            value: float32 ``[pairs]``.
+        """
+        first = torch.empty_like(held)
+        first[order] = held[order].cumsum(0) - held[order]
+        found = cls(pointers(held), torch.empty_like(index), torch.empty_like(value))
+        for some, places, _ in found.parts():
+            own = ranges(first[some], held[some])
+            found.index[places], found.value[places] = index[own], value[own]
+        return found
 
     def __len__(self) -> int:
-        """How many items there are."""
+        """How many rows there are."""
         return len(self.ptr) - 1
 
     @property

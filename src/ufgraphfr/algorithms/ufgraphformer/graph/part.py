@@ -105,7 +105,7 @@ class ItemGraph(Part):
         kept = state | form.collected(state, sums, block)
         if LATELY in sums:
             kept[LATELY] = kept[LATELY].clone()
-            kept[LATELY][block.rows.start : block.rows.stop] = sums[LATELY] / LEVELS
+            kept[LATELY][block.places] = sums[LATELY] / LEVELS
         return kept | form.operators(kept) if round_number == self.spec.rounds else kept
 
     def shared(self, state: State) -> State:

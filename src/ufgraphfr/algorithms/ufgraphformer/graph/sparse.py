@@ -1,6 +1,7 @@
 """The item graph of a large catalogue: sums as lists of entries, operators as strongest links.
 
-The sums are exact, and held as lists. On the wire a block of them is dense, and for large
+The sums are exact, and held as lists, of which those with the most of their items' pairs are kept
+where there are more than ``most_pairs``. On the wire a block of them is dense, and for large
 catalogues large: bearable for silos and shards of users that add up first, much for a phone. Of
 each operator an item keeps its ``neighbors`` strongest links. There is no ridge operator, whose
 inverse is dense.
@@ -24,11 +25,16 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
 )
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import PairRows, Weight
+from ufgraphfr.core.arrays.cells import coalesced
+from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.core.messages import State
 from ufgraphfr.ops.item_graph import smoothest
 
-LISTS = frozenset(f"{name}.{part}" for name in CONTRIBUTED for part in ("cells", "sums"))
-"""In the server's memory while it collects: where each sum has entries, and these."""
+LISTS = frozenset(f"{name}.{part}" for name in CONTRIBUTED for part in ("held", "columns", "sums"))
+"""In the server's memory while it collects: how many entries each row of a sum has, their columns,
+and these, in the order in which rows come."""
+_AT_ONCE = 2**22
+"""Entries of a block that are read together."""
 
 
 @dataclass(frozen=True)
@@ -44,36 +50,69 @@ class SparseGraph:
             state[f"graph.{name}.index"] = torch.zeros(size, dtype=torch.int32)
             state[f"graph.{name}"] = torch.zeros(size)
         for name in (PAIRS, *((NEXT, STEP) if "next" in operators else ())):
-            state |= {f"{name}.cells": torch.zeros(0, dtype=torch.int64)}
-            state |= {f"{name}.sums": torch.zeros(0)}
+            state[f"{name}.held"] = torch.zeros(items, dtype=torch.int64)
+            state[f"{name}.columns"] = torch.zeros(0, dtype=torch.int32)
+            state[f"{name}.sums"] = torch.zeros(0)
         return state
 
     def collected(self, state: State, sums: State, block: Block) -> State:
         """The sums with one more block."""
         added = {}
         for name in sums.keys() & CONTRIBUTED:
-            rows, columns, value = block.entries(name, sums[name])
-            cells = rows * block.items + columns
-            added[f"{name}.cells"] = torch.cat((state[f"{name}.cells"], cells))
-            added[f"{name}.sums"] = torch.cat((state[f"{name}.sums"], value.float()))
+            own = self._bounded(_listed(name, sums[name], block), block)
+            held = state[f"{name}.held"].clone()
+            held[block.places] = own.ptr.diff()
+            added[f"{name}.held"] = held
+            added[f"{name}.columns"] = torch.cat((state[f"{name}.columns"], own.index))
+            added[f"{name}.sums"] = torch.cat((state[f"{name}.sums"], own.value))
         return state | added
+
+    def _bounded(self, own: PairRows, block: Block) -> PairRows:
+        """A block with no more entries than are its share: large for what their items have.
+
+        How much an item has is known of the block's own rows, and of its columns told by these.
+        """
+        most = max(self.spec.most_pairs // self.spec.rounds, len(own))
+        if len(own.value) <= most:
+            return own
+        item = torch.tensor(block.rows, device=own.device)
+        has = own.value.new_zeros(block.items)
+        for _, places, rows in own.parts():
+            value = own.value[places]
+            has.index_add_(0, own.index[places].long(), value * self.spec.rounds)
+            has.index_add_(0, item[rows], value)
+
+        def weight(rows: Tensor, columns: Tensor, value: Tensor) -> Tensor:
+            found = value / (has[item[rows]] * has[columns]).sqrt()
+            # an item with itself says how many have it
+            return found.masked_fill_(columns == item[rows], torch.inf)
+
+        kept = own.weighted(weight).value.topk(most, sorted=False).indices.sort().values
+        ptr = torch.searchsorted(kept, own.ptr)
+        return PairRows(ptr, own.index[kept], own.value[kept])
 
     def operators(self, state: State) -> State:
         """Links and the smoothest directions; the sums are forgotten."""
         items = len(state[COUNTS])
-        pairs = _rows(state, PAIRS, items).mirrored()
+        pairs = self._rows(state, PAIRS, items).mirrored()
         total = _diagonal(pairs)
         found = {COUNTS: total, "graph.low_pass": self._low_pass(pairs, total)}
         found |= self._links("cosine", pairs, total)
-        if f"{NEXT}.cells" in state:
-            after = _rows(state, NEXT, items).weighted(
+        if f"{NEXT}.held" in state:
+            after = self._rows(state, NEXT, items).weighted(
                 lambda _rows, _columns, value: value / LEVELS
             )
             found |= self._links("next", after, total)
             found |= self._links("cooccurrence", after.mirrored(), total)
-            step = _rows(state, STEP, items)
+            step = self._rows(state, STEP, items)
             found |= self._strongest("step", step, lambda rows, _, value: value / (total[rows] + 1))
         return found | {name: state[name][:0] for name in LISTS & state.keys()}
+
+    def _rows(self, state: State, name: str, items: int) -> PairRows:
+        blocks = (Block(self.spec, items, number + 1) for number in range(self.spec.rounds))
+        order = torch.cat([torch.arange(items)[block.places] for block in blocks])
+        held, index, sums = (state[f"{name}.{part}"] for part in ("held", "columns", "sums"))
+        return PairRows.of(order.to(held.device), held, index, sums)
 
     def _links(self, name: str, pairs: PairRows, total: Tensor) -> State:
         """As `item_graph.normalised`."""
@@ -109,8 +148,19 @@ class SparseGraph:
         return links.matrix(state[f"graph.{name}.index"], state[f"graph.{name}"], diagonal)
 
 
-def _rows(state: State, name: str, items: int) -> PairRows:
-    return PairRows.of(state[f"{name}.cells"], state[f"{name}.sums"], items)
+def _listed(name: str, flat: Tensor, block: Block) -> PairRows:
+    """A block's sum as rows, some entries at a time."""
+    sparse = flat if flat.is_sparse else flat.to_sparse()
+    held = torch.zeros(block.items, dtype=torch.int64, device=flat.device)
+    index, value = list[Tensor](), list[Tensor]()
+    parts = (each.split(_AT_ONCE, -1) for each in (sparse.indices(), sparse.values()))
+    for places, sums in zip(*parts, strict=True):
+        own = coalesced(places, sums, tuple(sparse.shape))
+        rows, columns, numbers = block.entries(name, own)
+        held += torch.bincount(rows, minlength=block.items)
+        index.append(columns.int())
+        value.append(numbers.float())
+    return PairRows(pointers(held[block.places]), torch.cat(index), torch.cat(value))
 
 
 def _diagonal(pairs: PairRows) -> Tensor:
