@@ -230,4 +230,4 @@ def test_a_federation_learns_the_board(
 def test_memory_is_linear_in_the_items() -> None:
     model = UFGraphFormer(**SMALL, graph={"dense_items": 100, "neighbors": 7})
     state = model.item_graph.state(Setting(5000, 10, 8, 0))
-    assert sum(value.numel() for value in state.values()) == 5000 * (2 + 3 + 4 * 2 * 7 + 64)
+    assert sum(value.numel() for value in state.values()) == 5000 * (2 + 3 + 64)

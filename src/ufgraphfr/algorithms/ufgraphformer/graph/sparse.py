@@ -45,10 +45,10 @@ class SparseGraph:
 
     def empty(self, items: int, operators: tuple[str, ...]) -> State:
         """Sums and operators before anybody has contributed."""
-        size, state = (items, min(self.spec.neighbors, items)), {}
+        state = {}
         for name in operators:
-            state[f"graph.{name}.index"] = torch.zeros(size, dtype=torch.int32)
-            state[f"graph.{name}"] = torch.zeros(size)
+            state[f"graph.{name}.index"] = torch.zeros(items, 0, dtype=torch.int32)
+            state[f"graph.{name}"] = torch.zeros(items, 0)
         for name in (PAIRS, *((NEXT, STEP) if "next" in operators else ())):
             state[f"{name}.held"] = torch.zeros(items, dtype=torch.int64)
             state[f"{name}.columns"] = torch.zeros(0, dtype=torch.int32)
