@@ -19,7 +19,7 @@ LARGE = 2**25
 """Bytes from which a column is mapped: shorter ones are not worth a file."""
 ROWS_AT_ONCE = 2**20
 """Rows that are worked on together: what is made of them on the way takes some tens of MB."""
-_MARK = "ufgraphfr-column-"
+MARK = "ufgraphfr-column-"
 """In the names of the files, by which this process finds its own among what it has mapped."""
 _WRITTEN_AT_ONCE = 2**16
 _DONT_NEED = 4
@@ -43,7 +43,7 @@ class Growing:
         self._size += self._kept[-1].nbytes
         if self._file is None and self._size >= LARGE:
             # it is closed, and so removed, when this is; what is mapped stays
-            self._file = tempfile.NamedTemporaryFile(prefix=_MARK)  # noqa: SIM115
+            self._file = tempfile.NamedTemporaryFile(prefix=MARK)  # noqa: SIM115
         if self._file is not None:
             for each in self._kept:
                 raw = each.view(np.uint8).data
@@ -91,6 +91,6 @@ def let_go(size: int = LARGE) -> None:
         return
     advise = ctypes.CDLL(None).madvise
     for line in Path("/proc/self/maps").read_text().splitlines():
-        if _MARK in line:
+        if MARK in line:
             begin, end = (int(place, 16) for place in line.split(maxsplit=1)[0].split("-"))
             advise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONT_NEED)

@@ -100,7 +100,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> PreparedExp
         InputError: data or encoder are missing, or a row is bad.
     """
     source = experiment.located_source(data_dir)
-    return arranged(experiment, source.load(data_dir), source.origin)
+    return arranged(experiment, source.load_again(data_dir), source.origin)
 
 
 def arranged(experiment: Experiment, dataset: Dataset, origin: str = "") -> PreparedExperiment:

@@ -86,6 +86,10 @@ class Source(Spec, ABC):
         """Whether the files are on this machine, so that `load` has nothing to fetch."""
         return True
 
+    def load_again(self, data_dir: Path | None = None) -> Dataset:
+        """As `load`, for whoever reads the same files often: the cache may keep what takes long."""
+        return self.load(data_dir)
+
     @abstractmethod
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files and check every row.

@@ -22,6 +22,7 @@ from ufgraphfr.data.files import find, parquet_files
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Selection
 from ufgraphfr.data.missing import present
 from ufgraphfr.data.opening import Opening, Quotes
+from ufgraphfr.data.sources._kept_rows import kept_rows
 from ufgraphfr.data.sources._listed import ListedSource
 from ufgraphfr.data.sources._parts import check_parts, of_column, of_file
 from ufgraphfr.data.sources._table_columns import Columns
@@ -31,6 +32,11 @@ from ufgraphfr.data.tables import Table
 from ufgraphfr.data.timestamps import with_times
 
 _Name = Annotated[str, Field(min_length=1)]
+_READ_AS = {
+    *("on_bad_row", "parts", "columns", "layout", "min_rating", "time_format"),
+    *("separator", "encoding", "header", "quotes"),
+}
+"""What says how the files of interactions are read."""
 
 
 class TableSource(ListedSource):
@@ -133,7 +139,16 @@ class TableSource(ListedSource):
     def load(self, data_dir: Path | None = None) -> Dataset:
         """Read the files, relative to ``data_dir`` or the current folder; see `Source.load`."""
         folder = data_dir or Path()
-        rows = self._rows(folder)
+        return self._assembled(folder, self._rows(folder))
+
+    def load_again(self, data_dir: Path | None = None) -> Dataset:
+        """See `Source.load_again`: the rows of large files are kept as columns."""
+        folder = data_dir or Path()
+        named, read_as = self._named(folder), self.model_dump(mode="json", include=_READ_AS)
+        rows = kept_rows(folder, named, read_as, lambda: self._rows(folder))
+        return self._assembled(folder, rows)
+
+    def _assembled(self, folder: Path, rows: Rows) -> Dataset:
         timed = rows.coded.timestamp is not None
         sequential = timed if self.sequential == "auto" else self.sequential
         profiles, bad_users, user_notes = self._profiles(folder)
@@ -181,15 +196,19 @@ class TableSource(ListedSource):
     def _interaction_files(self) -> tuple[str, ...]:
         return (self.interactions,) if isinstance(self.interactions, str) else self.interactions
 
+    def _named(self, folder: Path) -> list[tuple[str, int]]:
+        """All files of interactions, and the place of each one's name among those given."""
+        names = enumerate(self._interaction_files)
+        return [(each, n) for n, name in names for each in parquet_files(folder, name)]
+
     @property
     def _opening(self) -> Opening:
         return Opening(self.separator, self.encoding, self.header, self.quotes)
 
     def _rows(self, folder: Path) -> Rows:
         """The interactions, checked."""
-        names = self._interaction_files
-        check_parts(self.parts, names, self.columns.part)
-        named = [(each, n) for n, name in enumerate(names) for each in parquet_files(folder, name)]
+        check_parts(self.parts, self._interaction_files, self.columns.part)
+        named = self._named(folder)
         files = [name for name, _ in named]
         if self.layout == "rows" and not self.parts and not self.time_format:
             rows = typed_rows(folder, files, self.columns, self.min_rating)
