@@ -110,8 +110,8 @@ def added(one: Tensor, other: Tensor) -> Tensor:
     place += fresh.cumsum(0) - fresh.long()
     old = torch.ones(len(places) + int(fresh.sum()), dtype=torch.bool, device=places.device)
     old[place[fresh]] = False
-    found, sums = places.new_empty(len(old)), many.values().new_zeros(len(old))
-    found[place], found[old], sums[old] = more, places, many.values()
+    found = places.new_empty(len(old)).masked_scatter_(old, places).index_copy_(0, place, more)
+    sums = many.values().new_zeros(len(old)).masked_scatter_(old, many.values())
     sums.index_add_(0, place, few.values())
     return coalesced(found[None], sums, tuple(one.shape))
 
