@@ -97,13 +97,11 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_importing_the_package_imports_nothing_heavy():
     code = (
-        "import time, sys, ufgraphfr; ufgraphfr.__all__; ufgraphfr.InputError; "
-        "print({'torch', 'polars', 'pydantic', 'numpy'} & set(sys.modules), time.process_time())"
+        "import sys, ufgraphfr; ufgraphfr.__all__; ufgraphfr.InputError; "
+        "print({'torch', 'polars', 'pydantic', 'numpy'} & set(sys.modules))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded, seconds = ended.stdout.rsplit(" ", 1)
-    assert loaded == "set()"
-    assert float(seconds) < 0.3
+    assert ended.stdout.strip() == "set()"
 
 
 def test_data_are_loaded_by_kind_and_keys():

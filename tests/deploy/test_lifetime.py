@@ -192,7 +192,7 @@ def test_a_node_joins_under_a_guarantee_with_the_next_run(tmp_path):
     engine.agents["shop"] = Agent(federation.shard("shop"))
     metrics = go_on(federation, engine)
     assert (metrics["state"], metrics["users"], metrics["unpublished"]) == ("finished", 34, [])
-    assert Ledger(federation.shard(NODE).ledger).claim["shards"] == 3
+    assert Ledger(federation.shard(NODE).ledger).guarantee["shards"] == 3
 
 
 def test_a_total_that_affords_no_run_or_has_no_budget_is_not_agreed_on(tmp_path):

@@ -184,7 +184,7 @@ def test_a_reserve_is_in_the_noise_from_the_start(tmp_path):
     noise = []
     for federation in (with_reserve, without):
         run(federation)
-        part = Ledger(federation.shard(NAMES[0]).ledger).claim["parts"]["update"]
+        part = Ledger(federation.shard(NAMES[0]).ledger).guarantee["parts"]["update"]
         noise.append(part["noise_multiplier"])
         assert part["releases"] == part["participations"] == 4 + part.get("repeats", 0)
     # six releases may be paid for, where four are without a reserve

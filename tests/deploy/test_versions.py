@@ -210,7 +210,7 @@ def test_a_newer_shard_is_refused_and_left_as_it_is(federation):
 
 def test_a_newer_ledger_is_refused(tmp_path):
     path = tmp_path / "ledger.jsonl"
-    Ledger(path).promise({"epsilon": 1.0, "parts": {}})
+    Ledger(path).declare({"epsilon": 1.0, "parts": {}})
     line = path.read_text()
     assert json.loads(line)["schema"] == "ufgraphfr-ledger-1"
     path.write_text(line.replace("ledger-1", "ledger-9"))
@@ -218,7 +218,7 @@ def test_a_newer_ledger_is_refused(tmp_path):
         Ledger(path)
     # the last release named no schema
     path.write_text(json.dumps({"claim": {"epsilon": 1.0}, "previous": "0" * 64}) + "\n")
-    assert Ledger(path).claim == {"epsilon": 1.0}
+    assert Ledger(path).guarantee == {"epsilon": 1.0}
 
 
 def test_a_newer_message_is_refused_and_both_logs_say_why(federation, monkeypatch):

@@ -234,8 +234,8 @@ def test_cohorts_decide_how_often_a_client_is_in(toy, federation, participations
     experiment = build(toy(privacy=PRIVATE, federation={"rounds": 4} | federation))
     prepared = prepare(experiment)
     model = model_in_use(experiment, prepared.setting)
-    (exposure,) = plan(experiment, model, len(prepared.split.warm)).exposures
-    assert (exposure.participations, exposure.rate) == (participations, rate)
+    (participation,) = plan(experiment, model, len(prepared.split.warm)).participations
+    assert (participation.rounds, participation.rate) == (participations, rate)
 
 
 TABLE = {"kind": "table", "interactions": "rows.csv", "items": "items.csv"}

@@ -101,8 +101,8 @@ def test_the_result_names_the_ledger_that_it_was_made_with(toy, run):
     folder = run(toy(privacy=PRIVATE))
     ledger = Ledger(folder / "ledger.jsonl")
     assert Run(folder).result["ledger"] == ledger.head == {"entries": 5, "sha256": ledger._last}
-    assert RunFolder(folder).read_ledger().claim == ledger.claim
-    # the very same claim, with one release less
+    assert RunFolder(folder).read_ledger().guarantee == ledger.guarantee
+    # the very same guarantee, with one release less
     lines = (folder / "ledger.jsonl").read_text().splitlines(keepends=True)
     (folder / "ledger.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(InputError, match=r"is not the one that result\.json was written with"):

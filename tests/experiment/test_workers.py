@@ -130,7 +130,7 @@ def test_under_a_guarantee_they_are_the_same_to_the_last_digit(
     )
     assert one.read_bytes() == both.read_bytes()
     paid = (shared / "private" / "ledger.jsonl").read_text().splitlines()
-    assert len(paid) == 1 + 4  # the claim, and each round once
+    assert len(paid) == 1 + 4  # the guarantee, and each round once
 
 
 @pytest.mark.slow

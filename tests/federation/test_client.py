@@ -145,8 +145,8 @@ def test_a_shard_of_nobody_with_data_answers_too() -> None:
 def test_under_a_budget_no_loss_leaves_and_no_unclipped_sum() -> None:
     ledger = Ledger(None)
     spec = MECHANISMS.build("central-jdp", {"epsilon": 1, "clip": 0.01}, "[privacy]")
-    exposure = Participation(Release("update", 1, 9), 9, None, 40)
-    mechanism = spec.calibrate(ReleasePlan((exposure,), 40, True, "fedmf"), ledger)
+    participation = Participation(Release("update", 1, 9), 9, None, 40)
+    mechanism = spec.calibrate(ReleasePlan((participation,), 40, True, "fedmf"), ledger)
     report, _ = ask(lambda: (fedmf()[0], mechanism), [0, 1, 2])
     assert not report.loss.any()
     assert report.aggregation is Aggregation.SUM

@@ -18,25 +18,29 @@ ONE_SHOT = Participation(Release("graph", 1, 1, norm=1.0), 1, None, 1000)
 TRAINED = Participation(Release("update", 1, 20), 20, None, 1000)
 
 
-def calibrate(*exposures: Participation, sums: bool = True, clients: int = 1000, **values: Any):
+def calibrate(
+    *participations: Participation, sums: bool = True, clients: int = 1000, **values: Any
+):
     mechanism = MECHANISMS.build("central-jdp", {"epsilon": 2} | values, "[privacy]")
     ledger = Ledger(None)
     found = mechanism.calibrate(
-        ReleasePlan(exposures, clients, sums, "fedmf", ("because",)), ledger
+        ReleasePlan(participations, clients, sums, "fedmf", ("because",)), ledger
     )
     assert isinstance(found, NoisedSums)
-    return found, ledger.claim
+    return found, ledger.guarantee
 
 
 def test_the_promise_is_written_before_anything_is_released() -> None:
-    mechanism, claim = calibrate(TRAINED, clip=0.5, row_cap=0.1)
-    assert claim is not None
-    assert claim["epsilon"] == pytest.approx(2)
-    assert claim["epsilon_replace_one"] == pytest.approx(epsilon_of(noise_of(2, 1e-5) / 2, 1e-5))
-    assert (claim["delta"], claim["trust"], claim["clients"]) == (1e-5, "server", 1000)
-    assert claim["accountant"].startswith("dp-accounting 0.6")
-    assert claim["why"] == ["because"]
-    assert claim["parts"]["update"] == {
+    mechanism, guarantee = calibrate(TRAINED, clip=0.5, row_cap=0.1)
+    assert guarantee is not None
+    assert guarantee["epsilon"] == pytest.approx(2)
+    assert guarantee["epsilon_replace_one"] == pytest.approx(
+        epsilon_of(noise_of(2, 1e-5) / 2, 1e-5)
+    )
+    assert (guarantee["delta"], guarantee["trust"], guarantee["clients"]) == (1e-5, "server", 1000)
+    assert guarantee["accountant"].startswith("dp-accounting 0.6")
+    assert guarantee["why"] == ["because"]
+    assert guarantee["parts"]["update"] == {
         "first_round": 1,
         "releases": 20,
         "participations": 20,
@@ -56,10 +60,10 @@ def test_what_is_bounded_by_construction_keeps_its_bound() -> None:
 
 
 def test_every_shard_adds_all_of_the_noise() -> None:
-    mechanism, claim = calibrate(ONE_SHOT, trust="shard", shards=4)
-    assert mechanism.holders == 4
-    assert claim is not None
-    assert claim["shards"] == 4
+    mechanism, guarantee = calibrate(ONE_SHOT, trust="shard", shards=4)
+    assert mechanism.noise_copies == 4
+    assert guarantee is not None
+    assert guarantee["shards"] == 4
     spec = MECHANISMS.build("central-jdp", {"epsilon": 2, "trust": "shard", "shards": 4}, "")
     budget = spec.budget(500)
     assert budget is not None
@@ -67,22 +71,22 @@ def test_every_shard_adds_all_of_the_noise() -> None:
 
 
 def test_seeded_noise_promises_nothing() -> None:
-    mechanism, claim = calibrate(ONE_SHOT, seeded_noise=True)
-    assert claim is not None
-    assert claim["epsilon"] is claim["delta"] is claim["epsilon_replace_one"] is None
+    mechanism, guarantee = calibrate(ONE_SHOT, seeded_noise=True)
+    assert guarantee is not None
+    assert guarantee["epsilon"] is guarantee["delta"] is guarantee["epsilon_replace_one"] is None
     assert mechanism._draw is seeded_noise
     assert calibrate(ONE_SHOT)[0]._draw is secure_noise
 
 
 def test_secret_cohorts_are_amplified_and_have_no_replace_one() -> None:
-    _, claim = calibrate(Participation(Release("update", 1, 10), 10, 0.1, 100), clip=1.0)
-    assert claim is not None
-    assert claim["epsilon_replace_one"] is None
-    assert claim["parts"]["update"]["noise_multiplier"] < noise_of(2, 1e-5) * math.sqrt(10) / 2
+    _, guarantee = calibrate(Participation(Release("update", 1, 10), 10, 0.1, 100), clip=1.0)
+    assert guarantee is not None
+    assert guarantee["epsilon_replace_one"] is None
+    assert guarantee["parts"]["update"]["noise_multiplier"] < noise_of(2, 1e-5) * math.sqrt(10) / 2
 
 
 @pytest.mark.parametrize(
-    ("exposure", "values", "rule"),
+    ("participation", "values", "rule"),
     [
         (TRAINED, {"delta": 1e-3}, r"delta = 0.001 must be at most 1 / \(10 clients\) = 0.0001"),
         (TRAINED, {"participation_cap": 3}, "a client may be asked 20 times for 'update'"),
@@ -103,9 +107,9 @@ def test_secret_cohorts_are_amplified_and_have_no_replace_one() -> None:
         ),
     ],
 )
-def test_impossible_plans_are_refused(exposure, values, rule) -> None:
+def test_impossible_plans_are_refused(participation, values, rule) -> None:
     with pytest.raises(InputError, match=rule):
-        calibrate(exposure, **values)
+        calibrate(participation, **values)
 
 
 def test_an_algorithm_that_needs_each_update_is_refused() -> None:
@@ -141,5 +145,5 @@ def test_an_epsilon_given_to_a_mechanism_without_one_is_an_error(kind: str) -> N
     mechanism = MECHANISMS.build(kind, {}, "[privacy]")
     ledger = Ledger(None)
     assert mechanism.calibrate(ReleasePlan((TRAINED,), 10, True, "fedmf"), ledger) is mechanism
-    assert ledger.claim is None
+    assert ledger.guarantee is None
     assert mechanism.budget(10) is None

@@ -20,9 +20,9 @@ def test_its_promise_and_its_noise() -> None:
     assert isinstance(mechanism, NoisedClients)
     assert mechanism.parts[0].noise == pytest.approx(2 * noise_of(4, 1e-5))
     assert mechanism.most == 16
-    assert ledger.claim is not None
-    assert ledger.claim["epsilon"] == pytest.approx(4)
-    assert ledger.claim["trust"] == "device"
+    assert ledger.guarantee is not None
+    assert ledger.guarantee["epsilon"] == pytest.approx(4)
+    assert ledger.guarantee["trust"] == "device"
 
 
 def test_a_sum_gets_everybodys_noise() -> None:
@@ -33,13 +33,15 @@ def test_a_sum_gets_everybodys_noise() -> None:
 
 
 @pytest.mark.parametrize(
-    "exposures",
+    "participations",
     [
         (Participation(Release("update", 1, 5), 5, None, 100),),
         (Participation(Release("update", 1, 1), 1, None, 100),),
         (TASTE, TASTE),
     ],
 )
-def test_more_than_one_bounded_release_is_refused(exposures: tuple[Participation, ...]) -> None:
+def test_more_than_one_bounded_release_is_refused(
+    participations: tuple[Participation, ...],
+) -> None:
     with pytest.raises(InputError, match="is for one release of at most 16 numbers"):
-        LDP.calibrate(ReleasePlan(exposures, 100, True, "fedmf"), Ledger(None))
+        LDP.calibrate(ReleasePlan(participations, 100, True, "fedmf"), Ledger(None))

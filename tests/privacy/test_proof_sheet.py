@@ -1,4 +1,4 @@
-"""The proof sheet: each field of a claim has a row, and what a row names exists."""
+"""The proof sheet: each field of a guarantee has a row, and what a row names exists."""
 
 import importlib
 import re
@@ -47,8 +47,8 @@ def test_every_field_of_a_claim_has_a_row_that_names_who_enforces_it(privacy, tm
         "privacy": {**privacy, "epsilon": 1.0},
     }
     list(execute(build(values), tmp_path / "run", device="cpu"))
-    claim = Ledger(tmp_path / "run" / "ledger.jsonl").claim
-    fields = set(claim).union(*claim["parts"].values())
+    guarantee = Ledger(tmp_path / "run" / "ledger.jsonl").guarantee
+    fields = set(guarantee).union(*guarantee["parts"].values())
     assert fields == set(ROWS)
     assert all(re.search(r"`ufgraphfr\.", row) for row in ROWS.values())
 

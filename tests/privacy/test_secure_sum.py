@@ -24,10 +24,10 @@ ONE_SHOT = Participation(Release("graph", 1, 1, norm=1.0), 1, None, 1000)
 FOUR = {"trust": "secure-sum", "shards": 4}
 
 
-def calibrate(exposure=ONE_SHOT, path=None, **values):
+def calibrate(participation=ONE_SHOT, path=None, **values):
     spec = MECHANISMS.build("central-jdp", {"epsilon": 8, **FOUR} | values, "[privacy]")
     ledger = Ledger(path)
-    plan = ReleasePlan((exposure,), 1000, True, "fedmf")
+    plan = ReleasePlan((participation,), 1000, True, "fedmf")
     mechanism = spec.calibrate(plan, ledger)
     assert isinstance(mechanism, NoisedSums)
     return spec, mechanism, ledger
@@ -35,13 +35,13 @@ def calibrate(exposure=ONE_SHOT, path=None, **values):
 
 def test_both_epsilons_are_claimed_and_printed():
     _, _, ledger = calibrate()
-    claim, noise = ledger.claim, noise_of(8, 1e-5)
-    assert claim["epsilon"] == pytest.approx(8, rel=1e-3)
-    assert (claim["trust"], claim["shards"], claim["tolerate"]) == ("secure-sum", 4, 1)
+    guarantee, noise = ledger.guarantee, noise_of(8, 1e-5)
+    assert guarantee["epsilon"] == pytest.approx(8, rel=1e-3)
+    assert (guarantee["trust"], guarantee["shards"], guarantee["tolerate"]) == ("secure-sum", 4, 1)
     everybody_else = epsilon_of(noise / math.sqrt(3), 1e-5)
-    assert claim["epsilon_all_others"] == pytest.approx(everybody_else)
+    assert guarantee["epsilon_all_others"] == pytest.approx(everybody_else)
     assert everybody_else > 15
-    for said in (statement(ledger), in_words(claim)):
+    for said in (statement(ledger), in_words(guarantee)):
         assert f"{everybody_else:.3g}" in said
     assert "with up to 1 of the 4 data holders: epsilon = 8" in statement(ledger)
     assert "each of 4 data holders adds 1/3 of the variance" in statement(ledger)
@@ -67,7 +67,7 @@ def test_a_claim_that_its_noise_does_not_give_is_not_printed(field, value, tmp_p
 
 def test_the_total_has_a_little_more_noise_than_a_trusted_servers():
     spec, mechanism, _ = calibrate()
-    assert mechanism.holders == pytest.approx(4 / 3)
+    assert mechanism.noise_copies == pytest.approx(4 / 3)
     trusted = MECHANISMS.build("central-jdp", {"epsilon": 8}, "[privacy]").budget(1000)
     assert spec.budget(1000).noise == pytest.approx(trusted.noise * math.sqrt(4 / 3))
     report = Report(
@@ -80,7 +80,7 @@ def test_the_total_has_a_little_more_noise_than_a_trusted_servers():
     promised = mechanism.parts[0].noise
     total = mechanism.finalize(report, Key(0).at(1)).sums["a"]
     assert float(total.std()) == pytest.approx(promised * math.sqrt(4 / 3), rel=0.03)
-    parts = [mechanism.of_one_holder(spec.share) for _ in range(4)]
+    parts = [mechanism.of_one_shard(spec.share) for _ in range(4)]
     shares = [each.noised(report, Key(0).at(1)).sums["a"] for each in parts]
     assert float(torch.stack(shares).sum(0).std()) == pytest.approx(float(total.std()), rel=0.03)
     # without its own and one colluder's share

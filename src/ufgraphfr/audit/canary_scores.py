@@ -50,7 +50,7 @@ class Play:
 
     @property
     def federation(self) -> FederationSpec:
-        """The run's rounds, which ask everybody, unless the claim rests on secret coins.
+        """The run's rounds, which ask everybody, unless the guarantee rests on secret coins.
 
         Without a guarantee one round shows all there is to see.
         """
@@ -66,12 +66,12 @@ class Play:
 
     @property
     def silent(self) -> frozenset[int]:
-        """Rounds of a part beyond those that the claim lets a client take part in."""
-        exposures = [part.exposure for part in getattr(self.mechanism, "parts", ())]
+        """Rounds of a part beyond those that the guarantee lets a client take part in."""
+        releases = [part.participation for part in getattr(self.mechanism, "parts", ())]
         return frozenset(
             number
-            for each in exposures
-            for number in range(each.release.first + each.participations, each.release.last + 1)
+            for each in releases
+            for number in range(each.release.first + each.rounds, each.release.last + 1)
         )
 
     def group(self, canaries: int) -> int:
@@ -245,7 +245,7 @@ def _stated(mechanism: Mechanism, done: Round) -> float:
     assert done.released is not None
     spend = next(each for each in mechanism.ledger.spends if each["round"] == done.number)
     # on devices each client that took part has added its own
-    own = done.clients if isinstance(mechanism, NoisedClients) else mechanism.holders
-    exposure = mechanism.part(done.number).exposure
+    own = done.clients if isinstance(mechanism, NoisedClients) else mechanism.noise_copies
+    exposure = mechanism.part(done.number).participation
     mean = len(done.released.clients) / exposure.expected if exposure.rate else 1.0
     return float(spend["clip"] * spend["noise"] * math.sqrt(own) * mean)

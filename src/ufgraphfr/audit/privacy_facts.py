@@ -9,7 +9,7 @@ from ufgraphfr.audit.report import read_audit
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.registry import Registry
-from ufgraphfr.privacy.accounted.statement import WHO, guarantee, in_words, uncovered
+from ufgraphfr.privacy.accounted.statement import WHO, in_words, proven, uncovered
 from ufgraphfr.privacy.accounted.verified import verified
 
 Facts = dict[str, Any]
@@ -39,7 +39,7 @@ def privacy_facts(folder: Path, owner: str | None = None) -> Facts:
     files = RunFolder(folder)
     experiment, environment = files.experiment(), files.environment_facts()
     ledger, audited = files.read_ledger(), files.own / "audit.json"
-    claim = guarantee(verified(ledger))
+    guarantee = proven(verified(ledger))
     return {
         "name": experiment.name,
         "owner": owner,
@@ -49,25 +49,25 @@ def privacy_facts(folder: Path, owner: str | None = None) -> Facts:
         "version": environment.get("ufgraphfr"),
         "commit": environment.get("commit"),
         "finished": files.result.exists(),
-        "guarantee": in_words(ledger.claim) or "no privacy guarantee",
-        "promise": claim,
-        "trust": None if claim is None else claim["trust"],
-        "protects_against": None if claim is None else WHO[claim["trust"]],
-        "guess": None if claim is None else guess(claim),
+        "guarantee": in_words(ledger.guarantee) or "no privacy guarantee",
+        "promise": guarantee,
+        "trust": None if guarantee is None else guarantee["trust"],
+        "protects_against": None if guarantee is None else WHO[guarantee["trust"]],
+        "guess": None if guarantee is None else guess(guarantee),
         "all_runs": _all_runs(ledger),
-        "spent": [] if claim is None else spent(claim, ledger),
+        "spent": [] if guarantee is None else spent(guarantee, ledger),
         "audit": _audit(audited) if audited.exists() else None,
-        "not_covered": list(UNPROTECTED if claim is None else uncovered(claim)),
+        "not_covered": list(UNPROTECTED if guarantee is None else uncovered(guarantee)),
     }
 
 
-def guess(claim: Facts) -> float:
+def guess(guarantee: Facts) -> float:
     """How often somebody at most is right who guesses at even odds whether a user took part.
 
     Under local noise: which of two histories a user has.
     """
-    secret = any(part["rate"] is not None for part in claim["parts"].values())
-    epsilon, delta = claim["epsilon"], claim["delta"]
+    secret = any(part["rate"] is not None for part in guarantee["parts"].values())
+    epsilon, delta = guarantee["epsilon"], guarantee["delta"]
     return pure_guess(epsilon, delta) if secret else best_guess(gaussian_mu(epsilon, delta))
 
 
@@ -79,19 +79,19 @@ def _all_runs(ledger: Ledger) -> str | None:
     return str(together) if together is not None and together.runs > 1 else None
 
 
-def spent(claim: Facts, ledger: Ledger) -> list[Facts]:
+def spent(guarantee: Facts, ledger: Ledger) -> list[Facts]:
     """After each release the epsilon of everything until then, at the promised delta.
 
     Gaussian releases add up in mu squared, the promise's being their total; with secret cohorts
     this is an approximation.
     """
     planned = sum(
-        part["releases"] / part["noise_multiplier"] ** 2 for part in claim["parts"].values()
+        part["releases"] / part["noise_multiplier"] ** 2 for part in guarantee["parts"].values()
     )
-    mu, done, found = gaussian_mu(claim["epsilon"], claim["delta"]), 0.0, []
+    mu, done, found = gaussian_mu(guarantee["epsilon"], guarantee["delta"]), 0.0, []
     for spend in ledger.spends:
         done += spend["noise"] ** -2
-        epsilon = gaussian_epsilon(mu * math.sqrt(min(1.0, done / planned)), claim["delta"])
+        epsilon = gaussian_epsilon(mu * math.sqrt(min(1.0, done / planned)), guarantee["delta"])
         found.append({"round": spend["round"], "part": spend["part"], "epsilon": epsilon})
     return found
 

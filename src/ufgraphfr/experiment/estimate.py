@@ -1,7 +1,8 @@
 """About how much memory and time the flagship takes, before it runs: a rule of thumb.
 
 The item graph is held dense, six matrices of items times items in 32 bits, or above
-``dense_items`` as lists of neighbours. The Transformer is held with its gradient and both moments.
+``dense_items`` as lists of neighbours. The Transformer, and a LightGCN's item vectors beside
+it, are held with their gradient and both moments.
 CPU time is in proportion to the histories that a round trains on, 80 microseconds an item (one
 thread; runs on MovieLens-1M and Last.fm-2K took 90 and 65), and to the dense graph's factorisation.
 """
@@ -33,7 +34,7 @@ class Estimate:
     Attributes:
         graph: ``dense`` or ``sparse``.
         graph_bytes: of the item graph.
-        transformer_bytes: of the Transformer in training.
+        trained_bytes: of what is trained, the Transformer and the LightGCN.
         data_bytes: of histories and sampled candidates.
         rounds, cohort: that the time is for.
         derived: the settings that follow from the data, each with its reason.
@@ -42,7 +43,7 @@ class Estimate:
 
     graph: str
     graph_bytes: int
-    transformer_bytes: int
+    trained_bytes: int
     data_bytes: int
     rounds: int
     cohort: int
@@ -52,7 +53,7 @@ class Estimate:
     @property
     def memory_bytes(self) -> int:
         """All of it."""
-        return self.graph_bytes + self.transformer_bytes + self.data_bytes
+        return self.graph_bytes + self.trained_bytes + self.data_bytes
 
     def facts(self) -> dict[str, Any]:
         """As plain values."""
@@ -76,6 +77,8 @@ def estimate(users: int, items: int, interactions: int) -> Estimate:
     width = values["algorithm.dim"]
     block = 4 * width * width + 2 * width * values["algorithm.hidden"]
     weights = (items + sequence.history) * width + sequence.blocks * block
+    if values["algorithm.lightgcn"]:
+        weights += items * width
     own = min(interactions / users, sequence.history)
     seconds = rounds * cohort * own * _SECONDS_AN_ITEM
     seconds += items**3 / _OPERATIONS_A_SECOND if dense else 0.0
@@ -84,7 +87,7 @@ def estimate(users: int, items: int, interactions: int) -> Estimate:
     return Estimate(
         graph="dense" if dense else "sparse",
         graph_bytes=items * items * DENSE_PAIR_BYTES if dense else neighbours * _SPARSE_COPIES,
-        transformer_bytes=weights * _BYTES * _TRAINED_COPIES,
+        trained_bytes=weights * _BYTES * _TRAINED_COPIES,
         data_bytes=data,
         rounds=rounds,
         cohort=cohort,

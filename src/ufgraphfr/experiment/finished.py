@@ -62,13 +62,13 @@ class Run:
         Raises:
             InputError: the ledger or the result has been altered.
         """
-        claim = verified(self._files.read_ledger())
-        if self.result["privacy"] not in (None, claim):
+        guarantee = verified(self._files.read_ledger())
+        if self.result["privacy"] not in (None, guarantee):
             raise InputError(
                 f"{self._files.result} claims another guarantee than {self._files.ledger}: one of "
                 f"them has been altered, and nothing is claimed from them"
             )
-        return in_words(claim) or str(self.result["guarantee"])
+        return in_words(guarantee) or str(self.result["guarantee"])
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:

@@ -103,16 +103,16 @@ def plan(experiment: Experiment, algorithm: Algorithm, clients: int) -> ReleaseP
             f"[federation] rounds = {spec.rounds}, but under this budget {algorithm.kind} releases "
             f"{planned} round(s): set rounds = {releases[-1].last}"
         )
-    exposures = []
+    participations = []
     for release in releases:
         first, last = release.first, release.last
         asked = expected_clients(experiment, algorithm, first, clients)
         if asked >= clients:
-            exposures.append(Participation(release, release.rounds, None, clients))
+            participations.append(Participation(release, release.rounds, None, clients))
         else:
             most = spec.participations(first, last, clients)
             rate = asked / clients if spec.sampling == "poisson" else None
-            exposures.append(Participation(release, most, rate, asked))
+            participations.append(Participation(release, most, rate, asked))
     sums = algorithm.aggregation is Aggregation.SUM
     why = capabilities.rationale(algorithm)
-    return ReleasePlan(tuple(exposures), clients, sums, algorithm.kind, why)
+    return ReleasePlan(tuple(participations), clients, sums, algorithm.kind, why)

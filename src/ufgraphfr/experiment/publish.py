@@ -18,7 +18,7 @@ from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.schemas import CONFIG
-from ufgraphfr.privacy.accounted.statement import guarantee, statement
+from ufgraphfr.privacy.accounted.statement import proven, statement
 
 ENVIRONMENT = (
     "ufgraphfr",
@@ -49,7 +49,7 @@ def publish(folder: Path, place: Path) -> list[str]:
     """
     run, files = Run(folder), RunFolder(folder)
     ledger = files.read_ledger()
-    if guarantee(ledger.claim) is None:
+    if proven(ledger.guarantee) is None:
         raise InputError(
             f"{folder} has no privacy guarantee, so nothing of it is public: train it with "
             f'[privacy] kind = "central-jdp"'

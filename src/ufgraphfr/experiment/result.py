@@ -17,7 +17,7 @@ from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.experiment.schemas import RANKS
 from ufgraphfr.experiment.soundness import rejected, unsound
 from ufgraphfr.privacy.accounted.ledger import Ledger
-from ufgraphfr.privacy.accounted.statement import guarantee, in_words, statement
+from ufgraphfr.privacy.accounted.statement import in_words, proven, statement
 
 
 def write_result(
@@ -28,7 +28,7 @@ def write_result(
     lines = folder.read_metrics()
     tested = population.test(best)
     ledger = Ledger(folder.ledger)
-    if ledger.claim is not None:
+    if ledger.guarantee is not None:
         write_atomically(folder.statement, statement(ledger).encode())
     if tested.ranks:
         schema = np.full(len(tested.ranks["user"]), RANKS.version, np.int8)
@@ -49,10 +49,10 @@ def write_result(
         "blend": blend_of(experiment, population, best.server),
         "seconds": _seconds(lines, time.perf_counter() - started),
         **_costs(lines),
-        "unsound": unsound(lines, ledger.claim is not None),
+        "unsound": unsound(lines, ledger.guarantee is not None),
         "peak_rss_bytes": peak_rss_bytes(),
-        "privacy": guarantee(ledger.claim),
-        "guarantee": in_words(ledger.claim) or experiment.mechanism.guarantee,
+        "privacy": proven(ledger.guarantee),
+        "guarantee": in_words(ledger.guarantee) or experiment.mechanism.guarantee,
         "ledger": ledger.head if ledger.entries else None,
         **_settings(experiment),
     }

@@ -45,7 +45,7 @@ class Participation:
 
     Attributes:
         release: what is released.
-        participations: rounds of it that one client takes part in, at most.
+        rounds: of it that one client takes part in, at most.
         rate: probability of each client's own coin in each round (Poisson cohorts), or None if
             who takes part is not secret.
         expected: clients of a round, on average; the fixed denominator of means.
@@ -54,7 +54,7 @@ class Participation:
     """
 
     release: Release
-    participations: int
+    rounds: int
     rate: float | None
     expected: float
     repeats: int | None = None
@@ -65,7 +65,7 @@ class ReleasePlan:
     """All that a run will release.
 
     Attributes:
-        exposures: one for each part of the model.
+        participations: one for each part of the model.
         clients: whose data are protected.
         sums: whether the server needs no more than sums over clients.
         algorithm: its kind, for messages.
@@ -73,7 +73,7 @@ class ReleasePlan:
         uncovered: what of the data counts as public and is computed from people, a sentence each.
     """
 
-    exposures: tuple[Participation, ...]
+    participations: tuple[Participation, ...]
     clients: int
     sums: bool
     algorithm: str

@@ -15,7 +15,7 @@ from ufgraphfr.core.releases import Budget
 from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.accounting import Gaussian
 from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedSums
-from ufgraphfr.privacy.accounted.guarantee import Terms, central_claim
+from ufgraphfr.privacy.accounted.guarantee import Terms, central_guarantee
 from ufgraphfr.privacy.accounted.layout import FINE, layout
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import secure_noise, seeded_noise
@@ -78,8 +78,8 @@ class CentralJDP(PrivacySpec):
         return share(self.shards, self.tolerate) if self.trust == "secure-sum" else 1.0
 
     @property
-    def _most_holders(self) -> float:
-        """How often the noise that is paid for is in a total: most in one of the fewest."""
+    def _most_noise_copies(self) -> float:
+        """How often the noise that is paid for is in a total, at most: of the fewest nodes."""
         nodes = max(LEAST_NODES, self.tolerate + 2) if self.reserve else self.shards
         return nodes * share(nodes, self.tolerate)
 
@@ -92,40 +92,41 @@ class CentralJDP(PrivacySpec):
     def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
         """See `PrivacySpec.calibrate`."""
         self._check(plan)
-        plan = replace(plan, exposures=tuple(map(self._with_reserve, plan.exposures)))
-        gaussians = tuple(self._gaussian(exposure) for exposure in plan.exposures)
+        plan = replace(plan, participations=tuple(map(self._with_reserve, plan.participations)))
+        gaussians = tuple(self._gaussian(participation) for participation in plan.participations)
         noise = accounting.multipliers(gaussians, self.epsilon, self.delta)
         parts = tuple(
-            self._part(exposure, z) for exposure, z in zip(plan.exposures, noise, strict=True)
+            self._part(participation, z)
+            for participation, z in zip(plan.participations, noise, strict=True)
         )
         terms = Terms(
             *(self.epsilon, self.delta, self.trust, self.shards, self.tolerate, self.seeded_noise)
         )
-        ledger.promise(central_claim(terms, plan, parts, gaussians))
+        ledger.declare(central_guarantee(terms, plan, parts, gaussians))
         draw = seeded_noise if self.seeded_noise else secure_noise
         return NoisedSums(parts, ledger, self.shards * self.share, draw)
 
-    def _with_reserve(self, exposure: Participation) -> Participation:
-        repeats = self.reserve if exposure.repeats is None else exposure.repeats
-        most = exposure.participations + repeats
-        return replace(exposure, participations=most, repeats=repeats)
+    def _with_reserve(self, participation: Participation) -> Participation:
+        repeats = self.reserve if participation.repeats is None else participation.repeats
+        most = participation.rounds + repeats
+        return replace(participation, rounds=most, repeats=repeats)
 
-    def _gaussian(self, exposure: Participation) -> Gaussian:
-        release = exposure.release
-        return Gaussian(exposure.participations, exposure.rate, release.share)
+    def _gaussian(self, participation: Participation) -> Gaussian:
+        release = participation.release
+        return Gaussian(participation.rounds, participation.rate, release.share)
 
-    def _part(self, exposure: Participation, noise: float) -> GaussianRelease:
-        norm = exposure.release.norm
+    def _part(self, participation: Participation, noise: float) -> GaussianRelease:
+        norm = participation.release.norm
         clip = norm if norm is not None else None if self.clip == "adaptive" else self.clip
         masked, form = self.trust == "secure-sum", FINE
         if masked:
-            form = layout(exposure.expected, noise * self._most_holders**0.5)
+            form = layout(participation.expected, noise * self._most_noise_copies**0.5)
         if masked and clip is None:
             raise InputError(
                 f"[privacy] clip = 'adaptive' would need a count that no total of '"
-                f"{exposure.release.part}' holds: with trust = 'secure-sum' set a number"
+                f"{participation.release.part}' holds: with trust = 'secure-sum' set a number"
             )
-        part = GaussianRelease(exposure, noise, clip, self.row_cap, form)
+        part = GaussianRelease(participation, noise, clip, self.row_cap, form)
         if clip is None and part.noise >= part.count_noise:
             raise InputError(
                 f"[privacy] clip = 'adaptive' needs larger cohorts: its count is noised by "
@@ -146,27 +147,27 @@ class CentralJDP(PrivacySpec):
                 f"[privacy] kind = 'central-jdp' protects sums over clients, but {plan.algorithm} "
                 f"needs each client's own update: choose an algorithm that releases sums"
             )
-        names = [exposure.release.part for exposure in plan.exposures]
+        names = [participation.release.part for participation in plan.participations]
         for name in self.shares:
             if name not in names:
                 raise InputError(
                     f"[privacy] shares names '{name}', but the parts of this model are "
                     f"{', '.join(names)}"
                 )
-        for exposure in plan.exposures:
-            self._check_cohorts(exposure, plan.clients)
+        for participation in plan.participations:
+            self._check_cohorts(participation, plan.clients)
 
-    def _check_cohorts(self, exposure: Participation, clients: int) -> None:
-        cap, part = self.participation_cap, exposure.release.part
-        if exposure.rate is None and cap is not None and exposure.participations > cap:
+    def _check_cohorts(self, participation: Participation, clients: int) -> None:
+        cap, part = self.participation_cap, participation.release.part
+        if participation.rate is None and cap is not None and participation.rounds > cap:
             raise InputError(
                 f"[privacy] participation_cap = {cap}, but a client may be asked "
-                f"{exposure.participations} times for '{part}': lower rounds or cohort"
+                f"{participation.rounds} times for '{part}': lower rounds or cohort"
             )
         # without one of them there is one coin less
-        nobody = 0.0 if exposure.rate is None else (1 - exposure.rate) ** (clients - 1)
-        if nobody * exposure.release.rounds > self.delta * accounting.EMPTY:
+        nobody = 0.0 if participation.rate is None else (1 - participation.rate) ** (clients - 1)
+        if nobody * participation.release.rounds > self.delta * accounting.EMPTY:
             raise InputError(
-                f"[federation] cohort: with {exposure.expected:.3g} expected clients a round may "
-                f"come out empty, which would show; ask for more"
+                f"[federation] cohort: with {participation.expected:.3g} expected clients a round "
+                f"may come out empty, which would show; ask for more"
             )

@@ -12,7 +12,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.privacy.accounted import accounting
 from ufgraphfr.privacy.accounted.gaussian import GaussianRelease, NoisedClients
-from ufgraphfr.privacy.accounted.guarantee import local_claim
+from ufgraphfr.privacy.accounted.guarantee import local_guarantee
 from ufgraphfr.privacy.accounted.ledger import Ledger
 from ufgraphfr.privacy.accounted.noise import secure_noise
 from ufgraphfr.privacy.base import Mechanism, PrivacySpec, ReleasePlan
@@ -45,14 +45,19 @@ class LDP(PrivacySpec):
 
     def calibrate(self, plan: ReleasePlan, ledger: Ledger) -> Mechanism:
         """See `PrivacySpec.calibrate`."""
-        exposure = plan.exposures[0]
-        norm = exposure.release.norm
-        if len(plan.exposures) > 1 or exposure.participations > 1 or norm is None or not plan.sums:
+        participation = plan.participations[0]
+        norm = participation.release.norm
+        if (
+            len(plan.participations) > 1
+            or participation.rounds > 1
+            or norm is None
+            or not plan.sums
+        ):
             raise InputError(
                 f"[privacy] kind = 'ldp' is for one release of at most {MOST_NUMBERS} numbers a "
                 f"client, of a length bounded by construction; {plan.algorithm} releases more: "
                 f"choose ufgraphformer, or kind = 'central-jdp'"
             )
-        part = GaussianRelease(exposure, self._noise, norm)
-        ledger.promise(local_claim(self.delta, plan, part))
+        part = GaussianRelease(participation, self._noise, norm)
+        ledger.declare(local_guarantee(self.delta, plan, part))
         return NoisedClients((part,), ledger, 1, secure_noise, MOST_NUMBERS)

@@ -45,9 +45,9 @@ def check_mechanism(spec: type[PrivacySpec], configurations: Settings = DEFAULTS
 
 
 def _calibrated(spec: PrivacySpec) -> tuple[Mechanism, Ledger]:
-    exposure = Participation(Release("update", 1, 1, norm=1.0), 1, None, CLIENTS)
+    participation = Participation(Release("update", 1, 1, norm=1.0), 1, None, CLIENTS)
     ledger = Ledger(None)
-    return spec.calibrate(ReleasePlan((exposure,), CLIENTS, True, "fedmf"), ledger), ledger
+    return spec.calibrate(ReleasePlan((participation,), CLIENTS, True, "fedmf"), ledger), ledger
 
 
 def _updates(length: float, clients: int = 5) -> Tensor:
@@ -102,13 +102,15 @@ def keeps_its_bound(spec: PrivacySpec) -> None:
 def promises_before_it_releases(spec: PrivacySpec) -> None:
     """Who is private has promised something and pays; who is not says so."""
     mechanism, ledger = _calibrated(spec)
-    claim: dict[str, Any] = dict(ledger.claim or {})
+    guarantee: dict[str, Any] = dict(ledger.guarantee or {})
     if not mechanism.is_private:
-        require(not claim, "it promises a guarantee, but does not say that it is private")
+        require(not guarantee, "it promises a guarantee, but does not say that it is private")
         sentence = f"it has no guarantee, but claims '{spec.guarantee}'"
         require(spec.guarantee.startswith("no privacy guarantee"), sentence)
         return
-    require(bool(claim), "it is private, but no promise is in the ledger before the first release")
+    require(
+        bool(guarantee), "it is private, but no promise is in the ledger before the first release"
+    )
     _released(mechanism, _updates(1.0))
     require(len(ledger.spends) == 1, "a release is not in the ledger")
     if bool(_private(_calibrated(spec)[0], torch.zeros(1, NUMBERS)).any()):

@@ -50,7 +50,7 @@ def ask(federation, number, clients, agent=None, run="run"):
 
 
 def claimed(federation):
-    (part,) = Ledger(federation.shard(NODE).ledger).claim["parts"].values()
+    (part,) = Ledger(federation.shard(NODE).ledger).guarantee["parts"].values()
     return part["participations"]
 
 
@@ -141,7 +141,7 @@ def test_a_claim_rests_on_what_was_signed_and_never_on_capacity(change, expected
     for capacity in (30, 90):
         ledger = Ledger(None)
         shard_mechanism(experiment, algorithm, capacity, ledger)
-        (part,) = ledger.claim["parts"].values()
+        (part,) = ledger.guarantee["parts"].values()
         assert part["participations"] == expected
         noise.add(part["noise_multiplier"])
     assert len(noise) == 1
@@ -186,7 +186,7 @@ def test_what_was_spent_on_one_user_adds_up_over_agreements(rotating, tmp_path):
     ask(rotating, 1, (0, 3), agent)
     ask(rotating, 2, (0, 4), agent)
     spends = Ledger(rotating.shard(NODE).ledger)
-    z = spends.claim["parts"]["update"]["noise_multiplier"]
+    z = spends.guarantee["parts"]["update"]["noise_multiplier"]
     found = agent._store.participations.spent()
     assert (found.runs, found.unknown, found.delta) == (1, 0, 1e-3)
     assert found.epsilon == pytest.approx(epsilon_of(z / 2**0.5, 1e-3), rel=1e-6)
@@ -194,7 +194,7 @@ def test_what_was_spent_on_one_user_adds_up_over_agreements(rotating, tmp_path):
     further = Agent(later.shard(NODE))
     reply = ask(later, 1, (0, 1), further, run="later")
     assert reply.code == "ok", later.shard(NODE).audit.read_text()
-    other = Ledger(later.shard(NODE).ledger).claim["parts"]["update"]["noise_multiplier"]
+    other = Ledger(later.shard(NODE).ledger).guarantee["parts"]["update"]["noise_multiplier"]
     both = further._store.participations.spent()
     assert both.runs == 2
     together = (2 / z**2 + 1 / other**2) ** -0.5

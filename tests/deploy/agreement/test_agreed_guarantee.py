@@ -46,7 +46,7 @@ def test_the_result_states_the_guarantee_and_no_round_or_blend_is_picked(guarded
     assert found["best_round"] == 1
     for node in NODES:
         ledger = Ledger(guarded.shard(node).ledger)
-        assert ledger.claim["epsilon"] == pytest.approx(8.0, rel=0.01)
+        assert ledger.guarantee["epsilon"] == pytest.approx(8.0, rel=0.01)
         assert [spend["round"] for spend in ledger.spends] == [1]
     assert (out / "privacy.md").exists()
     metrics = read_metrics(guarded.folder.server.metrics)
@@ -137,14 +137,14 @@ def test_a_reply_that_waits_is_the_only_one_of_its_round(guarded):
 
 
 def test_every_node_adds_all_of_the_noise(tmp_path):
-    """The spread of a node's sum around its true one is that of the claim."""
+    """The spread of a node's sum around its true one is that of the guarantee."""
     gaps = []
     for place in range(6):
         federation = federate(tmp_path / str(place), private(epsilon=1.0))
         reply = unpack(Agent(federation.shard(NODES[0])).answer(pack(request(federation))))
         (sums,) = codec.decode_report(reply.parts[0]).sums.values()
-        claim = Ledger(federation.shard(NODES[0]).ledger).claim
-        (part,) = claim["parts"].values()
+        guarantee = Ledger(federation.shard(NODES[0]).ledger).guarantee
+        (part,) = guarantee["parts"].values()
         users = federation.agents()[NODES[0]]._handlers.users("run")
         last, _ = users.batch.last(40)
         true = torch.bincount(last[last >= 0], minlength=40).float()

@@ -74,11 +74,11 @@ def test_a_run_pays_for_its_metrics_and_the_promise_holds_with_them(noised):
     assert rounds_paid(noised, NODES[0]) == rounds_paid(noised, NODES[1]) == [1, 2, 3, 4, 5]
     own = Ledger(out / "ledger.jsonl")
     assert [spend["part"] for spend in own.spends] == ["update"] * ROUNDS + [METRICS]
-    for claim in (own.claim, Ledger(noised.shard(NODE).ledger).claim):
-        parts = claim["parts"]
+    for guarantee in (own.guarantee, Ledger(noised.shard(NODE).ledger).guarantee):
+        parts = guarantee["parts"]
         noise = [part["noise_multiplier"] for part in parts.values()]
         each = [Gaussian(part["participations"]) for part in parts.values()]
-        assert spent(each, noise, claim["delta"]) == pytest.approx(8.0, rel=1e-6)
+        assert spent(each, noise, guarantee["delta"]) == pytest.approx(8.0, rel=1e-6)
         assert parts[METRICS]["clip"] == metrics_norm(noised.agreement.experiment)
     page = (out / "privacy.md").read_text()
     assert "one noised sum of the test's metrics" in page
@@ -89,7 +89,7 @@ def test_a_run_pays_for_its_metrics_and_the_promise_holds_with_them(noised):
 
 def test_the_noise_is_that_of_the_claim_and_no_user_is_longer_than_the_clip(noised):
     mechanism = Agent(noised.shard(NODE))._handlers.mechanism
-    part = Ledger(noised.shard(NODE).ledger).claim["parts"][METRICS]
+    part = Ledger(noised.shard(NODE).ledger).guarantee["parts"][METRICS]
     key, numbers = Key(0).at(ROUNDS + 1), 20_000
 
     def released(rows):

@@ -142,8 +142,8 @@ def test_each_node_adds_a_share_that_follows_from_the_nodes_in_the_total(tmp_pat
     federation = masked(tmp_path, min_users=4, privacy=PRIVATE, federation=five)
     engine = LocalEngine(federation.agents())
     federation.run(engine)
-    claim = Ledger(federation.shard(NAMES[0]).ledger).claim
-    noise_of_all = claim["parts"]["update"]["noise_multiplier"]
+    guarantee = Ledger(federation.shard(NAMES[0]).ledger).guarantee
+    noise_of_all = guarantee["parts"]["update"]["noise_multiplier"]
     found = layout(18, noise_of_all * (4 / 3) ** 0.5)
     expected = []
     for nodes in asked(engine).values():

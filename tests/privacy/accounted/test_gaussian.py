@@ -28,7 +28,7 @@ CLIENTS = torch.arange(3)
 
 def ledger_for(rounds: int) -> Ledger:
     ledger = Ledger(None)
-    ledger.promise({"parts": {"update": {"releases": rounds}}})
+    ledger.declare({"parts": {"update": {"releases": rounds}}})
     return ledger
 
 

@@ -26,7 +26,7 @@ def promised(cohort=USERS, sampling="fixed", **privacy) -> Ledger:
 
 def spending(ledger: Ledger) -> list[float | None]:
     """Before the first round, and after each."""
-    (part,) = ledger.claim["parts"]
+    (part,) = ledger.guarantee["parts"]
     found = [central_spent(ledger)]
     for number in range(1, ROUNDS + 1):
         ledger.spend(part, number)
@@ -40,16 +40,16 @@ def test_what_is_spent_grows_from_nothing_to_the_promise():
     assert found[0] == 0.0
     assert found == sorted(found)
     assert len(set(found)) == ROUNDS + 1
-    assert found[-1] == pytest.approx(ledger.claim["epsilon"], rel=1e-9)
+    assert found[-1] == pytest.approx(ledger.guarantee["epsilon"], rel=1e-9)
 
 
 def test_a_user_pays_for_no_more_rounds_than_it_takes_part_in():
     """Taking turns, each user is in one of four rounds, and the first may have been it."""
     ledger = promised(USERS // ROUNDS, "rotation")
-    (part,) = ledger.claim["parts"].values()
+    (part,) = ledger.guarantee["parts"].values()
     assert part["participations"] < ROUNDS
     found = spending(ledger)
-    assert found[part["participations"]] == pytest.approx(ledger.claim["epsilon"], rel=1e-9)
+    assert found[part["participations"]] == pytest.approx(ledger.guarantee["epsilon"], rel=1e-9)
     assert found[-1] == found[part["participations"]]
 
 

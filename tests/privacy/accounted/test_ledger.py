@@ -21,7 +21,7 @@ import os, signal, sys
 from pathlib import Path
 from ufgraphfr.privacy.accounted.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]))
-ledger.promise({"epsilon": 1.0, "parts": {"update": {"releases": 1}}})
+ledger.declare({"epsilon": 1.0, "parts": {"update": {"releases": 1}}})
 ledger.spend("update", ledger.last_round + 1, clip=1.0)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -34,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 def promised(path: Path | None) -> Ledger:
     ledger = Ledger(path)
-    ledger.promise(CLAIM)
+    ledger.declare(CLAIM)
     return ledger
 
 
@@ -58,7 +58,7 @@ def test_what_is_spent_is_on_the_disk_and_read_again(path: Path) -> None:
     ledger.spend("update", 1, clip=0.5)
     ledger.spend("graph", 4, clip=1.0)
     again = Ledger(path)
-    assert again.claim == CLAIM
+    assert again.guarantee == CLAIM
     assert again.spends == [
         {"part": "update", "round": 1, "clip": 0.5},
         {"part": "graph", "round": 4, "clip": 1.0},
@@ -95,9 +95,9 @@ def test_nothing_is_spent_without_a_promise_and_no_promise_is_changed(path: Path
     with pytest.raises(BudgetSpent, match="nothing was promised"):
         Ledger(None).spend("update", 1)
     ledger = promised(path)
-    ledger.promise(CLAIM)
+    ledger.declare(CLAIM)
     with pytest.raises(InputError, match=r"promises something else \(epsilon\)"):
-        Ledger(path).promise({**CLAIM, "epsilon": 2.0})
+        Ledger(path).declare({**CLAIM, "epsilon": 2.0})
     assert len(path.read_text().splitlines()) == 1
 
 

@@ -16,10 +16,10 @@ from ufgraphfr.privacy.base import Participation, ReleasePlan
 
 def promised(path=None, epsilon=1.0, kind="central-jdp", rate=None, **keys) -> Ledger:
     times = 1 if kind == "ldp" else 2
-    exposure = Participation(Release("update", 1, times, norm=1.0), times, rate, 100)
+    participation = Participation(Release("update", 1, times, norm=1.0), times, rate, 100)
     ledger = Ledger(path)
     mechanism = MECHANISMS.build(kind, {"epsilon": epsilon} | keys, "[privacy]")
-    mechanism.calibrate(ReleasePlan((exposure,), 1000, True, "fedmf"), ledger)
+    mechanism.calibrate(ReleasePlan((participation,), 1000, True, "fedmf"), ledger)
     return ledger
 
 

@@ -1,4 +1,4 @@
-"""A claim is what follows from noise and releases, whatever somebody has written into the file."""
+"""A guarantee is what follows from noise and releases, whatever the file says."""
 
 import hashlib
 import json
@@ -24,11 +24,11 @@ KINDS = {
 def ledger_at(path, kind="central") -> Ledger:
     name, keys, rate = KINDS[kind]
     times = 1 if name == "ldp" else 2
-    exposure = Participation(Release("update", 1, times, norm=1.0), times, rate, 100)
+    participation = Participation(Release("update", 1, times, norm=1.0), times, rate, 100)
     ledger = Ledger(path)
     mechanism = MECHANISMS.build(name, {"epsilon": 2} | keys, "[privacy]")
-    mechanism.calibrate(ReleasePlan((exposure,), 1000, True, "fedmf"), ledger)
-    part = ledger.claim["parts"]["update"]
+    mechanism.calibrate(ReleasePlan((participation,), 1000, True, "fedmf"), ledger)
+    part = ledger.guarantee["parts"]["update"]
     for number in range(1, times + 1):
         ledger.spend("update", number, clip=1.0, noise=part["noise_multiplier"])
     return ledger
@@ -82,7 +82,7 @@ ALTERED = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_honest_ledger_holds(tmp_path, kind) -> None:
     ledger = ledger_at(tmp_path / "ledger.jsonl", kind)
-    assert verified(Ledger(tmp_path / "ledger.jsonl")) == ledger.claim
+    assert verified(Ledger(tmp_path / "ledger.jsonl")) == ledger.guarantee
 
 
 @pytest.mark.parametrize(("change", "message"), ALTERED.values(), ids=ALTERED)

@@ -1,11 +1,11 @@
 """Do invented clients leave a mark? An audit of the guarantee in the real arrays of the model.
 
-Half of some canary clients, by fair coins, take part as often as the claim allows: through the real
-client function, clipping, sum and noise, in the real arrays, and into what the real server makes of
-them. What a canary uploads is its own alone (`ufgraphfr.audit.planted`) and far longer than any
-clip; it is scored by how much of it is in what was released, and in each array that the server
-keeps. A model with fewer numbers than there are canaries is played once for each group of them;
-each canary is in one of these plays, so all of them together spend what one does. See
+Half of some canary clients, by fair coins, take part as often as the guarantee allows: through the
+real client function, clipping, sum and noise, in the real arrays, and into what the real server
+makes of them. What a canary uploads is its own alone (`ufgraphfr.audit.planted`) and far longer
+than any clip; it is scored by how much of it is in what was released, and in each array that the
+server keeps. A model with fewer numbers than there are canaries is played once for each group of
+them; each canary is in one of these plays, so all of them together spend what one does. See
 `ufgraphfr.audit.bounds`.
 """
 
@@ -59,7 +59,7 @@ class Canaries(Attack):
         results = self.findings("broadcast", own, *self.play(recording, own))
         results += _noise("broadcast", Play(recording, own))
         if recording.trust == "shard" and isinstance(own, NoisedSums):
-            holder = own.of_one_holder()
+            holder = own.of_one_shard()
             results += self.findings("upload", holder, *self.play(recording, holder))
             results += _noise("upload", Play(recording, holder))
         return results
@@ -98,8 +98,8 @@ class Canaries(Attack):
     ) -> list[Finding]:
         """AUC and both lower bounds on epsilon, of all releases and of the worst array."""
         scores, ledger = played[RELEASES], getattr(mechanism, "ledger", None)
-        claim = (ledger.claim if ledger is not None else None) or {}
-        epsilon, delta = claim.get("epsilon"), claim.get("delta", DELTA)
+        guarantee = (ledger.guarantee if ledger is not None else None) or {}
+        epsilon, delta = guarantee.get("epsilon"), guarantee.get("delta", DELTA)
         value, bound = measured_auc(scores, inside), one_run_epsilon(scores, inside, delta)
         mu, spent = gaussian_estimate(scores, inside, delta)
         most = one_run_epsilon(inside.double(), inside, delta)

@@ -97,14 +97,14 @@ def _charge(folder: ShardFolder, store: ShardStore, release: int) -> None:
     setting, ledger = agreement.setting(catalogue, embed_titles=False), Ledger(None)
     algorithm, noised = model_in_use(agreement.experiment, setting), agreement.metrics == "noised"
     shard_mechanism(agreement.experiment, algorithm, agreement.clients, ledger, noised)
-    claim = ledger.claim
-    assert claim is not None
+    guarantee = ledger.guarantee
+    assert guarantee is not None
     pinned = store.answers.pinned(agreement.root)
     begun = int(pinned.partition(".")[2] or 0)
     with store.transaction():
         for number in range(begun, release + 1):
             key = run_key(agreement, f"run.{number}" if number else "run")
-            store.participations.charge(key, claim)
+            store.participations.charge(key, guarantee)
         store.raise_counter(BARRED, release + 1)
         # the next run that it answers is its first
         store.answers.unpin(agreement.root)

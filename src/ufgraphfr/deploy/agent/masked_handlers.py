@@ -156,7 +156,7 @@ class MaskedHandlers(Handlers):
         if isinstance(self.mechanism, MaskedShard):
             own = share(nodes, tolerated(self.agreement.experiment))
             key = Key(0).at(report.round)
-            return self.mechanism.sums.of_one_holder(own).with_noise(whole_sums(report), key)
+            return self.mechanism.sums.of_one_shard(own).with_noise(whole_sums(report), key)
         assert isinstance(self.mechanism, SecureSum)
         most = 2.0**62 * STEP / nodes
         for name, value in report.sums.items():

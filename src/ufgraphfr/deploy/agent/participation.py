@@ -1,4 +1,4 @@
-"""How often each user's data went into each part of the model: what a guarantee's claim rests on.
+"""How often each user's data went into each part of the model: what a guarantee rests on.
 
 A count is raised in the transaction that keeps the reply, is never lowered, and is of one run, of
 which an agreement has one after the other. Of a forgotten user nothing is left but a number: the
@@ -126,12 +126,12 @@ class Participations:
         )
         return torch.tensor(below, dtype=torch.bool)
 
-    def charge(self, agreement: str, claim: Entry) -> None:
+    def charge(self, agreement: str, guarantee: Entry) -> None:
         """Count for everybody, and for who comes, all that a run may have spent.
 
         Args:
             agreement: see `admit`.
-            claim: of the run.
+            guarantee: of the run.
         """
         now = time.time()
         self._db.execute(
@@ -139,10 +139,10 @@ class Participations:
             "ON CONFLICT (agreement) DO UPDATE SET time = max(time, excluded.time)",
             (agreement, now),
         )
-        for part, facts in claim["parts"].items():
+        for part, facts in guarantee["parts"].items():
             self._db.execute(
                 "INSERT OR IGNORE INTO part_noise VALUES (?, ?, ?, ?)",
-                (agreement, part, facts["noise_multiplier"], claim["delta"]),
+                (agreement, part, facts["noise_multiplier"], guarantee["delta"]),
             )
             self._db.execute(
                 "INSERT INTO participations SELECT ?1, ?2, number, ?3 FROM "

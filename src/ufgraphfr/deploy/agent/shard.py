@@ -239,7 +239,9 @@ class Agent:
         release = Release.of(request.facts.get("release"))
         if release.agreement not in self._agreement.digests or release.run != request.run:
             raise Refused("a release of another agreement or run")
-        promised = in_words(self._ledger.claim) or self._agreement.experiment.mechanism.guarantee
+        promised = (
+            in_words(self._ledger.guarantee) or self._agreement.experiment.mechanism.guarantee
+        )
         if release.guarantee != promised:
             raise Refused("the release promises something else than was agreed on")
         shared = self._handlers.published(request, release)

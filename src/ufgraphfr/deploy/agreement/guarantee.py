@@ -27,7 +27,7 @@ from ufgraphfr.privacy.base import Arrays, Mechanism, Participation, ReleasePlan
 from ufgraphfr.privacy.central_jdp import CentralJDP
 
 METRICS, METRICS_SHARE = "metrics", 0.05
-"""The part of a claim that the test's metrics are, and its share of the budget."""
+"""The part of a guarantee that the test's metrics are, and its share of the budget."""
 
 
 def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
@@ -56,15 +56,15 @@ def check_guarantee(experiment: Experiment, nodes: int, clients: int) -> None:
         )
 
 
-def participations(experiment: Experiment, exposure: Participation) -> int:
+def agreed_rounds(experiment: Experiment, participation: Participation) -> int:
     """Rounds of one part that each agent lets a user take part in, from what was signed alone.
 
     How many users there are is nobody's promise: the agreement knows how many ids a node may give
     out, the server who is there. So ``rotation`` counts on turns only where the cohort is a share;
     for a number of clients it is ``participation_cap``, and every round without it.
     """
-    release, federation = exposure.release, experiment.federation
-    if federation.sampling != "rotation" or exposure.participations == release.rounds:
+    release, federation = participation.release, experiment.federation
+    if federation.sampling != "rotation" or participation.rounds == release.rounds:
         return release.rounds
     if federation.cohort_is_share:
         # as many clients as a share needs to be one
@@ -85,28 +85,29 @@ def _with_metrics(experiment: Experiment, planned: ReleasePlan) -> ReleasePlan:
     number, norm = experiment.federation.rounds + 1, metrics_norm(experiment)
     spec = experiment.mechanism
     shares = spec.shares if isinstance(spec, CentralJDP) else {}
-    others = sum(shares.get(e.release.part, e.release.share) for e in planned.exposures)
+    others = sum(shares.get(e.release.part, e.release.share) for e in planned.participations)
     share = shares.get(METRICS, METRICS_SHARE / (1 - METRICS_SHARE) * others)
     release = Release(METRICS, number, number, norm, share)
     why = f"{METRICS}: one noised sum of the test's metrics, of at most {norm:.3g} for each user"
     # a node that is lost in it is missing: it is not repeated
-    exposure = Participation(release, 1, None, planned.clients, repeats=0)
-    return replace(planned, exposures=(*planned.exposures, exposure), why=(*planned.why, why))
+    participation = Participation(release, 1, None, planned.clients, repeats=0)
+    return replace(
+        planned, participations=(*planned.participations, participation), why=(*planned.why, why)
+    )
 
 
 def calibrate_agreed(
     experiment: Experiment, algorithm: Algorithm, clients: int, ledger: Ledger, metrics: bool
 ) -> Mechanism:
-    """The mechanism, for a claim that agents enforce; ``clients`` are the ids they may give out."""
+    """The mechanism of what agents enforce; ``clients`` are the ids they may give out."""
     planned = plan(experiment, algorithm, clients)
     if metrics:
         planned = _with_metrics(experiment, planned)
     if experiment.mechanism.budget(clients) is not None:
-        exposures = tuple(
-            replace(exposure, participations=participations(experiment, exposure))
-            for exposure in planned.exposures
+        participations = tuple(
+            replace(own, rounds=agreed_rounds(experiment, own)) for own in planned.participations
         )
-        planned = replace(planned, exposures=exposures)
+        planned = replace(planned, participations=participations)
     return experiment.mechanism.calibrate(planned, ledger)
 
 
@@ -133,7 +134,7 @@ def shard_mechanism(
                 f"[privacy] clip = 'adaptive' would need the lengths of everybody's updates for "
                 f"'{part.name}': set a number"
             )
-    return ShardMechanism(mechanism.of_one_holder())
+    return ShardMechanism(mechanism.of_one_shard())
 
 
 class ShardMechanism(Mechanism):
@@ -165,7 +166,7 @@ class ShardMechanism(Mechanism):
             BudgetSpent: the round is in no part.
         """
         part = self._inner.part(round_number)
-        return part.name, part.exposure.participations
+        return part.name, part.participation.rounds
 
     def noise(self, round_number: int) -> tuple[float, float]:
         """z of the part of a round, and the claim's delta.
@@ -173,9 +174,9 @@ class ShardMechanism(Mechanism):
         Raises:
             BudgetSpent: the round is in no part.
         """
-        claim = self._inner.ledger.claim
-        assert claim is not None
-        return self._inner.part(round_number).noise, float(claim["delta"])
+        guarantee = self._inner.ledger.guarantee
+        assert guarantee is not None
+        return self._inner.part(round_number).noise, float(guarantee["delta"])
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`."""
@@ -204,9 +205,9 @@ class ShardMechanism(Mechanism):
     @property
     def mu_squared(self) -> float:
         """What one person's releases in a run come to at most, see `lifetime`."""
-        claim = self._inner.ledger.claim
-        assert claim is not None
-        return sum(part.participations / z**2 for part, z in events(claim))
+        guarantee = self._inner.ledger.guarantee
+        assert guarantee is not None
+        return sum(part.participations / z**2 for part, z in events(guarantee))
 
     def pay(self, round_number: int, reply: bytes, attempt: int = 1) -> None:
         """Pay for a reply, once; it may be sent after this has returned, as often as asked for.

@@ -26,18 +26,18 @@ def check_turns(experiment: Experiment, algorithm: Algorithm, clients: int, ledg
         experiment: what is run.
         algorithm: its model, as the budget affords it.
         clients: how many there really are.
-        ledger: the claim.
+        ledger: the guarantee.
 
     Raises:
         InputError: it would, so the run could not be finished.
     """
-    for exposure in plan(experiment, algorithm, clients).exposures:
-        part = exposure.release.part
-        most = ledger.claim["parts"][part]["participations"] if ledger.claim else 0
-        if exposure.participations > most:
+    for participation in plan(experiment, algorithm, clients).participations:
+        part = participation.release.part
+        most = ledger.guarantee["parts"][part]["participations"] if ledger.guarantee else 0
+        if participation.rounds > most:
             raise InputError(
                 f"[federation] {clients:,} clients are here, so a rotation asks each "
-                f"{exposure.participations} times for '{part}', and agents answer {most}: let more "
+                f"{participation.rounds} times for '{part}', and agents answer {most}: let more "
                 f"users in, or agree anew on fewer rounds, a smaller cohort or a larger "
                 f"[privacy] participation_cap"
             )
@@ -77,7 +77,7 @@ class ServerMechanism(Mechanism):
         """Whether a reserve is left, from which the round may be repeated."""
         part, ledger = self._inner.part(round_number), self._inner.ledger
         used = [s for s in ledger.spends if s["part"] == part.name and "attempt" in s]
-        return len(used) < (part.exposure.repeats or 0)
+        return len(used) < (part.participation.repeats or 0)
 
 
 def server_mechanism(
@@ -95,7 +95,7 @@ def server_mechanism(
         algorithm: its model, as the budget affords it.
         clients: ids that nodes may give out.
         here: clients that take part.
-        ledger: where the claim is written.
+        ledger: where the guarantee is written.
         metrics: whether the test's are one release more.
 
     Raises:

@@ -51,12 +51,12 @@ def draft_tryout(
     if not 1 <= nodes <= users:
         raise InputError(f"--nodes {nodes}: {users:,} users can be divided among 1 to {users:,}")
     starts = [-(-users * index // nodes) for index in range(nodes + 1)]
-    holders = tuple(
+    members = tuple(
         Node(_name(index), starts[index], starts[index + 1] - starts[index])
         for index in range(nodes)
     )
-    names = [node.name for node in holders]
-    for node in holders:
+    names = [node.name for node in members]
+    for node in members:
         export_users(dataset, node.first, node.clients, folder.node(node.name).samples)
     table = TableSource(
         interactions=NO_FILE,
@@ -68,7 +68,7 @@ def draft_tryout(
     agreement = make(
         experiment,
         dataset.catalogue.digest,
-        holders,
+        members,
         table,
         metrics=metrics or "sums",
         expected_users=users,
@@ -112,7 +112,7 @@ def draft(
     """
     source = _source(experiment, data_dir)
     catalogue = source.catalogue(data_dir)
-    holders = tuple(
+    members = tuple(
         Node(_name(index), index * users_per_node, users_per_node) for index in range(nodes)
     )
     metrics = metrics or _policy(experiment, nodes * users_per_node)
@@ -123,8 +123,8 @@ def draft(
             f"--users, or lower --expected-users or --min-users"
         )
     table = _agreed_table(source)
-    keys = {} if pad_keys is None else read_pad_keys(pad_keys, [node.name for node in holders])
-    given = experiment, catalogue.digest, holders, table, min_users, metrics, expected, lifetime
+    keys = {} if pad_keys is None else read_pad_keys(pad_keys, [node.name for node in members])
+    given = experiment, catalogue.digest, members, table, min_users, metrics, expected, lifetime
     agreement = make(*given, pad_keys=keys)
     facts = DataFacts(expected, len(catalogue.items), expected * ASSUMED, assumed=True)
     documents = _settled(agreement, catalogue, facts)

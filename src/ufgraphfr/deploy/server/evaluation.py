@@ -156,18 +156,18 @@ class RemoteEvaluation:
         weights: dict[str, Tensor] | None,
     ) -> list[T]:
         """What the nodes say of a model; ``read`` takes a reply and how many clients a node has."""
-        found, holders, requests = list[T](), self._participants.asked, {}
+        found, asked, requests = list[T](), self._participants.asked, {}
         facts: dict[str, Any] = {"part": part}
         if part == "test" and self._agreement.experiment.baselines:
             facts[POPULARITY] = True
-        for node, clients in holders.items():
+        for node, clients in asked.items():
             task = scoring_task(algorithm, state, clients, number + 1)
             requests[node] = partial(
                 self._nodes.envelope, "evaluate", node, number, task, facts, weights
             )
         for node, request, reply in self._nodes.replies(requests, number):
             try:
-                found.append(read(reply, len(holders[node])))
+                found.append(read(reply, len(asked[node])))
             except Malformed as error:
                 self._metrics.rejected(node, str(error))
                 continue

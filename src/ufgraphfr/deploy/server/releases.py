@@ -148,7 +148,7 @@ def _candidate(
         run=participants.run,
         round=task.round - 1,
         parent="",
-        guarantee=in_words(ledger.claim) or agreement.experiment.mechanism.guarantee,
+        guarantee=in_words(ledger.guarantee) or agreement.experiment.mechanism.guarantee,
         statement=_statement(agreement, ledger),
         arrays={name: digest(value) for name, value in shared_arrays(task).items()},
     )

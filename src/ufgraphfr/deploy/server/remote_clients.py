@@ -172,8 +172,8 @@ class RemoteClients:
         self._nodes.settled, self._nodes.best = round_number, best_round
         self._metrics.update(rounds=round_number)
         spent = central_spent(self._ledger)
-        if spent is not None and self._ledger.claim is not None:
-            budget = self._ledger.claim["epsilon"]
+        if spent is not None and self._ledger.guarantee is not None:
+            budget = self._ledger.guarantee["epsilon"]
             self._metrics.update(epsilon_spent=spent, epsilon_budget=budget)
 
     def fit(self, baseline: Baseline) -> State:

@@ -39,14 +39,14 @@ class GaussianRelease:
     """One part of the model and the noise it pays with.
 
     Attributes:
-        exposure: what is released, and how often one client is in it.
+        participation: what is released, and how often one client is in it.
         noise: z, the standard deviation of the noise on the sum, in units of the clip.
         clip: C; None adapts it.
         row_cap: bound on the length of each item row, or None.
         layout: the grid's, and of sums on the wire.
     """
 
-    exposure: Participation
+    participation: Participation
     noise: float
     clip: float | None
     row_cap: float | None = None
@@ -55,12 +55,12 @@ class GaussianRelease:
     @property
     def name(self) -> str:
         """What the ledger calls it."""
-        return self.exposure.release.part
+        return self.participation.release.part
 
     @property
     def count_noise(self) -> float:
         """Standard deviation of the noise on the count within the clip, as published."""
-        return self.exposure.expected / 20
+        return self.participation.expected / 20
 
     @property
     def value_noise(self) -> float:
@@ -80,21 +80,21 @@ class NoisedSums(Mechanism):
     is_private: ClassVar[bool] = True
 
     def __init__(
-        self, parts: tuple[GaussianRelease, ...], ledger: Ledger, holders: float, draw: Noise
+        self, parts: tuple[GaussianRelease, ...], ledger: Ledger, noise_copies: float, draw: Noise
     ) -> None:
         """A calibrated mechanism.
 
         Args:
             parts: what may be released.
-            ledger: what it is charged to; its promise has been written.
-            holders: how often the noise that is paid for is in the sum: once with a trusted server,
-                and once for each data holder that adds all of it.
+            ledger: what it is charged to; its guarantee has been written.
+            noise_copies: how often the noise that is paid for is in the sum: once with a trusted
+                server, and once for each data holder that adds all of it.
             draw: where noise comes from.
         """
-        self.parts, self.ledger, self.holders, self._draw = parts, ledger, holders, draw
+        self.parts, self.ledger, self.noise_copies, self._draw = parts, ledger, noise_copies, draw
         self._clips = {spend["part"]: spend["clip"] for spend in ledger.spends}
 
-    def of_one_holder(self, share: float = 1) -> "NoisedSums":
+    def of_one_shard(self, share: float = 1) -> "NoisedSums":
         """The same as one of several data holders runs it.
 
         Args:
@@ -130,10 +130,10 @@ class NoisedSums(Mechanism):
 
     def of_expected(self, report: Report, round_number: int) -> Report:
         """A report that says nothing of a secret cohort's size: it is of the expected one."""
-        exposure = self.part(round_number).exposure
-        if exposure.rate is None:
+        participation = self.part(round_number).participation
+        if participation.rate is None:
             return report
-        size = max(1, round(exposure.expected))
+        size = max(1, round(participation.expected))
         clients, loss = (
             report.clients.new_full((size,), -1),
             report.loss.new_full((size,), math.nan),
@@ -147,7 +147,7 @@ class NoisedSums(Mechanism):
             BudgetSpent: no part does.
         """
         for part in self.parts:
-            release = part.exposure.release
+            release = part.participation.release
             if release.first <= round_number <= release.last:
                 return part
         raise BudgetSpent(f"round {round_number} is not in the plan, so nothing may leave in it")
@@ -203,7 +203,7 @@ class NoisedSums(Mechanism):
     def with_noise(self, sums: Mapping[str, Tensor], key: Key) -> dict[str, Tensor]:
         """Sums in whole steps of the grid, int64, with noise."""
         part = self.part(key.round)
-        std = part.value_noise * self.clip_of(part) / self.step(part) * math.sqrt(self.holders)
+        std = part.value_noise * self.clip_of(part) / self.step(part) * math.sqrt(self.noise_copies)
         return {
             name: value + self._noise(value, std, key, place)
             for place, (name, value) in enumerate(sums.items())
@@ -213,7 +213,9 @@ class NoisedSums(Mechanism):
         """The report of sums that are given in steps of the grid."""
         part = self.part(report.round)
         # the size itself must not be a factor: the last digit of a product would show it
-        fixed = len(report.clients) / part.exposure.expected if part.exposure.rate else 1.0
+        fixed = (
+            len(report.clients) / part.participation.expected if part.participation.rate else 1.0
+        )
         step = self.step(part) * fixed
         return replace(report, arrays=one_row({n: (v * step).float() for n, v in sums.items()}))
 
@@ -223,9 +225,9 @@ class NoisedSums(Mechanism):
 
     def _adapt(self, part: GaussianRelease, bound: float, within: Tensor, key: Key) -> None:
         # the sum is of whole numbers, twice the halves that the count is made of
-        std = 2 * part.count_noise * math.sqrt(self.holders)
+        std = 2 * part.count_noise * math.sqrt(self.noise_copies)
         noised = int(within.sum()) + int(self._draw(1, std, key.to(Purpose.CLIP_COUNT))[0])
-        share = noised / 2 / part.exposure.expected + 0.5
+        share = noised / 2 / part.participation.expected + 0.5
         self._clips[part.name] = bound * math.exp(RATE * (QUANTILE - min(1.0, max(0.0, share))) * 2)
 
 
@@ -236,12 +238,12 @@ class NoisedClients(NoisedSums):
         self,
         parts: tuple[GaussianRelease, ...],
         ledger: Ledger,
-        holders: int,
+        noise_copies: int,
         draw: Noise,
         most: int,
     ) -> None:
         """See `NoisedSums`; a client may release ``most`` numbers."""
-        super().__init__(parts, ledger, holders, draw)
+        super().__init__(parts, ledger, noise_copies, draw)
         self.most = most
 
     def upload_norm_bound(self, round_number: int) -> float | None:

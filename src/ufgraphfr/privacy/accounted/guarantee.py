@@ -1,4 +1,4 @@
-"""The promise of a run, as facts: written into the ledger before the first release."""
+"""The guarantee of a run, as facts: written into the ledger before the first release."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ class Terms:
     seeded_noise: bool
 
 
-def central_claim(
+def central_guarantee(
     terms: Terms, plan: ReleasePlan, parts: Sequence[GaussianRelease], gaussians: Sequence[Gaussian]
 ) -> Guarantee:
-    """The promise of `central-jdp`.
+    """The guarantee of `central-jdp`.
 
     Without a guarantee (noise from a seed) no epsilon is in it.
     """
@@ -68,33 +68,35 @@ def central_spent(ledger: Ledger) -> float | None:
     The ledger does not say who took part: of each part every release counts, up to the most that
     one user takes part in.
     """
-    claim = ledger.claim
-    if claim is None or claim["epsilon"] is None:
+    guarantee = ledger.guarantee
+    if guarantee is None or guarantee["epsilon"] is None:
         return None
     done = Counter(spend["part"] for spend in ledger.spends)
-    found = events(claim, done)
-    return accounting.spent([part for part, _ in found], [z for _, z in found], claim["delta"])
+    found = events(guarantee, done)
+    return accounting.spent([part for part, _ in found], [z for _, z in found], guarantee["delta"])
 
 
-def events(claim: Guarantee, done: Mapping[str, int] | None = None) -> list[tuple[Gaussian, float]]:
+def events(
+    guarantee: Guarantee, done: Mapping[str, int] | None = None
+) -> list[tuple[Gaussian, float]]:
     """What the accountant adds up, each with its noise for sensitivity 1.
 
     Args:
-        claim: of a run.
-        done: releases by part, in whose rounds one user may have been; None takes all promised.
+        guarantee: of a run.
+        done: releases by part, in whose rounds one user may have been; None takes all.
     """
     # any two uploads of length 1, which local noise hides from each other, are up to 2 apart
-    apart = 2 if claim["kind"] == "ldp" else 1
+    sensitivity = 2 if guarantee["kind"] == "ldp" else 1
     found = []
-    for name, part in claim["parts"].items():
+    for name, part in guarantee["parts"].items():
         times = part["participations"] if done is None else min(done[name], part["participations"])
         if times:
-            found.append((Gaussian(times, part["rate"]), part["noise_multiplier"] / apart))
+            found.append((Gaussian(times, part["rate"]), part["noise_multiplier"] / sensitivity))
     return found
 
 
-def local_claim(delta: float, plan: ReleasePlan, part: GaussianRelease) -> Guarantee:
-    """The promise of `ldp`."""
+def local_guarantee(delta: float, plan: ReleasePlan, part: GaussianRelease) -> Guarantee:
+    """The guarantee of `ldp`."""
     return {
         "kind": "ldp",
         "promise": "local differential privacy",
@@ -128,13 +130,13 @@ def all_others(
 
 def part_facts(part: GaussianRelease) -> Guarantee:
     """What the ledger allows for a part, and what it costs."""
-    exposure = part.exposure
+    participation = part.participation
     return {
-        "first_round": exposure.release.first,
-        "releases": exposure.release.rounds + (exposure.repeats or 0),
-        "participations": exposure.participations,
-        **({"repeats": exposure.repeats} if exposure.repeats else {}),
-        "rate": exposure.rate,
+        "first_round": participation.release.first,
+        "releases": participation.release.rounds + (participation.repeats or 0),
+        "participations": participation.rounds,
+        **({"repeats": participation.repeats} if participation.repeats else {}),
+        "rate": participation.rate,
         "noise_multiplier": part.noise,
         "clip": part.clip if part.clip is not None else "adaptive",
         "row_cap": part.row_cap,

@@ -67,14 +67,14 @@ class Ledger:
             SCHEMA.version_of(self.entries[0], path)
 
     @property
-    def claim(self) -> Entry | None:
-        """What was promised before the first release of the run, or None if nothing was."""
+    def guarantee(self) -> Entry | None:
+        """What was written before the run's first release, or None if nothing was."""
         section = self._section
         return section[0]["claim"] if section else None
 
     @property
     def run(self) -> str:
-        """What tells this ledger from all others; empty before a promise."""
+        """What tells this ledger from all others; empty before a guarantee."""
         if not self.entries:
             return ""
         # those of 0.2 have no name, and are told by their first line
@@ -118,22 +118,22 @@ class Ledger:
         return self.last[0]
 
     def begin(self, run: str) -> None:
-        """Begin another run, with a promise of its own; what was spent before stays written."""
+        """Begin another run, with a guarantee of its own; what was spent before stays written."""
         if self.begun != run:
             self._append(SCHEMA.write({"begins": run}))
 
-    def promise(self, claim: Entry) -> None:
-        """Write down the promise, once.
+    def declare(self, guarantee: Entry) -> None:
+        """Write down the guarantee, once.
 
         Raises:
             InputError: another one stands there already.
         """
-        if self.claim is None:
-            self._append(SCHEMA.write({"claim": claim, "run": secrets.token_hex(16)}))
+        if self.guarantee is None:
+            self._append(SCHEMA.write({"claim": guarantee, "run": secrets.token_hex(16)}))
             return
-        now = json.loads(json.dumps(claim))
+        now = json.loads(json.dumps(guarantee))
         # a later release may say more, and nothing else
-        changed = sorted(k for k in self.claim if now.get(k) != self.claim[k])
+        changed = sorted(k for k in self.guarantee if now.get(k) != self.guarantee[k])
         if changed:
             raise InputError(
                 f"{self.path} promises something else ({', '.join(changed)}): a promise "
@@ -144,17 +144,17 @@ class Ledger:
         """Whether one release could be paid for now.
 
         Args:
-            part: of the claim.
+            part: of the guarantee.
             round_number: of the run.
             attempt: at that round; each is a release of its own.
 
         Raises:
             BudgetSpent: the part has no rounds left, or this round has been paid for before.
         """
-        claim = self.claim
-        if claim is None:
+        guarantee = self.guarantee
+        if guarantee is None:
             raise BudgetSpent("nothing was promised, so nothing can be spent")
-        allowed = claim["parts"].get(part, {"releases": 0})["releases"]
+        allowed = guarantee["parts"].get(part, {"releases": 0})["releases"]
         if (round_number, attempt) <= self.last:
             raise BudgetSpent(f"round {round_number} has been paid for and is never released twice")
         if sum(spend["part"] == part for spend in self.spends) >= allowed:

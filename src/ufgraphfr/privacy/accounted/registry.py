@@ -76,11 +76,11 @@ class Registry:
         Raises:
             InputError: it cannot be written.
         """
-        claim = ledger.claim
-        if claim is None or claim["epsilon"] is None:
+        guarantee = ledger.guarantee
+        if guarantee is None or guarantee["epsilon"] is None:
             return
         done = Counter(spend["part"] for spend in ledger.spends)
-        spent = [[part.participations, part.rate, z] for part, z in events(claim, done)]
+        spent = [[part.participations, part.rate, z] for part, z in events(guarantee, done)]
         try:
             with self._open() as file:
                 key = key_at(self._key)
@@ -113,14 +113,14 @@ class Registry:
 
         None where nothing is claimed.
         """
-        claim = ledger.claim
-        if claim is None or claim["epsilon"] is None:
+        guarantee = ledger.guarantee
+        if guarantee is None or guarantee["epsilon"] is None:
             return None
         others = [own for run, own in self._same(ledger.run) if run != ledger.run]
-        found = [*events(claim), *(event for own in others for event in own)]
+        found = [*events(guarantee), *(event for own in others for event in own)]
         gaussians, noise = zip(*found, strict=True)
-        epsilon = accounting.spent(gaussians, noise, claim["delta"])
-        return Spent(len(others) + 1, epsilon, claim["delta"])
+        epsilon = accounting.spent(gaussians, noise, guarantee["delta"])
+        return Spent(len(others) + 1, epsilon, guarantee["delta"])
 
     def _same(self, run: str) -> Iterator[tuple[str, Events]]:
         """Each run on the same data, and what it has spent."""
