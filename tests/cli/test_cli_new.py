@@ -174,6 +174,12 @@ def test_the_graph_of_a_large_catalogue_is_sparse():
     assert sparse.memory_bytes < dense.memory_bytes
 
 
+def test_the_estimate_counts_both_tables_of_item_vectors_where_there_is_a_lightgcn():
+    with_it, without = (estimate(1000, items, 100_000).trained_bytes for items in (5000, 5001))
+    # weights, gradient and two moments of 64 numbers an item
+    assert with_it - without == pytest.approx(5000 * 64 * 4 * 4, rel=0.01)
+
+
 def test_a_large_dense_graph_is_warned_of(cli, tables, monkeypatch):
     words = ("data", "describe", tables / "ratings.csv", "--json")
     assert not [w for w in json.loads(cli(*words).out)["warnings"] if "dense_items" in w]

@@ -1,6 +1,5 @@
 """Synthetic data has what was planted, and nothing else."""
 
-
 import numpy as np
 import pytest
 

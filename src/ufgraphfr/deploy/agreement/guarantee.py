@@ -146,18 +146,13 @@ class ShardMechanism(Mechanism):
 
     is_private: ClassVar[bool] = True
 
-    def __init__(self, inner: NoisedSums) -> None:
-        """Takes the mechanism of one holder, calibrated."""
-        self._inner = inner
-
-    @property
-    def sums(self) -> NoisedSums:
-        """The mechanism of one holder."""
-        return self._inner
+    def __init__(self, sums: NoisedSums) -> None:
+        """Takes the mechanism of one data holder, calibrated."""
+        self.sums = sums
 
     def check(self, round_number: int, attempt: int = 1) -> None:
         """See `NoisedSums.check`."""
-        self._inner.check(round_number, attempt)
+        self.sums.check(round_number, attempt)
 
     def participations(self, round_number: int) -> tuple[str, int]:
         """The part of a round, and how many of its rounds a user may be in.
@@ -165,7 +160,7 @@ class ShardMechanism(Mechanism):
         Raises:
             BudgetSpent: the round is in no part.
         """
-        part = self._inner.part(round_number)
+        part = self.sums.part(round_number)
         return part.name, part.participation.rounds
 
     def noise(self, round_number: int) -> tuple[float, float]:
@@ -174,13 +169,13 @@ class ShardMechanism(Mechanism):
         Raises:
             BudgetSpent: the round is in no part.
         """
-        guarantee = self._inner.ledger.guarantee
+        guarantee = self.sums.ledger.guarantee
         assert guarantee is not None
-        return self._inner.part(round_number).noise, float(guarantee["delta"])
+        return self.sums.part(round_number).noise, float(guarantee["delta"])
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`."""
-        return self._inner.privatize(arrays, clients, key)
+        return self.sums.privatize(arrays, clients, key)
 
     def finalize(self, report: Report, key: Key) -> Report:
         """See `Mechanism.finalize`: noise, where it could be paid for.
@@ -189,7 +184,7 @@ class ShardMechanism(Mechanism):
             BudgetSpent: it could not.
         """
         self.check(key.round)
-        return self._inner.noised(report, key)
+        return self.sums.noised(report, key)
 
     def of_rows(self, key: Key, rows: Tensor, clients: Tensor) -> Report:
         """What leaves of numbers ``[clients, numbers]``, the sum of each client's clipped ones.
@@ -205,7 +200,7 @@ class ShardMechanism(Mechanism):
     @property
     def mu_squared(self) -> float:
         """What one person's releases in a run come to at most, see `lifetime`."""
-        guarantee = self._inner.ledger.guarantee
+        guarantee = self.sums.ledger.guarantee
         assert guarantee is not None
         return sum(part.participations / z**2 for part, z in events(guarantee))
 
@@ -216,5 +211,5 @@ class ShardMechanism(Mechanism):
             BudgetSpent: the ledger refuses, or another reply of this round was paid for.
         """
         digest = hashlib.sha256(reply).hexdigest()
-        if all(spend.get("reply") != digest for spend in self._inner.ledger.spends):
-            self._inner.pay(round_number, attempt, reply=digest)
+        if all(spend.get("reply") != digest for spend in self.sums.ledger.spends):
+            self.sums.pay(round_number, attempt, reply=digest)

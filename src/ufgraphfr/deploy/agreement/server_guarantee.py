@@ -48,14 +48,9 @@ class ServerMechanism(Mechanism):
 
     is_private: ClassVar[bool] = True
 
-    def __init__(self, inner: NoisedSums) -> None:
-        """Takes the mechanism of the holders, calibrated; its guarantee is in the ledger."""
-        self._inner = inner
-
-    @property
-    def sums(self) -> NoisedSums:
-        """The mechanism of the holders."""
-        return self._inner
+    def __init__(self, sums: NoisedSums) -> None:
+        """Takes the data holders' mechanism, calibrated; its guarantee is in the ledger."""
+        self.sums = sums
 
     def privatize(self, arrays: Arrays, clients: Tensor, key: Key) -> Arrays:
         """See `Mechanism.privatize`; that half is the holders'."""
@@ -64,18 +59,18 @@ class ServerMechanism(Mechanism):
     def finalize(self, report: Report, key: Key) -> Report:
         """See `Mechanism.finalize`: write down what the holders have paid."""
         # another attempt was written down before, see `ufgraphfr.deploy.server.masked_sums`
-        if self._inner.ledger.last_round < key.round:
+        if self.sums.ledger.last_round < key.round:
             self.record(key.round)
         return report
 
     def record(self, round_number: int, attempt: int = 1) -> None:
         """Write down what the holders have paid for a round or an attempt at it, once."""
-        if self._inner.ledger.last < (round_number, attempt):
-            self._inner.pay(round_number, attempt)
+        if self.sums.ledger.last < (round_number, attempt):
+            self.sums.pay(round_number, attempt)
 
     def affords(self, round_number: int) -> bool:
         """Whether a reserve is left, from which the round may be repeated."""
-        part, ledger = self._inner.part(round_number), self._inner.ledger
+        part, ledger = self.sums.part(round_number), self.sums.ledger
         used = [s for s in ledger.spends if s["part"] == part.name and "attempt" in s]
         return len(used) < (part.participation.repeats or 0)
 
