@@ -71,7 +71,12 @@ def test_contract(contract: Callable[[Algorithm], None], algorithm: Algorithm) -
 
 @pytest.mark.parametrize(
     ("kind", "keys"),
-    [each for each in CONFIGURED if each[1] not in UNTAUGHT],
+    [
+        # the defaults are enough for every day; each takes seconds
+        pytest.param(kind, keys, marks=[pytest.mark.slow] if keys else [])
+        for kind, keys in CONFIGURED
+        if keys not in UNTAUGHT
+    ],
     ids=str,
 )
 def test_it_learns_the_checkerboard(kind: str, keys: dict[str, Any]) -> None:

@@ -173,6 +173,7 @@ def with_noise(monkeypatch, factor):
     monkeypatch.setattr(NoisedSums, "_noise", noise)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flagship", "fedmf", "fedncf", "rotation"])
 @pytest.mark.parametrize(("factor", "caught"), [(1.0, 0), (math.sqrt(2), 10)])
 def test_noise_too_small_by_the_root_of_two_is_caught_at_epsilon_one(
@@ -187,6 +188,7 @@ def test_noise_too_small_by_the_root_of_two_is_caught_at_epsilon_one(
     assert levels[0].caught_from < 1.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "caught"), [(1.0, False), (math.sqrt(2), True)])
 def test_canaries_and_the_level_of_the_noise_catch_it_each_on_its_own(
     of, factor, caught, monkeypatch

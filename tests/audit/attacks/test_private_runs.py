@@ -31,7 +31,7 @@ def verdicts(done):
     return {(x.attack, x.finding.view, x.finding.measure): x.verdict for x in done.lines}
 
 
-@pytest.mark.parametrize("epsilon", [1.0, 8.0])
+@pytest.mark.parametrize("epsilon", [1.0, pytest.param(8.0, marks=pytest.mark.slow)])
 def test_the_broadcast_keeps_its_promise_and_uploads_do_not(run, epsilon):
     folder = run("server", epsilon=epsilon)
     before = (folder / "ledger.jsonl").read_bytes()
@@ -46,6 +46,7 @@ def test_the_broadcast_keeps_its_promise_and_uploads_do_not(run, epsilon):
     assert "untrusted server) recovers" in " ".join(done.summary())
 
 
+@pytest.mark.slow
 def test_the_gaussian_estimate_comes_near_what_was_promised(run):
     done = audit(run("server", epsilon=8.0), ("canaries",))
     (figure,) = [x.finding for x in done.lines if x.finding.measure.endswith("Gaussian estimate")]
@@ -54,6 +55,7 @@ def test_the_gaussian_estimate_comes_near_what_was_promised(run):
     assert figure.low <= 8.0
 
 
+@pytest.mark.slow
 def test_with_data_holders_trusted_a_server_sees_noised_sums_only(run):
     done = audit(run("shard", epsilon=8.0, trust="shard", shards=3), ("canaries", "sign"))
     found = verdicts(done)
@@ -66,7 +68,9 @@ def test_with_data_holders_trusted_a_server_sees_noised_sums_only(run):
     assert values["broadcast"] < values["upload"]
 
 
-@pytest.mark.parametrize(("epsilon", "too_little"), [(1.0, 4), (8.0, 2)])
+@pytest.mark.parametrize(
+    ("epsilon", "too_little"), [(1.0, 4), pytest.param(8.0, 2, marks=pytest.mark.slow)]
+)
 def test_a_mechanism_with_too_little_noise_for_its_claim_is_caught(
     run, monkeypatch, epsilon, too_little
 ):
