@@ -76,6 +76,7 @@ bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: half
 	$(BIN)/python benchmarks/scale/stages.py 10000x100000 100000x100000 1000000x100000 \
 		--out build/scale.jsonl
 	$(BIN)/python benchmarks/scale/model.py build/scale.jsonl
+	$(BIN)/python benchmarks/scale/loop.py
 	$(BIN)/python benchmarks/scale/aggregators.py
 	$(BIN)/python benchmarks/scale/privacy.py 10000 100000 --items 2000 --asked 1000
 

@@ -57,3 +57,15 @@ def test_utility_by_epsilon_and_size_is_a_table(tmp_path: Path) -> None:
     found = [json.loads(line) for line in out.read_text().splitlines()]
     by_model = {(each["epsilon"], each["model"]): each["ndcg@10"] for each in found}
     assert by_model[8.0, "flagship without noise"] >= by_model[0.25, "flagship"]
+
+
+def test_a_dataloader_loop_trains_the_same_model_and_is_slower() -> None:
+    script = STAGES.with_name("loop.py")
+    sizes = ["--users", "300", "--items", "1000", "--cohort", "60"]
+    told = subprocess.run(
+        [sys.executable, str(script), *sizes], check=True, capture_output=True, text=True
+    )
+    found = json.loads(told.stdout)
+    assert found["times"] > 1
+    moved = found["norm_of_the_change"]
+    assert moved["loop"] == pytest.approx(moved["stacked"], rel=0.1)

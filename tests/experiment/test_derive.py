@@ -7,10 +7,13 @@ from itertools import islice
 import pytest
 import tomli_w
 
+from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import adaptive
+from ufgraphfr.core.derived import DataFacts
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.compare import compare
+from ufgraphfr.experiment.derive import derive
 from ufgraphfr.experiment.finished import Run
 
 FLAGSHIP = {"kind": "ufgraphformer", "dim": 4, "hidden": 8, "graph": {"rounds": 1}}
@@ -49,6 +52,18 @@ def test_what_is_set_is_not_derived(open_, run):
     result = Run(run(open_(federation={"rounds": 2, "cohort": 7}))).result
     assert result["rounds"] == 2
     assert not {COHORT, ROUNDS} & {each["key"] for each in result["derived"]}
+
+
+@pytest.mark.parametrize(("asked", "validations"), [(100, 4), (None, 1)])
+def test_validations_are_as_many_as_those_who_are_asked_allow(asked, validations):
+    evaluation = {} if asked is None else {"users": asked}
+    experiment = build({"algorithm": {"kind": "ufgraphformer"}, "evaluation": evaluation})
+    facts = DataFacts(users=20_000, items=100_000, interactions=10**6)
+    setting = Setting(facts.items, facts.users, 8, 0)
+    found = {each.key: each for each in derive(experiment, facts, setting).derived}
+    every, rounds = found["evaluation.every"], found[ROUNDS].value
+    assert -(-rounds // every.value) == validations
+    assert f"ranking {(asked or facts.users) * facts.items:,} pairs" in every.why
 
 
 def test_auto_says_that_a_key_is_left_open():

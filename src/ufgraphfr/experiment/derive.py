@@ -20,6 +20,7 @@ from ufgraphfr.experiment.settings import flat, put, take
 logger = logging.getLogger(__name__)
 
 ROUNDS, COHORT = "federation.rounds", "federation.cohort"
+ASKED = "evaluation.users"
 
 
 def derive(experiment: Experiment, facts: DataFacts, setting: Setting) -> Experiment:
@@ -75,6 +76,7 @@ def _from_data(experiment: Experiment, facts: DataFacts) -> tuple[Derived, ...]:
     given = {k: v for k, v in flat(experiment.resolved()).items() if k not in experiment.auto}
     if COHORT in given:
         given[COHORT] = experiment.federation.expected(facts.users)
+    given[ASKED] = experiment.evaluation.asked(facts.users) or facts.users
     found = experiment.model.derive(facts, given)
     return tuple(each for each in found if each.key in experiment.auto)
 

@@ -20,6 +20,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import DENSE_PAIR_BYTES, Gr
 from ufgraphfr.core.derived import DataFacts, Derived
 
 COHORT, ROUNDS, EVERY = "federation.cohort", "federation.rounds", "evaluation.every"
+ASKED = "evaluation.users"
 DIM, HIDDEN, LR = "algorithm.dim", "algorithm.hidden", "algorithm.adam.lr"
 DROPOUT, CANDIDATES = "algorithm.training.dropout", "algorithm.training.candidates"
 DENSE, TRANSFORMER = "algorithm.graph.dense_items", "algorithm.transformer"
@@ -87,7 +88,7 @@ class _Rule:
         return graph + training, why
 
     def every(self) -> Followed:
-        scores = self.facts.users * self.facts.items
+        scores = self.known.get(ASKED, self.facts.users) * self.facts.items
         times = max(1, min(VALIDATIONS, RANKED // scores))
         why = f"{times} validation(s), each ranking {scores:,} pairs of user and item"
         return math.ceil(self.known[ROUNDS] / times), why
