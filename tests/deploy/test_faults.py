@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -20,13 +21,17 @@ from ufgraphfr.deploy.agent.serve import RECEIVE_SECONDS
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.commands import Commands
 from ufgraphfr.deploy.operations.processes import Process
+from ufgraphfr.deploy.server.continuing import begin_next
 from ufgraphfr.deploy.server.handshake import TooFewReplies
 from ufgraphfr.deploy.server.metrics import read_metrics
+from ufgraphfr.deploy.server.run import run
 from ufgraphfr.deploy.server.settings import ServerSettings
 from ufgraphfr.deploy.wire.engine import Requests
 from ufgraphfr.deploy.wire.message import pack
 from ufgraphfr.deploy.wire.unix_socket import BrokenFrame, address, call, listens
 from ufgraphfr.experiment import build, execute
+from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.requests import Request
 
 pytestmark = pytest.mark.slow
 FEDMF = {"kind": "fedmf", "dim": 4, "lr": 0.05}
@@ -178,6 +183,34 @@ def test_an_agent_without_space_fails_without_losing_anything(agents, tmp_path):
     agents.start(NODES[1])
     out = agents.federation.run(agents.engine, PATIENT)
     assert result(out) == pytest.approx(simulated(tmp_path / "s"), abs=1e-9)
+
+
+def test_a_person_with_every_item_who_comes_during_a_run_stops_no_node(tmp_path):
+    found = Agents(federate(tmp_path / "d", toy_values(algorithm=FEDMF), spare=5))
+    federation, shard = found.federation, found.federation.shard(NODES[0])
+    try:
+        for node in NODES:
+            found.start(node)
+        federation.run(found.engine, PATIENT, stop_after=1)
+        table = tmp_path / "rows.csv"
+        rows = [f"all,{item},{place}" for place, item in enumerate(federation.catalogue.items)]
+        table.write_text("\n".join(["user,item,timestamp", *rows, ""]))
+        command = Commands(federation.folder, federation.settings).agent(NODES[0])
+        subprocess.run([*command, "import", str(table)], check=True, timeout=SECONDS)
+        run(federation.folder.server, found.engine)
+        metrics = read_metrics(federation.folder.server.metrics)
+        assert (metrics["state"], metrics["users"], metrics["untold"]) == ("finished", 30, 0)
+        begin_next(federation.folder.server)
+        run(federation.folder.server, found.engine)
+        metrics = read_metrics(federation.folder.server.metrics)
+        assert (metrics["state"], metrics["users"], metrics["untold"]) == ("finished", 31, 0)
+        assert metrics["replies_rejected"] == metrics["replies_lost"] == 0
+        # nothing is left to recommend, and that is said
+        served = Recommender.at_node(shard).answer(Request(user="all"))
+        assert served.recommended == []
+        assert any("0 items are left" in note for note in served.notes)
+    finally:
+        found.end()
 
 
 def test_a_caller_that_talks_nonsense_harms_nobody(agents):

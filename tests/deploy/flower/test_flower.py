@@ -4,53 +4,31 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from free_ports import free_ports
 from small_federation import NODES, Federation, federate, toy_values
 
 from ufgraphfr.cli.deploy import WAITING
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.certificates import write_node_key
 from ufgraphfr.deploy.operations.commands import Commands
-from ufgraphfr.deploy.operations.launcher import down, submit, up
+from ufgraphfr.deploy.operations.launcher import down, register, submit, up
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.experiment import build, execute
 
 pytestmark = pytest.mark.slow
 FEDMF = {"kind": "fedmf", "dim": 4, "lr": 0.05}
-FIRST_PORT, LAST_PORT = 20_000, 32_000
 SECONDS = 900.0
 """More than a small run takes, however busy the machine is."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports next to each other that nobody has.
-
-    They are below those that the system gives to whoever asks for any, and each worker of the
-    tests looks at others first: none is taken between this look and its use.
-    """
-    start = os.getpid() * 10
-    for place in range(start, start + LAST_PORT - FIRST_PORT, 10):
-        first = FIRST_PORT + place % (LAST_PORT - FIRST_PORT)
-        with ExitStack() as held:
-            try:
-                for port in range(first, first + count):
-                    probe = held.enter_context(socket.socket())
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return list(range(first, first + count))
-    raise OSError("no free ports")
 
 
 @pytest.fixture
@@ -62,7 +40,8 @@ def made(tmp_path):
         server, node, _, metrics, public = free_ports(5)
         ports = {"port": server, "node_port": node, "metrics_port": metrics, "public_port": public}
         patient = {"round_timeout": SECONDS, "startup_timeout": SECONDS}
-        found.append(federate(tmp_path / "d", values, **(ports | patient | settings)))
+        # a name that units, proxy rules and command lines have to quote
+        found.append(federate(tmp_path / "our 100 %", values, **(ports | patient | settings)))
         return found[-1]
 
     yield make
@@ -162,6 +141,21 @@ def test_a_node_with_an_unknown_key_is_refused(made, tmp_path):
     processes.end([stranger])
     assert ended, log.read_text()
     assert "SuperNode ID" not in log.read_text()
+
+
+def test_what_did_not_start_is_told_in_a_line_and_leaves_nothing_behind(made):
+    federation = made(toy_values())
+    folder, began = federation.folder, time.monotonic()
+    with pytest.raises(InputError, match=r"flwr supernode failed .*: is the server .* up\?"):
+        register(folder)
+    assert time.monotonic() - began < 60
+    (folder.server.tls / "server.crt").write_text("no certificate")
+    with pytest.raises(InputError, match=r"superlink did not start: see .*superlink\.log"):
+        up(folder)
+    assert processes.read(folder.processes) == {}
+    named = str(folder.path)
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert [line for line in left.stdout.splitlines() if named in line] == []
 
 
 def test_a_supernode_that_dies_is_done_without_and_comes_back_with_its_key(made):
