@@ -36,6 +36,11 @@ def commands(text):
     """The words after ``ufgraphfr`` of each of its lines, without those of the shell."""
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
+        if "${@:2}" in line:
+            # the short form of the operator's page, which is parsed where it is used
+            continue
+        if words[:1] == ["at"]:
+            words = ["ufgraphfr", "agent", "--shard", *words[1:]]
         starts = [
             place for place, word in enumerate(words) if word.rpartition("/")[2] == "ufgraphfr"
         ]
