@@ -35,7 +35,7 @@ def deployed(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", ["exact sums", pytest.param("a budget", marks=pytest.mark.slow)])
 def test_what_needs_no_rows_is_attacked_and_the_rest_is_named(cli, deployed, name):
     folder = deployed(name)
     ended = cli("audit", folder)
@@ -53,6 +53,7 @@ def test_what_needs_no_rows_is_attacked_and_the_rest_is_named(cli, deployed, nam
     assert any("invented clients took the users' place" in each for each in found["summary"])
 
 
+@pytest.mark.slow
 def test_the_agreed_noise_is_audited_in_what_a_node_sends_too(cli, deployed):
     cli("audit", deployed("a budget"), "--attack", "canaries")
     found = json.loads((deployed("a budget") / "personal" / "audit.json").read_text())

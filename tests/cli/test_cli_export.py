@@ -90,7 +90,14 @@ def of_another_user(monkeypatch):
 
 
 @pytest.mark.usefixtures("same_releases")
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        # the accountant of secret cohorts takes a minute
+        pytest.param(model, id=name, marks=pytest.mark.slow if name == "poisson" else ())
+        for name, model in MODELS.items()
+    ],
+)
 def test_nothing_that_is_exported_depends_on_a_user_but_by_a_release(
     tmp_path, model, of_another_user
 ):

@@ -90,6 +90,7 @@ print(sorted({"scipy", "sympy", "torch._dynamo"} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_what_an_agent_does_not_need_is_not_in_its_memory(tmp_path):
     """Without a guarantee: no accountant with scipy, and no compiler, 130 MB together."""
     command = [sys.executable, "-c", LEAN, str(tmp_path / "d")]

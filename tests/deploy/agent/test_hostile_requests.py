@@ -147,7 +147,7 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize("private", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_nothing_beyond_the_agreement_is_answered(private, tmp_path):
     values = toy_values(algorithm={"kind": "fedmf", "dim": 4})
     federation = federate(tmp_path / "d", values | ({"privacy": PRIVATE} if private else {}))

@@ -103,6 +103,7 @@ agent.answer([Path(name).read_bytes() for name in sys.argv[3:]])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_at_the_payment_loses_no_round_and_pays_once(guarded, tmp_path, when):
     asked = request(guarded)
