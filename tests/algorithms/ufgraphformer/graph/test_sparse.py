@@ -10,6 +10,7 @@ from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.core.arrays.sparse_rows import pointers
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, State, combine, one_row
 from ufgraphfr.data.client_batches import ClientBatch
@@ -225,6 +226,19 @@ def test_a_federation_learns_the_board(
     assert scores.isfinite().all()
     assert scores[same].mean() > scores[~same].mean() + 1
     assert federation.state["graph.pairs.columns"].numel() == 0
+
+
+def test_a_collection_that_an_earlier_version_began_is_refused(checkerboard: ClientBatch) -> None:
+    model = UFGraphFormer(**SMALL, graph=SPARSE)
+    setting = Setting(24, len(checkerboard), checkerboard.text.shape[1], 0)
+    state = model.init_server(setting)
+    lists = {n for n in state if n.endswith((".held", ".columns"))}
+    before = {n: v for n, v in state.items() if n not in lists} | {
+        n.replace("held", "cells"): torch.zeros(0, dtype=torch.int64) for n in lists if "held" in n
+    }
+    sums = Block(model.graph, 24, 1).contribution(checkerboard, True)
+    with pytest.raises(InputError, match="in blocks of an earlier version"):
+        model.item_graph.collect(before, sums, 1)
 
 
 def test_memory_is_linear_in_the_items() -> None:

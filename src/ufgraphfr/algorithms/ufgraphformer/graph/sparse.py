@@ -27,6 +27,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import PairRows, Weight
 from ufgraphfr.core.arrays.cells import coalesced
 from ufgraphfr.core.arrays.sparse_rows import pointers
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import State
 from ufgraphfr.ops.item_graph import smoothest
 
@@ -56,9 +57,18 @@ class SparseGraph:
         return state
 
     def collected(self, state: State, sums: State, block: Block) -> State:
-        """The sums with one more block."""
+        """The sums with one more block.
+
+        Raises:
+            InputError: those before it are in the blocks of an earlier version.
+        """
         added = {}
         for name in sums.keys() & CONTRIBUTED:
+            if f"{name}.held" not in state:
+                raise InputError(
+                    "the checkpoint holds sums of the item graph in blocks of an earlier version, "
+                    "which this one cannot continue: delete the run folder and start again"
+                )
             own = self._bounded(_listed(name, sums[name], block), block)
             held = state[f"{name}.held"].clone()
             held[block.places] = own.ptr.diff()
