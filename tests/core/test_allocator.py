@@ -10,10 +10,10 @@ import resource, torch
 from ufgraphfr.core.allocator import keep_freed_memory
 if {keep}:
     assert keep_freed_memory()
-for _ in range(20):
+for _ in range(6):
     torch.ones(10_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
+for _ in range(6):
     torch.ones(10_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
