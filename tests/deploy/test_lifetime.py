@@ -167,7 +167,7 @@ def test_an_agent_that_is_killed_between_two_runs_promises_anew(tmp_path, monkey
 
     agent = Agent(federation.shard(NODE))
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "promise", killed)
+        patch.setattr(Ledger, "declare", killed)
         with pytest.raises(KeyboardInterrupt):
             agent.answer(pack(asked))
     # the run is pinned, and its promise is made by who comes after
