@@ -52,7 +52,7 @@ def slowly(rows: list[tuple], selection: Selection) -> list[tuple]:
     return kept
 
 
-@pytest.mark.parametrize("at_once", [7, 2**20])
+@pytest.mark.parametrize("at_once", [61, 2**20])
 @pytest.mark.parametrize("file_order", [True, False])
 @pytest.mark.parametrize("timed", [True, False])
 @pytest.mark.parametrize("seed", range(4))

@@ -491,7 +491,7 @@ def test_a_split_is_the_same_some_rows_at_a_time(
         whole = leave_one_out(timed, cold_items=0.1)
         with monkeypatch.context() as patched:
             for place in ("core.mapped", "data.row_blocks"):
-                patched.setattr(f"ufgraphfr.{place}.ROWS_AT_ONCE", 50)
+                patched.setattr(f"ufgraphfr.{place}.ROWS_AT_ONCE", 400)
             patched.setattr("ufgraphfr.core.mapped.LARGE", 8)
             some = leave_one_out(timed, cold_items=0.1)
             candidates = some.rivals

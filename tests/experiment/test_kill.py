@@ -75,6 +75,7 @@ def values(toy, request):
     ) | {"algorithm": request.param}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_uninterrupted_to_the_last_digit(tmp_path, values, run, everything):
     file, killed = tmp_path / "toy.toml", tmp_path / "killed"
     file.write_text(tomli_w.dumps(values))

@@ -75,7 +75,7 @@ def test_the_flagship_takes_the_form_that_its_budget_affords(toy, run) -> None:
     assert found["privacy"]["epsilon"] == pytest.approx(4)
 
 
-@pytest.mark.parametrize("sampling", ["rotation", "poisson"])
+@pytest.mark.parametrize("sampling", ["rotation", pytest.param("poisson", marks=pytest.mark.slow)])
 def test_training_under_a_budget_from_end_to_end(toy, run, sampling) -> None:
     algorithm = {"kind": "fedmf", "dim": 4}
     federation = {"rounds": 3, "cohort": 0.5, "sampling": sampling}

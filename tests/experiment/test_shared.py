@@ -25,6 +25,7 @@ def shared_files(folder):
     return [path for path in folder.iterdir() if path.is_file()]
 
 
+@pytest.mark.slow
 def test_no_size_of_a_secret_cohort_is_in_what_may_be_shared(toy, tmp_path):
     values = toy(privacy=PRIVATE, federation=POISSON, evaluation={"every": 1})
     steps = list(execute(build(values), tmp_path / "run", device="cpu"))

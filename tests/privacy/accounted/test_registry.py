@@ -75,6 +75,7 @@ def test_a_run_finds_the_others_without_its_data(tmp_path) -> None:
     assert second.run != first.run
 
 
+@pytest.mark.slow
 def test_local_noise_and_secret_cohorts_are_added_up_too(tmp_path) -> None:
     registry = Registry(("digest",), tmp_path)
     paid(registry, promised(kind="ldp"), rounds=1)

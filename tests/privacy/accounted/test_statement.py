@@ -69,6 +69,7 @@ def test_what_is_computed_from_people_without_noise_is_said() -> None:
     assert "The catalogue, its features" in statement(ledger_of())
 
 
+@pytest.mark.slow
 def test_amplification_is_an_assumption() -> None:
     assert "Each user's coin in each round is secret" in statement(ledger_of(rate=0.1))
 
