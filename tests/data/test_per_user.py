@@ -22,6 +22,7 @@ def test_they_are_sequences_like_a_tuple(kind: str) -> None:
     assert values == found
     assert found != (*values[:-1], "another")
     assert found != values[:-1]
+    assert hash(found) == hash(values)
     for place in (slice(1, 3), slice(None, None, -1), slice(-2, None), slice(9, 12)):
         assert found[place] == values[place]
     assert (found[-1], found[0]) == (values[-1], values[0])

@@ -34,7 +34,9 @@ class _Column(Sequence[T]):
             return False
         return all(one == its for one, its in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        """That of a tuple of the same values, which it equals."""
+        return hash(tuple(self))
 
 
 class Names(_Column[str]):
