@@ -5,6 +5,8 @@ from typing import Any
 
 AUTO = "auto"
 """What an experiment says of a key that is to be derived."""
+COHORT, ROUNDS = "federation.cohort", "federation.rounds"
+EVERY, ASKED = "evaluation.every", "evaluation.users"
 
 
 @dataclass(frozen=True)

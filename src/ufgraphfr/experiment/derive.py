@@ -11,16 +11,13 @@ from dataclasses import replace
 
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Setting
-from ufgraphfr.core.derived import DataFacts, Derived
+from ufgraphfr.core.derived import ASKED, COHORT, ROUNDS, DataFacts, Derived
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.reading import build_beside
 from ufgraphfr.experiment.settings import flat, put, take
 
 logger = logging.getLogger(__name__)
-
-ROUNDS, COHORT = "federation.rounds", "federation.cohort"
-ASKED = "evaluation.users"
 
 
 def derive(experiment: Experiment, facts: DataFacts, setting: Setting) -> Experiment:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import DENSE_PAIR_BYTES, GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
-from ufgraphfr.core.derived import DataFacts
+from ufgraphfr.core.derived import COHORT, ROUNDS, DataFacts
 from ufgraphfr.experiment.derive import flagship_settings
 
 _BYTES = 4
@@ -71,7 +71,7 @@ def estimate(users: int, items: int, interactions: int) -> Estimate:
     graph, sequence = GraphSpec(), SequenceSpec()
     settings = flagship_settings(DataFacts(users, items, interactions))
     values = {each.key: each.value for each in settings}
-    rounds, cohort = values["federation.rounds"], values["federation.cohort"]
+    rounds, cohort = values[ROUNDS], values[COHORT]
     dense = graph.is_dense(items)
     neighbours = items * (graph.neighbors * _NEIGHBOUR_BYTES + graph.rank * _BYTES)
     width = values["algorithm.dim"]

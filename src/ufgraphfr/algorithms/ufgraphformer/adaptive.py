@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import DENSE_PAIR_BYTES, GraphSpec
-from ufgraphfr.core.derived import DataFacts, Derived
+from ufgraphfr.core.derived import ASKED, COHORT, EVERY, ROUNDS, DataFacts, Derived
 
-COHORT, ROUNDS, EVERY = "federation.cohort", "federation.rounds", "evaluation.every"
-ASKED = "evaluation.users"
 DIM, HIDDEN, LR = "algorithm.dim", "algorithm.hidden", "algorithm.adam.lr"
 DROPOUT, CANDIDATES = "algorithm.training.dropout", "algorithm.training.candidates"
 DENSE, TRANSFORMER = "algorithm.graph.dense_items", "algorithm.transformer"
