@@ -148,11 +148,10 @@ def gauges_before(folder: ServerFolder) -> dict[str, float]:
     return {name: kept[name] for name in GAUGES if name in kept}
 
 
-def withheld(folder: ServerFolder) -> str:
+def withheld(folder: ServerFolder, found: Drift) -> str:
     """Why a finished run's model is not published; empty if it is, or nobody asked."""
     if not folder.if_better.exists():
         return ""
-    found = drift(folder)
     if found.now is None or found.last is None:
         return "its metrics did not come, so nobody knows whether it does better"
     if found.now <= found.last:

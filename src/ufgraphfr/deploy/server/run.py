@@ -64,8 +64,9 @@ def _run(folder: ServerFolder, engine: Engine) -> None:
             if pausing(folder):
                 metrics.update(state=PAUSED)
                 return
-        metrics.update(**drift(folder).gauges)
-        if why := withheld(folder):
+        found = drift(folder)
+        metrics.update(**found.gauges)
+        if why := withheld(folder, found):
             metrics.update(state="finished", withheld=why, rounds=experiment.federation.rounds)
             return
         metrics.update(state="publishing", rounds=experiment.federation.rounds)
