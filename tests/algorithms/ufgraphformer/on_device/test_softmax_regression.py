@@ -4,12 +4,12 @@ import torch
 from largest_tensor import LargestTensor
 from torch import Tensor
 
-from ufgraphfr.algorithms.ufgraphformer.on_device import softmax_regression
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import SoftmaxRegression
 
 
 def fit(features: Tensor, offset: Tensor, history: Tensor, ridge: float, steps: int) -> Tensor:
-    sums = history @ features, history.sum(1)
-    return softmax_regression.fit(features, offset, *sums, ridge, steps)
+    regression = SoftmaxRegression.of(features, offset)
+    return regression.fit(history @ features, history.sum(1), ridge, steps)
 
 
 def objective(weights, features, offset, history, ridge):
@@ -86,3 +86,21 @@ def test_more_steps_never_make_it_worse_even_where_they_overshoot() -> None:
     values = torch.stack([value(steps) for steps in range(1, 40)])
     assert bool((values.diff(dim=0) >= -1e-3).all())
     assert bool((values[-1] > values[0]).all())
+
+
+def test_items_with_the_same_features_are_one_item_with_their_sum() -> None:
+    generator = torch.Generator().manual_seed(2)
+    # mostly empty, and 300 items share 40 rows
+    rows = (torch.rand(40, 60, generator=generator) < 0.04) * 1.0
+    features = rows[torch.randint(40, (300,), generator=generator)]
+    offset = torch.randn(300, generator=generator) * 2
+    history = torch.rand(5, 300, generator=generator) * (
+        torch.rand(5, 300, generator=generator) < 0.05
+    )
+    apart = torch.cat((features, torch.linspace(0, 1e-6, 300)[:, None]), 1)
+    found = fit(features, offset, history, 1.0, 40)
+    torch.testing.assert_close(
+        found, fit(apart, offset, history, 1.0, 40)[:, :60], atol=1e-4, rtol=0
+    )
+    regression = SoftmaxRegression.of(features, offset)
+    torch.testing.assert_close(regression.preference(found), found @ features.T)

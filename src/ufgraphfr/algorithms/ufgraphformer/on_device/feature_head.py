@@ -4,8 +4,9 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
-from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import SoftmaxRegression
 from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
@@ -26,12 +27,23 @@ class FeatureHead(Part):
 
     def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor]:
         """See `Part.scores`."""
-        features, offset = shared["features"], (shared[COUNTS] + 1).log()
+        features, counts = shared["features"], shared[COUNTS]
+        offset = _log_popularity(counts)
         if not features.shape[1]:
             return (offset.expand(len(inputs), -1),)
-        history = offset.new_zeros(len(inputs), len(offset))
         owner = owners(inputs.ptr, len(inputs.items))
-        history[owner, inputs.items] = recency(inputs.ptr, DECAY).to(offset.dtype)
-        wanted, total = history @ features, history.sum(1)
-        weights = fit(features, offset, wanted, total, RIDGE)
-        return (offset + weights @ features.T,)
+        weight = recency(inputs.ptr, DECAY).to(offset.dtype)
+        wanted = features.new_zeros(len(inputs), features.shape[1])
+        wanted.index_add_(0, owner, weight[:, None] * features[inputs.items])
+        total = weight.new_zeros(len(inputs)).index_add_(0, owner, weight)
+        regression = _regression(features, counts)
+        return (offset + regression.preference(regression.fit(wanted, total, RIDGE)),)
+
+
+def _log_popularity(counts: Tensor) -> Tensor:
+    return (counts + 1).log()
+
+
+@memo
+def _regression(features: Tensor, counts: Tensor) -> SoftmaxRegression:
+    return SoftmaxRegression.of(features, _log_popularity(counts))

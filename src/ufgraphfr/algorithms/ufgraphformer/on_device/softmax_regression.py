@@ -9,8 +9,12 @@ themselves. Each user's own curvature (Newton's method) takes fewer steps, of a 
 features with themselves: a multiple of the time at two dozen columns, twenty times at 257.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+from ufgraphfr.algorithms.ufgraphformer.on_device.distinct_rows import DistinctRows
 
 FIRST_STEP = 0.7
 """In units of a Newton step."""
@@ -18,66 +22,102 @@ STEPS = 16
 """To a thousandth of what there is to gain, at 25 and at 257 columns."""
 ROUNDING = 1e-6
 """Of the log likelihood, relative to its larger term: a value that is lower by less is no worse."""
+FOLDS = 16
+"""Rows that are compared as one, see `_peaks`."""
 LIKELIEST = 2048
 """Items from which the curvature is told."""
 
 
-def fit(
-    features: Tensor,
-    offset: Tensor,
-    wanted: Tensor,
-    total: Tensor,
-    ridge: float,
-    steps: int = STEPS,
-) -> Tensor:
-    """Every user's weights by gradient steps; a step that overshoots is halved, and so the next.
+@dataclass(frozen=True)
+class SoftmaxRegression:
+    """What all users share: the items' features and offsets, and the curvature under these.
 
-    In the basis where the features are uncorrelated under the offset's softmax the curvature that
-    all users share is diagonal.
-
-    Args:
-        features: float ``[items, columns]``.
-        offset: float ``[items]``, scores that all users share (log popularity).
-        wanted: float ``[users, columns]``, the weighted sum of the features of a user's items.
-        total: float ``[users]``, the sum of those weights.
-        ridge: pulls a user's weights to zero.
-        steps: how many; more never make the weights worse.
-
-    Returns:
-        float ``[users, columns]``; zeros for a user without history.
+    Attributes:
+        features: the items' features, each distinct row once.
+        offset: float ``[rows]``, the logarithm of what a row's items have together at weights of 0.
+        variance: float ``[columns]``, ascending, of the features in directions in which they are
+            uncorrelated under the offset's softmax: there the shared curvature is diagonal.
+        turn: float ``[columns, columns]``, these directions.
     """
-    variance, turn = uncorrelated(features, offset)
-    weight = total[:, None]
-    tried = best = move = torch.zeros_like(wanted)
-    step = torch.full_like(weight, FIRST_STEP)
-    reached = torch.full_like(weight, -torch.inf)
-    for _ in range(steps):
-        norm, chance = _softmax(features, offset, tried)
-        value = (wanted * tried).sum(1, keepdim=True) - weight * norm
-        value = value - ridge / 2 * tried.square().sum(1, keepdim=True)
-        # rounding must not decide: near the best it would halve steps that are right
-        worse = value < reached - ROUNDING * weight * norm.abs()
-        step = torch.where(worse, step / 2, step)
-        gradient = wanted - weight * (chance @ features) - ridge * tried
-        newton = (gradient @ turn / (weight * variance + ridge)) @ turn.T
-        move = torch.where(worse, move, newton)
-        best, reached = torch.where(worse, best, tried), torch.maximum(value, reached)
-        tried = best + step * move
-    return best
+
+    features: DistinctRows
+    offset: Tensor
+    variance: Tensor
+    turn: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, offset: Tensor) -> "SoftmaxRegression":
+        """For a catalogue.
+
+        Args:
+            features: float ``[items, columns]``.
+            offset: float ``[items]``, scores that all users share (log popularity).
+        """
+        rows = DistinctRows.of(features)
+        return cls(rows, rows.log_sums(offset), *uncorrelated(features, offset))
+
+    def fit(self, wanted: Tensor, total: Tensor, ridge: float, steps: int = STEPS) -> Tensor:
+        """Every user's weights by gradient steps; one that overshoots is halved, and so the next.
+
+        Args:
+            wanted: float ``[users, columns]``, the weighted sum of the features of a user's items.
+            total: float ``[users]``, the sum of those weights.
+            ridge: pulls a user's weights to zero.
+            steps: how many; more never make the weights worse.
+
+        Returns:
+            float ``[users, columns]``; zeros for a user without history.
+        """
+        weight = total[:, None]
+        tried = best = move = torch.zeros_like(wanted)
+        step = torch.full_like(weight, FIRST_STEP)
+        reached = torch.full_like(weight, -torch.inf)
+        for _ in range(steps):
+            norm, mean = self._softmax(tried)
+            value = (wanted * tried).sum(1, keepdim=True) - weight * norm
+            value = value - ridge / 2 * tried.square().sum(1, keepdim=True)
+            # rounding must not decide: near the best it would halve steps that are right
+            worse = value < reached - ROUNDING * weight * norm.abs()
+            step = torch.where(worse, step / 2, step)
+            gradient = wanted - weight * mean - ridge * tried
+            newton = (gradient @ self.turn / (weight * self.variance + ridge)) @ self.turn.T
+            move = torch.where(worse, move, newton)
+            best, reached = torch.where(worse, best, tried), torch.maximum(value, reached)
+            tried = best + step * move
+        return best
+
+    def preference(self, weights: Tensor) -> Tensor:
+        """What users like of the features, float ``[users, items]``.
+
+        Args:
+            weights: float ``[users, columns]``, see `fit`.
+        """
+        return self.features.products(weights.T.contiguous())[self.features.row].T
+
+    def _softmax(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The logarithm of its denominator ``[users, 1]``, and mean features under it."""
+        # a product with sparse rows wants users beside each other; so stays all of this
+        logits = self.features.products(weights.T.contiguous()).add_(self.offset[:, None])
+        peak = _peaks(logits)
+        mass = logits.sub_(peak).exp_()
+        total = mass.sum(0)
+        mean = self.features.summed(mass) / total
+        return (peak + total.log())[:, None], mean.T
 
 
-def _softmax(features: Tensor, offset: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The logarithm of its denominator ``[users, 1]``, and chances ``[users, items]``."""
-    logits = offset + weights @ features.T
-    norm = torch.logsumexp(logits, 1, keepdim=True)
-    return norm, (logits - norm).exp()
+def _peaks(logits: Tensor) -> Tensor:
+    """Each user's largest, of ``[rows, users]``: torch is slow at it where users are few."""
+    whole = len(logits) // FOLDS
+    folded = logits[: whole * FOLDS].unflatten(0, (whole, FOLDS)).flatten(1)
+    # a fold may be empty, and then the rest holds all
+    parts = [folded.amax(0).view(FOLDS, -1)] if whole else []
+    return torch.cat((*parts, logits[whole * FOLDS :])).amax(0)
 
 
 def uncorrelated(features: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     """Variances, ascending, and directions of the features under the offset's softmax.
 
-    Of a large catalogue its likeliest items stand for all: this is asked for again and again, and
-    steps of nearly the right length do.
+    Of a large catalogue its likeliest items stand for all: steps of nearly the right length do.
     """
     likeliest = offset.topk(min(LIKELIEST, len(offset))).indices
     chance = torch.softmax(offset[likeliest].double(), 0)[:, None]

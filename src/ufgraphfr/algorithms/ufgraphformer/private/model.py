@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
-from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import fit
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import SoftmaxRegression
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.plan import (
     GRAPH,
@@ -45,6 +45,7 @@ from ufgraphfr.algorithms.ufgraphformer.private.public_items import (
     titles,
 )
 from ufgraphfr.algorithms.ufgraphformer.private.transitions import beyond_chance, transitions_of
+from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.arrays.sparse_rows import Rows, owners, pointers
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
@@ -184,14 +185,13 @@ class PrivateForm(Algorithm):
         # the mean is known to 1 / signal: so many observations of it
         signal = basis.new_full((1,), self.plan.signal)
         wanted = total[None] / clients * self.plan.signal
-        weights = fit(basis, even, wanted, signal, RIDGE)
+        weights = SoftmaxRegression.of(basis, even).fit(wanted, signal, RIDGE)
         chance: Tensor = torch.softmax(basis @ weights[0], 0)
         return chance * clients * TYPICAL
 
     def _offset(self, counts: Tensor) -> Tensor:
         """Log popularity, float ``[items]``."""
-        # noise lifts the rarest items; counts below it tell nothing apart
-        return (counts.clamp(min=0) + max(1.0, self.plan.std(POPULARITY))).log()
+        return _log_popularity(counts, self.plan.std(POPULARITY))
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
@@ -209,7 +209,8 @@ class PrivateForm(Algorithm):
         offset = self._offset(shared["counts"])
         scores = offset.expand(len(inputs), -1)
         if self.spec.head:
-            scores = offset + _preference(shared["columns"], offset, inputs)
+            about = shared["columns"], shared["counts"], plan.std(POPULARITY)
+            scores = offset + _preference(*_described(*about), inputs)
         if plan.directions:
             lift = log_lift(inputs.text, shared["directions"], shared["map"])
             unknown = PRIOR / (PRIOR + inputs.counts)[:, None]
@@ -248,12 +249,24 @@ def _damping(counts: Tensor) -> Tensor:
     return (counts.clamp(min=0) + SHRINK) ** -0.25
 
 
-def _preference(columns: Tensor, offset: Tensor, inputs: ClientBatch) -> Tensor:
-    """What each user likes of public features, float ``[clients, items]``."""
+def _log_popularity(counts: Tensor, std: float) -> Tensor:
+    # noise lifts the rarest items; counts below it tell nothing apart
+    return (counts.clamp(min=0) + max(1.0, std)).log()
+
+
+@memo
+def _described(columns: Tensor, counts: Tensor, std: float) -> tuple[Tensor, SoftmaxRegression]:
+    """Public features and levels of popularity, and how a user's liking of them is found."""
+    offset = _log_popularity(counts, std)
     features = torch.cat((columns, popularity_levels(offset)), 1)
+    return features, SoftmaxRegression.of(features, offset)
+
+
+def _preference(features: Tensor, regression: SoftmaxRegression, inputs: ClientBatch) -> Tensor:
+    """What each user likes of public features, float ``[clients, items]``."""
     history = _weighted_histories(inputs, DECAY)
-    wanted, total = history @ features, history.sum(1)
-    return fit(features, offset, wanted, total, RIDGE) @ features.T
+    weights = regression.fit(history @ features, history.sum(1), RIDGE)
+    return regression.preference(weights)
 
 
 def _weighted_histories(inputs: ClientBatch, decay: float) -> Tensor:
