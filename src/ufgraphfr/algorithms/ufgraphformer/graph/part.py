@@ -29,6 +29,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.algorithms.ufgraphformer.graph.dense import DenseGraph
 from ufgraphfr.algorithms.ufgraphformer.graph.sparse import LISTS, SparseGraph
 from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -121,14 +122,13 @@ class ItemGraph(Part):
         form, items = self.form(inputs.n_items), inputs.n_items
         counted = [(shared[name] + 1).log() for name in (COUNTS, LATELY) if name in shared]
         popular, *lately = (own.expand(len(inputs), -1) for own in counted)
-        scale = shared[COUNTS].clamp(min=1)[:, None] ** self.spec.power
-        vectors = shared["graph.low_pass"]
+        inward, outward = _low_pass(shared["graph.low_pass"], shared[COUNTS], self.spec.power)
         views = self.views(items, NEXT in shared)
         history = {
             decay: (inputs.ptr, inputs.items, recency(inputs.ptr, decay))
             for decay in {LASTING, *(decay for _, decay in views)}
         }
-        smooth = propagate(*history[LASTING], vectors / scale) @ (vectors * scale).T
+        smooth = propagate(*history[LASTING], inward) @ outward.T
         found = (form.propagated(shared, name, history[decay]) for name, decay in views)
         return popular, smooth, *lately, *found
 
@@ -155,3 +155,10 @@ class ItemGraph(Part):
         operator = form.with_diagonal(state, name, total / (total + SHRINK))
         vectors = spectral(operator, dim, generator)
         return vectors / vectors.std().clamp(min=torch.finfo(vectors.dtype).tiny)
+
+
+@memo
+def _low_pass(vectors: Tensor, counts: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    """What a history is projected by and scores are made with, each float ``[items, rank]``."""
+    scale = counts.clamp(min=1)[:, None] ** power
+    return vectors / scale, vectors * scale

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from ufgraphfr.core.arrays.sparse_rows import pointers
+from ufgraphfr.ops.recency import propagate
 
 MOST_FILLED = 0.1
 """The largest share of numbers that are not zero at which sparse products are the faster ones; at
@@ -40,14 +40,7 @@ class Compressed:
     def __matmul__(self, other: Tensor) -> Tensor:
         """The product with a matrix that is full, float ``[rows, others]``."""
         # as fast as torch's sparse product, which not every build has
-        return embedding_bag(
-            self.column,
-            other,
-            self.ptr,
-            mode="sum",
-            per_sample_weights=self.value,
-            include_last_offset=True,
-        )
+        return propagate(self.ptr, self.column, self.value, other)
 
 
 @dataclass(frozen=True)

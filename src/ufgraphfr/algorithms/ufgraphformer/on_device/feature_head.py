@@ -7,10 +7,9 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import SoftmaxRegression
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.memo import memo
-from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.recency import recency
+from ufgraphfr.ops.recency import propagate, recency
 
 RIDGE = 1.0
 """Pulls a user's weights to those all users share; the value of every recorded run."""
@@ -31,11 +30,9 @@ class FeatureHead(Part):
         offset = _log_popularity(counts)
         if not features.shape[1]:
             return (offset.expand(len(inputs), -1),)
-        owner = owners(inputs.ptr, len(inputs.items))
-        weight = recency(inputs.ptr, DECAY).to(offset.dtype)
-        wanted = features.new_zeros(len(inputs), features.shape[1])
-        wanted.index_add_(0, owner, weight[:, None] * features[inputs.items])
-        total = weight.new_zeros(len(inputs)).index_add_(0, owner, weight)
+        wanted = propagate(inputs.ptr, inputs.items, recency(inputs.ptr, DECAY), features)
+        # of all weights of a history
+        total = ((1 - DECAY ** inputs.counts.double()) / (1 - DECAY)).to(features.dtype)
         regression = _regression(features, counts)
         return (offset + regression.preference(regression.fit(wanted, total, RIDGE)),)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from ufgraphfr.algorithms.base import Update
+from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import Aggregation
 from ufgraphfr.core.spec import Spec
@@ -60,11 +61,17 @@ class SharedModel:
 
     def next_scores(self, inputs: ClientBatch) -> Tensor:
         """Of what follows each history, float ``[clients, items]``."""
-        params = self.params(self.net)
+        params = _everything(self.network, self.net, self.features)
         recent, length = inputs.last(self.network.history)
         states = self.network.states(params, recent[:, : int(length.max())], inputs.text)
         clients = torch.arange(len(inputs), device=length.device)
         return self.network.logits(params, states[clients, length])
+
+
+@memo
+def _everything(network: Transformer, net: Tensor, features: Tensor) -> Params:
+    """The weights by name, of the whole catalogue."""
+    return network.unpack(net, features)
 
 
 class SequenceTraining(Spec):
