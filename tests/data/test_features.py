@@ -49,6 +49,18 @@ def test_rare_values_have_no_column() -> None:
     assert bool((features[:, 0] > 0).all())
 
 
+def test_a_label_that_names_its_item_is_no_feature_and_that_is_told(caplog: Any) -> None:
+    addresses = tuple((f"https://example.org/{max(place, 4)}",) for place in range(100))
+    shelves = tuple((f"shelf {place // 2}",) for place in range(100))
+    found = item_features(replace(made(100), features={"url": addresses, "shelf": shelves}))
+    # four in a hundred could have one by mistake, five share theirs here
+    assert found.shape == (100, 50 + MOST_VALUES)
+    addresses = tuple((f"https://example.org/{max(place, 3)}",) for place in range(100))
+    found = item_features(replace(made(100), features={"url": addresses, "shelf": shelves}))
+    assert found.shape == (100, 50)
+    assert "'url' is left out: only 4 of 100 items have one of its 97 labels in common" in caplog.text
+
+
 def test_without_features_there_are_no_columns() -> None:
     assert item_features(made(9)).shape == (9, 0)
 

@@ -3,10 +3,10 @@
 A feature's type follows from its values, unless the table says it. It is a set of labels if an item
 has several values. It is a number if its values are numbers, but for a few odd ones, and do not
 look like codes: codes have leading zeros or a name that says so, or are few whole numbers, for
-which a column each loses nothing but their order. Frequent labels have a column each; the others
-that several items share are hashed into a fixed number of columns with a random sign, so that
-collisions cancel on average (Weinberger et al., "Feature Hashing for Large Scale Multitask
-Learning", ICML 2009).
+which a column each loses nothing but their order. Labels that hardly two items share (addresses)
+are left out. Frequent labels have a column each; the others that several items share are hashed
+into a fixed number of columns with a random sign, so that collisions cancel on average (Weinberger
+et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009).
 """
 
 import hashlib
@@ -34,6 +34,9 @@ PERIODS = 10
 """A numeric feature becomes this many equally filled intervals."""
 FEW = 2 * PERIODS
 """Whole numbers of no more different values are taken as labels."""
+SHARED = 0.05
+"""Where fewer of the items than this share have a label in common with another item, the feature
+names its item (an address, a picture) and describes none."""
 ODD = 0.05
 """Share of the values that may be no numbers in a numeric feature."""
 
@@ -86,6 +89,13 @@ def _columns(name: str, values: Values, kind: str) -> Tensor:
 
 def _labels(name: str, values: Values) -> Tensor:
     counts = Counter(chain.from_iterable(map(set, values)))
+    alike = sum(any(counts[label] > 1 for label in own) for own in values)
+    if len(counts) > MOST_VALUES and alike < SHARED * len(values):
+        logger.warning(
+            f"item feature '{name}' is left out: only {alike:,} of {len(values):,} items have one "
+            f"of its {len(counts):,} labels in common with another item"
+        )
+        return torch.zeros(len(values), 0)
     # the most frequent first, names break ties
     names = sorted(counts, key=lambda label: (-counts[label], label))
     column = {label: (place, 1.0) for place, label in enumerate(names[:MOST_VALUES])}
