@@ -1,7 +1,8 @@
 """CPU seconds and memory of every stage of a run, as users grow; each size in its own process.
 
     python benchmarks/scale/stages.py 10000x10000 100000x100000 [--mean 50] [--cohort 10000]
-        [--kind fedmf] [--asked 10000] [--rounds 3] [--chunk 128] [--out FILE]
+        [--kind fedmf] [--asked 10000] [--rounds 3] [--chunk 128] [--graph KEY=NUMBER ...]
+        [--out FILE]
 
 The population is generated: items with a popularity tail, groups tied to profiles, histories in an
 order. Memory is the most the process has held within a stage, Linux only. A JSON line for each size
@@ -36,6 +37,7 @@ from ufgraphfr.privacy.accounted.ledger import Ledger
 
 def experiment_of(users: int, items: int, given: argparse.Namespace) -> dict[str, Any]:
     """The values of an experiment on a generated population."""
+    graph = {key: int(value) for key, value in (each.split("=") for each in given.graph)}
     return {
         "name": "scale",
         "data": {
@@ -48,7 +50,7 @@ def experiment_of(users: int, items: int, given: argparse.Namespace) -> dict[str
             "order": "chain",
         },
         "text": {"kind": "hashing", "width": 64},
-        "algorithm": {"kind": given.kind},
+        "algorithm": {"kind": given.kind} | ({"graph": graph} if graph else {}),
         "federation": {
             "rounds": given.rounds,
             "cohort": min(given.cohort, users),
@@ -152,6 +154,7 @@ def main() -> None:
     parser.add_argument("--asked", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunk", type=int, default=128)
+    parser.add_argument("--graph", nargs="*", default=[], help="keys of [algorithm.graph]")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     if len(given.sizes) > 1:

@@ -119,13 +119,13 @@ def normalised(counts: Tensor, total: Tensor, shrink: float) -> Tensor:
     return counts.float() / (torch.outer(root, root) + shrink)
 
 
-def spectral(operator: Tensor, dim: int, generator: torch.Generator) -> Tensor:
+def spectral(operator: Symmetric, dim: int, generator: torch.Generator) -> Tensor:
     """Vectors whose inner products approximate a symmetric operator, turned at random.
 
     The random rotation spreads the eigenvectors evenly over the coordinates.
 
     Args:
-        operator: float ``[items, items]``, symmetric.
+        operator: ``[items, items]``, symmetric, a tensor or what multiplies as one.
         dim: length of the vectors; what exceeds ``items`` is zero before the rotation.
         generator: of the start and the rotation, on the CPU.
 
@@ -136,7 +136,7 @@ def spectral(operator: Tensor, dim: int, generator: torch.Generator) -> Tensor:
     vectors, value = largest(operator, dim, generator)
     best = torch.nn.functional.pad(vectors * value.clamp(min=0).sqrt(), (0, dim - len(value)))
     rotation = torch.linalg.qr(torch.randn(dim, dim, generator=generator)).Q
-    turned: Tensor = best @ rotation.to(operator)
+    turned: Tensor = best @ rotation.to(best)
     return turned
 
 

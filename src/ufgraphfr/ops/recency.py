@@ -41,7 +41,8 @@ def propagate(ptr: Tensor, items: Tensor, weights: Tensor, operator: Tensor) -> 
         return operator.new_zeros(len(ptr) - 1, operator.shape[1])
     return embedding_bag(
         items,
-        operator,
+        # column after column, as a decomposition leaves it, a row takes 25 times as long
+        operator.contiguous(),
         ptr,
         mode="sum",
         per_sample_weights=weights.to(operator.dtype),

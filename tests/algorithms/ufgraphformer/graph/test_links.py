@@ -44,14 +44,6 @@ def test_the_strongest_links_are_kept() -> None:
     torch.testing.assert_close(value, dense().topk(5).values)
 
 
-def test_the_symmetric_matrix() -> None:
-    index, value = sparse(4)
-    full = written_out(index, value)
-    diagonal = torch.arange(1.0, ITEMS + 1)
-    matrix = links.matrix(index, value, diagonal).to_dense()
-    torch.testing.assert_close(matrix, (full + full.T) / 2 + torch.diag(diagonal))
-
-
 def test_propagation_is_that_of_the_dense_operator() -> None:
     index, value = sparse(4)
     full = written_out(index, value)

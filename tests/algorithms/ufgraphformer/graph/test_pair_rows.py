@@ -48,6 +48,17 @@ def test_the_mirrored_matrix_has_the_diagonal_once() -> None:
     assert torch.equal(both.index, rows_of(written_out(both)).index)
 
 
+def test_links_and_their_transpose_are_halved_with_a_diagonal() -> None:
+    full = dense().fill_diagonal_(0)
+    value, index = full.topk(4)
+    kept = torch.zeros_like(full).scatter_(1, index, value)
+    diagonal = torch.arange(float(ITEMS))
+    found = PairRows.symmetric(index.int(), value, diagonal)
+    assert torch.equal(written_out(found), (kept + kept.T) / 2 + diagonal.diag())
+    rows = torch.repeat_interleave(torch.arange(ITEMS), found.ptr.diff())
+    assert bool((rows * ITEMS + found.index).diff().gt(0).all()), "not from left to right"
+
+
 def test_weights_know_row_and_column() -> None:
     pairs = rows_of(dense()).weighted(lambda rows, columns, value: value * rows + columns)
     there = dense() > 0

@@ -36,18 +36,6 @@ def strongest(
     return index, found
 
 
-def matrix(index: Tensor, value: Tensor, diagonal: Tensor) -> Tensor:
-    """The mean of the operator and its transpose with a diagonal, sparse ``[items, items]``."""
-    items, links = index.shape
-    rows = torch.arange(items, device=index.device)
-    from_, to = rows.repeat_interleave(links), index.flatten().long()
-    half = value.flatten() / 2
-    cells = torch.stack((torch.cat((from_, to, rows)), torch.cat((to, from_, rows))))
-    entries = torch.cat((half, half, diagonal))
-    size = items, items
-    return torch.sparse_coo_tensor(cells, entries, size, check_invariants=True).coalesce()
-
-
 def propagate_links(
     ptr: Tensor, items: Tensor, weights: Tensor, index: Tensor, value: Tensor
 ) -> Tensor:

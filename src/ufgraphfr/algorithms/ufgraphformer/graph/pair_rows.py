@@ -51,6 +51,22 @@ class PairRows:
             found.index[places], found.value[places] = index[own], value[own]
         return found
 
+    @classmethod
+    def symmetric(cls, index: Tensor, value: Tensor, diagonal: Tensor) -> "PairRows":
+        """The mean of links, see `links.strongest`, and their transpose, with a diagonal.
+
+        Args:
+            index: int32 ``[items, links]``.
+            value: float32 likewise; 0 is no link.
+            diagonal: float32 ``[items]``, 0 is none.
+        """
+        items = torch.arange(len(index), dtype=torch.int32, device=index.device)
+        index = torch.cat((index, items[:, None]), 1)
+        value = torch.cat((value, diagonal[:, None]), 1)
+        there = value != 0
+        own = cls(pointers(there.sum(1)), index[there], value[there] / 2)
+        return own._plus_transposed()
+
     def __len__(self) -> int:
         """How many rows there are."""
         return len(self.ptr) - 1
@@ -80,13 +96,22 @@ class PairRows:
         return replace(self, value=found)
 
     def mirrored(self) -> "PairRows":
-        """The matrix plus its transpose; the diagonal counts once. Made on the CPU."""
+        """The matrix plus its transpose; the diagonal counts once."""
+
+        def halved(rows: Tensor, columns: Tensor, value: Tensor) -> Tensor:
+            return torch.where(rows == columns, value / 2, value)
+
+        return self.weighted(halved)._plus_transposed()
+
+    def _plus_transposed(self) -> "PairRows":
+        """The matrix plus its transpose, whatever the order within a row. Made on the CPU."""
         # imported where a catalogue is large: it takes a quarter of a second
         from scipy import sparse
 
         parts = (each.cpu().numpy() for each in (self.value, self.index, self.ptr))
         own = sparse.csr_matrix(tuple(parts), shape=(len(self), len(self)))
-        both = own + own.T - sparse.diags(own.diagonal(), format="csr")
+        own.sort_indices()
+        both = own + own.T
         both.sort_indices()
         ptr = torch.from_numpy(both.indptr).long()
         index, value = torch.from_numpy(both.indices).int(), torch.from_numpy(both.data)

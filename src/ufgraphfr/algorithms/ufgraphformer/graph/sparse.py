@@ -104,10 +104,8 @@ class SparseGraph:
     def operators(self, state: State) -> State:
         """Links and the smoothest directions; the sums are forgotten."""
         items = len(state[COUNTS])
-        pairs = self._rows(state, PAIRS, items).mirrored()
-        total = _diagonal(pairs)
-        found = {COUNTS: total, "graph.low_pass": self._low_pass(pairs, total)}
-        found |= self._links("cosine", pairs, total)
+        found = self._together(self._rows(state, PAIRS, items).mirrored())
+        total = found[COUNTS]
         if f"{NEXT}.held" in state:
             after = self._rows(state, NEXT, items).weighted(
                 lambda _rows, _columns, value: value / LEVELS
@@ -117,6 +115,12 @@ class SparseGraph:
             step = self._rows(state, STEP, items)
             found |= self._strongest("step", step, lambda rows, _, value: value / (total[rows] + 1))
         return found | {name: state[name][:0] for name in LISTS & state.keys()}
+
+    def _together(self, pairs: PairRows) -> State:
+        """What is made of who has both; the rows are given up before others are made."""
+        total = _diagonal(pairs)
+        found = {COUNTS: total, "graph.low_pass": self._low_pass(pairs, total)}
+        return found | self._links("cosine", pairs, total)
 
     def _rows(self, state: State, name: str, items: int) -> PairRows:
         blocks = (Block(self.spec, items, number + 1) for number in range(self.spec.rounds))
@@ -153,9 +157,10 @@ class SparseGraph:
         operator = shared[f"graph.{name}.index"], shared[f"graph.{name}"]
         return links.propagate_links(*history, *operator)
 
-    def with_diagonal(self, state: State, name: str, diagonal: Tensor) -> Tensor:
-        """A symmetric operator with a diagonal, sparse ``[items, items]``."""
-        return links.matrix(state[f"graph.{name}.index"], state[f"graph.{name}"], diagonal)
+    def with_diagonal(self, state: State, name: str, diagonal: Tensor) -> PairRows:
+        """A symmetric operator with a diagonal, ``[items, items]``."""
+        operator = state[f"graph.{name}.index"], state[f"graph.{name}"]
+        return PairRows.symmetric(*operator, diagonal)
 
 
 def _listed(name: str, flat: Tensor, block: Block) -> PairRows:
