@@ -50,15 +50,23 @@ def test_a_tree_adds_up_what_one_aggregator_cannot() -> None:
 
 
 @pytest.mark.slow
-def test_utility_by_epsilon_and_size_is_a_table(tmp_path: Path) -> None:
+def test_utility_by_epsilon_and_size_is_a_table_and_a_picture(tmp_path: Path) -> None:
     script, out = STAGES.with_name("privacy.py"), tmp_path / "found"
-    sizes = ["400", "--items", "1000", "--asked", "50", "--draws", "1", "--servers", "trusted"]
-    command = [sys.executable, str(script), *sizes, "--out", str(out)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told.count("| 400 | trusted |") == 3
+    sizes = ["400", "--items", "1000", "--asked", "50", "--servers", "trusted"]
+    command = [sys.executable, str(script), *sizes, "--out", str(out), "--epsilons"]
+    told = subprocess.run([*command, ".25", "8"], check=True, capture_output=True, text=True).stdout
+    assert told.count("| 400 | trusted |") == 2
+    before = out.read_text()
+    subprocess.run([*command, "8", "2"], check=True, capture_output=True)
+    assert out.read_text().startswith(before)
     found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [each["epsilon"] for each in found] == [0.25] * 3 + [8.0] * 3 + [2.0] * 3
     by_model = {(each["epsilon"], each["model"]): each["ndcg@10"] for each in found}
     assert by_model[8.0, "flagship without noise"] >= by_model[0.25, "flagship"]
+    picture = tmp_path / "picture.svg"
+    drawing = [sys.executable, str(STAGES.with_name("privacy_picture.py")), str(out), str(picture)]
+    subprocess.run(drawing, check=True)
+    assert picture.read_text().count("<polyline") == 3
 
 
 @pytest.mark.slow
