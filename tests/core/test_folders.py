@@ -30,6 +30,11 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_comes_in_pieces_is_one_file(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", iter([b"one", memoryview(b"two")]), sync=True)
+    assert (tmp_path / "file").read_bytes() == b"onetwo"
+
+
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()

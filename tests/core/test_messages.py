@@ -11,7 +11,7 @@ from ufgraphfr.core.messages import (
     Report,
     Task,
     combine,
-    gathered,
+    gather,
     one_row,
     per_client,
 )
@@ -98,7 +98,7 @@ def test_sparse_sums_are_added_to_those_of_their_size(monkeypatch: pytest.Monkey
     for client in range(256):
         own = torch.zeros(1024, dtype=torch.int64)
         own[4 * client : 4 * client + 4] = client + 1
-        kept = gathered(kept, told(client, own.to_sparse().coalesce()))
+        gather(kept, told(client, own.to_sparse().coalesce()))
         assert len(kept) <= 9
     assert added == 8 * 256
     (total,) = kept
@@ -107,6 +107,6 @@ def test_sparse_sums_are_added_to_those_of_their_size(monkeypatch: pytest.Monkey
     assert total.clients.tolist() == list(range(256))
     dense: list[Report] = []
     for client in range(9):
-        dense = gathered(dense, told(client, torch.ones(4)))
+        gather(dense, told(client, torch.ones(4)))
         assert len(dense) == 1
     assert dense[0].sums["sum"].tolist() == [9.0] * 4

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from made_batches import made_batch
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import Tensor
 
 from ufgraphfr.algorithms import ALGORITHMS
@@ -30,6 +30,7 @@ from ufgraphfr.federation.codec import (
     decode_task,
     encode_report,
     encode_task,
+    pieces,
     report_size,
 )
 from ufgraphfr.privacy import MECHANISMS
@@ -187,3 +188,24 @@ def test_the_size_of_a_sparse_sum_is_that_of_what_is_written_out(
         report = Report(2, clients, one_row(arrays), Aggregation.SUM, loss)
         for largest in (None, {"pairs": 1}, {"pairs": 7, "next": 7}):
             assert report_size(report, largest) == len(encode_report(report, largest))
+
+
+FLOATS = torch.float64, torch.float32, torch.float16, torch.bfloat16
+KINDS = (*FLOATS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def test_pieces_are_what_the_format_s_own_library_writes():
+    arrays = {f"{place}/é{kind}": torch.ones(place, 2).to(kind) for place, kind in enumerate(KINDS)}
+    arrays |= {"one": torch.tensor(3), "turned": torch.arange(6).view(2, 3).T}
+    whole = {name: value.contiguous() for name, value in arrays.items()}
+    assert b"".join(pieces(arrays)) == save(whole)
+    # one memory under two names is written twice
+    same = torch.arange(4)
+    assert load(b"".join(pieces({"a": same, "b": same})))["b"].tolist() == [0, 1, 2, 3]
+
+
+def test_pieces_are_no_copies():
+    value = torch.zeros(3)
+    _, piece = pieces({"array": value})
+    value[1] = 1.0
+    assert torch.frombuffer(bytearray(piece), dtype=torch.float32).tolist() == [0.0, 1.0, 0.0]

@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -18,16 +19,18 @@ def cache_folder(*parts: str) -> Path:
     return root.joinpath(*parts)
 
 
-def write_atomically(path: Path, data: bytes, sync: bool = False) -> None:
+def write_atomically(
+    path: Path, data: bytes | Iterable[bytes | memoryview], sync: bool = False
+) -> None:
     """Write a file that readers see whole or not at all, even if this process is killed.
 
-    With ``sync`` it is on the disk when this returns.
+    With ``sync`` it is on the disk when this returns. What is long may come in pieces.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             if sync:
                 file.flush()
                 os.fsync(file.fileno())

@@ -139,19 +139,20 @@ def combine(reports: list[Report]) -> Report:
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
 
 
-def gathered(reports: list[Report], report: Report) -> list[Report]:
-    """Replies and one more; sums are added as they come, so that few are held.
+def gather(reports: list[Report], report: Report) -> None:
+    """Add one to replies; sums are added up as they come, so that few are held.
 
     A sum is added to the one before it as soon as it is no shorter. Dense ones are all alike, and
     so are one; sparse ones grow as more is added, and each number of theirs is then added up as
     often as a number of sums can be halved, not once for each sum that follows.
     """
-    reports = [*reports, report]
+    reports.append(report)
     if report.aggregation is not Aggregation.SUM:
-        return reports
+        return
+    # a name for it would hold its arrays while they are added up
+    del report
     while len(reports) > 1 and _listed(reports[-1]) >= _listed(reports[-2]):
         reports.append(combine([reports.pop(-2), reports.pop()]))
-    return reports
 
 
 def _listed(report: Report) -> int:

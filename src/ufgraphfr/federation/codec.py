@@ -8,11 +8,12 @@ The prefix of a name says what it was: ``shared/``, ``tables/``, ``rows/``, ``ow
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from ufgraphfr.core.arrays import bit_packing as bits
@@ -26,15 +27,18 @@ from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.messages import Aggregation, Report, Task
 
 _KINDS = {
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int16: "I16",
+    torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
-    torch.int16: "I16",
-    torch.int32: "I32",
-    torch.int64: "I64",
-    torch.float32: "F32",
-    torch.float64: "F64",
 }
-"""What the format calls types of numbers."""
+"""What the format calls types of numbers, in the order in which it lays them out."""
 
 
 def encode_task(task: Task) -> bytes:
@@ -110,21 +114,31 @@ def report_size(report: Report, largest: dict[str, int] | None = None) -> int:
             continue
         sizes[f"whole/{width}/{name}"] = torch.uint8, (-(-count * width // 8),)
         sizes[f"count/{name}"] = torch.int64, ()
-    return _saved_size(sizes)
+    head, _ = _layout(sizes)
+    return len(head) + sum(kind.itemsize * math.prod(shape) for kind, shape in sizes.values())
 
 
-def _saved_size(arrays: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> int:
-    """Bytes of a safetensors file: a length, a header padded to eight bytes, the numbers."""
+def pieces(arrays: dict[str, Tensor]) -> Iterator[bytes | memoryview]:
+    """What `safetensors.torch.save` makes of arrays, one after the other, without a copy of any."""
+    head, order = _layout({name: (v.dtype, tuple(v.shape)) for name, v in arrays.items()})
+    yield head
+    for name in order:
+        yield arrays[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+
+
+def _layout(arrays: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> tuple[bytes, list[str]]:
+    """The head of a safetensors file, a length and JSON padded to eight bytes, and its order."""
+    place = {kind: index for index, kind in enumerate(_KINDS)}
+    order = sorted(arrays, key=lambda name: (place[arrays[name][0]], name))
     header, first = dict[str, Any](), 0
-    # as the format lays them out: wide types first, then by name
-    for name, (kind, shape) in sorted(
-        arrays.items(), key=lambda one: (-one[1][0].itemsize, one[0])
-    ):
+    for name in order:
+        kind, shape = arrays[name]
         last = first + kind.itemsize * math.prod(shape)
         header[name] = {"dtype": _KINDS[kind], "shape": shape, "data_offsets": (first, last)}
         first = last
-    text = len(json.dumps(header, separators=(",", ":")).encode())
-    return 8 + -(-text // 8) * 8 + first
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, order
 
 
 def _is_flat_and_whole(total: Tensor) -> bool:
@@ -165,14 +179,7 @@ def _save(arrays: dict[str, Tensor]) -> bytes:
     for name, value in arrays.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"'{name}' is a {type(value).__name__}: only arrays may travel")
-    saved, memories = dict[str, Tensor](), set[int]()
-    for name, value in arrays.items():
-        whole = value.cpu().contiguous()
-        memory = whole.untyped_storage().data_ptr()
-        # the format refuses two names for one memory
-        saved[name] = whole.clone() if memory in memories else whole
-        memories.add(memory)
-    return save(saved)
+    return b"".join(pieces(arrays))
 
 
 def _under(prefix: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:

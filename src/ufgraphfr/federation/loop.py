@@ -11,7 +11,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.algorithms.capabilities import asks_all_clients
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Report, State, Task, gathered
+from ufgraphfr.core.messages import Report, State, Task, gather
 from ufgraphfr.core.workers import workers
 from ufgraphfr.federation.aggregation import Aggregator
 from ufgraphfr.federation.cohort import FederationSpec, answering, draw_cohort
@@ -160,7 +160,7 @@ def _collect(
         if isinstance(answer, Rejected):
             collected.rejected[answer.reason] += 1
             continue
-        collected.reports[:] = gathered(collected.reports, answer.report)
+        gather(collected.reports, answer.report)
         collected.bytes_down.append(answer.bytes_down)
         collected.bytes_up.append(answer.bytes_up)
         collected.bytes_once.append(answer.bytes_once)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from small_federation import NODES, federate, toy_values
@@ -403,6 +404,27 @@ def test_a_number_is_never_given_out_twice(federation):
 def test_adding_again_changes_nothing(federation):
     store = ShardStore(federation.shard(NODE).database)
     assert store.add(store.rows(), 0, 15) == (0, 0)
+
+
+@pytest.mark.parametrize("untimed", [False, True])
+def test_rows_are_read_by_blocks_and_are_the_same(untimed, federation, monkeypatch):
+    store = ShardStore(federation.shard(NODE).database)
+    if untimed:
+        store._db.execute("UPDATE interactions SET time = NULL WHERE row = 7")
+    whole = store.rows()
+    assert (whole.time is None) == untimed
+    monkeypatch.setattr("ufgraphfr.deploy.agent.interactions.ROWS_AT_ONCE", 5)
+    for name, value in vars(store.rows()).items():
+        assert np.array_equal(value, getattr(whole, name)), name
+
+
+def test_nothing_of_the_size_of_a_model_is_held_between_two_requests(fedmf):
+    agent = Agent(fedmf.shard(NODE))
+    assert ask(agent, train(fedmf)).code == "ok"
+    (form,) = agent._handlers._models.values()
+    arrays = [*form.shared.values(), *(each.dense() for each in form.personal.values())]
+    assert arrays
+    assert all(each.is_meta for each in arrays)
 
 
 def test_data_that_cannot_be_used_are_named_here_and_hinted_at_to_the_server(

@@ -10,7 +10,8 @@ from torch import Tensor
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.deploy.agent.answers import Refused
 from ufgraphfr.deploy.wire.message import Envelope, MissingArray
-from ufgraphfr.deploy.wire.payload import decode_arrays, digest, encode_arrays, is_large
+from ufgraphfr.deploy.wire.payload import decode_arrays, digest, is_large
+from ufgraphfr.federation.codec import pieces
 
 
 class ArrayCache:
@@ -43,12 +44,14 @@ class ArrayCache:
             raise Refused("arrays that the request does not name")
         arrays: dict[str, Tensor] = {}
         for name, sha256 in named.items():
-            array = sent[name] if name in sent else self.get(str(sha256))
-            if array is None:
+            if name in sent:
+                if digest(sent[name]) != sha256:
+                    raise Refused("another array than the request names")
+                arrays[name] = sent[name]
+            elif (here := self.get(str(sha256))) is not None:
+                arrays[name] = here
+            else:
                 raise MissingArray("an array that is not here any more")
-            if digest(array) != sha256:
-                raise Refused("another array than the request names")
-            arrays[name] = array
         self.keep({str(sha256): arrays[name] for name, sha256 in named.items()})
         return arrays
 
@@ -60,7 +63,7 @@ class ArrayCache:
                 path.unlink()
         for name, value in large.items():
             if not self._path(name).exists():
-                write_atomically(self._path(name), encode_arrays({"array": value}))
+                write_atomically(self._path(name), pieces({"array": value}))
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"

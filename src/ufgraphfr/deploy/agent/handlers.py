@@ -13,7 +13,7 @@ from torch import Tensor
 from ufgraphfr import __version__
 from ufgraphfr.algorithms import capabilities
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import Private, Report, Task, combine, gathered
+from ufgraphfr.core.messages import Private, Report, Task, combine, gather
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import HeldOut
@@ -23,7 +23,7 @@ from ufgraphfr.deploy.agent.asked_weights import asked_weights
 from ufgraphfr.deploy.agent.enrolment import Enrolment
 from ufgraphfr.deploy.agent.metric_sums import metric_rows, metric_sums, popularity_sums
 from ufgraphfr.deploy.agent.store import ShardStore, settled_in
-from ufgraphfr.deploy.agent.task_form import check_like
+from ufgraphfr.deploy.agent.task_form import check_like, without_values
 from ufgraphfr.deploy.agent.users import ShardUsers, read_users
 from ufgraphfr.deploy.agreement.document import Agreement
 from ufgraphfr.deploy.agreement.guarantee import METRICS, ShardMechanism, shard_mechanism
@@ -155,12 +155,16 @@ class Handlers:
         key = Key(experiment.seed).at(request.round)
         positions = torch.searchsorted(users.clients, task.clients)
         order = users.batch.counts[positions].argsort(descending=True, stable=True)
-        for chunk in order.split(min(MAX_USERS_AT_ONCE, experiment.federation.chunk)):
+
+        def replied(chunk: Tensor) -> Report:
             batch = users.batch.select(positions[chunk])
             private = self._private(request.run, request.round, batch)
             report, after = client.respond(Request(task.select(chunk), batch, private, key))
             self.store.keep_weights(request.run, request.round, batch.clients, after)
-            reports = gathered(reports, report)
+            return report
+
+        for chunk in order.split(min(MAX_USERS_AT_ONCE, experiment.federation.chunk)):
+            gather(reports, replied(chunk))
         total = combine(reports)
         if self.mechanism.is_private:
             # the ledger pays once the reply is kept, see `pay`
@@ -262,12 +266,13 @@ class Handlers:
         """The task of a request, if it is one that the agreed algorithm sends."""
         if not 2 <= len(request.parts) <= 2 + int(evaluated):
             raise Refused("a task has two parts, and an evaluation perhaps weights")
+        # its own arrays are let go before those of the request are there
+        model, algorithm = self._model(request, evaluated), self.algorithm
         task = decode_task(self.cache.named_by(request), request.parts[1])
         if task.round != request.round + int(evaluated):
             raise Refused("the task is for another round")
         if len(task.clients) == 0 or len(task.clients.unique()) != len(task.clients):
             raise Refused("a client is named twice, or none is")
-        model, algorithm = self._model(request, evaluated), self.algorithm
         if not isinstance(algorithm, capabilities.GrowingArrays):
             check_like(task, model)
             return task
@@ -277,7 +282,7 @@ class Handlers:
         return task
 
     def _model(self, request: Envelope, evaluated: bool) -> Task:
-        """A task of one client as the agreed algorithm would send it, up to its values."""
+        """A task of one client as the agreed algorithm would send it, without its values."""
         algorithm, round_number = self.algorithm, request.round
         kind = (evaluated, round_number)
         if kind not in self._models:
@@ -287,5 +292,5 @@ class Handlers:
                 model = capabilities.scoring_task(algorithm, state, one, round_number)
             else:
                 model = algorithm.broadcast(state, one, round_number)
-            self._models = {kind: model}
+            self._models = {kind: without_values(model)}
         return self._models[kind]

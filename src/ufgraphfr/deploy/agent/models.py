@@ -6,6 +6,8 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ufgraphfr.core.arrays.tables import SharedTable
@@ -16,12 +18,11 @@ from ufgraphfr.deploy.agent.answers import Refused
 from ufgraphfr.deploy.wire.message import Malformed
 from ufgraphfr.deploy.wire.payload import (
     SHARED_TABLE,
-    decode_arrays,
     decode_task,
     digest,
-    encode_arrays,
 )
 from ufgraphfr.deploy.wire.release import Release
+from ufgraphfr.federation.codec import pieces
 
 DOCUMENT, SHARED, PERSONAL = "release.json", "shared.safetensors", "personal.safetensors"
 KEPT = 5
@@ -101,9 +102,10 @@ class Models:
         """
         release, folder = self.release(number), self._folder(number)
         try:
-            shared = decode_arrays((folder / SHARED).read_bytes())
+            # mapped: bytes of it would be a second copy beside the arrays
+            shared = load_file(folder / SHARED)
             personal = decode_task({}, (folder / PERSONAL).read_bytes())
-        except (OSError, Malformed) as error:
+        except (OSError, Malformed, SafetensorError) as error:
             raise _unreadable(folder, error, number) from None
         if {name: digest(value) for name, value in shared.items()} != release.arrays:
             raise _unreadable(folder / SHARED, ValueError("another digest"), number)
@@ -122,7 +124,7 @@ class Models:
         self._path.mkdir(mode=0o700, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=self._path, prefix=".partial."))
         try:
-            write_atomically(partial / SHARED, encode_arrays(shared), sync=True)
+            write_atomically(partial / SHARED, pieces(shared), sync=True)
             write_atomically(partial / PERSONAL, personal, sync=True)
             write_atomically(partial / DOCUMENT, release.document, sync=True)
             partial.rename(self._folder(release.number))

@@ -1,10 +1,20 @@
 """The form that the arrays of a request must have: that of the agreed algorithm's own."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.tables import DenseTables
 from ufgraphfr.core.messages import Task
 from ufgraphfr.deploy.agent.answers import Refused
+
+
+def without_values(task: Task) -> Task:
+    """The kinds and shapes of a task's arrays, which take no memory."""
+    personal = {name: DenseTables(each.dense().to("meta")) for name, each in task.personal.items()}
+    shared = {name: value.to("meta") for name, value in task.shared.items()}
+    return replace(task, shared=shared, personal={**personal})
 
 
 def check_like(task: Task, model: Task, growing: frozenset[str] = frozenset()) -> None:

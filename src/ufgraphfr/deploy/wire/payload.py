@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import replace
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from ufgraphfr.core.arrays.tables import SharedTable
@@ -82,13 +82,15 @@ def is_large(value: Tensor) -> bool:
 
 def digest(value: Tensor) -> str:
     """SHA-256 of an array, its dtype and its shape."""
-    return hashlib.sha256(encode_arrays({"array": value})).hexdigest()
+    found = hashlib.sha256()
+    for piece in codec.pieces({"array": value}):
+        found.update(piece)
+    return found.hexdigest()
 
 
 def encode_arrays(arrays: dict[str, Tensor]) -> bytes:
     """Named arrays."""
-    # copies, because the format refuses two names for one memory
-    return save({name: value.cpu().contiguous().clone() for name, value in arrays.items()})
+    return b"".join(codec.pieces(arrays))
 
 
 def decode_arrays(payload: bytes) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 MAX_CHUNKS = 4
@@ -99,11 +100,12 @@ def call(path: Path, chunks: list[bytes], seconds: float) -> list[bytes]:
 def _exactly(
     connection: socket.socket, length: int, arrived: Callable[[int], None] = lambda _: None
 ) -> bytes:
-    buffer = bytearray()
-    while len(buffer) < length:
-        part = connection.recv(min(_AT_ONCE, length - len(buffer)))
+    # which hands its memory over, where an array of bytes would be copied
+    buffer = BytesIO()
+    while (left := length - buffer.tell()) > 0:
+        part = connection.recv(min(_AT_ONCE, left))
         if not part:
             raise BrokenFrame("the message ended early")
         arrived(len(part))
-        buffer += part
-    return bytes(buffer)
+        buffer.write(part)
+    return buffer.getvalue()
