@@ -71,7 +71,9 @@ def test_what_is_written_is_described(cli, tables, monkeypatch):
     }
     assert facts["feature_columns"] == {"genre": 7}
     assert "The user's job is baker." in facts["sentences"]
-    (few, every) = facts["warnings"]
+    (unordered, few, every) = facts["warnings"]
+    # two of three users' last two items are ordered by a tie
+    assert unordered.startswith("the order of a user's interactions means nothing")
     assert few.startswith("a user has 4.7 interactions")
     assert every.startswith("a user has every item")
     shown = cli("data", "describe", "my.toml").out
@@ -94,6 +96,23 @@ def test_a_table_is_described_by_its_file(cli, tables):
         "user is the column 'userId' of ratings.csv (guessed from the header)" in facts["guesses"]
     )
     assert any("same sentence" in warning for warning in facts["warnings"])
+
+
+def test_a_date_in_several_columns_is_found_and_a_day_of_a_month_is_no_time(cli, tables):
+    names = "userId,movieId,day,Month,YEAR"
+    rows = [f"{user},{item},{item + 1},{12 - user},2020" for user in (1, 2) for item in range(4)]
+    (tables / "dated.csv").write_text("\n".join([names, *rows]))
+    ended = new(cli, tables, name="dated.csv")
+    assert ended.code == 0, ended.err
+    text = (tables / "sub" / "my.toml").read_text()
+    assert tomllib.loads(text)["data"]["columns"]["timestamp"] == ["YEAR", "Month", "day"]
+    assert "timestamp is the columns YEAR, Month, day of dated.csv" in ended.out
+    facts = json.loads(cli("data", "describe", tables / "sub" / "my.toml", "--json").out)
+    assert facts["time"]["first_date"] == "2020-10-01"
+    assert facts["time"]["last_date"] == "2020-11-04"
+    (tables / "sub" / "my.toml").unlink()
+    (tables / "dated.csv").write_text("\n".join([names.replace("YEAR", "era"), *rows]))
+    assert "no column of dated.csv is known to be a time" in new(cli, tables, name="dated.csv").out
 
 
 def test_without_times_the_order_is_said_to_mean_nothing(cli, tables):

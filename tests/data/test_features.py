@@ -58,7 +58,9 @@ def test_a_label_that_names_its_item_is_no_feature_and_that_is_told(caplog: Any)
     addresses = tuple((f"https://example.org/{max(place, 3)}",) for place in range(100))
     found = item_features(replace(made(100), features={"url": addresses, "shelf": shelves}))
     assert found.shape == (100, 50)
-    assert "'url' is left out: only 4 of 100 items have one of its 97 labels in common" in caplog.text
+    assert (
+        "'url' is left out: only 4 of 100 items have one of its 97 labels in common" in caplog.text
+    )
 
 
 def test_without_features_there_are_no_columns() -> None:

@@ -18,6 +18,10 @@ from ufgraphfr.data.untrained import Untrained
 
 logger = logging.getLogger(__name__)
 
+UNORDERED = (
+    "the order of a user's interactions is taken to mean nothing, for ties in time decide what "
+    "most users had last; if the order means something all the same, set [data] sequential = true"
+)
 Profiles = Mapping[str, dict[str, str]]
 
 
@@ -94,17 +98,18 @@ def assemble(
     """
     coded = interactions if isinstance(interactions, Coded) else Coded.of(interactions)
     rows, users, item_names, cleaning = number(coded, card.sequential, card.name, selection)
+    rows = _as_ties_allow(rows, selection)
     # with a list of items, rows of others are gone by now
     named = item_names if selection.items is None else sorted(coded.items)
     joins = [
         Join("user", "profile", users, profiles, users_file),
         Join("item", "row", named, items.names, items.file),
     ]
-    told = [*notes, *_order(rows, selection)]
+    told = [*notes, *_order(rows, selection, card.sequential)]
     told += _joined(joins, card.name, told)
     left = Untrained(profiles=profiles, describe=describe, unknown=unknown, selection=selection)
     return Dataset(
-        card=card,
+        card=replace(card, sequential=rows.sequential),
         interactions=rows,
         users=_users(users, profiles, left),
         catalogue=items.of(item_names),
@@ -129,8 +134,20 @@ def _joined(joins: Iterable[Join], name: str, notes: Iterable[str]) -> list[str]
     return told
 
 
-def _order(rows: Interactions, selection: Selection) -> list[str]:
-    """What says which interaction came first or is held out, where it is not time alone."""
+def _as_ties_allow(rows: Interactions, selection: Selection) -> Interactions:
+    """The rows, whose order may mean nothing for their ties; see `Selection`."""
+    tied = selection.ties_end_order and 2 * rows.tied_users > rows.n_users
+    return replace(rows, sequential=False) if tied else rows
+
+
+def _order(rows: Interactions, selection: Selection, declared: bool) -> list[str]:
+    """What says which interaction came first or is held out, where it is not time alone.
+
+    Args:
+        rows: the interactions.
+        selection: what breaks ties.
+        declared: whether order was to mean something.
+    """
     if rows.part is not None:
         counts = np.bincount(rows.part, minlength=len(PARTS)).tolist()
         told = ", ".join(f"{each:,} {name}" for each, name in zip(counts, PARTS, strict=True))
@@ -143,7 +160,8 @@ def _order(rows: Interactions, selection: Selection) -> list[str]:
             "says which are held out; if the file's order says what came first, set [data] "
             "sequential = true"
         ]
-    order = [] if rows.sequential else ["times do not tell what came first (sequential = false)"]
+    unordered = UNORDERED if declared else "times do not tell what came first (sequential = false)"
+    order = [] if rows.sequential else [unordered]
     if tied := rows.tied_users:
         in_file = rows.sequential and selection.file_order
         breaks = "the file's order" if in_file else "a hash of the ids"

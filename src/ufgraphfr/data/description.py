@@ -5,7 +5,7 @@ Nothing here reads a file: all of it follows from a `Dataset`.
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ TIED = 0.5
 """Above this share of ties, time says little of what came first."""
 
 _LAST = 10**10
-"""Seconds in the year 2286; no data are later."""
+"""Seconds from 1970 to 2286; no data are later, or as much earlier."""
 
 
 def facts_of(data: Dataset) -> dict[str, Any]:
@@ -87,12 +87,12 @@ def _featured(features: Mapping[str, tuple[tuple[str, ...], ...]], items: int) -
     return int(has.sum())
 
 
-def _date(stamp: int) -> str | None:
-    """The day, if the number is seconds, milliseconds, micro- or nanoseconds since 1970."""
-    unit = unit_of(stamp)
-    if unit is None or stamp >= _LAST * STEP**unit:
+def _date(stamp: int, latest: int) -> str | None:
+    """The day, if the latest is seconds, milliseconds, micro- or nanoseconds since 1970."""
+    unit = unit_of(latest)
+    if unit is None or abs(seconds := stamp // STEP**unit) >= _LAST:
         return None
-    return datetime.fromtimestamp(stamp // STEP**unit, UTC).date().isoformat()
+    return (datetime(1970, 1, 1) + timedelta(seconds=seconds)).date().isoformat()
 
 
 def _time(rows: Interactions) -> dict[str, int | str | None] | None:
@@ -106,8 +106,8 @@ def _time(rows: Interactions) -> dict[str, int | str | None] | None:
     return {
         "first": int(stamp.min()),
         "last": int(stamp.max()),
-        "first_date": _date(int(stamp.min())),
-        "last_date": _date(int(stamp.max())),
+        "first_date": _date(int(stamp.min()), int(stamp.max())),
+        "last_date": _date(int(stamp.max()), int(stamp.max())),
         "tied_rows": int(tied.sum()),
         "tied_users": rows.tied_users,
     }

@@ -7,10 +7,12 @@ order of the names decides where a header has several.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.opening import Opening
+from ufgraphfr.data.timestamps import DATE_PARTS
 
 KNOWN: dict[str, tuple[str, ...]] = {
     "user": (
@@ -41,19 +43,21 @@ class Guess:
 
     Attributes:
         key: of ``[data.columns]``.
-        column: as the header writes it.
+        column: as the header writes it; several for a date in parts.
         file: whose header.
         said: whether a person named it.
     """
 
     key: str
-    column: str
+    column: str | tuple[str, ...]
     file: str
     said: bool = False
 
     def told(self) -> str:
         """One line for people."""
         how = "as you said" if self.said else "guessed from the header"
+        if isinstance(self.column, tuple):
+            return f"{self.key} is the columns {', '.join(self.column)} of {self.file} ({how})"
         return f"{self.key} is the column '{self.column}' of {self.file} ({how})"
 
 
@@ -90,9 +94,20 @@ def guess(
                     f"{', '.join(header)}"
                 )
             found[key] = Guess(key, column, file, said=True)
-        elif name := next((name for name in KNOWN[key] if name in named), None):
-            found[key] = Guess(key, named[name], file)
+        elif known := _known(key, named):
+            found[key] = Guess(key, known, file)
     return found
+
+
+def _known(key: str, named: Mapping[str, str]) -> str | tuple[str, ...] | None:
+    """The column by names in lower case that is the first with a known name."""
+    names = [name for name in KNOWN[key] if name in named]
+    if key == "timestamp" and "month" in named:
+        # a day beside a month is none of its own
+        names = [name for name in names if name != "day"]
+        if not names and "year" in named and "day" in named:
+            return tuple(named[part] for part in takewhile(named.__contains__, DATE_PARTS))
+    return named[names[0]] if names else None
 
 
 def need(

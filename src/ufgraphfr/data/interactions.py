@@ -140,12 +140,15 @@ class Selection:
         min_item: items likewise; if both are asked for, until all that remain have as many.
         items: all there are, in this order, whoever has them; rows of others are left out. None
             takes those of the rows.
+        ties_end_order: whether order means nothing where ties in time decide what most users had
+            last.
     """
 
     file_order: bool = True
     min_user: int = MIN_INTERACTIONS
     min_item: int = 1
     items: tuple[str, ...] | None = None
+    ties_end_order: bool = False
 
 
 FILE_ORDER = Selection()

@@ -1,5 +1,6 @@
 """Times as int64 whatever a table writes: numbers, dates in ISO 8601 or a named format."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,9 @@ _ISO_FORMATS = (
     "%Y-%m-%d %H:%M",
 )
 
+
+DATE_PARTS = ("year", "month", "day", "hour", "minute", "second")
+"""Columns that are a time together, in this order; the first three make a date."""
 
 EPOCH, STEP = 10**8, 1000
 """Smaller numbers may count anything; from here on they are seconds, from 1973 on. Each finer unit
@@ -61,6 +65,27 @@ def with_times(table: Table, column: str, time_format: str = "") -> Table:
             marked = marked.refuse(odd, broken(column, unit))
     marked = marked.refuse(pl.lit(best.is_null()), broken(column, rule))
     return replace(marked, frame=marked.frame.with_columns(best.alias(column)))
+
+
+def joined(table: Table, columns: Sequence[str]) -> tuple[Table, str]:
+    """A table whose dates stand in several columns, with one more: its dates in ISO 8601.
+
+    Args:
+        table: with the columns as text.
+        columns: of `DATE_PARTS`, from the year on.
+
+    Returns:
+        The table, and the name of the new column.
+    """
+    name, parts = "-".join(columns), [pl.col(column).str.strip_chars() for column in columns]
+    year, *others = (
+        part.str.zfill(width) for part, width in zip(parts, (4, 2, 2, 2, 2, 2), strict=False)
+    )
+    clock = [*others[2:], *[pl.lit("00")] * (len(DATE_PARTS) - len(columns))]
+    date = pl.concat_str(year, *others[:2], separator="-")
+    whole = pl.concat_str(date, pl.concat_str(*clock, separator=":"), separator="T").alias(name)
+    marked = table.filled(*columns)
+    return replace(marked, frame=marked.frame.with_columns(whole)), name
 
 
 def unit_of(stamp: int) -> int | None:

@@ -108,7 +108,11 @@ def own_tables(
 
 
 def _key_of(
-    file: str, header: Sequence[str], noun: str, column: str, said: Mapping[str, str]
+    file: str,
+    header: Sequence[str],
+    noun: str,
+    column: str | tuple[str, ...],
+    said: Mapping[str, str],
 ) -> dict[str, Guess]:
     """The id's column in a table of users or items, where it is called otherwise there."""
     key = f"{noun}_key"
@@ -136,6 +140,6 @@ def _line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text)
 
 
-def _text(value: str) -> str:
-    # strings of JSON are strings of TOML
+def _text(value: str | tuple[str, ...]) -> str:
+    # strings of JSON, and lists of them, are those of TOML
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

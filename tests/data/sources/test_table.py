@@ -209,6 +209,58 @@ def test_times_decide_and_not_the_order_of_lines(folder):
     assert any("the file's order decides" in note for note in declared[0].notes)
 
 
+def test_where_ties_decide_most_last_items_order_means_nothing_unless_it_is_asked_for(folder):
+    rows = [(f"p{user}", f"t{step}", step // 2) for user in range(3) for step in range(4)]
+    rows += [("p3", f"t{step}", step) for step in range(4)]
+    names = ("user", "item", "timestamp")
+    write(folder, "a.csv", names, rows)
+    found = load(folder, interactions="a.csv")
+    assert not found.interactions.sequential
+    assert not found.card.sequential
+    assert any("ties in time decide what most users had last" in note for note in found.notes)
+    for asked in ({"sequential": True}, {"file_order": True}):
+        assert load(folder, interactions="a.csv", **asked).interactions.sequential
+    # of half of the users is not of most
+    write(folder, "b.csv", names, [row for row in rows if row[0] not in ("p1", "p2")])
+    assert load(folder, interactions="b.csv").interactions.sequential
+
+
+def test_a_date_may_stand_in_several_columns(folder):
+    days = [(2020, 12, 31, 23), (2021, 1, 2, 0), (2021, 1, 10, 0), (2021, 1, 10, 5)]
+    rows = [("p0", f"t{n}", *day) for n, day in enumerate(days)]
+    rows += [("p1", f"t{n}", *day) for n, day in enumerate(reversed(days))]
+    names = ("user", "item", "year", "month", "day", "hour")
+    write(folder, "a.csv", names, rows)
+    columns = {"timestamp": names[2:]}
+    found = load(folder, interactions="a.csv", columns=columns)
+    assert histories(found) == {"p0": ["t0", "t1", "t2", "t3"], "p1": ["t3", "t2", "t1", "t0"]}
+    first = datetime(2020, 12, 31, 23, tzinfo=UTC).timestamp() * 1e6
+    assert found.interactions.timestamp.min() == first
+    pl.DataFrame(rows, schema=names, orient="row").write_parquet(folder / "a.parquet")
+    again = load(folder, interactions="a.parquet", columns=columns)
+    assert again.digest == found.digest
+    by_number = load(folder, interactions="a.csv", columns={"timestamp": [3, 4, 5, 6]})
+    assert by_number.digest == found.digest
+    dated = load(folder, interactions="a.csv", columns={"timestamp": names[2:5]})
+    assert "p0" in histories(dated)
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "message"),
+    [
+        (("year", "month"), (2020, 12, 31), "3 to 6"),
+        (("year", "month", "hour"), (2020, 12, 31), "hour"),
+        (("year", "month", "day"), (2020, 13, 31), "line 2.*2020-13-31|line 2.*no time"),
+        (("year", "month", "day"), (2020, 12, ""), "line 2.*day"),
+    ],
+)
+def test_what_is_no_date_of_several_columns_is_told(folder, columns, row, message):
+    rows = [("p0", "t0", *row), *(("p0", f"t{n}", 2021, n, 1) for n in range(1, 4))]
+    write(folder, "a.csv", ("user", "item", "year", "month", "day"), rows)
+    with pytest.raises(InputError, match=message):
+        load(folder, interactions="a.csv", columns={"timestamp": columns})
+
+
 def test_without_times_the_order_means_nothing_unless_it_is_asked_for(folder, caplog):
     rows = [(f"p{user}", f"t{(user + step) % 5}") for user in range(3) for step in range(4)]
     write(folder, "a.csv", ("user", "item"), rows)

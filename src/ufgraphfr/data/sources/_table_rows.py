@@ -76,7 +76,9 @@ def typed_rows(
         InputError: a column that is named is missing, or no rating is enough.
     """
     paths = [folder / name for name in names]
-    if columns.part or not all(path.suffix == ".parquet" and path.is_file() for path in paths):
+    if columns.part or isinstance(columns.timestamp, tuple):
+        return None
+    if not all(path.suffix == ".parquet" and path.is_file() for path in paths):
         return None
     try:
         headers = [pl.read_parquet_schema(path) for path in paths]

@@ -77,8 +77,8 @@ class TableSource(ListedSource):
     name: str = Field(default="table", min_length=1)
     """What to call the data set in results."""
     sequential: bool | Literal["auto"] = "auto"
-    """Whether a user's order means something: ``auto`` says so where there are times. If it does
-    and there are none, the order of the file says what came first."""
+    """Whether a user's order means something: ``auto`` says so where there are times, unless ties
+    decide what most users had last. If it does and there are none, the file's order says it."""
     file_order: bool = False
     """Whether the order of the file's lines breaks ties in time; a hash of the ids does
     otherwise."""
@@ -166,6 +166,7 @@ class TableSource(ListedSource):
                 min_user=max(self.min_user, self.k_core),
                 min_item=max(self.min_item, self.k_core),
                 items=self.catalogue(folder).items if self.items_from == "table" else None,
+                ties_end_order=self.sequential == "auto" and not self.file_order,
             ),
             low_ratings=rows.good - len(rows.coded),
             others=rows.users,
@@ -227,9 +228,9 @@ class TableSource(ListedSource):
             if self.min_rating is not None:
                 raise InputError('layout = "list" has no ratings, which min_rating needs: drop it')
             return self._opening.lists(folder, name, "user", "item").filled("user", "item")
-        table = self._opening.table(folder, name)
+        table, time = names.timed(self._opening.table(folder, name))
         user, item = (names.id_of(key, table) for key in ("user", "item"))
-        time, rating = (names.column_of(key, table) for key in ("timestamp", "rating"))
+        rating = names.column_of("rating", table)
         part = names.column_of("part", table) if names.part else ""
         if self.min_rating is not None and not rating:
             raise InputError(
