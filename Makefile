@@ -71,14 +71,18 @@ bench: $(DEV_ENV) ## speed benchmarks
 	$(BIN)/pytest benchmarks/speed --benchmark-only
 
 bench-scale: export OMP_NUM_THREADS = 1
-bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: half an hour, 3 GB
-	mkdir -p build && rm -f build/scale.jsonl
+bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: two hours, 6 GB
+	mkdir -p build && rm -f build/scale.jsonl build/privacy.jsonl
 	$(BIN)/python benchmarks/scale/stages.py 10000x100000 100000x100000 1000000x100000 \
 		--out build/scale.jsonl
 	$(BIN)/python benchmarks/scale/model.py build/scale.jsonl
 	$(BIN)/python benchmarks/scale/loop.py
 	$(BIN)/python benchmarks/scale/aggregators.py
-	$(BIN)/python benchmarks/scale/privacy.py 10000 100000 --items 2000 --asked 1000
+	$(BIN)/python benchmarks/scale/stages.py 1000000x100000 --kind ufgraphformer --asked 100 \
+		--rounds 16 --chunk 131072 --graph rounds=16 most_pairs=67108864
+	$(BIN)/python benchmarks/scale/privacy.py 10000 100000 1000000 --servers trusted \
+		--out build/privacy.jsonl
+	$(BIN)/python benchmarks/scale/privacy_picture.py build/privacy.jsonl build/privacy.svg
 
 leaderboard: $(RUN_ENV) ## LEADERBOARD.md from benchmarks/accuracy/results
 	$(BIN)/python benchmarks/accuracy/leaderboard.py

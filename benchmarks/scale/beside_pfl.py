@@ -1,15 +1,14 @@
 """Clients a second beside pfl-research's simulator: the same model, data and cohort, one thread.
 
-    python -m venv build/pfl
-    build/pfl/bin/pip install -c constraints.txt -e .
-    build/pfl/bin/pip install --no-deps -r benchmarks/scale/requirements-pfl.txt
-    OMP_NUM_THREADS=1 build/pfl/bin/python benchmarks/scale/beside_pfl.py [--data-dir FOLDER]
+    pip install --no-deps -r benchmarks/scale/requirements-pfl.txt
+    OMP_NUM_THREADS=1 python benchmarks/scale/beside_pfl.py [--data-dir FOLDER]
 
-`fedmf` with its defaults on MovieLens-100K, all 943 users in each round: one epoch over batches of
-256, four fresh negatives for each interaction, the pull towards the table that was sent, and the
-mean change of the item table at the server. pfl's side is written as its documentation has it:
-`SimulatedBackend`, `FederatedAveraging` with user state in memory, nothing evaluated, no
-postprocessors. Rounds take turns in one process; CPU seconds, the median of ``--rounds``.
+in an environment of its own, which has this package. `fedmf` with its defaults on MovieLens-100K,
+all 943 users in each round: one epoch over batches of 256, four fresh negatives for each
+interaction, the pull towards the table that was sent, and the mean change of the item table at the
+server. pfl's side is written as its documentation has it: `SimulatedBackend`, `FederatedAveraging`
+with user state in memory, nothing evaluated, no postprocessors. Rounds take turns in one process;
+CPU seconds, the median of ``--rounds``.
 """
 
 import argparse

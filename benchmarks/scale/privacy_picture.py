@@ -8,6 +8,7 @@ a standard error over users on both sides; the lowest lines are DP popularity.
 """
 
 import json
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -52,12 +53,12 @@ class Plane:
     def grid(self) -> list[str]:
         """Axes and their numbers."""
         found = []
-        for number in range(6):
-            value = self.most * number / 5
+        for number in range(round(10 * self.most) + 1):
+            value = number / 10
             y = self.down(value)
             found.append(f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke="#ddd"/>')
             at = f'x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end"'
-            found.append(f"<text {at}>{value:.2f}</text>")
+            found.append(f"<text {at}>{value:.1f}</text>")
         for epsilon, x in self.across.items():
             at = f'x="{x:.1f}" y="{BOTTOM + 20}" text-anchor="middle"'
             found.append(f"<text {at}>{epsilon:g}</text>")
@@ -72,6 +73,8 @@ class Plane:
             ends = f"{self.down(mean - error):.1f}V{self.down(mean + error):.1f}"
             path = f"M{self.across[at]:.1f} {ends}"
             found.append(f'<path d="{path}" stroke="{colour}" stroke-width="4" opacity=".4"/>')
+            place = f'cx="{self.across[at]:.1f}" cy="{self.down(mean):.1f}"'
+            found.append(f'<circle {place} r="2.5" fill="{colour}"/>')
         return found
 
 
@@ -79,7 +82,7 @@ def picture(lines: list[Line]) -> str:
     """The SVG."""
     lines = [each for each in lines if each["server"] == SERVER]
     sizes = sorted({each["users"] for each in lines})
-    most = 1.1 * max(each["ndcg@10"] for each in lines)
+    most = math.ceil(10 * max(each["ndcg@10"] for each in lines) + 0.3) / 10
     plane = Plane(sorted({each["epsilon"] for each in lines}), most)
     items, asked = lines[0]["items"], lines[0]["asked"]
     title = f"full NDCG@10 of {asked:,} users, {items:,} items, by epsilon (delta 1e-7)"
@@ -90,14 +93,14 @@ def picture(lines: list[Line]) -> str:
         f'<text x="{LEFT}" y="22" font-size="14">{title}</text>',
         *plane.grid(),
     ]
-    for users, colour in zip(sizes, COLOURS, strict=False):
-        noised = curve(lines, users, NOISED)
+    for row, (users, colour) in enumerate(zip(sizes, COLOURS, strict=False)):
         found += plane.drawn(curve(lines, users, UNNOISED), colour, 'stroke-dasharray="5 4"')
-        found += plane.drawn(noised, colour, 'stroke-width="2"')
+        found += plane.drawn(curve(lines, users, NOISED), colour, 'stroke-width="2"')
         found += plane.drawn(curve(lines, users, DP_POPULARITY), colour, 'stroke-width="1"')
-        at, mean, _ = noised[-1]
-        place = f'x="{plane.across[at] + 8:.1f}" y="{plane.down(mean) + 4:.1f}" fill="{colour}"'
-        found.append(f"<text {place}>{users:,}</text>")
+        place = f'x="{RIGHT - 170}" y="{BOTTOM - 90 + 16 * row}" fill="{colour}"'
+        found.append(f"<text {place}>{users:,} users</text>")
+    told = f'x="{RIGHT - 170}" y="{BOTTOM - 86 + 16 * len(sizes)}" fill="#666"'
+    found.append(f"<text {told}>dashed: without noise</text>")
     found.append(f'<text x="{LEFT + 20}" y="{plane.down(0) - 16:.1f}">DP popularity</text>')
     return "\n".join((*found, "</svg>", ""))
 
