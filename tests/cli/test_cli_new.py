@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from ufgraphfr.baselines.ease import Ease
 from ufgraphfr.experiment.estimate import estimate
 
 
@@ -184,6 +185,19 @@ def test_settings_that_follow_from_the_data_are_shown_and_written(cli, tables):
         assert line in shown
     # they follow again, when the tables have grown
     assert "federation" not in tomllib.loads(text)
+
+
+def test_baselines_that_do_not_fit_are_not_asked_for(cli, tables, monkeypatch):
+    assert new(cli, tables).code == 0
+    file = tables / "sub" / "my.toml"
+    asked = tomllib.loads(file.read_text())["evaluation"]["baselines"]
+    assert asked == ["popularity", "ease", "closed-forms"]
+    file.unlink()
+    monkeypatch.setattr(Ease, "estimated_bytes", lambda *_: 10**15)
+    assert new(cli, tables).code == 0
+    text = file.read_text()
+    assert tomllib.loads(text)["evaluation"]["baselines"] == ["popularity", "closed-forms"]
+    assert "# ease is left out: it needs too much memory" in text
 
 
 def test_the_graph_of_a_large_catalogue_is_sparse():

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ufgraphfr.baselines import BASELINES
+from ufgraphfr.baselines.base import memory_budget
 from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.headers import Guess, flag, guess, header_of, need
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment.derive import flagship_settings
+
+BESIDE = "popularity", "ease", "closed-forms"
+"""Baselines that a first experiment asks for, as far as they fit."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class OwnTables:
         lines += ["", *(f"# {_line(note)}" for note in self.notes), "[data.columns]"]
         for each in self.columns.values():
             lines += [f"# {_line(each.told())}", f"{each.key} = {_text(each.column)}"]
-        return "\n".join((*lines, *_rest(flagship_settings(facts)), ""))
+        return "\n".join((*lines, *_rest(flagship_settings(facts), facts), ""))
 
 
 def own_tables(
@@ -121,7 +126,12 @@ def _key_of(
     return need(file, header, (key,), said)
 
 
-def _rest(derived: Sequence[Derived]) -> tuple[str, ...]:
+def _rest(derived: Sequence[Derived], facts: DataFacts) -> tuple[str, ...]:
+    sizes = facts.users, facts.items, facts.interactions
+    fits = {
+        kind: BASELINES.build(kind, {}, "baselines").estimated_bytes(*sizes) <= memory_budget()
+        for kind in BESIDE
+    }
     return (
         "",
         "# what follows from the data, unless you set it in its table:",
@@ -131,7 +141,8 @@ def _rest(derived: Sequence[Derived]) -> tuple[str, ...]:
         'kind = "ufgraphformer"',
         "",
         "[evaluation]",
-        'baselines = ["popularity", "ease", "closed-forms"]',
+        *(f"# {kind} is left out: it needs too much memory" for kind in BESIDE if not fits[kind]),
+        f"baselines = {json.dumps([kind for kind in BESIDE if fits[kind]])}",
     )
 
 
