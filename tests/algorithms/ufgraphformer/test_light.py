@@ -86,3 +86,16 @@ def test_a_run_of_before_goes_on_without_it() -> None:
     assert "algorithm.lightgcn" in experiment.auto
     before = replace(experiment, auto=frozenset())
     assert not settled(experiment, before).model.lightgcn
+
+
+def test_another_run_goes_on_from_what_was_trained_and_counts_the_graph_anew() -> None:
+    model = UFGraphFormer(lightgcn=True, **SMALL)
+    batch = checkerboard()
+    fresh = model.init_server(Setting(batch.n_items, len(batch), 4, 0))
+    before = {name: value.clone() for name, value in fresh.items()}
+    begun = model.warm_start(fresh, before)
+    assert begun.keys() == fresh.keys()
+    kept = {name for name in begun if begun[name] is before[name]}
+    moments = ("mean", "first", "second", "steps")
+    trained = {name for net in ("net", ITEMS) for name in (net, *(f"{net}.{m}" for m in moments))}
+    assert kept == trained | {"blend"}

@@ -57,6 +57,10 @@ class Light(Part):
         size = setting.items * self.spec.dim
         return ADAM.begun(torch.randn(size, generator=generator) * INIT_STD, ITEMS)
 
+    def trained(self) -> frozenset[str]:
+        """See `Part.trained`."""
+        return ADAM.names(ITEMS)
+
     def message(self, state: State) -> State:
         """What a cohort trains with, beside the item counts."""
         return {ITEMS: state[ITEMS]}

@@ -22,7 +22,7 @@ from ufgraphfr.algorithms.ufgraphformer.adaptive import KEYS, rule
 from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import Profile, ProfileSpec
-from ufgraphfr.algorithms.ufgraphformer.light import GRADIENT, ITEMS, Light
+from ufgraphfr.algorithms.ufgraphformer.light import GRADIENT, Light
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems, ColdItemsSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers, ColdUsersSpec
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
@@ -140,11 +140,8 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         return state
 
     def warm_start(self, fresh: State, before: State) -> State:
-        """See `capabilities.WarmStart`: the Transformer; the graph's sums are counted anew."""
-        names = {"blend"}
-        if self.sequence is not None:
-            names |= self.sequence.trained(fresh)
-        names |= {name for name in fresh if name.partition(".")[0] == ITEMS}
+        """See `capabilities.WarmStart`: what is trained; the graph's sums are counted anew."""
+        names = frozenset({"blend"}).union(*(part.trained() for part in self.active_parts))
         return fresh | {name: before[name] for name in names}
 
     def init_private(self, setting: Setting, batch: ClientBatch) -> Private:

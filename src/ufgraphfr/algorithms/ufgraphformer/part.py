@@ -31,6 +31,10 @@ class Part:
         """The server's memory before the first round."""
         return {}
 
+    def trained(self) -> frozenset[str]:
+        """Arrays of the memory that rounds train, from which another run may go on."""
+        return frozenset()
+
     def contribution(self, task: Task, batch: ClientBatch, key: Key) -> Update | None:
         """What these clients upload in answer to a task; None where it asks for nothing."""
         return None

@@ -73,9 +73,9 @@ class Sequence(Part):
             "seed": torch.tensor([setting.seed]),
         }
 
-    def trained(self, state: State) -> set[str]:
-        """The arrays of the memory that training changes."""
-        return {name for name in state if name == "net" or name.startswith("net.")}
+    def trained(self) -> frozenset[str]:
+        """See `Part.trained`."""
+        return self.spec.adam.names()
 
     def message(self, state: State) -> tuple[State, frozenset[str]]:
         """What a cohort trains with, and which of it never changes."""

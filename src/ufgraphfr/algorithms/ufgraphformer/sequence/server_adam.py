@@ -12,6 +12,8 @@ from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.ops.adam import Moments, adam, step_scale
 
+_MOMENTS = "first", "second", "steps"
+
 
 class ServerAdam(Spec):
     """Hyper-parameters of the server's steps; the ``[algorithm.adam]`` table."""
@@ -24,6 +26,11 @@ class ServerAdam(Spec):
     """Decay of the running moments of the gradient."""
     average: float = Field(0.99, ge=0, lt=1)
     """Decay of the running mean of the weights, which is what is evaluated."""
+
+    @staticmethod
+    def names(name: str = "net") -> frozenset[str]:
+        """Of the arrays that a step changes."""
+        return frozenset({name, *(f"{name}.{part}" for part in ("mean", *_MOMENTS))})
 
     def begun(self, net: Tensor, name: str = "net") -> State:
         """The memory before the first step, from weights ``[size]``."""
@@ -52,4 +59,4 @@ class ServerAdam(Spec):
 
 
 def _moments(state: State, name: str) -> Moments:
-    return Moments(*(state[f"{name}.{part}"] for part in ("first", "second", "steps")))
+    return Moments(*(state[f"{name}.{part}"] for part in _MOMENTS))
