@@ -3,12 +3,20 @@
     python benchmarks/federation/soak.py FOLDER --rounds 40
 
 Two nodes on this machine, over the engine, TLS and keys, with made-up users. A line for each round,
-and at last how each figure went from the first quarter of the rounds to the last.
+and at last how each figure went from the first quarter of the rounds to the last, how long rounds
+took, and how much of the processors each process and what it started had for one.
+
+It ends what it started, also when it is told to end.
 """
 
 import argparse
+import os
+import signal
 import statistics
+import sys
 import time
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from ufgraphfr.deploy.operations import processes
@@ -52,6 +60,15 @@ def descriptors(pid: int) -> int:
         return 0
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process had of the processors, with children that it has waited for."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def size(paths: list[Path]) -> int:
     """Bytes of files."""
     return sum(path.stat().st_size for path in paths if path.is_file())
@@ -62,9 +79,11 @@ def look(folder: Deployment) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, process in processes.read(folder.processes).items():
         # the engine starts short ones beside those that last
-        family = [process, *(each for each in process.descendants() if lasting(each.pid))]
+        everything = [process, *process.descendants()]
+        family = [process, *(each for each in everything[1:] if lasting(each.pid))]
         found[f"{name} MiB"] = sum(memory(each.pid) for each in family) / MIB
         found[f"{name} fds"] = sum(descriptors(each.pid) for each in family)
+        found[f"{name} CPU s"] = sum(cpu_seconds(each.pid) for each in everything)
     shards = list(folder.path.glob("nodes/*/shard"))
     found["logs kB"] = size(list(folder.logs.iterdir())) / 1e3
     found["shards kB"] = sum(size(list(shard.rglob("*"))) for shard in shards) / 1e3
@@ -78,11 +97,31 @@ def lasting(pid: int) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return b"flower-supernode" in command or b"flower-superexec" in command
+    return b"deploy.flower.supernode" in command or b"flower-superexec" in command
+
+
+def told(seen: list[dict[str, float]], moments: list[float]) -> Iterator[str]:
+    """How each figure went over the rounds."""
+    quarter = max(1, len(seen) // 4)
+    for name in seen[-1]:
+        if name.endswith("CPU s"):
+            each = (seen[-1][name] - seen[0][name]) / max(1, len(seen) - 1)
+            yield f"{name} a round: {each:.2f}"
+            continue
+        first, last = (
+            statistics.median(each[name] for each in part)
+            for part in (seen[:quarter], seen[-quarter:])
+        )
+        yield f"{name}: {first:.1f} -> {last:.1f}"
+    if took := [after - before for before, after in pairwise(moments)]:
+        median = statistics.median(took)
+        yield f"seconds a round: {min(took):.1f} to {max(took):.1f}, median {median:.1f}"
 
 
 def main() -> None:
     """Run, and print."""
+    # as by Ctrl-C, which ends the processes too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=40)
@@ -92,27 +131,29 @@ def main() -> None:
     folder = Deployment(given.folder.resolve())
     settings = ServerSettings(port=given.port, node_port=given.port + 2)
     write(folder, draft_tryout(build(experiment(given.rounds, given.users)), 2, folder), settings)
-    seen, state = list[dict[str, float]](), WAITING[0]
+    seen, moments, state = list[dict[str, float]](), list[float](), WAITING[0]
     try:
         up(folder)
         while state in WAITING:
-            time.sleep(0.5)
+            time.sleep(0.2)
             values = read_metrics(folder.server.metrics)
             state = values.get("state", state)
             if values.get("rounds", 0) > len(seen):
+                moments.append(time.monotonic())
                 seen.append(look(folder))
-                told = "  ".join(f"{name} {value:.0f}" for name, value in seen[-1].items())
-                print(f"round {values['rounds']}: {told}", flush=True)
+                line = "  ".join(f"{name} {value:.0f}" for name, value in seen[-1].items())
+                print(f"round {values['rounds']}: {line}", flush=True)
+    except KeyboardInterrupt:
+        state = "ended by a signal"
     finally:
+        # what a second signal would leave behind
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         down(folder)
     print(state)
-    quarter = max(1, len(seen) // 4)
-    for name in seen[-1]:
-        first, last = (
-            statistics.median(each[name] for each in part)
-            for part in (seen[:quarter], seen[-quarter:])
-        )
-        print(f"{name}: {first:.1f} -> {last:.1f}")
+    for line in told(seen, moments) if seen else ():
+        print(line)
+    sys.exit(int(state != "finished"))
 
 
 if __name__ == "__main__":

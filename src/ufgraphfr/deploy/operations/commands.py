@@ -61,7 +61,8 @@ class Commands:
         """
         node = self.deployment.node(name)
         return [
-            str(BIN / "flower-supernode"),
+            # nothing is imported from the current folder
+            *(str(BIN / "python"), "-P", "-m", "ufgraphfr.deploy.flower.supernode"),
             *("--superlink", address),
             *("--root-certificates", str(node.ca)),
             *("--auth-supernode-private-key", str(node.key)),
