@@ -36,6 +36,17 @@ def test_output_goes_to_the_log(tmp_path):
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_long_log_is_turned_over_when_its_process_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 5)
+    for number in range(4):
+        command = [sys.executable, "-c", f"print('{number}')"]
+        process = processes.start(command, dict(os.environ), tmp_path / "name.log")
+        until(lambda each=process: not each.alive)
+    # three lines of two bytes are more than five
+    assert (tmp_path / "name.log").read_text() == "3\n"
+    assert (tmp_path / "name.1.log").read_text() == "0\n1\n2\n"
+
+
 def test_children_are_ended_too(tmp_path):
     process = started(PARENT, tmp_path)
     until(process.descendants)

@@ -17,6 +17,9 @@ from ufgraphfr.core.folders import write_atomically
 STATE, PARENT, SESSION, START = 0, 1, 3, 19
 """Fields of /proc/PID/stat after the name; the start counts clock ticks since the machine's."""
 
+MAX_LOG_BYTES = 16 * 2**20
+"""Of a log that a process is started on."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -76,8 +79,13 @@ class Process:
 
 
 def start(command: list[str], environment: dict[str, str], log: Path) -> Process:
-    """Start a process that outlives this one; its output is added to a log."""
+    """Start a process that outlives this one; its output is added to a log.
+
+    A log that has grown long becomes ``NAME.1.log``, in the place of the one before.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+        log.replace(log.with_suffix(f".1{log.suffix}"))
     added = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     pid = os.posix_spawnp(
         command[0],
