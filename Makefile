@@ -71,7 +71,7 @@ bench: $(DEV_ENV) ## speed benchmarks
 	$(BIN)/pytest benchmarks/speed --benchmark-only
 
 bench-scale: export OMP_NUM_THREADS = 1
-bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: two hours, 6 GB
+bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: two hours, 9 GB
 	mkdir -p build && rm -f build/scale.jsonl build/privacy.jsonl
 	$(BIN)/python benchmarks/scale/stages.py 10000x100000 100000x100000 1000000x100000 \
 		--out build/scale.jsonl
