@@ -22,6 +22,7 @@ from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.certificates import write_node_key
 from ufgraphfr.deploy.operations.commands import Commands
 from ufgraphfr.deploy.operations.launcher import down, register, submit, up
+from ufgraphfr.deploy.server.liveness import PAUSED, ask_pause, dead, lives
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.experiment import build, execute
 
@@ -64,6 +65,13 @@ def wait_for(federation, done):
     while not done(values := read_metrics(federation.folder.server.metrics)):
         assert time.monotonic() < until, (values, logs(federation))
         assert values.get("state", "running") in (*WAITING, "finished"), values["state"]
+        time.sleep(0.2)
+
+
+def until(done, seconds=SECONDS):
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
         time.sleep(0.2)
 
 
@@ -186,6 +194,48 @@ def test_a_server_that_is_killed_goes_on_to_the_same_result(made, tmp_path):
     down(federation.folder)
     assert not (federation.folder.server.run / "result.json").exists()
     up(federation.folder)
+    wait_for(federation, finished)
+    compared(result(federation), simulated(values, tmp_path / "s"))
+
+
+def test_what_an_operator_meets_is_told_and_costs_the_run_nothing(made, tmp_path):
+    values = toy_values(algorithm=FEDMF, federation={"rounds": 8}, evaluation={"every": 8})
+    federation = made(values)
+    folder, server = federation.folder, federation.folder.server
+    up(folder)
+    wait_for(federation, after_round(1))
+    # a second start, and up again, during a run
+    with pytest.raises(InputError, match="a run is under way"):
+        submit(folder)
+    started = processes.read(folder.processes)
+    up(folder)
+    assert processes.read(folder.processes) == started
+    # the run's own process is killed
+    (app,) = (
+        each
+        for each in started["superlink"].descendants()
+        if b"flwr-serverapp" in Path(f"/proc/{each.pid}/cmdline").read_bytes()
+    )
+    app.signal(signal.SIGKILL)
+    until(lambda: dead(server, SECONDS), 10)
+    assert "the run's process died in state 'running'" in dead(server, SECONDS)[0]
+    kept = read_metrics(server.metrics)["rounds"]
+    submit(folder)
+    wait_for(federation, after_round(kept + 1))
+    # a pause
+    ask_pause(server)
+    until(lambda: not lives(server))
+    assert read_metrics(server.metrics)["state"] == PAUSED
+    # the users' database is gone while the agent runs, and comes back
+    shard = federation.shard(NODES[0])
+    shard.database.rename(tmp_path / "away")
+    submit(folder)
+    until(lambda: read_metrics(server.metrics)["state"] not in WAITING)
+    assert "1 of 2 nodes gave a usable reply" in read_metrics(server.metrics)["state"]
+    said = json.loads(shard.audit.read_text().splitlines()[-1])["reason"]
+    assert "was removed or replaced while the agent ran" in said
+    (tmp_path / "away").rename(shard.database)
+    submit(folder)
     wait_for(federation, finished)
     compared(result(federation), simulated(values, tmp_path / "s"))
 
