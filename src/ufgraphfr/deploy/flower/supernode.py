@@ -31,8 +31,9 @@ from ufgraphfr.deploy.wire.unix_socket import address
 logger = logging.getLogger(__name__)
 SUPERNODE, CLIENTAPP = "flower-supernode", "flwr-clientapp"
 PAUSE_SECONDS = 0.25
-BRISK_LOOKS = 400
-"""After so many looks in vain the engine's own pauses are kept: the next run may be days away."""
+SHARE = 0.05
+"""A pause is longer by this part of the wait so far, up to the engine's own: what is added to a
+wait is small beside it, and nodes that wait for days do not ask the server four times a second."""
 _LONG, _PARENT_DEATH_SIGNAL = 1.0, 1
 
 
@@ -41,15 +42,18 @@ class Pauses:
 
     def __init__(self) -> None:
         """Begins after a message."""
-        self._vain = 0
+        self._waited = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
 
     def sleep(self, seconds: float) -> None:
         """Long pauses are between looks in vain, short ones are for a reply."""
-        self._vain = self._vain + 1 if seconds > _LONG else 0
-        time.sleep(seconds if self._vain > BRISK_LOOKS else min(seconds, PAUSE_SECONDS))
+        if seconds <= _LONG:
+            self._waited = 0
+        pause = min(seconds, PAUSE_SECONDS + SHARE * self._waited)
+        self._waited += pause
+        time.sleep(pause)
 
 
 def main(words: list[str]) -> int:
