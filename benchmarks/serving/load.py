@@ -1,6 +1,7 @@
 """How fast `ufgraphfr serve` answers at a fixed rate, and whether its memory stays what it is.
 
     python benchmarks/serving/load.py RUN                       # 50 requests a second for 60 s
+    python benchmarks/serving/load.py --shard SHARD             # the same of a node's `agent serve`
     python benchmarks/serving/load.py RUN --requests 20000      # one after the other; memory
     python benchmarks/serving/load.py --make RUN                # a run of MovieLens-1M's size
 
@@ -38,8 +39,8 @@ LONGEST = 50
 class Service:
     """The command in a process of its own."""
 
-    def __init__(self, folder: str, port: int) -> None:
-        command = [sys.executable, "-m", "ufgraphfr", "serve", folder, "--port", str(port)]
+    def __init__(self, words: list[str], port: int) -> None:
+        command = [sys.executable, "-m", "ufgraphfr", *words, "--port", str(port)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         pin = ["taskset", "-c", str(os.cpu_count() - 1)]
         self.process = subprocess.Popen(pin + command, env=environment, stdout=subprocess.PIPE)
@@ -112,6 +113,7 @@ def one_by_one(asker: Asker, service: Service, requests: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder")
+    parser.add_argument("--shard", action="store_true")
     parser.add_argument("--make", action="store_true")
     parser.add_argument("--rate", type=float, default=50)
     parser.add_argument("--seconds", type=float, default=60)
@@ -122,7 +124,8 @@ def main() -> None:
         print(ufgraphfr.run(SIZE, asked.folder))
         return
     os.sched_setaffinity(0, range(max(1, os.cpu_count() - 1)))
-    service = Service(asked.folder, asked.port)
+    of_node = ["agent", "--shard", asked.folder, "serve"]
+    service = Service(of_node if asked.shard else ["serve", asked.folder], asked.port)
     try:
         found = urlopen(f"http://127.0.0.1:{asked.port}/items?query=e&n=500").read()
         asker = Asker(asked.port, [each["item"] for each in json.loads(found)["items"]])

@@ -67,6 +67,8 @@ def test_what_is_like_a_history_is_one_step_over_a_graph_without_loops(
     generator = torch.Generator().manual_seed(2)
     rows = torch.nn.functional.normalize(torch.randn(8, 5, generator=generator), dim=1)
     history = torch.rand(4, 8, generator=generator)
+    # nobody has these
+    history[:, [0, 3, 7]] = 0
     links = torch.zeros(8, 8)
     for i in range(8):
         for j in range(8):

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.memo import memo
+
 TEXT_COLUMNS = 32
 """Principal components of the embedded item texts."""
 LESS = 0.7
@@ -56,23 +58,33 @@ def text_similarity(history: Tensor, rows: Tensor) -> Tensor:
     Returns:
         float ``[clients, items]``.
     """
-    blocks = (
-        history @ (links / links.sum(0).sqrt().clamp(min=1e-12)) for links in _text_links(rows)
-    )
-    return torch.cat([*blocks], 1)
+    # what nobody has links to nothing here
+    held = history.any(0).nonzero()[:, 0]
+    weights, roots = history[:, held], _root_sums(rows).split(_BLOCK)
+    blocks = zip(_text_links(rows, held), roots, strict=True)
+    return torch.cat([weights @ links / root for links, root in blocks], 1)
 
 
 def text_links_sums(rows: Tensor) -> Tensor:
     """The sum of the links to each item, see `text_similarity`, float ``[items]``."""
-    return torch.cat([links.sum(0) for links in _text_links(rows)])
+    everything = torch.arange(len(rows), device=rows.device)
+    return torch.cat([links.sum(0) for links in _text_links(rows, everything)])
 
 
-def _text_links(rows: Tensor) -> Iterator[Tensor]:
-    """The links from all items to some, float ``[items, some]``, until all had their turn."""
+@memo
+def _root_sums(rows: Tensor) -> Tensor:
+    """Their roots, of a catalogue that is asked about again and again."""
+    return text_links_sums(rows).sqrt().clamp(min=1e-12)
+
+
+def _text_links(rows: Tensor, held: Tensor) -> Iterator[Tensor]:
+    """Links from some items to blocks of all, float ``[held, some]``, until all had their turn."""
+    own = rows[held]
     for first in range(0, len(rows), _BLOCK):
         block = rows[first : first + _BLOCK]
-        links = (SHARPNESS * (rows @ block.T - 1)).exp_()
-        links[first : first + len(block)].fill_diagonal_(0)
+        links = (SHARPNESS * (own @ block.T - 1)).exp_()
+        inside = ((held >= first) & (held < first + len(block))).nonzero()[:, 0]
+        links[inside, held[inside] - first] = 0
         yield links
 
 
