@@ -36,9 +36,10 @@ def with_new_items(model: Model, items: int, newest: Documents) -> Model:
     if part is None or len(catalogue.items) == items:
         return model
     public = part.state(newest.agreement.setting(catalogue, part.spec.titles))[PUBLIC]
+    known, new = public[:items], public[items:]
 
     def longer(scores: Tensor) -> Tensor:
-        return cat((scores, part.likened(scores, public[:items], public[items:])), -1)
+        return cat((scores, part.likened(scores, known, new)), -1)
 
     def asked(score: Callable[[ClientBatch], Tensor]) -> Callable[[ClientBatch], Tensor]:
         return lambda inputs: longer(score(inputs.of_the_first(items)))

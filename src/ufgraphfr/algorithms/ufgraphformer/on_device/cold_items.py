@@ -15,6 +15,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.spec import Spec
 
@@ -53,10 +54,10 @@ class ColdItems(Part):
 
     def finished(self, scores: Tensor, shared: State) -> Tensor:
         """See `Part.finished`: other scores for items that nobody has."""
-        known, public = shared[COUNTS] > 0, shared[PUBLIC]
-        if not known.any():
+        known, new, public, asked = _divided(shared[PUBLIC], shared[COUNTS])
+        if not len(known) or not len(new):
             return scores
-        return torch.where(known, scores, self.likened(scores[..., known], public[known], public))
+        return scores.index_copy(-1, new, self.likened(scores[..., known], public, asked))
 
     def likened(self, scores: Tensor, public: Tensor, asked: Tensor) -> Tensor:
         """Scores of items by what is public of them, float ``[..., asked]``.
@@ -66,8 +67,23 @@ class ColdItems(Part):
             public: of the known, float ``[known, columns]``.
             asked: of the others, float ``[asked, columns]``.
         """
-        gram = public.T @ public
-        gram.diagonal().add_(self.spec.ridge)
-        weights = torch.linalg.solve(gram, public.T @ scores.flatten(0, -2).T)
+        factor = _factor(public, self.spec.ridge)
+        weights = torch.cholesky_solve(public.T @ scores.flatten(0, -2).T, factor)
         found: Tensor = asked @ weights
         return found.T.reshape(*scores.shape[:-1], len(asked))
+
+
+@memo
+def _divided(public: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Places of items that somebody has, and of others, and what is public of either."""
+    known, new = (each.nonzero()[:, 0] for each in (counts > 0, counts <= 0))
+    return known, new, public[known], public[new]
+
+
+@memo
+def _factor(public: Tensor, ridge: float) -> Tensor:
+    """Cholesky's, of X^T X + ridge I, float ``[columns, columns]``."""
+    gram = public.T @ public
+    gram.diagonal().add_(ridge)
+    factor: Tensor = torch.linalg.cholesky(gram)
+    return factor
