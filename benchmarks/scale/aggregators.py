@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from ufgraphfr.core.messages import Aggregation, Report, gathered, one_row
+from ufgraphfr.core.messages import Aggregation, Report, gather, one_row
 from ufgraphfr.federation.codec import decode_report, encode_report
 
 COHORTS = (1_000, 10_000, 100_000, 1_000_000)
@@ -33,7 +33,7 @@ def measured(numbers: int, repeats: int = 5) -> tuple[float, int]:
     total = [decode_report(payload)]
     begin = time.process_time()
     for _ in range(repeats):
-        total = gathered(total, decode_report(payload))
+        gather(total, decode_report(payload))
     return (time.process_time() - begin) / repeats, len(payload)
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ufgraphfr.algorithms.fedmf import FedMF
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import combine, gathered
+from ufgraphfr.core.messages import combine, gather
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.experiment.config import Experiment, build
 from ufgraphfr.experiment.prepare import PreparedExperiment, arranged
@@ -71,7 +71,7 @@ def stacked(
     key, reports = Key(0).at(1), []
     for some in simulation.chunks(cohort):
         task = model.broadcast({"items": sent}, some, 1)
-        reports = gathered(reports, simulation.answer(task, key))
+        gather(reports, simulation.answer(task, key))
     return model.aggregate({"items": sent}, combine(reports).total())["items"]
 
 
