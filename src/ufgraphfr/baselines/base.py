@@ -38,14 +38,18 @@ class Baseline(Spec, ABC):
         """
         return 64 * (users + items + interactions)
 
+    def fits(self, users: int, items: int, interactions: int) -> bool:
+        """Whether it may be fitted on this machine, see `memory_budget`."""
+        return self.estimated_bytes(users, items, interactions) <= memory_budget()
+
     def check_memory(self, users: int, items: int, interactions: int) -> None:
         """Refuse before the cost what does not fit `memory_budget`.
 
         Raises:
             InputError: it does not fit.
         """
-        needed, budget = self.estimated_bytes(users, items, interactions), memory_budget()
-        if needed > budget:
+        if not self.fits(users, items, interactions):
+            needed, budget = self.estimated_bytes(users, items, interactions), memory_budget()
             raise InputError(
                 f"baseline '{self.kind}' needs about {needed:,} bytes for {users:,} users, "
                 f"{items:,} items and {interactions:,} interactions, and {budget:,} are the most "

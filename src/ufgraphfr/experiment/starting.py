@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ufgraphfr.baselines import BASELINES
-from ufgraphfr.baselines.base import memory_budget
 from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.headers import Guess, flag, guess, header_of, need
@@ -128,10 +127,7 @@ def _key_of(
 
 def _rest(derived: Sequence[Derived], facts: DataFacts) -> tuple[str, ...]:
     sizes = facts.users, facts.items, facts.interactions
-    fits = {
-        kind: BASELINES.build(kind, {}, "baselines").estimated_bytes(*sizes) <= memory_budget()
-        for kind in BESIDE
-    }
+    fits = {kind: BASELINES.build(kind, {}, "baselines").fits(*sizes) for kind in BESIDE}
     return (
         "",
         "# what follows from the data, unless you set it in its table:",

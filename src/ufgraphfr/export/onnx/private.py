@@ -5,10 +5,9 @@ import torch
 from onnx import TensorProto
 
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import LEAST
+from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import DECAY, RIDGE
 from ufgraphfr.algorithms.ufgraphformer.private.model import (
-    DECAY,
     GRAPH_DECAYS,
-    RIDGE,
     TEXT_DECAY,
     TEXT_WEIGHT,
     PrivateForm,

@@ -30,11 +30,24 @@ class FeatureHead(Part):
         offset = _log_popularity(counts)
         if not features.shape[1]:
             return (offset.expand(len(inputs), -1),)
-        wanted = propagate(inputs.ptr, inputs.items, recency(inputs.ptr, DECAY), features)
-        # of all weights of a history
-        total = ((1 - DECAY ** inputs.counts.double()) / (1 - DECAY)).to(features.dtype)
-        regression = _regression(features, counts)
-        return (offset + regression.preference(regression.fit(wanted, total, RIDGE)),)
+        return (offset + preference(features, _regression(features, counts), inputs),)
+
+
+def preference(features: Tensor, regression: SoftmaxRegression, inputs: ClientBatch) -> Tensor:
+    """What each user likes of public features, by a history in which recent items count more.
+
+    Args:
+        features: float ``[items, columns]``.
+        regression: prepared for them.
+        inputs: the clients.
+
+    Returns:
+        float ``[clients, items]``, beside the offset; zeros for a client without history.
+    """
+    wanted = propagate(inputs.ptr, inputs.items, recency(inputs.ptr, DECAY), features)
+    # of all weights of a history
+    total = ((1 - DECAY ** inputs.counts.double()) / (1 - DECAY)).to(features.dtype)
+    return regression.preference(regression.fit(wanted, total, RIDGE))
 
 
 def _log_popularity(counts: Tensor) -> Tensor:

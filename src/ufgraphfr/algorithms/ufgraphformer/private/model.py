@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
+from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import RIDGE, preference
 from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import SoftmaxRegression
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.plan import (
@@ -63,10 +64,6 @@ GRAPH_DECAYS = 0.5, 0.9
 twenty; each is a view of the same noised sum."""
 TEXT_DECAY = 0.8
 """Likewise, on the texts."""
-DECAY = 0.9
-"""Likewise, in the preference; as in `FeatureHead`."""
-RIDGE = 1.0
-"""Pulls a preference to none; as in `FeatureHead`."""
 TEXT_WEIGHT = 0.05
 """Of the items whose texts are like the history's, relative to the preference."""
 
@@ -210,7 +207,7 @@ class PrivateForm(Algorithm):
         scores = offset.expand(len(inputs), -1)
         if self.spec.head:
             about = shared["columns"], shared["counts"], plan.std(POPULARITY)
-            scores = offset + _preference(*_described(*about), inputs)
+            scores = offset + preference(*_described(*about), inputs)
         if plan.directions:
             lift = log_lift(inputs.text, shared["directions"], shared["map"])
             unknown = PRIOR / (PRIOR + inputs.counts)[:, None]
@@ -260,13 +257,6 @@ def _described(columns: Tensor, counts: Tensor, std: float) -> tuple[Tensor, Sof
     offset = _log_popularity(counts, std)
     features = torch.cat((columns, popularity_levels(offset)), 1)
     return features, SoftmaxRegression.of(features, offset)
-
-
-def _preference(features: Tensor, regression: SoftmaxRegression, inputs: ClientBatch) -> Tensor:
-    """What each user likes of public features, float ``[clients, items]``."""
-    history = _weighted_histories(inputs, DECAY)
-    weights = regression.fit(history @ features, history.sum(1), RIDGE)
-    return regression.preference(weights)
 
 
 def _weighted_histories(inputs: ClientBatch, decay: float) -> Tensor:
