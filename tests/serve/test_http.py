@@ -119,7 +119,7 @@ def test_a_fault_shows_nothing_of_its_inside(client, served, monkeypatch):
     def fails(*_):
         raise RuntimeError("secret place")
 
-    monkeypatch.setattr(served.recommender, "answer", fails)
+    monkeypatch.setattr(served.recommender, "answers", fails)
     answer = client.post("/recommend", json={})
     problem(answer, 500)
     assert "secret" not in answer.text

@@ -87,6 +87,16 @@ def test_what_changed_counts_from_the_next_request_on(client, shard):
     assert asked(client, "u1", token).status_code == 200
 
 
+def test_a_release_is_prepared_before_it_is_asked(shard, monkeypatch):
+    warmed = []
+    monkeypatch.setattr(Recommender, "warm", lambda self: warmed.append(self.catalogue))
+    node = ServedNode(shard)
+    assert warmed == [node.recommender.catalogue]
+    ShardStore(shard.database).forget("u2")
+    assert node.recommender.people.served()
+    assert len(warmed) == 2
+
+
 def test_many_ask_at_the_same_time(client, shard):
     token = Tokens(shard.tokens).add("shop")
     expected, found = asked(client, "u1", token).json(), []
@@ -98,6 +108,10 @@ def test_many_ask_at_the_same_time(client, shard):
         thread.start()
     for thread in threads:
         thread.join()
+    # they are scored together, which rounds otherwise
+    scores = [each.pop("score") for each in expected["recommended"]]
+    for answer in found:
+        assert [e.pop("score") for e in answer["recommended"]] == pytest.approx(scores, abs=1e-5)
     assert found == [expected] * 8
 
 

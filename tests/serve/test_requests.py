@@ -6,7 +6,9 @@ import shutil
 import pytest
 import torch
 
+from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import SoftmaxRegression
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.missing import present
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.checkpoint import load_checkpoint, save_checkpoint
 from ufgraphfr.experiment.prepare import prepare
@@ -30,6 +32,7 @@ KINDS = {
     "baseline": {"algorithm": {"kind": "ease"}},
     "stateless": {"algorithm": {"kind": "fedrecon", "dim": 4}},
 }
+PERSONAL = {"personal": {"algorithm": {"kind": "fedmf", "dim": 4}}}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def opened(tmp_path_factory):
     def recommender(kind):
         if kind not in found:
             path = tmp_path_factory.mktemp(kind) / "run"
-            list(execute(build(VALUES | KINDS[kind]), path, device="cpu"))
+            list(execute(build(VALUES | (KINDS | PERSONAL)[kind]), path, device="cpu"))
             found[kind], folders[kind] = Recommender.open(path), path
         return found[kind]
 
@@ -147,6 +150,45 @@ def test_what_is_unknown_is_named_with_what_is_near(opened):
     twice = served.answer(Request(history=["i7", title.upper()]))
     assert "items that the history names again, which count once: 1" in twice.notes
     assert twice.history == [7]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "personal"])
+def test_several_have_the_answers_that_each_has_alone(opened, kind):
+    served, feature = opened(kind), next(iter(opened(kind).catalogue.features))
+    profile = build(VALUES).source.load().users.profiles[0]
+    (value, *_) = present(served.catalogue.features[feature][3])
+    asked = [
+        Request(user="u3", n=ITEMS),
+        Request(history=["i9", "i2"], profile=profile, n=4, exclude=["i1"]),
+        Request(user="u99"),
+        Request(user="u1", where={feature: [value]}, seen=True, why=True),
+        Request(history=["nothing"]),
+        Request(),
+        Request(user="u3", n=2),
+    ]
+    found = served.answers(asked)
+    for request, together in zip(asked, found, strict=True):
+        if isinstance(together, InputError):
+            with pytest.raises(InputError) as told:
+                served.answer(request)
+            assert str(together) == str(told.value)
+            continue
+        alone = served.answer(request)
+        assert [each.item for each in together.recommended] == [e.item for e in alone.recommended]
+        scores = [each.score for each in alone.recommended]
+        assert [each.score for each in together.recommended] == pytest.approx(scores, abs=1e-5)
+        assert (together.history, together.notes) == (alone.history, alone.notes)
+    assert sum(isinstance(each, InputError) for each in found) == (4 if kind == "personal" else 2)
+    assert served.answers([]) == []
+
+
+def test_what_all_requests_need_is_there_before_the_first(opened, monkeypatch):
+    for kind in ("whole", "private", "personal"):
+        fresh = Recommender.open(folder_of(opened, kind))
+        fresh.warm()
+        with monkeypatch.context() as patched:
+            patched.setattr(SoftmaxRegression, "of", None)
+            assert fresh.recommend("u1")
 
 
 def test_similar_items_come_from_what_goes_together(opened):

@@ -23,7 +23,9 @@ from ufgraphfr.experiment.run_folder import RunFolder
 from ufgraphfr.privacy.accounted.statement import statement
 from ufgraphfr.serve.problems import DOCUMENTED, HEADERS, LimitedBody, add_problems
 from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.requests import Answer
 from ufgraphfr.serve.requests import Request as Asked
+from ufgraphfr.serve.together import Together
 
 MOST_ITEMS, MOST_LISTED, MOST_BATCH = 5_000, 500, 100
 Name = Annotated[str, Field(max_length=500)]
@@ -42,6 +44,11 @@ class Wanted(BaseModel):
     where: dict[Name, list[Name]] = Field({}, max_length=50)
     seen: bool = False
     why: bool = False
+
+    @property
+    def asked(self) -> Asked:
+        """The same for the engine."""
+        return Asked(**self.model_dump())
 
 
 class Batch(BaseModel):
@@ -71,6 +78,10 @@ class Serving(Protocol):
     def recommender(self) -> Recommender:
         """What answers."""
 
+    @property
+    def together(self) -> Together:
+        """The same, for requests that come at the same time."""
+
 
 class Served:
     """The run that is served; another version takes its place between two requests."""
@@ -83,13 +94,14 @@ class Served:
         """
         self._folder, self._data_dir = folder, data_dir
         self.load()
+        self.together = Together(lambda: self.recommender)
 
     def load(self) -> None:
         """Load what the folder, or what it links to, holds now; if that fails, nothing changes."""
         # a link may be turned to another run while this one is read
         run = Run(self._folder.resolve())
         recommender = Recommender.of(run, self._data_dir)
-        recommender.people.warm()
+        recommender.warm()
         self.version: str = run.folder.name
         self.guarantee: str = run.result["guarantee"]
         self.statement = statement(RunFolder(run.folder).read_ledger())
@@ -105,9 +117,14 @@ class Served:
             _LOG.warning("now serving %s", self.version)
 
 
-def answered(recommender: Recommender, wanted: Wanted) -> dict[str, Any]:
-    """One answer."""
-    found = recommender.answer(Asked(**wanted.model_dump()))
+def answered(recommender: Recommender, found: Answer | InputError) -> dict[str, Any]:
+    """What was found, for JSON.
+
+    Raises:
+        InputError: that is what was found.
+    """
+    if isinstance(found, InputError):
+        raise found
     return {
         "history": recommender.named(found.history),
         "notes": found.notes,
@@ -169,13 +186,14 @@ def _add_answers(app: FastAPI, served: Serving) -> None:
     @app.post("/recommend")
     def recommend(wanted: Wanted) -> dict[str, Any]:
         """The best items for a history and a profile, neither of which is kept."""
-        return answered(served.recommender, wanted)
+        return answered(*served.together.answer(wanted.asked))
 
     @app.post("/recommend/batch")
     def batch(wanted: Batch) -> dict[str, Any]:
         """Several answers at once, in the order of the requests."""
         recommender = served.recommender
-        return {"answers": [answered(recommender, each) for each in wanted.requests]}
+        answers = recommender.answers([each.asked for each in wanted.requests])
+        return {"answers": [answered(recommender, each) for each in answers]}
 
     @app.get("/similar/{item:path}")
     def similar(item: str, n: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 10) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from ufgraphfr.deploy.agent.store import version_of
 from ufgraphfr.deploy.agent.tokens import Tokens
 from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.serve.http import Name, Wanted, answered, create_app
+from ufgraphfr.serve.people import UnknownUser
 from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.together import Together
 
 _LOG = logging.getLogger(__name__)
 State: TypeAlias = tuple[int, int, bytes]
@@ -45,6 +47,7 @@ class ServedNode:
         self.tokens = Tokens(folder.tokens)
         self._lock = Lock()
         self._loaded = self._load()
+        self.together = Together(lambda: self.recommender)
 
     @property
     def recommender(self) -> Recommender:
@@ -83,6 +86,7 @@ class ServedNode:
         # first: what changes while it is read is read again
         state = self._state()
         recommender = Recommender.at_node(self._folder)
+        recommender.warm()
         return state, self._models.release(state[0]), recommender
 
     def _state(self) -> State:
@@ -100,12 +104,10 @@ def create_node_app(node: ServedNode) -> FastAPI:
         """The best items for a user of this node, for an app that has a token of it."""
         if bearer is None or not node.tokens.accepts(bearer.credentials):
             raise HTTPException(401, "give a token of this node, Authorization: Bearer TOKEN")
-        recommender = node.recommender
         try:
-            recommender.people.place(wanted.user)
-        except InputError:
+            return answered(*node.together.answer(wanted.asked))
+        except UnknownUser:
             # whose names are like it is nobody's business
             raise HTTPException(404, "no such user at this node") from None
-        return answered(recommender, wanted)
 
     return app

@@ -24,6 +24,10 @@ FEW_VALUES = 60
 """An attribute with more values than this is taken to be open: any new value is as good."""
 
 
+class UnknownUser(InputError):
+    """No user of the data has this id."""
+
+
 class People:
     """The users of a run's data, and whoever else is described."""
 
@@ -55,13 +59,13 @@ class People:
         """The user's number; None for one of the files who does not train for want of rows.
 
         Raises:
-            InputError: no such user.
+            UnknownUser: no such user.
         """
         place = self._numbers.get(user)
         if place is None and user not in self._untrained.names:
             names = self._numbers.keys() | self._untrained.names
             near = f"{nearest(user, names)}; " if names else ""
-            raise InputError(f"no user '{user}' in this run: {near}{self._known.others}")
+            raise UnknownUser(f"no user '{user}' in this run: {near}{self._known.others}")
         return place
 
     def trained(self, user: str) -> bool:
@@ -100,7 +104,7 @@ class People:
         # in the order asked for
         trained = torch.tensor([place is not None for place in places])
         order = torch.where(trained, trained.cumsum(0) - 1, len(found) + (~trained).cumsum(0) - 1)
-        return _together(found, beside).select(order)
+        return together([found, beside]).select(order)
 
     def anybody(self, history: Tensor, profile: Mapping[str, str]) -> ClientBatch:
         """One who is in no file: items, oldest first, and attributes.
@@ -184,16 +188,19 @@ class People:
             )
 
 
-def _together(one: ClientBatch, other: ClientBatch) -> ClientBatch:
-    """The clients of one batch, then those of the other; nobody trains, so nothing is excluded."""
-    nothing = torch.zeros(len(one) + len(other) + 1, dtype=torch.long)
+def together(batches: Sequence[ClientBatch]) -> ClientBatch:
+    """The clients of all batches, one after the other; nobody trains, so nothing is excluded."""
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    clients = torch.cat([each.clients for each in batches])
     return ClientBatch(
-        torch.cat((one.clients, other.clients)),
-        pointers(torch.cat((one.counts, other.counts))),
-        torch.cat((one.items, other.items)),
-        nothing,
-        one.items[:0],
-        torch.cat((one.own_text, other.own_text)),
-        one.n_items,
-        one.ordered,
+        clients,
+        pointers(torch.cat([each.counts for each in batches])),
+        torch.cat([each.items for each in batches]),
+        torch.zeros(len(clients) + 1, dtype=torch.long),
+        first.items[:0],
+        torch.cat([each.own_text for each in batches]),
+        first.n_items,
+        first.ordered,
     )

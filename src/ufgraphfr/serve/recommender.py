@@ -22,7 +22,7 @@ from ufgraphfr.ops.ranking import top
 from ufgraphfr.serve.items import Items
 from ufgraphfr.serve.known import KnownUsers
 from ufgraphfr.serve.model import Model
-from ufgraphfr.serve.people import People
+from ufgraphfr.serve.people import People, together
 from ufgraphfr.serve.requests import Answer, Because, Recommendation, Request
 from ufgraphfr.serve.why import NAMED, influences, shares
 from ufgraphfr.text import Encoder
@@ -78,6 +78,13 @@ class Recommender:
 
         return cls(*at_node(folder))
 
+    def warm(self) -> None:
+        """Work out what all requests need, before the first one waits for it."""
+        self.people.warm()
+        users = self.people.served()[:1]
+        nothing = torch.zeros(0, dtype=torch.long)
+        self._model.score(self.people.users(users) if users else self.people.anybody(nothing, {}))
+
     def history(self, user: str) -> list[str]:
         """Titles of everything the user interacted with, oldest first.
 
@@ -99,14 +106,29 @@ class Recommender:
             InputError: no such user, item, attribute or feature, or one whom the model cannot
                 serve.
         """
-        inputs = self._inputs(request)
-        scores, allowed = self._model.score(inputs).cpu(), self._allowed(request)
-        best = self._best(scores, inputs, allowed, request)[0]
-        found = self._listed(best[best >= 0].tolist(), scores[0])
-        if request.why:
-            found = self._explained(found, inputs)
-        notes = self._notes(request, inputs, len(found))
-        return Answer(inputs.items.tolist(), found, notes)
+        (found,) = self.answers([request])
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def answers(self, requests: Sequence[Request]) -> list[Answer | InputError]:
+        """Of several at once, in their order; for one that cannot be answered, why.
+
+        The model scores them together, which takes little longer than one of them.
+        """
+        found, asked = dict[int, Answer | InputError](), list[tuple[int, ClientBatch, Tensor]]()
+        for place, request in enumerate(requests):
+            try:
+                asked.append((place, self._inputs(request), self._allowed(request)))
+            except InputError as error:
+                found[place] = error
+        chunk = at_most(CHUNK, len(self.catalogue.items))
+        for start in range(0, len(asked), chunk):
+            some = asked[start : start + chunk]
+            scores = self._model.score(together([inputs for _, inputs, _ in some])).cpu()
+            for (place, inputs, allowed), own in zip(some, scores.split(1), strict=True):
+                found[place] = self._answered(requests[place], inputs, allowed, own)
+        return [found[place] for place in range(len(requests))]
 
     def similar(self, item: str, n: int = 10) -> list[Recommendation]:
         """The items that having one item speaks for most: the scores it gives, less those of none.
@@ -167,6 +189,16 @@ class Recommender:
         allowed = self.items.where(request.where)
         allowed[self.items.places(request.exclude)] = False
         return allowed.nonzero()[:, 0]
+
+    def _answered(
+        self, request: Request, inputs: ClientBatch, allowed: Tensor, scores: Tensor
+    ) -> Answer:
+        best = self._best(scores, inputs, allowed, request)[0]
+        found = self._listed(best[best >= 0].tolist(), scores[0])
+        if request.why:
+            found = self._explained(found, inputs)
+        notes = self._notes(request, inputs, len(found))
+        return Answer(inputs.items.tolist(), found, notes)
 
     def _best(
         self, scores: Tensor, inputs: ClientBatch, allowed: Tensor, request: Request

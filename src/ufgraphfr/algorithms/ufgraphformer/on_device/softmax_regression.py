@@ -69,21 +69,23 @@ class SoftmaxRegression:
             float ``[users, columns]``; zeros for a user without history.
         """
         weight = total[:, None]
+        rounding, curvature = ROUNDING * weight, weight * self.variance + ridge
         tried = best = move = torch.zeros_like(wanted)
         step = torch.full_like(weight, FIRST_STEP)
         reached = torch.full_like(weight, -torch.inf)
+        # for few users a step costs as much as there are operations
         for _ in range(steps):
             norm, mean = self._softmax(tried)
-            value = (wanted * tried).sum(1, keepdim=True) - weight * norm
-            value = value - ridge / 2 * tried.square().sum(1, keepdim=True)
+            pulled = torch.sub(wanted, tried, alpha=ridge / 2)
+            value = (pulled * tried).sum(1, keepdim=True).addcmul_(weight, norm, value=-1)
             # rounding must not decide: near the best it would halve steps that are right
-            worse = value < reached - ROUNDING * weight * norm.abs()
+            worse = value < torch.addcmul(reached, rounding, norm.abs(), value=-1)
             step = torch.where(worse, step / 2, step)
-            gradient = wanted - weight * mean - ridge * tried
-            newton = (gradient @ self.turn / (weight * self.variance + ridge)) @ self.turn.T
+            gradient = pulled.sub_(tried, alpha=ridge / 2).addcmul_(weight, mean, value=-1)
+            newton = (gradient @ self.turn).div_(curvature) @ self.turn.T
             move = torch.where(worse, move, newton)
             best, reached = torch.where(worse, best, tried), torch.maximum(value, reached)
-            tried = best + step * move
+            tried = torch.addcmul(best, step, move)
         return best
 
     def preference(self, weights: Tensor) -> Tensor:
@@ -92,10 +94,17 @@ class SoftmaxRegression:
         Args:
             weights: float ``[users, columns]``, see `fit`.
         """
+        if isinstance(self.features.turned, Tensor):
+            return (weights @ self.features.turned)[:, self.features.row]
         return self.features.products(weights.T.contiguous())[self.features.row].T
 
     def _softmax(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The logarithm of its denominator ``[users, 1]``, and mean features under it."""
+        rows, turned = self.features.rows, self.features.turned
+        if isinstance(rows, Tensor) and isinstance(turned, Tensor):
+            logits = torch.addmm(self.offset, weights, turned)
+            chance = logits.log_softmax(1)
+            return logits[:, :1] - chance[:, :1], chance.exp_() @ rows
         # a product with sparse rows wants users beside each other; so stays all of this
         logits = self.features.products(weights.T.contiguous()).add_(self.offset[:, None])
         peak = _peaks(logits)
