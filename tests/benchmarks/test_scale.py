@@ -66,7 +66,11 @@ def test_utility_by_epsilon_and_size_is_a_table_and_a_picture(tmp_path: Path) ->
     picture = tmp_path / "picture.svg"
     drawing = [sys.executable, str(STAGES.with_name("privacy_picture.py")), str(out), str(picture)]
     subprocess.run(drawing, check=True)
-    assert picture.read_text().count("<polyline") == 3
+    drawn = picture.read_text()
+    for model in {each["model"] for each in found}:
+        assert f'id="400-{model.replace(" ", "-")}"' in drawn
+    subprocess.run(drawing, check=True)
+    assert picture.read_text() == drawn
 
 
 @pytest.mark.slow
