@@ -69,7 +69,7 @@ def stacked(
     client = Client(model, experiment.mechanism)
     simulation = Simulation(client, prepared.batch, store, experiment.federation.chunk)
     key, reports = Key(0).at(1), []
-    for some in simulation.chunks(cohort):
+    for some in simulation.chunks(cohort, 1):
         task = model.broadcast({"items": sent}, some, 1)
         gather(reports, simulation.answer(task, key))
     return model.aggregate({"items": sent}, combine(reports).total())["items"]

@@ -97,7 +97,7 @@ def test_a_chunk_holds_clients_with_like_amounts_of_data(transport, batch):
     places = torch.arange(int(kept.sum())) - torch.repeat_interleave(ptr[:-1], kept)
     uneven = uneven.with_history(ptr, batch.items[starts + places])
     network = Network("fedmf", uneven, transport, chunk=4)
-    sizes = [uneven.counts[c].tolist() for c in network.simulation.chunks(torch.arange(USERS))]
+    sizes = [uneven.counts[c].tolist() for c in network.simulation.chunks(torch.arange(USERS), 1)]
     flat = [size for chunk in sizes for size in chunk]
     assert flat == sorted(flat, reverse=True)
     assert max(len(chunk) for chunk in sizes) == 4

@@ -27,6 +27,14 @@ class AsksAllClients(Protocol):
 
 
 @runtime_checkable
+class Stackable(Protocol):
+    """Has rounds in which ``[federation] chunk`` does not say how many clients are stacked."""
+
+    def stacked_bytes(self, counts: Tensor, items: int, round_number: int) -> Tensor | None:
+        """What each holds while stacked, by its interactions, ``[clients]``; None where it does."""
+
+
+@runtime_checkable
 class Blended(Protocol):
     """Scores by a weighted sum of parts, whose weights are fitted on the devices.
 
@@ -195,6 +203,13 @@ class ReadsItemText(Protocol):
 def asks_all_clients(algorithm: Algorithm, round_number: int) -> bool:
     """See `AsksAllClients`; by default every round asks its cohort."""
     return isinstance(algorithm, AsksAllClients) and algorithm.asks_all_clients(round_number)
+
+
+def stacked_bytes(algorithm: Algorithm, counts: Tensor, items: int, number: int) -> Tensor | None:
+    """See `Stackable`; by default chunks are as they are set."""
+    if not isinstance(algorithm, Stackable):
+        return None
+    return algorithm.stacked_bytes(counts, items, number)
 
 
 def parts(algorithm: Algorithm, task: Task, inputs: ClientBatch, private: Private) -> Tensor:

@@ -39,10 +39,10 @@ class AdversarialSimulation:
             task = replace(task, aggregation=self.algorithm.aggregation)
         return self.simulation.bytes_up(task, key)
 
-    def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
+    def chunks(self, cohort: Tensor, round_number: int) -> Iterator[Tensor]:
         """The honest clients as always, then the malicious ones one by one."""
         malicious = torch.isin(cohort, self.aim.clients.to(cohort.device))
-        yield from self.simulation.chunks(cohort[~malicious])
+        yield from self.simulation.chunks(cohort[~malicious], round_number)
         yield from cohort[malicious].split(1) if bool(malicious.any()) else ()
 
     def answer(self, task: Task, key: Key) -> Report:

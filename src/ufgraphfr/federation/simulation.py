@@ -1,5 +1,6 @@
 """All clients, in this process."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -7,13 +8,18 @@ from typing import Protocol
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm
-from ufgraphfr.algorithms.capabilities import integer_bounds
+from ufgraphfr.algorithms.capabilities import integer_bounds, stacked_bytes
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, Report, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import Client, Request, TaskKind, task_kind
 from ufgraphfr.federation.private_state import PrivateState
+
+logger = logging.getLogger(__name__)
+
+STACKED_BYTES = 2**30
+"""What clients that are stacked by what they need may hold together."""
 
 
 class Clients(Protocol):
@@ -23,8 +29,8 @@ class Clients(Protocol):
     def algorithm(self) -> Algorithm:
         """What every client runs."""
 
-    def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
-        """The cohort, int64 ``[clients]``, in groups."""
+    def chunks(self, cohort: Tensor, round_number: int) -> Iterator[Tensor]:
+        """The cohort of a round, int64 ``[clients]``, in groups."""
 
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train."""
@@ -49,18 +55,38 @@ class Simulation:
     private_state: PrivateState
     chunk: int
     _bytes_up: dict[TaskKind, float] = field(default_factory=dict, init=False, compare=False)
+    _told: set[str] = field(default_factory=set, init=False, compare=False)
 
     @property
     def algorithm(self) -> Algorithm:
         """See `Clients.algorithm`."""
         return self.client.algorithm
 
-    def chunks(self, cohort: Tensor) -> Iterator[Tensor]:
+    def chunks(self, cohort: Tensor, round_number: int) -> Iterator[Tensor]:
         """Clients with like amounts of data together, so that little is padding."""
         ptr = self.batch.ptr
-        order = (ptr[cohort + 1] - ptr[cohort]).argsort(descending=True, stable=True)
+        counts, order = (ptr[cohort + 1] - ptr[cohort]).sort(descending=True, stable=True)
+        held = stacked_bytes(self.algorithm, counts, self.batch.n_items, round_number)
+        if held is not None:
+            stack = (held.double().cumsum(0) / STACKED_BYTES).long()
+            sizes = stack.unique_consecutive(return_counts=True)[1].tolist()
+            self._tell(sizes)
+            yield from cohort[order].split(sizes)
+            return
         # split() would make one empty chunk of nobody
         yield from cohort[order].split(self.chunk) if len(cohort) else ()
+
+    def _tell(self, sizes: list[int]) -> None:
+        """How clients are stacked where the chunk does not say it, the first time."""
+        if sizes and not self._told:
+            self._told.add("stacks")
+            logger.info(
+                "item graph: %d stack(s) of %s to %s clients, by their interactions; [federation] "
+                "chunk is for training",
+                len(sizes),
+                f"{min(sizes):,}",
+                f"{max(sizes):,}",
+            )
 
     def answer(self, task: Task, key: Key) -> Report:
         """Let the clients of a task train; their new weights are stored."""

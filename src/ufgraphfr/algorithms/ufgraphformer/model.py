@@ -266,6 +266,12 @@ class UFGraphFormer(Algorithm, SequenceSpec):
         """See `capabilities.AsksAllClients`: all contribute to the item graph, once."""
         return self.graph is not False and round_number <= self.graph.rounds
 
+    def stacked_bytes(self, counts: Tensor, items: int, round_number: int) -> Tensor | None:
+        """See `capabilities.Stackable`: large sparse sums, of few stacks, are merged seldom."""
+        if self.item_graph is None or not self.asks_all_clients(round_number):
+            return None
+        return self.item_graph.stacked_bytes(counts, items)
+
     @property
     def asks_for_item_text(self) -> bool:
         """See `capabilities.ReadsItemText`."""

@@ -24,7 +24,7 @@ class Local(TransportSpec):
     ) -> Iterator[Response]:
         """See `TransportSpec.exchange`."""
         down = up = once = 0.0
-        for number, asked in enumerate(clients.chunks(cohort)):
+        for number, asked in enumerate(clients.chunks(cohort, key.round)):
             task = task_for(asked)
             if number == 0:
                 once = float(task.cacheable_bytes)

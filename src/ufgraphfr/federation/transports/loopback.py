@@ -21,7 +21,7 @@ class Loopback(TransportSpec):
     ) -> Iterator[Response]:
         """See `TransportSpec.exchange`."""
         bounds = integer_bounds(clients.algorithm)
-        for asked in clients.chunks(cohort):
+        for asked in clients.chunks(cohort, key.round):
             task = task_for(asked)
             down = codec.encode_task(task)
             answer = clients.answer(codec.decode_task(down, task.aggregation), key)

@@ -38,6 +38,9 @@ from ufgraphfr.ops.recency import propagate, recency
 
 View = tuple[str, float]
 """An operator, and the weight of a history item relative to the next one."""
+PAIR_BYTES, CLIENT_BYTES = 32, 2048
+"""Of a pair of a client's items in a sparse sum that is being made, at most 28 as measured; and of
+what it says by its profile."""
 LASTING, RECENT, LATEST, LAST = 1.0, 0.8, 0.3, 0.0
 """Taste that lasts, that of some ten items, of the last few, and of the last one."""
 
@@ -96,6 +99,13 @@ class ItemGraph(Part):
         block = Block(self.spec, batch.n_items, task.round)
         sums = block.contribution(batch, bool(task.shared["ordered"]))
         return Update({**sums}, torch.zeros(len(batch), device=batch.items.device), summed=True)
+
+    def stacked_bytes(self, counts: Tensor, items: int) -> Tensor | None:
+        """What clients' sparse sums hold while they are made; of dense ones a chunk says it."""
+        if self.spec.is_dense(items):
+            return None
+        pairs = counts.double() * (counts + self.spec.reach) / self.spec.rounds
+        return PAIR_BYTES * pairs + CLIENT_BYTES
 
     def collect(self, state: State, sums: State, round_number: int) -> State:
         """See `Part.collect`: one more part of the sums, and at last the operators."""
