@@ -30,6 +30,9 @@ Score: TypeAlias = Callable[[ClientBatch], Tensor]
 MOST_BYTES = 2**20
 """Of the scores of one model that are held at once: they stay in the processor's cache, where they
 are worked on several times as fast, and what evaluation needs does not grow with the users."""
+FEWEST = 16
+"""Clients whose scores are held at once although they are more: below so many, reading what all
+items have once for each group takes longer than anything that is done with the scores."""
 
 
 def at_most(chunk: int, scores: int) -> int:
@@ -37,9 +40,9 @@ def at_most(chunk: int, scores: int) -> int:
 
     Args:
         chunk: how many are asked for.
-        scores: numbers for each client; one client's own may be more.
+        scores: numbers for each client; those of `FEWEST` clients may be more.
     """
-    return max(1, min(chunk, MOST_BYTES // (4 * scores)))
+    return min(chunk, max(FEWEST, MOST_BYTES // (4 * scores)))
 
 
 @dataclass(frozen=True)
