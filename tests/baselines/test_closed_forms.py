@@ -62,6 +62,10 @@ def test_popularity_counts_rows(batch: ClientBatch, binary: NDArray[np.float64])
     np.testing.assert_array_equal(scores.numpy(), np.tile(binary.sum(0), (USERS, 1)))
 
 
+def test_popularity_is_counted_of_a_million_users_in_a_gigabyte() -> None:
+    assert Popularity().estimated_bytes(10**6, 10**5, 5 * 10**7) < 10**9
+
+
 def test_position_popularity_counts_the_next_positions(
     batch: ClientBatch, histories: list[list[int]]
 ) -> None:

@@ -77,11 +77,12 @@ def test_fewer_users_are_scored_at_once_where_items_are_many(
         return whole[:, own.clients]
 
     expected = evaluate_blends(Model(parts, weighted), BLENDS, asked)
-    # room for the scores of three users, then for not even one
-    for room, most in ((3.5, 3), (0.5, 1)):
+    # room for the scores of three users, then for not even one, of whom there are some at once
+    for room, fewest, most in ((3.5, 1, 3), (0.5, 1, 1), (0.5, 2, 2)):
         sizes.clear()
         size = int(room * 4 * split.n_items)
         monkeypatch.setattr("ufgraphfr.evaluation.protocol.MOST_BYTES", size)
+        monkeypatch.setattr("ufgraphfr.evaluation.protocol.FEWEST", fewest)
         found = evaluate_blends(Model(parts, weighted), BLENDS, asked)
         assert max(sizes) == most
         assert np.array_equal(found.ranks, expected.ranks)

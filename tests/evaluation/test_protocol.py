@@ -12,7 +12,14 @@ from ufgraphfr.data.global_time import global_time
 from ufgraphfr.data.interactions import Interactions
 from ufgraphfr.data.split import HeldOut, Split
 from ufgraphfr.evaluation.metric_sums import evaluate
-from ufgraphfr.evaluation.protocol import EvaluationSet, Score, inputs
+from ufgraphfr.evaluation.protocol import (
+    FEWEST,
+    MOST_BYTES,
+    EvaluationSet,
+    Score,
+    at_most,
+    inputs,
+)
 
 PARTS: tuple[HeldOut, ...] = ("validation", "test")
 
@@ -215,3 +222,10 @@ def test_users_with_fewer_rivals_have_no_second_rank(batch: ClientBatch, split: 
     assert fewer.metrics["sampled99"]["mrr"] == pytest.approx((1 / whole.sampled[1::2]).mean())
     nobody = EvaluationSet(asked.clients, asked.targets, torch.full_like(rivals, -1))
     assert evaluate(hashed, nobody).metrics["sampled99"] == {}
+
+
+def test_few_users_are_ranked_together_where_items_are_many_and_never_fewer_than_some() -> None:
+    assert at_most(256, 500) == 256
+    assert at_most(256, 4_000) == MOST_BYTES // 16_000
+    assert at_most(256, 10**6) == FEWEST
+    assert at_most(3, 10**6) == 3

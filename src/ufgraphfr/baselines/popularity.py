@@ -20,6 +20,10 @@ class Popularity(Baseline):
         """``count``: float ``[items]``."""
         return {"count": torch.bincount(training.items, minlength=training.n_items).float()}
 
+    def estimated_bytes(self, users: int, items: int, interactions: int) -> int:
+        """See `Baseline.estimated_bytes`: interactions are counted, in whole numbers."""
+        return 16 * (items + interactions)
+
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The counts, for each client."""
         return fitted["count"].expand(len(inputs), -1)

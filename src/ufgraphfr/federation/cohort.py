@@ -50,8 +50,8 @@ class FederationSpec(Spec):
     """``fixed`` draws exactly that many, ``poisson`` each client by its own coin, ``rotation``
     shuffles all clients into cohorts and starts again when everybody had a turn."""
     chunk: int = Field(128, ge=1)
-    """Clients stacked at once: the one knob that bounds memory; results do not depend on it. A large
-    catalogue's item graph stacks them by what their pairs hold, and asks for no number."""
+    """Clients stacked at once: the one knob that bounds memory; results do not depend on it. The
+    item graph of a large catalogue stacks them by what their pairs hold, and asks for no number."""
     upload: UploadSpec | None = None
     """How updates are bounded and compressed."""
     dropouts: float = Field(0.0, ge=0, lt=1)
