@@ -15,6 +15,7 @@ from ufgraphfr.baselines.ease import Ease
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops import fusion
 from ufgraphfr.ops.fusion import squashed
 from ufgraphfr.testing import BASELINE_CONTRACTS
 
@@ -67,6 +68,22 @@ def test_its_graph_is_the_flagships(
     scores = ItemGraph(graph).scores(expected, batch)
     found = ClosedForms(graph=graph, **GRAPH_ALONE).parts(fitted, batch)
     torch.testing.assert_close(found, squashed(scores), rtol=1e-3, atol=1e-4)
+
+
+def test_the_tails_it_was_fitted_with_are_those_it_scores_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch, scored = made(), list[torch.Tensor]()
+    expected = collected(GraphSpec(), batch)
+    for squash in (None, "root", "log"):
+        fitted = ClosedForms(squash=squash, **GRAPH_ALONE).fit(batch)
+        scored.append(ClosedForms(**GRAPH_ALONE).parts(fitted, batch))
+    monkeypatch.setattr(fusion, "ROOT_FROM", ITEMS - 1)
+    scored.append(ClosedForms(**GRAPH_ALONE).parts(ClosedForms(**GRAPH_ALONE).fit(batch), batch))
+    parts = ItemGraph(GraphSpec()).scores(expected, batch)
+    for found, squash in zip(scored, ("log", "root", "log", "root"), strict=True):
+        wanted = squashed(parts, squash=squash)
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("graph", [GraphSpec(), SPARSE], ids=["dense", "sparse"])

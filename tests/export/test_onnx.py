@@ -28,6 +28,7 @@ FORMS = {
     "a graph that was never finished": {"graph": {"rounds": 20}},
     "strongest links": {"graph": {"dense_items": 1, "neighbors": 4}},
     "few directions": {"graph": {"rank": 3}},
+    "heavier tails": {"squash": "root"},
     "cold items": {"cold_items": {}},
     "no LightGCN": {"lightgcn": False},
     "what they began with": {"cold_users": {"basis": "began", "latest": 3, "width": 2}},

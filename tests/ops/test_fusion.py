@@ -1,8 +1,19 @@
 """The fit of a fusion against autograd, and over groups of users against all in one place."""
 
+import pytest
 import torch
 
-from ufgraphfr.ops.fusion import RIDGE, FusionSums, fit_fusion, fusion_sums, squashed
+from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.fusion import (
+    RIDGE,
+    ROOT_FROM,
+    FusionSums,
+    Squash,
+    fit_fusion,
+    fusion_sums,
+    squash_for,
+    squashed,
+)
 
 USERS, RIVALS, PARTS = 80, 12, 4
 GENERATOR = torch.Generator().manual_seed(0)
@@ -95,12 +106,20 @@ def test_a_fit_that_runs_out_of_steps_returns_the_best_weights_it_has_seen() -> 
     assert float(found) == min(seen)[1]
 
 
-def test_squashed_scores_keep_their_order_and_sign() -> None:
+@pytest.mark.parametrize("squash", ["log", "root"])
+def test_squashed_scores_keep_their_order_and_sign(squash: Squash) -> None:
     scores = torch.randn(3, 50, generator=GENERATOR)
-    found = squashed(scores)
+    found = squashed(scores, squash=squash)
     assert torch.equal(found.argsort(), scores.argsort())
-    assert torch.equal(squashed(torch.ones(2, 5)), torch.zeros(2, 5))
-    assert torch.equal(squashed(scores[:1], scores[1:]), found)
+    z = standardised(scores)
+    lighter = {"log": (1 + z.abs()).log(), "root": 2 * (1 + z.abs()).sqrt() - 2}[squash]
+    torch.testing.assert_close(found, z.sign() * lighter)
+    assert torch.equal(squashed(torch.ones(2, 5), squash=squash), torch.zeros(2, 5))
+    assert torch.equal(squashed(scores[:1], scores[1:], squash=squash), found)
+
+
+def test_large_catalogues_keep_heavier_tails() -> None:
+    assert [squash_for(items) for items in (1, ROOT_FROM, ROOT_FROM + 1)] == ["log", "log", "root"]
 
 
 def test_scores_that_all_users_share_are_squashed_as_if_each_had_its_own() -> None:

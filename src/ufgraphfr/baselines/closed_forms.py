@@ -25,11 +25,13 @@ from ufgraphfr.baselines.markov import Markov
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Task
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.fusion import squashed
+from ufgraphfr.ops.fusion import Squash, squash_for, squashed
 
 logger = logging.getLogger(__name__)
 
 BLEND = "blend"
+ROOT = "squash.root"
+"""Kept with what is fitted: a blend means nothing with scores that are squashed otherwise."""
 _BLOCK_BYTES = 2**26
 """Of the graph's sums that are dense at a time."""
 _SCORE_BYTES = 2**27
@@ -53,12 +55,17 @@ class ClosedForms(Baseline):
     itemknn: ItemKNN | Literal[False] = ItemKNN()
     """Nearest neighbours among items."""
 
+    squash: Squash | None = None
+    """How z-scores get lighter tails, as the flagship's key; None: by the size of the catalogue."""
+
     def fit(self, training: ClientBatch) -> dict[str, Tensor]:
         """The graph's operators and each baseline's arrays; ``blend``, all parts alike."""
         fitted = self._graph_of(training)
         for kind, baseline in self._affordable(training):
             own = baseline.fit(training)
             fitted |= {f"{kind}.{name}": value for name, value in own.items()}
+        if (self.squash or squash_for(training.n_items)) == "root":
+            fitted[ROOT] = torch.tensor(True)
         return fitted | {BLEND: torch.ones(len(self.part_names(fitted)))}
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
@@ -77,7 +84,7 @@ class ClosedForms(Baseline):
         for kind, baseline in self._beside(inputs.ordered).items():
             if own := _named(fitted, f"{kind}."):
                 found.append(baseline.score(own, inputs)[None])
-        return squashed(*found)
+        return squashed(*found, squash="root" if ROOT in fitted else "log")
 
     def part_names(self, fitted: dict[str, Tensor]) -> tuple[str, ...]:
         """See `Fused.part_names`."""

@@ -87,6 +87,12 @@ def test_the_form_of_the_graph_is_told() -> None:
     assert told["sparse"] == "12,101 items have a sparse graph; 3.5 GB if dense"
 
 
+def test_the_more_items_the_heavier_the_tails_of_what_is_fused() -> None:
+    told = {size: derived(SIZES[size])["algorithm.squash"] for size in ("large", "sparse")}
+    assert [each.value for each in told.values()] == ["log", "root"]
+    assert "12,101 items; above 5,000" in told["sparse"].why
+
+
 def test_a_guess_of_the_interactions_is_told() -> None:
     guess = DataFacts(100, 300, 4_000, assumed=True)
     assert "40 a user assumed" in derived(guess)["algorithm.dim"].why

@@ -18,7 +18,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, combine, one_row
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.federation.client import Client, Request
-from ufgraphfr.ops.blend import standardised
+from ufgraphfr.ops.fusion import Squash, squashed
 from ufgraphfr.ops.item_graph import co_interactions, normalised, ridge_inverse, successions
 from ufgraphfr.privacy.none import NoMechanism
 
@@ -167,8 +167,11 @@ def test_random_windows_reach_the_whole_history(checkerboard: ClientBatch) -> No
         assert seen[user] == set(checkerboard.items[bounds].tolist())
 
 
-def test_scores_are_the_blend_of_squashed_parts(checkerboard: ClientBatch, federation_of) -> None:
-    model = UFGraphFormer(**SMALL, graph={"rounds": 1}, cold_users=False)
+@pytest.mark.parametrize("squash", ["log", "root"])
+def test_scores_are_the_blend_of_squashed_parts(
+    checkerboard: ClientBatch, federation_of, squash: Squash
+) -> None:
+    model = UFGraphFormer(**SMALL, graph={"rounds": 1}, cold_users=False, squash=squash)
     federation = federation_of(model, checkerboard).run(2)
     names = model.part_names(setting_of(checkerboard))
     blend = torch.zeros(len(names))
@@ -176,8 +179,8 @@ def test_scores_are_the_blend_of_squashed_parts(checkerboard: ClientBatch, feder
     task = model.scoring_task(federation.state | {"blend": blend}, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
     assert parts.shape == (len(names), len(checkerboard), checkerboard.n_items)
-    z = standardised(torch.stack(model.item_graph.scores(federation.state, checkerboard)))
-    torch.testing.assert_close(parts[: len(z)], z.sign() * (1 + z.abs()).log())
+    scores = torch.stack(model.item_graph.scores(federation.state, checkerboard))
+    torch.testing.assert_close(parts[: len(scores)], squashed(scores, squash=squash))
     expected = torch.einsum("p,pci->ci", blend, parts)
     torch.testing.assert_close(model.score(task, checkerboard, {}), expected)
 

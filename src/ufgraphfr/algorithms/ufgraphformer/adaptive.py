@@ -18,13 +18,14 @@ from typing import Any
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import DENSE_PAIR_BYTES, GraphSpec
 from ufgraphfr.core.derived import ASKED, COHORT, EVERY, ROUNDS, DataFacts, Derived
+from ufgraphfr.ops.fusion import ROOT_FROM, squash_for
 
 DIM, HIDDEN, LR = "algorithm.dim", "algorithm.hidden", "algorithm.adam.lr"
 DROPOUT, CANDIDATES = "algorithm.training.dropout", "algorithm.training.candidates"
 DENSE, TRANSFORMER = "algorithm.graph.dense_items", "algorithm.transformer"
-LIGHTGCN = "algorithm.lightgcn"
+LIGHTGCN, SQUASH = "algorithm.lightgcn", "algorithm.squash"
 OF_TRANSFORMER = frozenset({DIM, HIDDEN, LR, DROPOUT, CANDIDATES, LIGHTGCN})
-KEYS = OF_TRANSFORMER | {COHORT, ROUNDS, EVERY, DENSE}
+KEYS = OF_TRANSFORMER | {COHORT, ROUNDS, EVERY, DENSE, SQUASH}
 
 LARGEST_COHORT = 64
 PASSES = 20
@@ -132,6 +133,10 @@ class _Rule:
         size = f"{DENSE_PAIR_BYTES * self.facts.items**2 / 1e9:.1f} GB"
         return graph.dense_items, f"{self.facts.items:,} items have a {form} graph; {size} if dense"
 
+    def squash(self) -> Followed:
+        told = f"{self.facts.items:,} items; above {ROOT_FROM:,} the best stand out farther"
+        return squash_for(self.facts.items), told
+
     def told(self) -> str:
         assumed = f"{self.facts.per_user:g} a user assumed, " if self.facts.assumed else ""
         return f"{assumed}{self.facts.interactions:,} interactions"
@@ -148,5 +153,6 @@ _ORDER = {
     DROPOUT: _Rule.dropout,
     CANDIDATES: _Rule.candidates,
     DENSE: _Rule.dense_items,
+    SQUASH: _Rule.squash,
 }
 """Each finds what it follows from."""

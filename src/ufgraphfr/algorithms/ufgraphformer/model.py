@@ -40,7 +40,7 @@ from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import check_heads
 from ufgraphfr.ops.blend import weighted
-from ufgraphfr.ops.fusion import squashed
+from ufgraphfr.ops.fusion import Squash, squashed
 
 
 @final
@@ -74,6 +74,9 @@ class UFGraphFormer(Algorithm, SequenceSpec):
     cold_items: ColdItemsSpec | None = None
     """How items that nobody has are scored from what is public of them; without it they are last,
     or ranked by what little the head and the features' part of the item vectors say."""
+    squash: Squash = "log"
+    """How the parts' z-scores get lighter tails before they are fused: log(1 + |z|), or 2 (sqrt(1 +
+    |z|) - 1), which leaves more of them."""
     private: PrivateSpec | None = None
     """What this model becomes under a privacy budget, where its defaults do not fit."""
 
@@ -185,7 +188,8 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `capabilities.Blended`: each part's scores, standardised, with lighter tails."""
-        return squashed(*(part.scores(task.shared, inputs) for part in self.active_parts))
+        found = (part.scores(task.shared, inputs) for part in self.active_parts)
+        return squashed(*found, squash=self.squash)
 
     def part_names(self, setting: Setting) -> tuple[str, ...]:
         """See `capabilities.Blended`."""

@@ -25,6 +25,7 @@ from ufgraphfr.export.onnx.history import History
 from ufgraphfr.export.onnx.item_graph import graph_scores
 from ufgraphfr.export.onnx.profile import Described, lift
 from ufgraphfr.export.onnx.transformer import Network
+from ufgraphfr.ops.fusion import Squash
 
 State = dict[str, Array]
 _TINY = float(np.finfo(np.float32).tiny)
@@ -56,8 +57,9 @@ def flagship(
 ) -> Scored:
     """The model's answer to one history and one profile; ``names`` are those of its parts."""
     graph = history.graph
-    rows = [_scores(part, shared, history, described) for part in model.active_parts]
-    parts = _squashed(graph.cat(0, *(own for own in rows if own is not None)), history.items)
+    scored = (_scores(part, shared, history, described) for part in model.active_parts)
+    rows = graph.cat(0, *(own for own in scored if own is not None))
+    parts = _squashed(rows, history.items, model.squash)
     blend = shared["blend"].astype(np.float32)
     count = len(blend) - model.priors.shape[1]
     own = parts * graph.array(blend[:count, None])
@@ -111,10 +113,12 @@ def _deviation(away: Value, items: int) -> Value:
     return (away * away).sum(-1, keep=True).call("Sqrt") / math.sqrt(max(1, items - 1))
 
 
-def _squashed(rows: Value, items: int) -> Value:
+def _squashed(rows: Value, items: int, squash: Squash) -> Value:
     """See `ops.fusion.squashed`."""
     z = standardised(rows, items)
-    return z.call("Sign") * (z.call("Abs") + 1.0).call("Log")
+    length = z.call("Abs") + 1.0
+    lighter = length.call("Log") if squash == "log" else (length.call("Sqrt") - 1.0) * 2.0
+    return z.call("Sign") * lighter
 
 
 class Cold:
