@@ -3,12 +3,17 @@
 import datetime
 import os
 import socket
+import ssl
+import threading
 import time
+from contextlib import contextmanager, suppress
+from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 from toy_deployment import TOY
 
-from ufgraphfr.deploy.operations import certificates
+from ufgraphfr.deploy.operations import certificates, checks
 from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.launcher import set_up_node
@@ -120,15 +125,83 @@ def test_a_node_from_its_folder_to_its_agent(cli, made):
         assert said in ended.out
     set_up_node(Deployment(made), "node-1")
     ended = cli("agent", "--shard", shard, "doctor")
-    assert "1 to do" in ended.out
+    assert "2 to do" in ended.out
     assert "DO    socket: the agent does not run" in ended.out
+    assert "DO    server: localhost:443 does not answer" in ended.out
     assert "whole, 15 users" in ended.out
     for path in shard.glob("shard.sqlite*"):
         path.write_bytes(b"no database at all" * 100)
-    assert "2 to do" in cli("agent", "--shard", shard, "doctor").out
+    assert "3 to do" in cli("agent", "--shard", shard, "doctor").out
     status = made / "nodes" / "node-2" / "shard"
     (made / "nodes" / "node-2" / "ca.crt").write_text("none")
     assert "ask the server's operator" in cli("agent", "--shard", status, "status").out
+
+
+def test_what_both_accounts_of_a_node_read_is_for_both(cli, made, monkeypatch):
+    node = made / "nodes" / "node-1"
+    assert all((node / name).stat().st_mode & 0o077 == 0o044 for name in ("ca.crt", "node.env"))
+
+    def refused(self, **_):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    found = checks.certificate(node / "ca.crt", "renew")
+    assert found.do == f"as root: chmod a+r {node / 'ca.crt'}"
+    monkeypatch.undo()
+    # what stays with the coordinator, who is not the server's account
+    set_up_node(Deployment(made), "node-1")
+    (node / "shard" / "agreement.toml").write_text("not = 'this'")
+    assert "holds the agreement that cannot" in cli("deploy", "doctor", made).out
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "holds the agreement" not in cli("deploy", "doctor", made).out
+
+
+@contextmanager
+def answering(tls, seconds=0.0):
+    """A server with the certificate in a folder, whose clock is so many seconds ahead."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls / "server.crt", tls / "server.key")
+    when = formatdate(time.time() + seconds, usegmt=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            with (
+                suppress(OSError),
+                listener.accept()[0] as plain,
+                context.wrap_socket(plain, server_side=True) as safe,
+            ):
+                safe.recv(2**14)
+                safe.sendall(f"HTTP/1.1 404 Not Found\r\ndate: {when}\r\n\r\n".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"localhost:{listener.getsockname()[1]}"
+    thread.join()
+
+
+def test_a_node_says_whether_the_server_answers_and_is_ours(made, tmp_path):
+    ca, tls = made / "nodes" / "node-1" / "ca.crt", made / "server" / "tls"
+    with answering(tls) as address:
+        found = checks.server(address, ca, "renew")
+        assert (found.said, found.do) == (
+            f"{address} answers, by a certificate that ca.crt knows",
+            "",
+        )
+    with answering(tls, 7200) as address:
+        found = checks.server(address, ca, "renew")
+        assert "s behind its clock" in found.said
+        assert found.do == "set the clock that is wrong"
+    (tmp_path / "other").mkdir()
+    write_authority(tmp_path / "other", tmp_path / "other" / "ca.key", "localhost")
+    with answering(tmp_path / "other") as address:
+        found = checks.server(address, ca, "renew")
+        assert "is not known by ca.crt" in found.said
+        assert found.do == "renew"
+    assert "does not answer" in checks.server(address, ca, "renew").said
+    assert "firewall" in checks.server(address, ca, "renew").do
+    assert "DNS" in checks.server("no.such.invalid:443", ca, "renew").do
+    assert "not asked" in checks.server(address, tmp_path / "none", "renew").said
 
 
 def test_an_amendment_from_the_coordinator_to_a_signature(cli, made):

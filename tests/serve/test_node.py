@@ -6,6 +6,7 @@ import pytest
 from small_federation import NODES, LocalEngine, federate, toy_values
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.deploy.agent import serve as agent_serve
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.agent.tokens import Tokens
@@ -67,7 +68,9 @@ def test_anybody_is_served_by_a_history(client):
     answer = client.post("/recommend", json={"history": ["i1", "i2"], "n": 3})
     assert len(answer.json()["recommended"]) == 3
     assert client.post("/recommend", json={"user": "u1"}).status_code == 422
-    assert client.get("/health").json()["run"].startswith("release 1, ")
+    health = client.get("/health").json()
+    assert health["run"].startswith("release 1, ")
+    assert health["agent"] == "does not run"
     assert "No privacy guarantee" in client.get("/privacy").text
     assert client.get("/").status_code == 200
 
@@ -85,6 +88,11 @@ def test_what_changed_counts_from_the_next_request_on(client, shard):
     assert str(shard.path) not in answer.text
     (shard.models / "use").unlink()
     assert asked(client, "u1", token).status_code == 200
+
+
+def test_health_says_whether_the_agent_listens(client, shard):
+    with agent_serve.listen(shard.socket):
+        assert client.get("/health").json()["agent"] == "listens"
 
 
 def test_a_release_is_prepared_before_it_is_asked(shard, monkeypatch):

@@ -20,17 +20,23 @@ def cache_folder(*parts: str) -> Path:
 
 
 def write_atomically(
-    path: Path, data: bytes | Iterable[bytes | memoryview], sync: bool = False
+    path: Path,
+    data: bytes | Iterable[bytes | memoryview],
+    sync: bool = False,
+    public: bool = False,
 ) -> None:
     """Write a file that readers see whole or not at all, even if this process is killed.
 
-    With ``sync`` it is on the disk when this returns. What is long may come in pieces.
+    With ``sync`` it is on the disk when this returns. What is long may come in pieces. What is
+    ``public`` all accounts of the machine may read, everything else its owner alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines([data] if isinstance(data, bytes) else data)
+            if public:
+                os.fchmod(file.fileno(), 0o644)
             if sync:
                 file.flush()
                 os.fsync(file.fileno())

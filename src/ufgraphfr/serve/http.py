@@ -82,6 +82,10 @@ class Serving(Protocol):
     def together(self) -> Together:
         """The same, for requests that come at the same time."""
 
+    @property
+    def beside(self) -> dict[str, str]:
+        """How what it depends on is, for ``/health``."""
+
 
 class Served:
     """The run that is served; another version takes its place between two requests."""
@@ -95,6 +99,11 @@ class Served:
         self._folder, self._data_dir = folder, data_dir
         self.load()
         self.together = Together(lambda: self.recommender)
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """It depends on nothing."""
+        return {}
 
     def load(self) -> None:
         """Load what the folder, or what it links to, holds now; if that fails, nothing changes."""
@@ -217,7 +226,8 @@ def _add_facts(app: FastAPI, served: Serving) -> None:
     @app.get("/health")
     def health() -> dict[str, str]:
         """That it serves, and what."""
-        return {"status": "ok", "run": served.version, "version": ufgraphfr.__version__}
+        facts = {"status": "ok", "run": served.version, "version": ufgraphfr.__version__}
+        return facts | served.beside
 
     @app.get("/privacy", response_class=PlainTextResponse)
     def privacy() -> str:

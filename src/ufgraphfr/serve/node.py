@@ -16,6 +16,7 @@ from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.models import Models
 from ufgraphfr.deploy.agent.store import version_of
 from ufgraphfr.deploy.agent.tokens import Tokens
+from ufgraphfr.deploy.wire import unix_socket
 from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.serve.http import Name, Wanted, answered, create_app
 from ufgraphfr.serve.people import UnknownUser
@@ -69,6 +70,15 @@ class ServedNode:
     def statement(self) -> str:
         """The same on a page."""
         return self._now()[1].statement
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """Whether the node's agent, which answers the server, listens."""
+        try:
+            agent = "listens" if unix_socket.listens(self._folder.socket) else "does not run"
+        except OSError:
+            agent = "may not be asked by this account"
+        return {"agent": agent}
 
     def _now(self) -> tuple[State, Release, Recommender]:
         with self._lock:

@@ -36,10 +36,15 @@ def test_metrics_are_served_and_nothing_else(tmp_path):
         with urllib.request.urlopen(f"{base}/metrics", timeout=5) as answer:
             assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
             text = answer.read().decode()
+        with urllib.request.urlopen(f"{base}/health", timeout=5) as answer:
+            health = json.load(answer)
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{base}/metrics.json", timeout=5)
     assert "# TYPE ufgraphfr_users gauge\nufgraphfr_users 30\n" in text
     assert "ufgraphfr_replies_lost_total 0\n" in text
+    assert 0 <= health.pop("seconds") < 60
+    facts = {"status": "ok", "state": "running", "rounds": 0, "rounds_planned": 7, "nodes": 2}
+    assert health == facts
 
 
 def test_every_line_is_in_prometheus_text_format(tmp_path):

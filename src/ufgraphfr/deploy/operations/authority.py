@@ -37,7 +37,7 @@ def settle(folder: Deployment) -> None:
         return
     if hashlib.sha256(certificate).hexdigest() == agreement.authority:
         for node in agreement.nodes:
-            write_atomically(folder.node(node.name).ca, certificate)
+            write_atomically(folder.node(node.name).ca, certificate, public=True)
         folder.authority.parent.mkdir(parents=True, exist_ok=True)
         places = {"ca.key": folder.authority, "server.key": server.tls / "server.key"}
         places |= {name: server.tls / name for name in ("server.crt", "ca.crt")}

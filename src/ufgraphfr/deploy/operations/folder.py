@@ -21,6 +21,8 @@ class NodeFolder:
         self.samples = path / "import"
         # Flower's own folder
         self.home = path / "flwr"
+        # of SuperNode and agent
+        self.environment = path / "node.env"
 
 
 class Deployment:

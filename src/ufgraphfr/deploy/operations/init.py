@@ -212,7 +212,8 @@ def write_node(folder: Deployment, name: str) -> None:
     """The folder that goes to a node's host, from what is agreed on."""
     node, server = folder.node(name), folder.server
     shard = ShardFolder(node.shard)
-    write_atomically(node.ca, (server.tls / "ca.crt").read_bytes())
+    # SuperNode and agent are two accounts, and both read it
+    write_atomically(node.ca, (server.tls / "ca.crt").read_bytes(), public=True)
     write_atomically(shard.agreement, server.agreement.read_bytes())
     write_atomically(shard.catalogue, server.catalogue.read_bytes())
     write_atomically(shard.node, f"{name}\n".encode())
@@ -256,17 +257,18 @@ def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSetti
 
 def write_node_texts(folder: Deployment, name: str, settings: ServerSettings) -> None:
     """A node's units and environment, from their templates."""
-    path, commands = folder.node(name).path, Commands(folder, settings)
+    node, commands = folder.node(name), Commands(folder, settings)
     address = f"{settings.host}:{settings.public_port}"
     facts = {
         "name": name,
-        "node": path.resolve(),
+        "node": node.path.resolve(),
+        "server": address,
         "threads": 1,
         "bin": BIN,
         "agent": shlex.join(commands.agent(name)),
         "supernode": shlex.join(commands.supernode(name, address, settings.node_port)),
     }
-    write_atomically(path / "node.env", filled("node.env", facts))
+    write_atomically(node.environment, filled("node.env", facts), public=True)
     for kind in ("supernode", "agent"):
         unit = folder.path / "systemd" / f"ufgraphfr-{kind}-{name}.service"
         write_atomically(unit, filled(f"{kind}.service", facts))

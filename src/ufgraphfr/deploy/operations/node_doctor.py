@@ -2,17 +2,20 @@
 
 import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from ufgraphfr.deploy.agent.folder import ShardFolder
-from ufgraphfr.deploy.operations import checks
+from ufgraphfr.deploy.operations import checks, processes
 from ufgraphfr.deploy.operations.checks import Finding
-from ufgraphfr.deploy.operations.folder import NodeFolder
+from ufgraphfr.deploy.operations.folder import Deployment, NodeFolder
 from ufgraphfr.deploy.wire import unix_socket
 
+SERVER = "UFGRAPHFR_SERVER"
+"""In a node's environment: where the server is."""
 RENEW = "ask the server's operator for a new ca.crt, and start the SuperNode anew"
 
 
@@ -41,12 +44,27 @@ def examine(folder: ShardFolder) -> Iterator[Finding]:
     yield checks.disk(folder.path)
     yield _database(folder.database)
     yield _socket(folder.socket)
+    try:
+        if address := _address(node):
+            yield checks.server(address, node.ca, RENEW)
+    except PermissionError:
+        yield checks.unreadable("server", node.environment)
+
+
+def _address(node: NodeFolder) -> str:
+    """Where the SuperNode looks for the server; empty in a folder of before, which does not say."""
+    here = Deployment(node.path.parent.parent)
+    if "superlink" in processes.read(here.processes):
+        return f"localhost:{here.server.read_settings().port}"
+    text = node.environment.read_text(encoding="utf-8") if node.environment.exists() else ""
+    told = re.search(rf'^{SERVER}="?([^"\n]+)', text, re.MULTILINE)
+    return told[1] if told else ""
 
 
 def authority(folder: ShardFolder) -> Finding:
     """The certificate by which this node knows the server."""
     path, (_, agreement, _) = NodeFolder(folder.path.resolve().parent).ca, folder.signed()
-    if agreement.authority and path.exists():
+    if agreement.authority and os.access(path, os.R_OK):
         here = hashlib.sha256(path.read_bytes()).hexdigest()
         if here != agreement.authority:
             said = f"is {here}, and {agreement.authority} was agreed on"
