@@ -7,14 +7,15 @@ of the data can be asked for by id. Errors are problem documents (RFC 9457).
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import ufgraphfr
 from ufgraphfr.core.errors import InputError
@@ -163,18 +164,7 @@ def create_app(served: Serving) -> FastAPI:
 def _add_counting(app: FastAPI) -> None:
     """What is counted, by route alone, and what every answer carries."""
     counts, seconds = Counter[tuple[str, int]](), defaultdict[str, float](float)
-
-    @app.middleware("http")
-    async def observe(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        start = time.perf_counter()
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "other")
-        counts[route, response.status_code] += 1
-        seconds[route] += time.perf_counter() - start
-        response.headers.update(HEADERS)
-        return response
+    app.add_middleware(_Counted, counts=counts, seconds=seconds)
 
     @app.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> str:
@@ -187,6 +177,34 @@ def _add_counting(app: FastAPI) -> None:
         for route, total in sorted(seconds.items()):
             lines.append(f'ufgraphfr_request_seconds_total{{route="{route}"}} {total:.6f}')
         return "\n".join(lines) + "\n"
+
+
+class _Counted:
+    """Counts requests and their time; a function as middleware would take a millisecond each."""
+
+    def __init__(
+        self, app: ASGIApp, counts: Counter[tuple[str, int]], seconds: defaultdict[str, float]
+    ) -> None:
+        self._app, self._counts, self._seconds = app, counts, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        start, status = time.perf_counter(), 500
+
+        async def told(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        finally:
+            if scope["type"] == "http":
+                route = getattr(scope.get("route"), "path", "other")
+                self._counts[route, status] += 1
+                self._seconds[route] += time.perf_counter() - start
 
 
 def _add_answers(app: FastAPI, served: Serving) -> None:

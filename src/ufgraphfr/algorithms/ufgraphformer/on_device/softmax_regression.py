@@ -73,20 +73,22 @@ class SoftmaxRegression:
         tried = best = move = torch.zeros_like(wanted)
         step = torch.full_like(weight, FIRST_STEP)
         reached = torch.full_like(weight, -torch.inf)
-        # for few users a step costs as much as there are operations
-        for _ in range(steps):
-            norm, mean = self._softmax(tried)
-            pulled = torch.sub(wanted, tried, alpha=ridge / 2)
-            value = (pulled * tried).sum(1, keepdim=True).addcmul_(weight, norm, value=-1)
-            # rounding must not decide: near the best it would halve steps that are right
-            worse = value < torch.addcmul(reached, rounding, norm.abs(), value=-1)
-            step = torch.where(worse, step / 2, step)
-            gradient = pulled.sub_(tried, alpha=ridge / 2).addcmul_(weight, mean, value=-1)
-            newton = (gradient @ self.turn).div_(curvature) @ self.turn.T
-            move = torch.where(worse, move, newton)
-            best, reached = torch.where(worse, best, tried), torch.maximum(value, reached)
-            tried = torch.addcmul(best, step, move)
-        return best
+        # for few users a step costs what its operations cost to call, and nobody differentiates it
+        with torch.inference_mode():
+            for _ in range(steps):
+                norm, mean = self._softmax(tried)
+                pulled = torch.sub(wanted, tried, alpha=ridge / 2)
+                value = (pulled * tried).sum(1, keepdim=True).addcmul_(weight, norm, value=-1)
+                # rounding must not decide: near the best it would halve steps that are right
+                worse = value < torch.addcmul(reached, rounding, norm.abs(), value=-1)
+                step = torch.where(worse, step / 2, step)
+                gradient = pulled.sub_(tried, alpha=ridge / 2).addcmul_(weight, mean, value=-1)
+                newton = (gradient @ self.turn).div_(curvature) @ self.turn.T
+                move = torch.where(worse, move, newton)
+                best, reached = torch.where(worse, best, tried), torch.maximum(value, reached)
+                tried = torch.addcmul(best, step, move)
+        # what is made there could not be differentiated further on
+        return best.clone()
 
     def preference(self, weights: Tensor) -> Tensor:
         """What users like of the features, float ``[users, items]``.

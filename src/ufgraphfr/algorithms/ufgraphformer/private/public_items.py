@@ -79,10 +79,10 @@ def _root_sums(rows: Tensor) -> Tensor:
 
 def _text_links(rows: Tensor, held: Tensor) -> Iterator[Tensor]:
     """Links from some items to blocks of all, float ``[held, some]``, until all had their turn."""
-    own = rows[held]
+    own = SHARPNESS * rows[held]
     for first in range(0, len(rows), _BLOCK):
         block = rows[first : first + _BLOCK]
-        links = (SHARPNESS * (own @ block.T - 1)).exp_()
+        links = (own @ block.T).sub_(SHARPNESS).exp_()
         inside = ((held >= first) & (held < first + len(block))).nonzero()[:, 0]
         links[inside, held[inside] - first] = 0
         yield links
