@@ -1,5 +1,6 @@
 """The cache folder can be moved; files in it are whole or absent."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,24 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="taken"):
         write_atomically(taken, b"data")
     assert list(tmp_path.iterdir()) == [taken]
+
+
+def test_what_root_writes_is_of_whoever_owns_the_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given, own = list[tuple[int, int]](), (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
+    monkeypatch.setattr(os, "chown", lambda _, user, group: given.append((user, group)))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    write_atomically(tmp_path / "a" / "b" / "file", b"x")
+    assert given == []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    write_atomically(tmp_path / "c" / "d" / "file", b"x")
+    assert given == [own] * 3
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", refused)
+    write_atomically(tmp_path / "e" / "file", b"x", public=True)
+    assert (tmp_path / "e" / "file").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "a" / "b" / "file").stat().st_mode & 0o777 == 0o600

@@ -4,6 +4,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -30,11 +31,12 @@ def write_atomically(
     With ``sync`` it is on the disk when this returns. What is long may come in pieces. What is
     ``public`` all accounts of the machine may read, everything else its owner alone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines([data] if isinstance(data, bytes) else data)
+            give_to_owner(handle, path.parent)
             if public:
                 os.fchmod(file.fileno(), 0o644)
             if sync:
@@ -44,6 +46,31 @@ def write_atomically(
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing; see `give_to_owner`."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    give_to_owner(path, path.parent)
+
+
+def give_to_owner(what: int | Path, folder: Path) -> None:
+    """Of what root makes in a folder, its owner becomes the owner, who could not read it else.
+
+    Services have accounts of their own, and an operator who is root writes for them.
+
+    Args:
+        what: an open file, or a path.
+        folder: that it is in.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        # file systems of other hosts may refuse it to their root
+        with suppress(OSError):
+            os.chown(what, owner.st_uid, owner.st_gid)
 
 
 def append_line(path: Path, line: bytes) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.folders import make_folder, write_atomically
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.features import item_features
 from ufgraphfr.deploy.agent.folder import ShardFolder
@@ -91,7 +91,7 @@ def _hand_out(source: Path, place: Path, amendment: Amendment, catalogue: Catalo
             if path.exists() and not copy.exists():
                 write_atomically(copy, path.read_bytes())
     path, items = place_of(place, amendment.number)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if catalogue is not None:
         catalogue.write(items)
     write_atomically(path, amendment.document, sync=True)

@@ -8,7 +8,7 @@ import hashlib
 import shutil
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.folders import write_atomically
+from ufgraphfr.core.folders import give_to_owner, make_folder, write_atomically
 from ufgraphfr.deploy.agreement.chain import read_agreement
 from ufgraphfr.deploy.operations.certificates import write_authority
 from ufgraphfr.deploy.operations.folder import Deployment
@@ -38,11 +38,12 @@ def settle(folder: Deployment) -> None:
     if hashlib.sha256(certificate).hexdigest() == agreement.authority:
         for node in agreement.nodes:
             write_atomically(folder.node(node.name).ca, certificate, public=True)
-        folder.authority.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.authority.parent)
         places = {"ca.key": folder.authority, "server.key": server.tls / "server.key"}
         places |= {name: server.tls / name for name in ("server.crt", "ca.crt")}
         for name, place in places.items():
             # the certificate stays until the last, for it says what the others belong to
             if (staged / name).exists():
                 (staged / name).replace(place)
+                give_to_owner(place, place.parent)
     shutil.rmtree(staged)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.folders import give_to_owner, make_folder
 
 AUTHORITY_DAYS, SERVER_DAYS = 3650, 825
 
@@ -44,7 +45,7 @@ def write_authority(folder: Path, secret: Path, host: str) -> None:
         .add_extension(signs, critical=True)
         .sign(ca_key, hashes.SHA384())
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_secret(secret, _private(ca_key, serialization.PrivateFormat.PKCS8))
     (folder / "ca.crt").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     write_server(folder, secret, host)
@@ -130,9 +131,10 @@ def names_of(certificate: x509.Certificate) -> list[str]:
 
 def write_secret(path: Path, content: bytes) -> None:
     """Write a file that only its owner may ever read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
+        give_to_owner(handle, path.parent)
         file.write(content)
 
 
