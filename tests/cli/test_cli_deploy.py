@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import re
+import subprocess
+import time
 
 import pytest
 from toy_deployment import TOY
@@ -32,8 +36,19 @@ def test_the_time_between_two_runs_is_checked(cli, tmp_path):
     assert "every = 'weekly'" in ended.err
     assert not (tmp_path / "d").exists()
     assert cli(*words, "--every", "12h", "--public-port", "8444").code == 0
-    timer = (tmp_path / "d" / "systemd" / "ufgraphfr-continue.timer").read_text()
-    assert "OnUnitActiveSec=12h" in timer
+    unit = tmp_path / "d" / "systemd" / "ufgraphfr-continue.timer"
+    assert "OnCalendar=*:07\n" in unit.read_text()
+    service = unit.with_suffix(".service").read_text()
+    (condition,) = re.findall("ExecCondition=/bin/sh -c '(.*)'", service)
+    began = tmp_path / "d" / "server" / "participants.json"
+
+    def due(hours):
+        if hours is not None:
+            began.touch()
+            os.utime(began, (time.time() - 3600 * hours,) * 2)
+        return subprocess.run(["/bin/sh", "-c", condition], check=False).returncode == 0
+
+    assert [due(hours) for hours in (None, 11.9, 12.1, 200)] == [True, False, True, True]
     # where the proxy listens, and where SuperNodes call
     assert "listen 8444 ssl" in (tmp_path / "d" / "nginx" / "ufgraphfr.conf").read_text()
     unit = tmp_path / "d" / "systemd" / "ufgraphfr-supernode-node-1.service"

@@ -4,6 +4,8 @@ import configparser
 import itertools
 import math
 import shlex
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -60,6 +62,18 @@ def test_a_folder_with_a_blank_and_a_percent_is_one_word_everywhere(tmp_path):
     assert f'ssl_certificate "{folder.server.tls}/server.crt";' in rules
     environment = (node.path / "node.env").read_text()
     assert f'UFGRAPHFR_AGENT="{node.shard}/agent.sock"' in environment
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("every", ["7d", "30min"])
+def test_systemd_has_nothing_to_say_of_the_units(every, tmp_path):
+    folder = made_at(tmp_path, "a b; 5%n é", every=every)
+    units = sorted((folder.path / "systemd").iterdir())
+    command = ["systemd-analyze", "verify", "--man=no", *map(str, units)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    # the engine is an extra
+    said = [line for line in ended.stderr.splitlines() if "is not executable" not in line]
+    assert said == []
 
 
 @pytest.mark.parametrize("name", ["a$b", 'a"b', "a'b", "a\\b", "a\nb", "a`b"])
@@ -130,7 +144,7 @@ def test_every_template_is_filled(own):
         unit.read_string(path.read_text())
         assert "$" not in path.read_text()
         if path.suffix == ".timer":
-            assert unit["Timer"]["OnUnitActiveSec"] == "7d"
+            assert unit["Timer"]["OnCalendar"] == "*:07"
             continue
         lasting = "continue" not in path.name
         assert (unit["Service"].get("Restart") == "always") == lasting

@@ -237,6 +237,10 @@ def _write_texts(folder: Deployment, agreement: Agreement, settings: ServerSetti
         "superlink": shlex.join(commands.superlink()),
         "continuing": shlex.join(commands.continuing(agreement.metrics != "none")),
         "every": settings.every,
+        "minutes": settings.minutes,
+        # a few minutes are counted by the minute
+        "looks": "*:*" if settings.minutes < 60 else "*:07",
+        "participants": server.participants.resolve(),
     }
     paths = {
         "pyproject.toml": server.app / "pyproject.toml",

@@ -71,6 +71,12 @@ class ServerSettings(Spec):
     def _bare(cls, value: str) -> str:
         return bare_host(value)
 
+    @property
+    def minutes(self) -> int:
+        """Between two runs."""
+        count = self.every.rstrip("minhdw")
+        return int(count) * {"min": 1, "h": 60, "d": 1440, "w": 10080}[self.every[len(count) :]]
+
     def needed(self, asked: int) -> int:
         """How many of the asked nodes must reply."""
         # a share like 2/3 is not exact
