@@ -54,7 +54,7 @@ SERVERS: dict[str, dict[str, Any]] = {
 POPULARITY = {"head": False, "graph_items": 0}
 NOISED, UNNOISED, DP_POPULARITY = "flagship", "flagship without noise", "DP popularity"
 CHUNK = 8192
-"""Clients of one array of all pairs of items, of which a smaller chunk asks for more."""
+"""Clients that count at once; those of a graph are stacked by what they hold."""
 _SEED = 0
 """Of the population and its split; noise comes from the operating system."""
 

@@ -5,9 +5,12 @@ import logging
 import pytest
 import torch
 
-from ufgraphfr.algorithms.base import Setting
+from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.graph.part import CLIENT_BYTES, PAIR_BYTES
+from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
+from ufgraphfr.algorithms.ufgraphformer.private.model import LINK_BYTES, REACH, PrivateForm
+from ufgraphfr.algorithms.ufgraphformer.private.plan import Plan
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, combine
 from ufgraphfr.data.client_batches import ClientBatch, build
@@ -36,7 +39,7 @@ def batch() -> ClientBatch:
     return build(leave_one_out(source.load().interactions), torch.ones(USERS, 4))
 
 
-def sizes(model: UFGraphFormer, batch: ClientBatch, number: int) -> list[int]:
+def sizes(model: Algorithm, batch: ClientBatch, number: int) -> list[int]:
     stacked = Simulation(Client(model, NoMechanism()), batch, PrivateState({}), CHUNK)
     return [len(each) for each in stacked.chunks(EVERYBODY, number)]
 
@@ -79,3 +82,14 @@ def test_stacks_hold_alike_much_and_add_up_to_the_same(
     assert f"{len(stacks)} stack(s)" in caplog.text
     for name, value in at_once.arrays.items():
         assert torch.equal(in_stacks.arrays[name].dense(), value.dense())
+
+
+def test_the_graph_of_a_budget_is_stacked_and_its_other_sums_are_not(batch: ClientBatch) -> None:
+    form = PrivateForm(spec=PrivateSpec(linked=10), plan=Plan(graph_items=20, graph_share=0.5))
+    assert max(sizes(form, batch, 1)) == CHUNK
+    assert sizes(form, batch, 2) == [USERS]
+    counts = torch.tensor([3, 10, 5_000])
+    held = form.stacked_bytes(counts, batch.n_items, 2)
+    assert held is not None
+    # of long histories the last items alone are linked
+    assert (held.diff() / (LINK_BYTES * REACH)).tolist() == [7, 0]

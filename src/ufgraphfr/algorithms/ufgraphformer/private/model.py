@@ -57,6 +57,8 @@ from ufgraphfr.ops.recency import recency
 
 REACH = 8
 """The farthest distance between two items that counts as a transition; as in the recorded runs."""
+LINK_BYTES, CLIENT_BYTES = 128, 2048
+"""Of a transition, and of a client, while it is clipped and added up."""
 SHRINK = 20.0
 """Pulls transitions between rare items to zero, on which noise falls as on others."""
 GRAPH_DECAYS = 0.5, 0.9
@@ -228,6 +230,12 @@ class PrivateForm(Algorithm):
     def asks_all_clients(self, round_number: int) -> bool:
         """See `capabilities.AsksAllClients`: everybody is asked for each part, once."""
         return round_number <= len(self.plan.once)
+
+    def stacked_bytes(self, counts: Tensor, items: int, round_number: int) -> Tensor | None:
+        """See `capabilities.Stackable`: each stack adds an array of all pairs to the graph."""
+        if self.plan.part(round_number) != GRAPH:
+            return None
+        return LINK_BYTES * REACH * counts.clamp(max=self.spec.linked) + CLIENT_BYTES
 
     def releases(self, rounds: int) -> tuple[Release, ...]:
         """See `capabilities.PlansReleases`."""
