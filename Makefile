@@ -79,7 +79,7 @@ bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: two 
 	$(BIN)/python benchmarks/scale/loop.py
 	$(BIN)/python benchmarks/scale/aggregators.py
 	$(BIN)/python benchmarks/scale/stages.py 1000000x100000 --kind ufgraphformer --asked 100 \
-		--rounds 16 --chunk 131072 --graph rounds=16 most_pairs=67108864
+		--rounds 16 --graph rounds=16 most_pairs=67108864
 	$(BIN)/python benchmarks/scale/privacy.py 10000 100000 1000000 --servers trusted \
 		--out build/privacy.jsonl
 	$(BIN)/python benchmarks/scale/privacy_picture.py build/privacy.jsonl build/privacy.svg
