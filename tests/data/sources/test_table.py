@@ -261,6 +261,12 @@ def test_what_is_no_date_of_several_columns_is_told(folder, columns, row, messag
         load(folder, interactions="a.csv", columns={"timestamp": columns})
 
 
+def test_a_format_is_for_dates_of_one_column(folder):
+    columns = {"timestamp": ["year", "month", "day"]}
+    with pytest.raises(InputError, match="time_format is for dates of one column"):
+        load(folder, interactions="a.csv", columns=columns, time_format="%d.%m.%Y")
+
+
 def test_without_times_the_order_means_nothing_unless_it_is_asked_for(folder, caplog):
     rows = [(f"p{user}", f"t{(user + step) % 5}") for user in range(3) for step in range(4)]
     write(folder, "a.csv", ("user", "item"), rows)

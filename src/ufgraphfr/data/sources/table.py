@@ -92,9 +92,11 @@ class TableSource(ListedSource):
     """At least so many interactions for each user and each item that is kept."""
 
     @model_validator(mode="after")
-    def _has_items(self) -> "TableSource":
+    def _consistent(self) -> "TableSource":
         if self.items_from == "table" and not self.has_item_table:
             raise ValueError('items_from = "table" needs the file of items, items = "..."')
+        if self.time_format and not isinstance(self.columns.timestamp, str):
+            raise ValueError("time_format is for dates of one column, not of several: drop it")
         return self
 
     @field_validator("encoding")
