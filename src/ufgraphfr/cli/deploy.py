@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ufgraphfr.cli import deploy_change
+from ufgraphfr.cli import deploy_change, deploy_end
 from ufgraphfr.cli.deploy_options import (
     Again,
     ConsentedMetrics,
@@ -39,12 +39,10 @@ from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.continuing import drift
 from ufgraphfr.deploy.server.liveness import (
     PAUSED,
+    STOPPED,
     WAITING,
-    ask_pause,
-    lives,
     measured,
 )
-from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment.reading import read
 
@@ -54,6 +52,8 @@ app.command()(deploy_change.renew)
 app.command()(deploy_change.backup)
 app.command()(deploy_change.restore)
 app.command()(deploy_change.readmit)
+app.command()(deploy_end.pause)
+app.command()(deploy_end.stop)
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 EXIT_STOPPED = 3
@@ -155,19 +155,6 @@ def doctor(folder: Folder) -> None:
 
 
 @app.command()
-def pause(folder: Folder) -> None:
-    """End the run once its round is done; checkpoint and ledger stay, deploy start goes on."""
-    deployment, console = Deployment(folder.resolve()), _console()
-    deployment.server.read_settings()
-    ask_pause(deployment.server)
-    console.print("the run ends with this round", soft_wrap=True)
-    while lives(deployment.server):
-        time.sleep(0.2)
-    values = read_metrics(deployment.server.metrics)
-    console.print(f"{values['state']} after round {values['rounds']}", markup=False, soft_wrap=True)
-
-
-@app.command()
 def watch(
     folder: Folder,
     seconds: Annotated[float, typer.Option(help="Between two looks.")] = 1.0,
@@ -205,7 +192,7 @@ def _watch(deployment: Deployment, seconds: float) -> None:
         time.sleep(seconds)
     if values["state"] != "finished":
         console.print(f"stopped: {values['state']}", style="red", soft_wrap=True, markup=False)
-        if values["state"] == PAUSED:
+        if values["state"] in (PAUSED, STOPPED):
             console.print("it goes on with ufgraphfr deploy start", soft_wrap=True)
         raise typer.Exit(EXIT_STOPPED)
     show_result(console, deployment.server.run / "result.json")

@@ -22,7 +22,15 @@ from ufgraphfr.deploy.operations import processes
 from ufgraphfr.deploy.operations.certificates import write_node_key
 from ufgraphfr.deploy.operations.commands import Commands
 from ufgraphfr.deploy.operations.launcher import down, register, submit, up
-from ufgraphfr.deploy.server.liveness import PAUSED, ask_pause, dead, lives
+from ufgraphfr.deploy.server.liveness import (
+    PAUSED,
+    STOPPED,
+    UNDER_WAY,
+    ask_pause,
+    ask_stop,
+    dead,
+    lives,
+)
 from ufgraphfr.deploy.server.metrics import read_metrics
 from ufgraphfr.experiment import build, execute
 
@@ -226,6 +234,20 @@ def test_what_an_operator_meets_is_told_and_costs_the_run_nothing(made, tmp_path
     ask_pause(server)
     until(lambda: not lives(server))
     assert read_metrics(server.metrics)["state"] == PAUSED
+    kept = read_metrics(server.metrics)["rounds"]
+    # a stop, while a round waits for a node that does not answer
+    agent = processes.read(folder.processes)[f"agent-{NODES[0]}"]
+    of_node = (agent, *agent.descendants())
+    for process in of_node:
+        process.signal(signal.SIGSTOP)
+    submit(folder)
+    until(lambda: read_metrics(server.metrics)["state"] in UNDER_WAY)
+    ask_stop(server)
+    until(lambda: not lives(server), 10)
+    values_now = read_metrics(server.metrics)
+    assert (values_now["state"], values_now["rounds"]) == (STOPPED, kept)
+    for process in of_node:
+        process.signal(signal.SIGCONT)
     # the users' database is gone while the agent runs, and comes back
     shard = federation.shard(NODES[0])
     shard.database.rename(tmp_path / "away")

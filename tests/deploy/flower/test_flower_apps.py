@@ -1,6 +1,7 @@
 """Flower's two apps and the engine over it, in this process, with a grid that is a dictionary."""
 
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from small_federation import NODES
 from ufgraphfr.deploy.flower import client_app
 from ufgraphfr.deploy.flower.engine import GRACE_SECONDS, FlowerEngine
 from ufgraphfr.deploy.flower.records import from_record, to_record
+from ufgraphfr.deploy.server.folder import ServerFolder
+from ufgraphfr.deploy.server.liveness import Stopped, heed_stop
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
 
 
@@ -97,6 +100,19 @@ def test_every_node_gets_its_own_message():
     with asked(Grid()) as found:
         assert found == {node: [*pack(request), b"!"] for node, request in REQUESTS.items()}
     assert FlowerEngine(Grid(), {NODES[0]: 1}).reachable() == {NODES[0]}
+
+
+def test_what_is_heeded_ends_the_waiting_for_nodes_and_replies(tmp_path):
+    folder = ServerFolder(tmp_path)
+    engine = FlowerEngine(Grid(down={2}), {NODES[0]: 1, NODES[1]: 2}, partial(heed_stop, folder))
+    replies = engine.ask(NODES, REQUESTS.__getitem__, 1, 60.0)
+    assert next(replies)[0] == NODES[0]
+    assert engine.reachable() == set(NODES)
+    folder.stop.touch()
+    with pytest.raises(Stopped):
+        next(replies)
+    with pytest.raises(Stopped):
+        engine.reachable()
 
 
 def test_a_node_that_comes_back_before_the_deadline_is_asked_again():

@@ -1,4 +1,4 @@
-"""A run that is paused stops after a round that is kept, and its lock says whether it lives."""
+"""A run is paused after a round that is kept or stopped before, and its lock says if it lives."""
 
 import fcntl
 import json
@@ -11,7 +11,14 @@ import pytest
 from small_federation import LocalEngine
 
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.deploy.server.liveness import ask_pause, lives, living, under_way
+from ufgraphfr.deploy.server.liveness import (
+    ask_pause,
+    ask_stop,
+    heed_stop,
+    lives,
+    living,
+    under_way,
+)
 from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.server.run import run
 
@@ -35,6 +42,29 @@ def test_a_pause_ends_the_run_after_a_round_that_is_kept(federation):
     # nothing of a finished round is asked again
     assert asked.count(1) == before
     assert json.loads((server.run / "result.json").read_text())["test"]
+
+
+def test_a_stop_ends_the_run_without_the_round_it_waits_for(federation):
+    server, asked = federation.folder.server, []
+    with pytest.raises(InputError, match=r"no run is under way.*nothing to stop"):
+        ask_stop(server)
+
+    def wished(_node, number, chunks):
+        if number == 2 and not asked.count(2):
+            ask_stop(server)
+        asked.append(number)
+        heed_stop(server)
+        return [chunks]
+
+    run(server, LocalEngine(federation.agents(), wished))
+    values = read_metrics(server.metrics)
+    assert (values["state"], values["rounds"]) == ("stopped", 1)
+    assert not lives(server)
+    before = asked.count(1), asked.count(2)
+    run(server, LocalEngine(federation.agents(), wished))
+    assert read_metrics(server.metrics)["state"] == "finished"
+    assert asked.count(1) == before[0]
+    assert asked.count(2) > before[1]
 
 
 def test_the_system_lets_go_of_a_killed_process_lock(federation):

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from flwr.app import Message, MessageType
@@ -26,13 +26,16 @@ class FlowerEngine:
     Attributes:
         grid: Flower's server side.
         nodes: Flower's id of each node whose key was registered, by name.
+        heed: called at each look for nodes and replies; what it raises ends the waiting.
     """
 
     grid: Grid
     nodes: dict[str, int]
+    heed: Callable[[], None] = lambda: None
 
     def reachable(self) -> set[str]:
         """See `Engine.reachable`."""
+        self.heed()
         ids = set(self.grid.get_node_ids())
         return {name for name, node_id in self.nodes.items() if node_id in ids}
 
@@ -46,6 +49,7 @@ class FlowerEngine:
         """
         until, waiting, missing = time.monotonic() + seconds, dict[str, str](), set(nodes)
         while (missing or waiting) and (left := until - time.monotonic()) > 0:
+            self.heed()
             here = missing & self.reachable() if missing else missing
             waiting |= self._push(here, requests, round_number, left + GRACE_SECONDS)
             missing -= here

@@ -34,8 +34,8 @@ class ServerFolder:
         self.releases = path / "releases"
         # the release that the run goes on from, and the runs before it by the release they made
         self.continues, self.runs = path / "continues.json", path / "runs"
-        # locked by the process of the run while it lives, and there when it should pause
-        self.alive, self.pause = path / "alive.lock", path / "pause"
+        # locked by the process of the run while it lives, and there when it should pause, or stop
+        self.alive, self.pause, self.stop = path / "alive.lock", path / "pause", path / "stop"
         # there if the run's model is published only if it does better than the last release
         self.if_better = path / "if_better"
         # the run folder

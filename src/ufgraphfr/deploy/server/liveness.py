@@ -1,4 +1,4 @@
-"""Whether the process of a run lives, and the operator's wish that it should pause.
+"""Whether the process of a run lives, and the operator's wish that it should pause or stop.
 
 The process holds a lock on a file. The system takes the lock away when the process ends, however it
 ends, so the lock is measured and no file says what is no longer so.
@@ -8,13 +8,14 @@ import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.metrics import read_metrics
 
-STARTING, PAUSED = "starting", "paused"
+STARTING, PAUSED, STOPPED = "starting", "paused", "stopped"
 UNDER_WAY = ("waiting for nodes", "running", "publishing")
 """States in which a process of the run lives."""
 WAITING = (STARTING, *UNDER_WAY)
@@ -93,9 +94,23 @@ def dead(folder: ServerFolder, startup_timeout: float) -> tuple[str, str] | None
     return None
 
 
+class Stopped(Exception):
+    """The operator wishes that the run stops."""
+
+
 def pausing(folder: ServerFolder) -> bool:
     """Whether the operator wishes a pause."""
     return folder.pause.exists()
+
+
+def heed_stop(folder: ServerFolder) -> None:
+    """See that the run goes on; called wherever it waits for nodes.
+
+    Raises:
+        Stopped: the operator wishes that it stops.
+    """
+    if folder.stop.exists():
+        raise Stopped
 
 
 def ask_pause(folder: ServerFolder) -> None:
@@ -104,10 +119,29 @@ def ask_pause(folder: ServerFolder) -> None:
     Raises:
         InputError: no run is under way.
     """
+    _wish(folder, folder.pause, "pause")
+
+
+def ask_stop(folder: ServerFolder) -> None:
+    """Wish that the run stops now, without the round that it waits for.
+
+    Raises:
+        InputError: no run is under way.
+    """
+    _wish(folder, folder.stop, "stop")
+
+
+def forget_wishes(folder: ServerFolder) -> None:
+    """A wish is for the run that was under way when it was made."""
+    folder.pause.unlink(missing_ok=True)
+    folder.stop.unlink(missing_ok=True)
+
+
+def _wish(folder: ServerFolder, wish: Path, what: str) -> None:
     if not under_way(folder):
         state = read_metrics(folder.metrics).get("state", "no run has begun")
-        raise InputError(f"no run is under way in {folder.path} ({state}): nothing to pause")
-    folder.pause.touch()
+        raise InputError(f"no run is under way in {folder.path} ({state}): nothing to {what}")
+    wish.touch()
 
 
 def measured(folder: ServerFolder, startup_timeout: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A deployment's run, from its folder to its result; whatever engine carries the envelopes."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agreement.chain import read_documents
@@ -11,7 +11,14 @@ from ufgraphfr.deploy.server.continuing import drift, gauges_before, settle, wit
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.handshake import handshake, wait_for_nodes
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
-from ufgraphfr.deploy.server.liveness import PAUSED, living, pausing
+from ufgraphfr.deploy.server.liveness import (
+    PAUSED,
+    STOPPED,
+    Stopped,
+    forget_wishes,
+    living,
+    pausing,
+)
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.prometheus import Exporter
@@ -25,15 +32,15 @@ from ufgraphfr.experiment.runner import execute
 def run(folder: ServerFolder, engine: Engine) -> None:
     """Start the run of a folder, or resume it, and publish its model.
 
-    It ends early, after a round that is kept, where the operator wishes a pause.
+    It ends early where the operator wishes a pause, after a round that is kept, or a stop, at once.
 
     Raises:
         InputError: why it cannot be run; `deploy watch` shows it too.
     """
     with living(folder):
-        # a wish is for the run that was under way when it was made
-        folder.pause.unlink(missing_ok=True)
-        _run(folder, engine)
+        forget_wishes(folder)
+        with suppress(Stopped):
+            _run(folder, engine)
 
 
 def _run(folder: ServerFolder, engine: Engine) -> None:
@@ -80,6 +87,9 @@ def _telling(metrics: RunMetrics) -> Iterator[None]:
     """Say in the counters why a run ended early."""
     try:
         yield
+    except Stopped:
+        metrics.update(state=STOPPED)
+        raise
     except InputError as error:
         metrics.update(state=str(error))
         raise
