@@ -22,7 +22,7 @@ until deploy status | grep -q 'round [1-9]/'; do sleep 0.2; done
 # kill -9 every process, with what it started, in the middle of a round: the run goes on where it was
 for pid in $(pids 'superlink|agent|supernode'); do kill -9 -- "-$pid"; done
 sleep 1
-test -f "$folder/server/run/result.json" || deploy up --loopback
+deploy status | grep -q '^finished' || deploy up --loopback
 deploy watch
 
 # the server's certificate and a node's key; a node leaves and another one takes its place

@@ -1,5 +1,8 @@
 """Flower's two apps and the engine over it, in this process, with a grid that is a dictionary."""
 
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -133,3 +136,32 @@ def test_a_node_that_stays_away_is_not_waited_for_longer_than_the_deadline():
     grid.get_node_ids = lambda: [1]
     with asked(grid, seconds=0.5) as found:
         assert set(found) == {NODES[0]}
+
+
+def test_the_run_ends_with_the_process_that_began_it_though_it_waits_for_ever(tmp_path):
+    said, child = (
+        tmp_path / "child",
+        (
+            "import os, pathlib, sys, threading\n"
+            "from ufgraphfr.deploy.flower.server_app import end_with_parent\n"
+            "end_with_parent(grace=0.1)\n"
+            "pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\n"
+            "threading.Event().wait()\n"
+        ),
+    )
+    parent = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, {str(said)!r}])"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent]) as process:
+        until(lambda: said.exists() and said.read_text())
+        own = Path(f"/proc/{said.read_text()}")
+        assert own.exists()
+        process.kill()
+    until(lambda: not own.exists())
+
+
+def until(holds, seconds=20.0):
+    last = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < last
+        time.sleep(0.1)

@@ -108,6 +108,20 @@ def test_a_finished_run_starts_no_process(federation):
     assert not folder.logs.exists()
 
 
+def test_a_run_that_was_cut_off_while_it_published_goes_on(federation, monkeypatch):
+    folder = federation.folder
+    folder.server.run.mkdir()
+    (folder.server.run / "result.json").write_text("{}")
+    metrics, begun = RunMetrics(folder.server.metrics, 4), list[bool]()
+    monkeypatch.setattr(launcher, "_begin", lambda _: begun.append(True))
+    metrics.update(state="publishing")
+    launcher.submit(folder)
+    assert begun == [True]
+    metrics.update(state="finished")
+    with pytest.raises(InputError, match="is finished"):
+        launcher.submit(folder)
+
+
 def test_up_during_a_run_starts_what_is_missing_and_leaves_the_run_alone(federation, monkeypatch):
     started, begun = list[str](), list[bool]()
 

@@ -19,7 +19,7 @@ from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.operations.ports import check_ports, listens
 from ufgraphfr.deploy.operations.processes import Process
 from ufgraphfr.deploy.server.continuing import begin_next
-from ufgraphfr.deploy.server.liveness import STARTING, under_way
+from ufgraphfr.deploy.server.liveness import STARTING, WAITING, under_way
 from ufgraphfr.deploy.server.metrics import RunMetrics, read_metrics
 from ufgraphfr.deploy.wire import unix_socket
 
@@ -180,7 +180,9 @@ def submit(folder: Deployment, again: bool = False, if_better: bool = False) -> 
 
 
 def _check_unfinished(folder: Deployment) -> None:
-    if (folder.server.run / "result.json").exists():
+    # one that was cut off while it published goes on with that
+    cut_off = read_metrics(folder.server.metrics).get("state") in WAITING
+    if (folder.server.run / "result.json").exists() and not cut_off:
         raise InputError(
             f"the run in {folder.server.run} is finished: go on from its release with --continue, "
             f"or make another folder"
