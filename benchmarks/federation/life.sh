@@ -11,18 +11,22 @@ experiment=${3:-$here/life.toml}
 agent() { "$bin/ufgraphfr" agent --shard "$folder/nodes/$1/shard" "${@:2}"; }
 deploy() { "$bin/ufgraphfr" deploy "$1" "$folder" "${@:2}"; }
 pids() { deploy status | sed -nE "s/^($1).*runs, ([0-9]+)\$/\2/p"; }
+# looks at the counters themselves: a command takes seconds, in which a run may end
+in_a_round() { until grep -q '"rounds": [1-9]' "$folder/server/metrics.json"; do sleep 0.1; done; }
+up_unless_finished() { deploy status | grep -q '^finished' || deploy up --loopback; }
 trap 'deploy down || true' EXIT
 export OMP_NUM_THREADS=1
 
 deploy init --try-out --nodes 3 --experiment "$experiment" --lifetime-epsilon 24 --port 18443 \
   --node-port 19094
 deploy up --loopback
-until deploy status | grep -q 'round [1-9]/'; do sleep 0.2; done
+all=$(pids 'superlink|agent|supernode')
+in_a_round
 
 # kill -9 every process, with what it started, in the middle of a round: the run goes on where it was
-for pid in $(pids 'superlink|agent|supernode'); do kill -9 -- "-$pid"; done
+for pid in $all; do kill -9 -- "-$pid"; done
 sleep 1
-deploy status | grep -q '^finished' || deploy up --loopback
+up_unless_finished
 deploy watch
 
 # the server's certificate and a node's key; a node leaves and another one takes its place
@@ -48,10 +52,11 @@ PYTHON
 agent node-4 import "$folder/week2.csv"
 deploy backup "$folder/server.tar.gz"
 deploy up --loopback --continue
-until deploy status | grep -q 'round [1-9]/'; do sleep 0.2; done
-kill -9 -- "-$(pids 'agent-node-2')"
+doomed=$(pids 'agent-node-2')
+in_a_round
+kill -9 -- "-$doomed"
 sleep 1
-deploy up --loopback
+up_unless_finished
 deploy watch
 for node in node-1 node-2 node-4; do
   agent "$node" status

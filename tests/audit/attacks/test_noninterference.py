@@ -72,9 +72,9 @@ def test_a_sum_that_goes_round_the_mechanism_is_listed_by_name(monkeypatch):
 def test_what_is_worked_out_from_profiles_is_listed_by_name(monkeypatch):
     texts, chunks, broadcast = [], Simulation.chunks, FedMF.broadcast
 
-    def seen(self, cohort):
+    def seen(self, cohort, number):
         texts.append(self.batch.own_text.mean(0))
-        return chunks(self, cohort)
+        return chunks(self, cohort, number)
 
     def with_anchors(self, state, clients, number):
         task = broadcast(self, state, clients, number)
