@@ -149,10 +149,10 @@ _ORDER = {
     DIM: _Rule.dim,
     HIDDEN: _Rule.hidden,
     LIGHTGCN: _Rule.lightgcn,
+    SQUASH: _Rule.squash,
     LR: _Rule.lr,
     DROPOUT: _Rule.dropout,
     CANDIDATES: _Rule.candidates,
     DENSE: _Rule.dense_items,
-    SQUASH: _Rule.squash,
 }
-"""Each finds what it follows from."""
+"""Each finds what it follows from; in the order of a run folder's file."""
