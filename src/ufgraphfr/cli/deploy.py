@@ -15,6 +15,7 @@ from ufgraphfr.cli.deploy_options import (
     ConsentedMetrics,
     Every,
     ExpectedUsers,
+    Folder,
     IfBetter,
     LifetimeDays,
     LifetimeEpsilon,
@@ -55,7 +56,6 @@ app.command()(deploy_change.readmit)
 app.command()(deploy_end.pause)
 app.command()(deploy_end.stop)
 
-Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 EXIT_STOPPED = 3
 
 

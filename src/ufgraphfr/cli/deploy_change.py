@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ufgraphfr.cli.deploy_options import PadKeys
+from ufgraphfr.cli.deploy_options import Folder, PadKeys
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.operations.backup import back_up
 from ufgraphfr.deploy.operations.backup import restore as put_back
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.ledger_heads import LedgerHeads
 
-Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 File = Annotated[Path, typer.Argument(help="The copy, one file.")]
 _JOIN = "A node that joins, and its most users: shop-4:5000. Repeatable."
 _KEY = "A node whose supernode.pub is another one now. Repeatable."

@@ -3,17 +3,14 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
+from ufgraphfr.cli.deploy_options import Folder
 from ufgraphfr.deploy.operations.folder import Deployment
 from ufgraphfr.deploy.server.folder import ServerFolder
 from ufgraphfr.deploy.server.liveness import ask_pause, ask_stop, lives
 from ufgraphfr.deploy.server.metrics import read_metrics
-
-Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 
 
 def pause(folder: Folder) -> None:

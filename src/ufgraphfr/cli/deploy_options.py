@@ -10,6 +10,7 @@ from ufgraphfr.deploy.agreement.document import MetricsPolicy
 from ufgraphfr.deploy.agreement.lifetime import Lifetime
 from ufgraphfr.experiment.config import Experiment
 
+Folder = Annotated[Path, typer.Argument(help="Folder of the deployment.")]
 _FEWEST = "Users whose sum may leave a node; of fewer, nothing does."
 # the second is what the release before called it
 MinUsers = Annotated[int, typer.Option("--min-users", "--smallest", min=1, help=_FEWEST)]

@@ -6,6 +6,7 @@ is flat combining: Hendler et al., "Flat combining and the synchronization-paral
 SPAA 2010.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from threading import Lock
 
 from ufgraphfr.serve.recommender import Recommender
 from ufgraphfr.serve.requests import Answer, Request
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -53,6 +56,7 @@ class Together:
         try:
             recommender = self._now()
         except Exception as error:
+            # each thread raises it to who asked; one without an answer would have nothing to tell
             for each in some:
                 each.found = error
             return
@@ -67,5 +71,8 @@ def _answers(recommender: Recommender, requests: Sequence[Request]) -> list[Answ
     except Exception as error:
         if len(requests) == 1:
             return [error]
-        # a fault that one of them brings about is not the others'
+        # a fault that one of them brings about is not the others'; that of their being together,
+        # which nobody meets alone, is told here
+        name = type(error).__name__
+        _LOG.warning("%s for %d requests together: each goes alone", name, len(requests))
         return [each for one in requests for each in _answers(recommender, [one])]
