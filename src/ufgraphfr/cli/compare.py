@@ -17,7 +17,7 @@ from ufgraphfr.cli.latex import latex_table
 from ufgraphfr.cli.results import Columns, columns, metrics_table
 from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.evaluation.metric_sums import RANKINGS
+from ufgraphfr.evaluation.results import RANKINGS
 from ufgraphfr.experiment.compare import TESTED, VALIDATION, Row
 from ufgraphfr.experiment.compare import compare as compare_runs
 

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.keys import Key, Purpose
+from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.core.workers import workers
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.evaluation.metric_sums import Model, RankingResult, evaluate_blends, half
+from ufgraphfr.evaluation.metric_sums import Model, half
 from ufgraphfr.evaluation.metrics.base import Metric
+from ufgraphfr.evaluation.narrowing import best_blend, shuffled
 from ufgraphfr.evaluation.protocol import EvaluationSet, at_most
+from ufgraphfr.evaluation.results import RankingResult
 from ufgraphfr.ops.fusion import (
     DRAFT,
     FusionSums,
@@ -117,9 +119,8 @@ def choose_blend(
     """
     known = FusionData.of(model, asked, key, chunk)
     candidates = Candidates.fitted(known.sums, fixed, priors)
-    found = evaluate_blends(model, candidates.halves, asked, chunk, metrics)
-    best = found.best()
-    return ChosenBlend(candidates.halves[:, best], candidates.kept(best), found.of(best))
+    best, result = best_blend(model, candidates.halves, asked, key, chunk, metrics)
+    return ChosenBlend(candidates.halves[:, best], candidates.kept(best), result)
 
 
 def _among(rows: Tensor, others: Tensor) -> Tensor:
@@ -151,8 +152,7 @@ class FusionData:
         """
         users, places = asked.clients, torch.arange(len(asked.clients))
         if len(users) > MOST_USERS:
-            words = key.to(Purpose.FUSION).words(users.clients, 0, 4)[:, 0]
-            places = words.argsort(stable=True)[:MOST_USERS].sort().values
+            places = shuffled(users.clients, key)[:MOST_USERS].sort().values
         found, group = list[FusionData](), workers()
         places = places[group.own(users.clients[places])]
         for own in places.split(at_most(chunk, users.n_items)) if len(places) else ():

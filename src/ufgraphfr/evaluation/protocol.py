@@ -69,6 +69,10 @@ class EvaluationSet:
             rivals=torch.from_numpy(split.rivals[part]),
         )
 
+    def select(self, places: Tensor) -> "EvaluationSet":
+        """Those at some places, int64 ``[chosen]``."""
+        return EvaluationSet(self.clients.select(places), self.targets[places], self.rivals[places])
+
 
 def inputs(batch: ClientBatch, split: Split, part: HeldOut) -> ClientBatch:
     """The users that are asked, with the input that every model gets.

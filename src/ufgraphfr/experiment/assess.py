@@ -12,10 +12,11 @@ from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.evaluation.exposure import exposure
 from ufgraphfr.evaluation.kept_out import evaluate_cold, evaluate_cold_all, evaluate_new_items
-from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.evaluation.metrics import summary
 from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.protocol import Score
+from ufgraphfr.evaluation.results import RankingResult
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.federation import aimed
 from ufgraphfr.experiment.fitted import fit_baseline, validate_baseline

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.spec import parse
-from ufgraphfr.evaluation.metric_sums import RANKINGS
 from ufgraphfr.evaluation.metrics import SHOWN, metric, per_user, values
+from ufgraphfr.evaluation.results import RANKINGS
 from ufgraphfr.evaluation.significance import Difference, difference, holm
 from ufgraphfr.experiment.config import ProtocolSpec
 from ufgraphfr.experiment.finished import Run

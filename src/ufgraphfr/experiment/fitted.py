@@ -12,8 +12,9 @@ from ufgraphfr.baselines.base import Baseline, Fused
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State
 from ufgraphfr.evaluation.fusion import choose_blend
-from ufgraphfr.evaluation.metric_sums import Model, RankingResult, evaluate, evaluate_blends
+from ufgraphfr.evaluation.metric_sums import Model, evaluate, evaluate_blends
 from ufgraphfr.evaluation.metrics.base import Metric
+from ufgraphfr.evaluation.results import RankingResult
 from ufgraphfr.experiment.prepare import PreparedExperiment
 
 _HALVES = "blend.halves"

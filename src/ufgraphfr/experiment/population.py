@@ -17,8 +17,9 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Private, State
 from ufgraphfr.core.workers import workers
 from ufgraphfr.evaluation.fusion import choose_blend
-from ufgraphfr.evaluation.metric_sums import RankingResult, evaluate
+from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.evaluation.protocol import EvaluationSet
+from ufgraphfr.evaluation.results import RankingResult
 from ufgraphfr.experiment.assess import (
     Metrics,
     assess_attack,

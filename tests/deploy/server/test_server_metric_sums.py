@@ -6,8 +6,8 @@ import torch
 from ufgraphfr.deploy.server.metric_sums import read_sums, total
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import encode_arrays
-from ufgraphfr.evaluation.metric_sums import RANKINGS
 from ufgraphfr.evaluation.metrics import NAMES
+from ufgraphfr.evaluation.results import RANKINGS
 
 
 def reply(full: int, sampled: int, gain: float) -> Envelope:

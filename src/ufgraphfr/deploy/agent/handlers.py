@@ -35,8 +35,9 @@ from ufgraphfr.deploy.wire.payload import (
 )
 from ufgraphfr.deploy.wire.release import Release
 from ufgraphfr.evaluation.fusion import FusionData
-from ufgraphfr.evaluation.metric_sums import RANKINGS, Model
+from ufgraphfr.evaluation.metric_sums import Model
 from ufgraphfr.evaluation.protocol import EvaluationSet
+from ufgraphfr.evaluation.results import RANKINGS
 from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.federation import codec
 from ufgraphfr.federation.client import Client, Request

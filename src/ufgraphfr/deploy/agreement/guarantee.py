@@ -16,8 +16,8 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report
 from ufgraphfr.core.releases import Release
-from ufgraphfr.evaluation.metric_sums import RANKINGS
 from ufgraphfr.evaluation.metrics import ranked
+from ufgraphfr.evaluation.results import RANKINGS
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.privacy_plan import plan
 from ufgraphfr.privacy.accounted.gaussian import NoisedSums

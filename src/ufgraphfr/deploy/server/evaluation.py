@@ -26,8 +26,8 @@ from ufgraphfr.deploy.server.nodes import Nodes, NodesRefuse
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.evaluation.fusion import Candidates
-from ufgraphfr.evaluation.metric_sums import best_choice
 from ufgraphfr.evaluation.metrics import NAMES, SELECTED_BY, ranked
+from ufgraphfr.evaluation.results import best_choice
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.population import TestResult

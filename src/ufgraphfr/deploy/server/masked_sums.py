@@ -18,7 +18,7 @@ from ufgraphfr.deploy.server.metric_sums import noised_total
 from ufgraphfr.deploy.server.metrics import RunMetrics
 from ufgraphfr.deploy.server.participants import Participants
 from ufgraphfr.deploy.server.totals import Asked, Totals
-from ufgraphfr.evaluation.metric_sums import RANKINGS
+from ufgraphfr.evaluation.results import RANKINGS
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.federation.transport import Rejected, Response
 from ufgraphfr.federation.validation.check import RULES, RejectedReply, ReplySpec, check

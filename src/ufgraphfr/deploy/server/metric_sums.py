@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ufgraphfr.deploy.wire.message import Envelope, Malformed
 from ufgraphfr.deploy.wire.payload import decode_arrays
-from ufgraphfr.evaluation.metric_sums import RANKINGS
 from ufgraphfr.evaluation.metrics import COVERAGE, NAMES
+from ufgraphfr.evaluation.results import RANKINGS
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.ops.fusion import FusionSums
 

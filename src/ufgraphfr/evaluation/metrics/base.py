@@ -73,6 +73,12 @@ class TopLists:
     known: NDArray[np.int64]
     users: int
 
+    def __add__(self, other: "TopLists") -> "TopLists":
+        """The lists of both."""
+        return TopLists(
+            self.listed + other.listed, self.known + other.known, self.users + other.users
+        )
+
 
 class ListMetric(Metric):
     """A figure of all users' lists of the best items, from how often each item is listed.
