@@ -199,6 +199,8 @@ def test_pieces_are_what_the_format_s_own_library_writes():
     arrays |= {"one": torch.tensor(3), "turned": torch.arange(6).view(2, 3).T}
     whole = {name: value.contiguous() for name, value in arrays.items()}
     assert b"".join(pieces(arrays)) == save(whole)
+    said = {"who": "é"}
+    assert b"".join(pieces(arrays, said)) == save(whole, said)
     # one memory under two names is written twice
     same = torch.arange(4)
     assert load(b"".join(pieces({"a": same, "b": same})))["b"].tolist() == [0, 1, 2, 3]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment.schemas import CHECKPOINT
+from ufgraphfr.federation.codec import pieces
 
 Arrays = dict[str, Tensor]
 
@@ -46,13 +46,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "best_value": checkpoint.best_value,
     }
     partial = path.with_name(f".{path.name}.partial")
-    # cloned: the format refuses arrays that share memory, as a graph kept over rounds does
-    own = {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in arrays.items()
-    }
-    save_file(own, partial, metadata={"checkpoint": json.dumps(CHECKPOINT.write(facts))})
-    with partial.open("rb") as file:
+    with partial.open("wb") as file:
+        file.writelines(pieces(arrays, {"checkpoint": json.dumps(CHECKPOINT.write(facts))}))
+        file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
 

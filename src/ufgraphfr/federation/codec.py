@@ -118,19 +118,23 @@ def report_size(report: Report, largest: dict[str, int] | None = None) -> int:
     return len(head) + sum(kind.itemsize * math.prod(shape) for kind, shape in sizes.values())
 
 
-def pieces(arrays: dict[str, Tensor]) -> Iterator[bytes | memoryview]:
+def pieces(
+    arrays: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> Iterator[bytes | memoryview]:
     """What `safetensors.torch.save` makes of arrays, one after the other, without a copy of any."""
-    head, order = _layout({name: (v.dtype, tuple(v.shape)) for name, v in arrays.items()})
+    head, order = _layout({n: (v.dtype, tuple(v.shape)) for n, v in arrays.items()}, metadata)
     yield head
     for name in order:
         yield arrays[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
-def _layout(arrays: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> tuple[bytes, list[str]]:
+def _layout(
+    arrays: dict[str, tuple[torch.dtype, tuple[int, ...]]], metadata: dict[str, str] | None = None
+) -> tuple[bytes, list[str]]:
     """The head of a safetensors file, a length and JSON padded to eight bytes, and its order."""
     place = {kind: index for index, kind in enumerate(_KINDS)}
     order = sorted(arrays, key=lambda name: (place[arrays[name][0]], name))
-    header, first = dict[str, Any](), 0
+    header, first = dict[str, Any]({"__metadata__": metadata} if metadata else {}), 0
     for name in order:
         kind, shape = arrays[name]
         last = first + kind.itemsize * math.prod(shape)
