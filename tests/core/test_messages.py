@@ -61,6 +61,15 @@ def test_a_total_sums_over_clients_and_cannot_be_taken_apart() -> None:
         total.select(torch.tensor([0]))
 
 
+def test_a_report_holds_nothing_of_what_was_taken_of_it() -> None:
+    total = report().total()
+    sums = total.taken()
+    assert (dict(total.arrays), set(sums), len(sums)) == ({}, {"weights", "items"}, 2)
+    assert torch.equal(sums["items"], TABLES.sum(0))
+    assert torch.equal(sums.pop("weights"), WEIGHTS.sum(0))
+    assert set(sums) == {"items"}
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]])
 def test_the_order_of_arrival_does_not_matter(order: list[int]) -> None:
     parts = [report().select(torch.tensor([place])) for place in order]
@@ -98,7 +107,8 @@ def test_sparse_sums_are_added_to_those_of_their_size(monkeypatch: pytest.Monkey
     for client in range(256):
         own = torch.zeros(1024, dtype=torch.int64)
         own[4 * client : 4 * client + 4] = client + 1
-        gather(kept, told(client, own.to_sparse().coalesce()))
+        kept.append(told(client, own.to_sparse().coalesce()))
+        gather(kept)
         assert len(kept) <= 9
     assert added == 8 * 256
     (total,) = kept
@@ -107,6 +117,7 @@ def test_sparse_sums_are_added_to_those_of_their_size(monkeypatch: pytest.Monkey
     assert total.clients.tolist() == list(range(256))
     dense: list[Report] = []
     for client in range(9):
-        gather(dense, told(client, torch.ones(4)))
+        dense.append(told(client, torch.ones(4)))
+        gather(dense)
         assert len(dense) == 1
     assert dense[0].sums["sum"].tolist() == [9.0] * 4

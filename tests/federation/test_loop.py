@@ -41,11 +41,11 @@ class Federation:
         client = Client(algorithm, NoMechanism())
         self.simulation = Simulation(client, batch, self.store, chunk=8)
 
-    def run(self, first=1, **federation):
+    def run(self, first=1, seen=False, **federation):
         spec = FederationSpec(**federation)
         transport = Local().to(self.simulation)
         args = (self.aggregator, NoMechanism(), transport, spec, self.clients, self.state, KEY)
-        done = list(rounds(*args, first=first))
+        done = list(rounds(*args, first=first, seen=seen))
         self.state = done[-1].state if done else self.state
         return done
 
@@ -63,6 +63,18 @@ def test_rounds_are_numbered_and_the_loss_falls(federation):
     for step in done:
         assert min(step.train_seconds, step.aggregate_seconds, step.cpu_seconds) >= 0
         assert min(step.bytes_up, step.bytes_down) > 40 * 4 * 4
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_was_released_is_held_for_who_asks_to_see_it_alone(seen: bool) -> None:
+    graph = {"rounds": 2, "dense_items": 1, "neighbors": 3}
+    federation = Federation(UFGraphFormer(dim=8, hidden=8, graph=graph, text=False))
+    done = federation.run(rounds=2, seen=seen)
+    assert [each.released is not None for each in done] == [seen, seen]
+    if seen:
+        # though the algorithm took it
+        told = [each.released.sums["graph.pairs"].values() for each in done]
+        assert min(map(len, told)) > 20
 
 
 def test_the_state_that_was_handed_in_is_not_modified(federation):

@@ -194,6 +194,7 @@ class Play:
             start.server,
             Key(run.experiment.seed if seed is None else seed),
             first=start.round + 1,
+            seen=True,
         )
 
 

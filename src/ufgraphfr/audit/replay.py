@@ -153,6 +153,7 @@ def _replay(
         start.server,
         Key(experiment.seed),
         first=start.round + 1,
+        seen=True,
     ):
         logger.info("replayed round %d: %d clients", done.number, done.clients)
         if done.released is None:

@@ -4,7 +4,7 @@ Simulation moves a chunk of clients in one message, a phone one client, a silo i
 arithmetic for all. A `Report` is the only thing that leaves the client function.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -103,7 +103,43 @@ class Report:
 
     def total(self) -> "Report":
         """The same with sums over the clients for arrays."""
-        return replace(self, arrays=one_row(self.sums), aggregation=Aggregation.SUM)
+        arrays = {name: _row(value) for name, value in self.arrays.items()}
+        return replace(self, arrays=arrays, aggregation=Aggregation.SUM)
+
+    def taken(self) -> "Sums":
+        """The sums, of which the report keeps none."""
+        arrays = dict(self.arrays)
+        if isinstance(self.arrays, MutableMapping):
+            self.arrays.clear()
+        return Sums(arrays)
+
+
+class Sums(Mapping[str, Tensor]):
+    """What `Report.sums` gives, each made when it is asked for: large ones are not all needed."""
+
+    def __init__(self, arrays: dict[str, Array]) -> None:
+        """The arrays of a report; the dictionary is this object's own."""
+        self._arrays = arrays
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The sum of an array."""
+        return self._arrays[name].total()
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of arrays."""
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._arrays)
+
+    def pop(self, name: str) -> Tensor:
+        """The sum of an array, which is held by the caller alone."""
+        return self._arrays.pop(name).total()
+
+
+Summed = Sums | dict[str, Tensor]
+"""Sums over the clients by name."""
 
 
 def per_client(values: Mapping[str, Tensor | Plain]) -> dict[str, Plain]:
@@ -132,25 +168,21 @@ def combine(reports: list[Report]) -> Report:
     joined = dict[str, Array]()
     for name, values in parts.items():
         if kept.aggregation is Aggregation.SUM:
-            joined[name] = as_row(_sum([value.total() for value in values]))
-            values.clear()
+            joined[name] = _sum(values)
         else:
             joined[name] = type(values[0]).cat(values, places)
     return replace(kept, clients=clients[order], arrays=joined, loss=loss[order])
 
 
-def gather(reports: list[Report], report: Report) -> None:
-    """Add one to replies; sums are added up as they come, so that few are held.
+def gather(reports: list[Report]) -> None:
+    """Add up replies that are sums, after each that came, so that few are held.
 
     A sum is added to the one before it as soon as it is no shorter. Dense ones are all alike, and
     so are one; sparse ones grow as more is added, and each number of theirs is then added up as
     often as a number of sums can be halved, not once for each sum that follows.
     """
-    reports.append(report)
-    if report.aggregation is not Aggregation.SUM:
+    if reports[-1].aggregation is not Aggregation.SUM:
         return
-    # a name for it would hold its arrays while they are added up
-    del report
     while len(reports) > 1 and _listed(reports[-1]) >= _listed(reports[-2]):
         reports.append(combine([reports.pop(-2), reports.pop()]))
 
@@ -161,11 +193,29 @@ def _listed(report: Report) -> int:
     return sum(len(value.values) for value in sparse)
 
 
-def _sum(parts: list[Tensor]) -> Tensor:
-    """The sum of some arrays, one at a time; whole numbers are widened, so that none overflows."""
+def _sum(parts: list[Array]) -> Plain:
+    """The sum of some arrays, one at a time, as an array of one row; the list is emptied.
+
+    Whole numbers are widened, so that none overflows.
+    """
+    cells = [part for part in parts if isinstance(part, Cells) and part.clients == 1]
+    if len(cells) == len(parts):
+        parts.clear()
+        sparse = cells.pop(0)
+        while cells:
+            sparse = added(sparse, cells.pop(0))
+        return replace(sparse, wide=not sparse.values.is_floating_point())
     # a sparse array can be added to a dense one, and not the other way round
-    first, *rest = sorted(parts, key=lambda part: part.is_sparse)
+    first, *rest = sorted((part.total() for part in parts), key=lambda part: part.is_sparse)
+    parts.clear()
     total = widened(first)
     for part in rest:
-        total = added(total, widened(part)) if total.is_sparse else total + part
-    return total
+        total = total + widened(part)
+    return as_row(total)
+
+
+def _row(value: Array) -> Plain:
+    """The sum over clients as an array of one row."""
+    if isinstance(value, Cells) and value.clients == 1:
+        return value
+    return as_row(value.total())

@@ -106,11 +106,11 @@ def report_size(report: Report, largest: dict[str, int] | None = None) -> int:
     tensors = load(encode_report(replace(report, arrays=rest), largest))
     sizes = {name: (value.dtype, tuple(value.shape)) for name, value in tensors.items()}
     for name, value in sparse.items():
-        (count,) = value.entries.shape[1:]
+        count = value.size
         most = (largest or {}).get(name, 2**bits.MOST) * len(report.clients)
         width = bits.width(most)
         if width > bits.MOST or value.values.is_floating_point():
-            sizes[f"own/{name}"] = value.values.dtype, (count,)
+            sizes[f"own/{name}"] = value.spec.dtype, (count,)
             continue
         sizes[f"whole/{width}/{name}"] = torch.uint8, (-(-count * width // 8),)
         sizes[f"count/{name}"] = torch.int64, ()

@@ -37,7 +37,8 @@ class Round:
         bytes_once: bytes of what lasts, to one client that has not been asked before.
         rejected: replies that validation refused, by reason.
         released: what the algorithm was given, of which all that is broadcast is made; None if
-            nobody answered.
+            nobody answered, or nobody asked to see it: a large one would be held for the next
+            round's time.
     """
 
     number: int
@@ -74,6 +75,7 @@ def rounds(
     state: State,
     key: Key,
     first: int = 1,
+    seen: bool = False,
 ) -> Iterator[Round]:
     """Run the rounds ``first`` to ``spec.rounds``.
 
@@ -87,6 +89,7 @@ def rounds(
         state: the server's memory before the first of these rounds.
         key: the seed.
         first: number of the first round.
+        seen: whether each round tells what was released.
     """
     algorithm, state, group = aggregator.algorithm, row_major(state), workers()
     for number in range(first, spec.rounds + 1):
@@ -98,15 +101,12 @@ def rounds(
         told = group.gathered(replace(collected, reports=[]))
         trained = time.perf_counter()
         answered = sum(len(report.clients) for report in reports)
-        released = None
-        if reports:
-            released = mechanism.finalize(aggregator.combined(reports), now)
-            state = row_major(algorithm.aggregate(state, released))
+        state, loss, released = _aggregated(aggregator, mechanism, reports, (state, now, seen))
         yield Round(
             number=number,
             state=state,
             clients=answered,
-            loss=_mean_loss(released, mechanism),
+            loss=loss,
             train_seconds=trained - wall,
             aggregate_seconds=time.perf_counter() - trained,
             cpu_seconds=sum(group.gathered(time.process_time() - cpu)),
@@ -160,18 +160,40 @@ def _collect(
         if isinstance(answer, Rejected):
             collected.rejected[answer.reason] += 1
             continue
-        gather(collected.reports, answer.report)
         collected.bytes_down.append(answer.bytes_down)
         collected.bytes_up.append(answer.bytes_up)
         collected.bytes_once.append(answer.bytes_once)
+        collected.reports.append(answer.report)
+        # it would hold its arrays while they are added up
+        del answer
+        gather(collected.reports)
     return collected
 
 
-def _mean_loss(released: Report | None, mechanism: Mechanism) -> float:
-    """The clients' mean loss; NaN if nobody answered, or if no loss may leave a device."""
-    if released is None or mechanism.is_private:
-        return math.nan
-    return float(released.loss.mean())
+def _aggregated(
+    aggregator: Aggregator,
+    mechanism: Mechanism,
+    reports: list[Report],
+    now: tuple[State, Key, bool],
+) -> tuple[State, float, Report | None]:
+    """The memory after these replies, their mean loss and, if asked for, what was released.
+
+    ``now`` is the memory before, the round's key and whether what was released is seen. The list of
+    replies is emptied.
+    """
+    state, key, seen = now
+    if not reports:
+        return state, math.nan, None
+    report = mechanism.finalize(aggregator.combined(reports), key)
+    loss = _mean_loss(report, mechanism)
+    # the algorithm may take what it is given, see `Report.taken`
+    released = replace(report, arrays=dict(report.arrays)) if seen else None
+    return row_major(aggregator.algorithm.aggregate(state, report)), loss, released
+
+
+def _mean_loss(released: Report, mechanism: Mechanism) -> float:
+    """The clients' mean loss; NaN if no loss may leave a device."""
+    return math.nan if mechanism.is_private else float(released.loss.mean())
 
 
 def _mean(values: list[float]) -> float:

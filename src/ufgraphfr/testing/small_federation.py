@@ -81,6 +81,7 @@ class SmallFederation:
             self.state,
             Key(self.seed),
             first,
+            seen=True,
         ):
             self.state, self.released = done.state, done.released
         return self

@@ -294,7 +294,11 @@ def run(network, spoil, count=2):
     transport = CheckedTransport(Spoiling(network.simulation, spoil), network.validation)
     clients, spec = network.simulation.batch.clients, FederationSpec(rounds=count)
     start = network.state
-    return list(rounds(network.aggregator, NoMechanism(), transport, spec, clients, start, Key(0)))
+    return list(
+        rounds(
+            network.aggregator, NoMechanism(), transport, spec, clients, start, Key(0), seen=True
+        )
+    )
 
 
 def changed(response, **changes):

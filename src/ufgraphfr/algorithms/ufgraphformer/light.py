@@ -24,7 +24,7 @@ from ufgraphfr.algorithms.ufgraphformer.sequence.server_adam import ServerAdam
 from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import State, Task
+from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.recency import propagate
 
@@ -88,7 +88,7 @@ class Light(Part):
         count = length.new_full((1,), len(batch))
         return Update({GRADIENT: total.flatten(), COUNT: count}, loss, summed=True)
 
-    def collect(self, state: State, sums: State, round_number: int) -> State:
+    def collect(self, state: State, sums: Summed, round_number: int) -> State:
         """See `Part.collect`: a step of Adam along the mean gradient."""
         if GRADIENT not in sums:
             return state

@@ -181,7 +181,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def aggregate(self, state: State, report: Report) -> State:
         """See `Algorithm.aggregate`."""
-        sums = report.sums
+        sums = report.taken()
         for part in self.active_parts:
             state = part.collect(state, sums, report.round)
         return state

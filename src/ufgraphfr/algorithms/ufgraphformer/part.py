@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import State, Task
+from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
 
 
@@ -39,7 +39,7 @@ class Part:
         """What these clients upload in answer to a task; None where it asks for nothing."""
         return None
 
-    def collect(self, state: State, sums: State, round_number: int) -> State:
+    def collect(self, state: State, sums: Summed, round_number: int) -> State:
         """The server's memory after a round, from the sums of what the clients uploaded."""
         return state
 

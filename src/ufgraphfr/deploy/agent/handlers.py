@@ -165,7 +165,8 @@ class Handlers:
             return report
 
         for chunk in order.split(min(MAX_USERS_AT_ONCE, experiment.federation.chunk)):
-            gather(reports, replied(chunk))
+            reports.append(replied(chunk))
+            gather(reports)
         total = combine(reports)
         if self.mechanism.is_private:
             # the ledger pays once the reply is kept, see `pay`

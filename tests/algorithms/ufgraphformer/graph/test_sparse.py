@@ -9,6 +9,7 @@ from ufgraphfr.algorithms.base import Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
+from ufgraphfr.algorithms.ufgraphformer.graph.sparse import is_list
 from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
@@ -90,7 +91,7 @@ def test_a_block_of_a_large_catalogue_is_never_written_out() -> None:
         ]
         state = graph.state(Setting(70_000, 40, 1, 0))
         state = graph.collect(state, combine(replies).sums, 2)
-    assert len(state["graph.pairs.columns"]) > 50
+    assert len(state["graph.pairs.columns.2"]) > 50
     assert largest.numbers < 100 * 70_000
 
 
@@ -128,9 +129,9 @@ def test_of_too_many_pairs_those_that_say_most_are_kept() -> None:
             state = model.item_graph.collect(state, sums, number)
         states.append(state)
     for name in ("graph.pairs", "graph.next"):
-        all_pairs, kept = (len(state[f"{name}.columns"]) for state in states)
-        assert all_pairs > most
-        assert kept == 3 * 300
+        pairs = [[len(s[f"{name}.columns.{n}"]) for n in range(1, 4)] for s in states]
+        assert min(pairs[0]) > 300
+        assert pairs[1] == 3 * [300]
     done = [collected(model, batch) for model in (whole, bounded)]
     # who has each item is known none the less, and the strongest links are the same
     assert torch.equal(*(state["graph.counts"] for state in done))
@@ -225,20 +226,43 @@ def test_a_federation_learns_the_board(
     scores = federation.scores()
     assert scores.isfinite().all()
     assert scores[same].mean() > scores[~same].mean() + 1
-    assert federation.state["graph.pairs.columns"].numel() == 0
+    assert not any(is_list(name) for name in federation.state)
 
 
 def test_a_collection_that_an_earlier_version_began_is_refused(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL, graph=SPARSE)
     setting = Setting(24, len(checkerboard), checkerboard.text.shape[1], 0)
     state = model.init_server(setting)
-    lists = {n for n in state if n.endswith((".held", ".columns"))}
+    lists = {n for n in state if n.endswith(".held")}
     before = {n: v for n, v in state.items() if n not in lists} | {
-        n.replace("held", "cells"): torch.zeros(0, dtype=torch.int64) for n in lists if "held" in n
+        n.replace("held", "cells"): torch.zeros(0, dtype=torch.int64) for n in lists
     }
     sums = Block(model.graph, 24, 1).contribution(checkerboard, True)
     with pytest.raises(InputError, match="in blocks of an earlier version"):
         model.item_graph.collect(before, sums, 1)
+
+
+@pytest.mark.parametrize("rounds_before", [0, 1, 2])
+def test_a_collection_in_one_list_of_all_rounds_goes_on(
+    checkerboard: ClientBatch, rounds_before: int
+) -> None:
+    model, states = UFGraphFormer(**SMALL, graph=SPARSE), list[State]()
+    for formerly in (False, True):
+        setting = Setting(24, len(checkerboard), checkerboard.text.shape[1], 0)
+        state = model.init_server(setting)
+        for number in range(1, 4):
+            if formerly and number == rounds_before + 1:
+                for name in [n.removesuffix(".held") for n in state if n.endswith(".held")]:
+                    for part, kind in (("columns", torch.int32), ("sums", torch.float32)):
+                        known = [torch.zeros(0, dtype=kind)]
+                        known += [state.pop(f"{name}.{part}.{n}") for n in range(1, number)]
+                        state[f"{name}.{part}"] = torch.cat(known)
+            sums = Block(model.graph, 24, number).contribution(checkerboard, True)
+            state = model.item_graph.collect(state, sums, number)
+        states.append(state)
+    new, old = states
+    assert new.keys() == old.keys()
+    assert all(torch.equal(new[name], old[name]) for name in new)
 
 
 def test_memory_is_linear_in_the_items() -> None:

@@ -109,6 +109,13 @@ class Block:
         first = self._item(row)
         return first, place - starts[row] + first, value
 
+    def begun(self, name: str) -> tuple[Tensor, Tensor]:
+        """Where each row of an array begins, int64 ``[rows + 1]``, and at which column."""
+        if name == PAIRS:
+            return self.starts, torch.tensor(self.rows)
+        ends = torch.arange(len(self.rows) + 1) * self.items
+        return ends, torch.zeros(len(self.rows), dtype=torch.int64)
+
     def _item(self, row: Tensor) -> Tensor:
         """From places among the rows to items."""
         return self.rows.start + row * self.rows.step

@@ -17,7 +17,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
 )
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.core.arrays.sparse_rows import owners
-from ufgraphfr.core.messages import State
+from ufgraphfr.core.messages import State, Summed
 from ufgraphfr.ops.item_graph import normalised, ridge_inverse, smoothest
 from ufgraphfr.ops.recency import propagate
 
@@ -37,7 +37,7 @@ class DenseGraph:
         names = {PAIRS, RIDGE, *(f"graph.{name}" for name in operators)}
         return {name: torch.zeros(items, items) for name in sorted(names)}
 
-    def collected(self, state: State, sums: State, block: Block) -> State:
+    def collected(self, state: State, sums: Summed, block: Block) -> State:
         """The sums with one more block."""
         kept = {name: state[name].clone() for name in sums.keys() & CONTRIBUTED}
         for name in kept:

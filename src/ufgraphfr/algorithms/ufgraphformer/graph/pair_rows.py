@@ -4,8 +4,9 @@ A large catalogue has millions of pairs. Here each takes eight bytes. What is ma
 many more, so it is made of about `ops.link_rows.AT_ONCE` pairs at a time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,38 +35,23 @@ class PairRows:
     value: Tensor
 
     @classmethod
-    def of(cls, order: Tensor, held: Tensor, index: Tensor, value: Tensor) -> "PairRows":
-        """From rows that lie one after the other in another order.
+    def of(cls, lists: Iterable[tuple[Tensor, Tensor, Tensor]], held: Tensor) -> "PairRows":
+        """From lists of rows that lie one after the other in another order.
 
         Args:
-            order: int64 ``[items]``, which row is the first, the second, ...
+            lists: of each which rows it has, int64 ``[rows]``, int32 columns and float32 values.
             held: int64 ``[items]``, how many pairs each row has.
-            index: int32 ``[pairs]``, the columns.
-            value: float32 ``[pairs]``.
         """
-        first = torch.empty_like(held)
-        first[order] = held[order].cumsum(0) - held[order]
-        found = cls(pointers(held), torch.empty_like(index), torch.empty_like(value))
-        for some, places, _ in found.parts():
-            own = ranges(first[some], held[some])
-            found.index[places], found.value[places] = index[own], value[own]
+        ptr = pointers(held)
+        index = torch.empty(int(ptr[-1]), dtype=torch.int32, device=held.device)
+        found = cls(ptr, index, torch.empty(len(index), device=held.device))
+        for order, columns, values in lists:
+            own = pointers(held[order])
+            for some in bounded(own.diff()):
+                there = ranges(ptr[order[some]], held[order[some]])
+                here = slice(int(own[some.start]), int(own[some.stop]))
+                found.index[there], found.value[there] = columns[here], values[here]
         return found
-
-    @classmethod
-    def symmetric(cls, index: Tensor, value: Tensor, diagonal: Tensor) -> "PairRows":
-        """The mean of links, see `links.strongest`, and their transpose, with a diagonal.
-
-        Args:
-            index: int32 ``[items, links]``.
-            value: float32 likewise; 0 is no link.
-            diagonal: float32 ``[items]``, 0 is none.
-        """
-        items = torch.arange(len(index), dtype=torch.int32, device=index.device)
-        index = torch.cat((index, items[:, None]), 1)
-        value = torch.cat((value, diagonal[:, None]), 1)
-        there = value != 0
-        own = cls(pointers(there.sum(1)), index[there], value[there] / 2)
-        return own._plus_transposed()
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -95,49 +81,124 @@ class PairRows:
             found[places] = weight(rows, self.index[places].long(), self.value[places])
         return replace(self, value=found)
 
-    def mirrored(self) -> "PairRows":
-        """The matrix plus its transpose; the diagonal counts once."""
-
-        def halved(rows: Tensor, columns: Tensor, value: Tensor) -> Tensor:
-            return torch.where(rows == columns, value / 2, value)
-
-        return self.weighted(halved)._plus_transposed()
-
-    def _plus_transposed(self) -> "PairRows":
-        """The matrix plus its transpose, whatever the order within a row. Made on the CPU."""
+    def transposed(self) -> "PairRows":
+        """Rows as columns. Made on the CPU."""
         # imported where a catalogue is large: it takes a quarter of a second
         from scipy import sparse
 
         parts = (each.cpu().numpy() for each in (self.value, self.index, self.ptr))
-        own = sparse.csr_matrix(tuple(parts), shape=(len(self), len(self)))
-        own.sort_indices()
-        both = own + own.T
-        both.sort_indices()
-        ptr = torch.from_numpy(both.indptr).long()
-        index, value = torch.from_numpy(both.indices).int(), torch.from_numpy(both.data)
+        turned = sparse.csr_matrix(tuple(parts), shape=(len(self), len(self))).T.tocsr()
+        ptr = torch.from_numpy(turned.indptr).long()
+        index, value = torch.from_numpy(turned.indices).int(), torch.from_numpy(turned.data)
         return PairRows(*(each.to(self.device) for each in (ptr, index, value)))
 
-    def strongest(self, weight: Weight, count: int) -> tuple[Tensor, Tensor]:
-        """The links of each row with the largest weights, see `links.strongest`.
-
-        The diagonal is no link, and of equal ones the first are kept.
-        """
-        index = torch.zeros(len(self), count, dtype=torch.int32, device=self.device)
-        found = self.value.new_zeros(len(self), count)
+    def some(self) -> Iterator["SomePairs"]:
+        """All pairs, some rows at a time."""
         for some, places, rows in self.parts():
-            columns = self.index[places].long()
-            others = columns != rows
-            row, column = rows[others], columns[others]
-            weights = weight(row, column, self.value[places][others])
-            size = some.stop - some.start, count
-            own = links.strongest(row - some.start, column, weights, size)
-            index[some], found[some] = own
-        return index, found
+            yield some, rows, self.index[places].long(), self.value[places]
 
     def __matmul__(self, vectors: Tensor) -> Tensor:
         """Times vectors, float ``[items, dim]``."""
         return propagate(self.ptr.to(self.index.dtype), self.index, self.value, vectors)
 
+    def between(self, some: slice) -> Any:
+        """Some rows as a matrix of scipy's, which shares their memory."""
+        from scipy import sparse
+
+        ptr = self.ptr[some.start : some.stop + 1]
+        places = slice(int(ptr[0]), int(ptr[-1]))
+        parts = self.value[places], self.index[places], (ptr - ptr[0]).int()
+        shape = some.stop - some.start, len(self)
+        return sparse.csr_matrix(tuple(each.cpu().numpy() for each in parts), shape=shape)
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """A matrix plus its transpose, of which no more than some rows are ever made.
+
+    Attributes:
+        own: with the diagonal.
+        turned: its transpose, with nothing on the diagonal, which counts once.
+    """
+
+    own: PairRows
+    turned: PairRows
+
+    @classmethod
+    def of(cls, own: PairRows) -> "Mirrored":
+        """Of rows that go from left to right."""
+        turned = own.transposed()
+        for _, places, rows in turned.parts():
+            turned.value[places].masked_fill_(turned.index[places] == rows, 0)
+        return cls(own, turned)
+
+    @classmethod
+    def of_links(cls, index: Tensor, value: Tensor, diagonal: Tensor) -> "Mirrored":
+        """The mean of links, see `links.strongest`, and their transpose, with a diagonal.
+
+        Args:
+            index: int32 ``[items, links]``.
+            value: float32 likewise; 0 is no link.
+            diagonal: float32 ``[items]``, 0 is none.
+        """
+        items = torch.arange(len(index), dtype=torch.int32, device=index.device)
+        index = torch.cat((index, items[:, None]), 1)
+        value = torch.cat((value / 2, diagonal[:, None]), 1)
+        there = value != 0
+        return cls.of(PairRows(pointers(there.sum(1)), index[there], value[there]))
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.own)
+
+    @property
+    def device(self) -> torch.device:
+        """See `item_graph.Symmetric`."""
+        return self.own.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """See `item_graph.Symmetric`."""
+        return self.own.dtype
+
+    def weighted(self, weight: Weight) -> "Mirrored":
+        """The same places with other values; of what is in both matrices, of either."""
+        return Mirrored(self.own.weighted(weight), self.turned.weighted(weight))
+
+    def some(self) -> Iterator["SomePairs"]:
+        """All pairs, some rows at a time, from left to right."""
+        for some in bounded(self.own.ptr.diff() + self.turned.ptr.diff()):
+            both = self.own.between(some) + self.turned.between(some)
+            columns = torch.from_numpy(both.indices).long()
+            ptr, value = torch.from_numpy(both.indptr).long(), torch.from_numpy(both.data)
+            rows = owners(ptr, len(columns)) + some.start
+            rows, columns, value = (each.to(self.device) for each in (rows, columns, value))
+            yield some, rows, columns, value
+
+    def __matmul__(self, vectors: Tensor) -> Tensor:
+        """Times vectors, float ``[items, dim]``."""
+        return (self.own @ vectors).add_(self.turned @ vectors)
+
     def __rmatmul__(self, vectors: Tensor) -> Tensor:
-        """Of a symmetric matrix: float ``[dim, items]`` times it."""
+        """Float ``[dim, items]`` times it."""
         return (self @ vectors.T.contiguous()).T
+
+
+SomePairs = tuple[slice, Tensor, Tensor, Tensor]
+"""Which rows, then row and column of each of their pairs, int64, and its value."""
+
+
+def strongest(pairs: PairRows | Mirrored, weight: Weight, count: int) -> tuple[Tensor, Tensor]:
+    """The links of each row with the largest weights, see `links.strongest`.
+
+    The diagonal is no link, and of equal ones the first are kept.
+    """
+    index = torch.zeros(len(pairs), count, dtype=torch.int32, device=pairs.device)
+    found = torch.zeros(len(pairs), count, dtype=pairs.dtype, device=pairs.device)
+    for some, rows, columns, value in pairs.some():
+        others = columns != rows
+        row, column = rows[others], columns[others]
+        weights = weight(row, column, value[others])
+        size = some.stop - some.start, count
+        index[some], found[some] = links.strongest(row - some.start, column, weights, size)
+    return index, found

@@ -27,11 +27,11 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
 )
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
 from ufgraphfr.algorithms.ufgraphformer.graph.dense import DenseGraph
-from ufgraphfr.algorithms.ufgraphformer.graph.sparse import LISTS, SparseGraph
+from ufgraphfr.algorithms.ufgraphformer.graph.sparse import SparseGraph, is_list
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import State, Task
+from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.item_graph import spectral
 from ufgraphfr.ops.recency import propagate, recency
@@ -107,7 +107,7 @@ class ItemGraph(Part):
         pairs = counts.double() * (counts + self.spec.reach) / self.spec.rounds
         return PAIR_BYTES * pairs + CLIENT_BYTES
 
-    def collect(self, state: State, sums: State, round_number: int) -> State:
+    def collect(self, state: State, sums: Summed, round_number: int) -> State:
         """See `Part.collect`: one more part of the sums, and at last the operators."""
         if PAIRS not in sums:
             return state
@@ -117,14 +117,17 @@ class ItemGraph(Part):
         if LATELY in sums:
             kept[LATELY] = kept[LATELY].clone()
             kept[LATELY][block.places] = sums[LATELY] / LEVELS
-        return kept | form.operators(kept) if round_number == self.spec.rounds else kept
+        if round_number < self.spec.rounds:
+            return kept
+        found = form.operators(kept)
+        return {name: value for name, value in kept.items() if not is_list(name)} | found
 
     def shared(self, state: State) -> State:
         """See `Part.shared`."""
         return {
             name: value
             for name, value in state.items()
-            if name.startswith("graph.") and name not in LISTS | {PAIRS}
+            if name.startswith("graph.") and name != PAIRS and not is_list(name)
         }
 
     def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor, ...]:

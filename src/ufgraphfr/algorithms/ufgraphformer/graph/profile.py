@@ -26,7 +26,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.profile_map import (
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import State, Task
+from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 
@@ -82,7 +82,7 @@ class Profile(Part):
         }
         return Update({**arrays}, torch.zeros(len(batch), device=batch.items.device), summed=True)
 
-    def collect(self, state: State, sums: State, round_number: int) -> State:
+    def collect(self, state: State, sums: Summed, round_number: int) -> State:
         """See `Part.collect`."""
         if SUMS not in sums:
             return state

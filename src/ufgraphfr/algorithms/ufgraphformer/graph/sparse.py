@@ -7,6 +7,7 @@ each operator an item keeps its ``neighbors`` strongest links. There is no ridge
 inverse is dense.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,18 +25,23 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     GraphSpec,
 )
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
-from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import PairRows, Weight
-from ufgraphfr.core.arrays.cells import coalesced
-from ufgraphfr.core.arrays.sparse_rows import pointers
+from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import (
+    Mirrored,
+    PairRows,
+    Weight,
+    strongest,
+)
+from ufgraphfr.core.allocator import give_back_freed_memory
+from ufgraphfr.core.arrays.sparse_rows import owners, pointers
 from ufgraphfr.core.errors import InputError
-from ufgraphfr.core.messages import State
+from ufgraphfr.core.messages import State, Summed
 from ufgraphfr.ops.item_graph import smoothest
+from ufgraphfr.ops.largest import largest
+from ufgraphfr.ops.link_rows import bounded
 
-LISTS = frozenset(f"{name}.{part}" for name in CONTRIBUTED for part in ("held", "columns", "sums"))
-"""In the server's memory while it collects: how many entries each row of a sum has, their columns,
-and these, in the order in which rows come."""
-_AT_ONCE = 2**22
-"""Entries of a block that are read together."""
+_HELD, _COLUMNS, _SUMS = "held", "columns", "sums"
+"""In the server's memory while it collects, after a sum's name: how many entries each row has, and
+with a round's number their columns and these, in the order of its rows."""
 
 
 @dataclass(frozen=True)
@@ -51,84 +57,96 @@ class SparseGraph:
             state[f"graph.{name}.index"] = torch.zeros(items, 0, dtype=torch.int32)
             state[f"graph.{name}"] = torch.zeros(items, 0)
         for name in (PAIRS, *((NEXT, STEP) if "next" in operators else ())):
-            state[f"{name}.held"] = torch.zeros(items, dtype=torch.int64)
-            state[f"{name}.columns"] = torch.zeros(0, dtype=torch.int32)
-            state[f"{name}.sums"] = torch.zeros(0)
+            state[f"{name}.{_HELD}"] = torch.zeros(items, dtype=torch.int64)
         return state
 
-    def collected(self, state: State, sums: State, block: Block) -> State:
-        """The sums with one more block.
+    def collected(self, state: State, sums: Summed, block: Block) -> State:
+        """The sums with one more block, which is taken from what came.
 
         Raises:
             InputError: those before it are in the blocks of an earlier version.
         """
         added = {}
-        for name in sums.keys() & CONTRIBUTED:
-            if f"{name}.held" not in state:
+        for name in sorted(sums.keys() & CONTRIBUTED):
+            if f"{name}.{_HELD}" not in state:
                 raise InputError(
                     "the checkpoint holds sums of the item graph in blocks of an earlier version, "
                     "which this one cannot continue: delete the run folder and start again"
                 )
-            own = self._bounded(_listed(name, sums[name], block), block)
-            held = state[f"{name}.held"].clone()
+            own = self._bounded(_Entries.of(name, sums.pop(name), block))
+            held = state[f"{name}.{_HELD}"].clone()
             held[block.places] = own.ptr.diff()
-            added[f"{name}.held"] = held
-            added[f"{name}.columns"] = torch.cat((state[f"{name}.columns"], own.index))
-            added[f"{name}.sums"] = torch.cat((state[f"{name}.sums"], own.value))
+            added[f"{name}.{_HELD}"] = held
+            added[f"{name}.{_COLUMNS}.{block.round_number}"] = own.index
+            added[f"{name}.{_SUMS}.{block.round_number}"] = own.value
+        # what came is in pieces all over the heap, and what follows needs others
+        give_back_freed_memory()
         return state | added
 
-    def _bounded(self, own: PairRows, block: Block) -> PairRows:
+    def _bounded(self, own: "_Entries") -> PairRows:
         """A block with no more entries than are its share: large for what their items have.
 
         How much an item has is known of the block's own rows, and of its columns told by these.
         """
-        most = max(self.spec.most_pairs // self.spec.rounds, len(own))
-        if len(own.value) <= most:
-            return own
-        item = torch.tensor(block.rows, device=own.device)
-        has = own.value.new_zeros(block.items)
-        for _, places, rows in own.parts():
-            value = own.value[places]
-            has.index_add_(0, own.index[places].long(), value * self.spec.rounds)
+        block = own.block
+        most = max(self.spec.most_pairs // self.spec.rounds, len(block.rows))
+        if len(own.sums) <= most:
+            return own.listed(None)
+        item = torch.tensor(block.rows, device=own.sums.device)
+        has = torch.zeros(block.items, device=own.sums.device)
+        for _, rows, columns, value in own.parts():
+            has.index_add_(0, columns, value * self.spec.rounds)
             has.index_add_(0, item[rows], value)
-
-        def weight(rows: Tensor, columns: Tensor, value: Tensor) -> Tensor:
-            found = value / (has[item[rows]] * has[columns]).sqrt()
+        weights = torch.empty(len(own.sums), device=own.sums.device)
+        for places, rows, columns, value in own.parts():
+            weight = value / (has[item[rows]] * has[columns]).sqrt()
             # an item with itself says how many have it
-            return found.masked_fill_(columns == item[rows], torch.inf)
-
-        kept = own.weighted(weight).value.topk(most, sorted=False).indices.sort().values
-        ptr = torch.searchsorted(kept, own.ptr)
-        return PairRows(ptr, own.index[kept], own.value[kept])
+            weights[places] = weight.masked_fill_(columns == item[rows], torch.inf)
+        return own.listed(largest(weights, most))
 
     def operators(self, state: State) -> State:
         """Links and the smoothest directions; the sums are forgotten."""
         items = len(state[COUNTS])
-        found = self._together(self._rows(state, PAIRS, items).mirrored())
+        found = self._together(Mirrored.of(self._rows(state, PAIRS, items)))
         total = found[COUNTS]
-        if f"{NEXT}.held" in state:
+        give_back_freed_memory()
+        if f"{NEXT}.{_HELD}" in state:
             after = self._rows(state, NEXT, items).weighted(
                 lambda _rows, _columns, value: value / LEVELS
             )
             found |= self._links("next", after, total)
-            found |= self._links("cooccurrence", after.mirrored(), total)
+            found |= self._links("cooccurrence", Mirrored.of(after), total)
+            del after
+            give_back_freed_memory()
             step = self._rows(state, STEP, items)
             found |= self._strongest("step", step, lambda rows, _, value: value / (total[rows] + 1))
-        return found | {name: state[name][:0] for name in LISTS & state.keys()}
+            del step
+        give_back_freed_memory()
+        return found
 
-    def _together(self, pairs: PairRows) -> State:
+    def _together(self, pairs: Mirrored) -> State:
         """What is made of who has both; the rows are given up before others are made."""
-        total = _diagonal(pairs)
+        total = _diagonal(pairs.own)
         found = {COUNTS: total, "graph.low_pass": self._low_pass(pairs, total)}
         return found | self._links("cosine", pairs, total)
 
     def _rows(self, state: State, name: str, items: int) -> PairRows:
-        blocks = (Block(self.spec, items, number + 1) for number in range(self.spec.rounds))
-        order = torch.cat([torch.arange(items)[block.places] for block in blocks])
-        held, index, sums = (state[f"{name}.{part}"] for part in ("held", "columns", "sums"))
-        return PairRows.of(order.to(held.device), held, index, sums)
+        """A sum as rows in the order of items, from those of its rounds."""
+        held = state[f"{name}.{_HELD}"]
+        blocks = [Block(self.spec, items, number + 1) for number in range(self.spec.rounds)]
+        rows = [torch.arange(items, device=held.device)[block.places] for block in blocks]
+        here = [n for n in range(1, len(rows) + 1) if f"{name}.{_COLUMNS}.{n}" in state]
+        lists = [
+            (rows[n - 1], state[f"{name}.{_COLUMNS}.{n}"], state[f"{name}.{_SUMS}.{n}"])
+            for n in here
+        ]
+        before = rows[: here[0] - 1] if here else rows
+        if before and f"{name}.{_COLUMNS}" in state:
+            # the former version had one list of all rounds
+            lists.append((torch.cat(before), state[f"{name}.{_COLUMNS}"], state[f"{name}.{_SUMS}"]))
+        return PairRows.of(lists, held)
 
-    def _links(self, name: str, pairs: PairRows, total: Tensor) -> State:
+    def _links(self, name: str, pairs: PairRows | Mirrored, total: Tensor) -> State:
         """As `item_graph.normalised`."""
         root = total.clamp(min=1).sqrt()
 
@@ -137,11 +155,11 @@ class SparseGraph:
 
         return self._strongest(name, pairs, weight)
 
-    def _strongest(self, name: str, pairs: PairRows, weight: Weight) -> State:
-        index, kept = pairs.strongest(weight, min(self.spec.neighbors, len(pairs)))
+    def _strongest(self, name: str, pairs: PairRows | Mirrored, weight: Weight) -> State:
+        index, kept = strongest(pairs, weight, min(self.spec.neighbors, len(pairs)))
         return {f"graph.{name}.index": index, f"graph.{name}": kept}
 
-    def _low_pass(self, pairs: PairRows, total: Tensor) -> Tensor:
+    def _low_pass(self, pairs: Mirrored, total: Tensor) -> Tensor:
         """See `dense.low_pass`; the diagonal is the counts."""
         scale = total.clamp(min=1) ** -self.spec.power
 
@@ -157,25 +175,63 @@ class SparseGraph:
         operator = shared[f"graph.{name}.index"], shared[f"graph.{name}"]
         return links.propagate_links(*history, *operator)
 
-    def with_diagonal(self, state: State, name: str, diagonal: Tensor) -> PairRows:
+    def with_diagonal(self, state: State, name: str, diagonal: Tensor) -> Mirrored:
         """A symmetric operator with a diagonal, ``[items, items]``."""
         operator = state[f"graph.{name}.index"], state[f"graph.{name}"]
-        return PairRows.symmetric(*operator, diagonal)
+        return Mirrored.of_links(*operator, diagonal)
 
 
-def _listed(name: str, flat: Tensor, block: Block) -> PairRows:
-    """A block's sum as rows, some entries at a time."""
-    sparse = flat if flat.is_sparse else flat.to_sparse()
-    held = torch.zeros(block.items, dtype=torch.int64, device=flat.device)
-    index, value = list[Tensor](), list[Tensor]()
-    parts = (each.split(_AT_ONCE, -1) for each in (sparse.indices(), sparse.values()))
-    for places, sums in zip(*parts, strict=True):
-        own = coalesced(places, sums, tuple(sparse.shape))
-        rows, columns, numbers = block.entries(name, own)
-        held += torch.bincount(rows, minlength=block.items)
-        index.append(columns.int())
-        value.append(numbers.float())
-    return PairRows(pointers(held[block.places]), torch.cat(index), torch.cat(value))
+@dataclass(frozen=True)
+class _Entries:
+    """A block's sum as it came, of which some entries are looked at together.
+
+    Attributes:
+        block: its rows.
+        ptr: int64 ``[rows + 1]``, where each row's entries begin.
+        shift: int64 ``[rows]``, from places in the array to columns.
+        places, sums: of the entries, in order.
+    """
+
+    block: Block
+    ptr: Tensor
+    shift: Tensor
+    places: Tensor
+    sums: Tensor
+
+    @classmethod
+    def of(cls, name: str, flat: Tensor, block: Block) -> "_Entries":
+        """From a flat array, sparse or not."""
+        sparse = flat if flat.is_sparse else flat.to_sparse()
+        places = sparse.indices()[0]
+        starts, first = (each.to(places.device) for each in block.begun(name))
+        ptr = torch.searchsorted(places, starts)
+        return cls(block, ptr, first - starts[:-1], places, sparse.values())
+
+    def parts(self) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+        """Which, their places among the block's rows, their columns and float sums."""
+        for some in bounded(self.ptr.diff()):
+            ptr = self.ptr[some.start : some.stop + 1]
+            own = slice(int(ptr[0]), int(ptr[-1]))
+            rows = owners(ptr, own.stop - own.start) + some.start
+            yield own, rows, self.places[own] + self.shift[rows], self.sums[own].float()
+
+    def listed(self, chosen: Tensor | None) -> PairRows:
+        """Those that are chosen, or all."""
+        held = torch.zeros(len(self.shift), dtype=torch.int64, device=self.ptr.device)
+        index, value = list[Tensor](), list[Tensor]()
+        for places, *own in self.parts():
+            kept = own if chosen is None else [each[chosen[places]] for each in own]
+            rows, columns, sums = kept
+            held += torch.bincount(rows, minlength=len(held))
+            index.append(columns.int())
+            value.append(sums)
+        return PairRows(pointers(held), torch.cat(index), torch.cat(value))
+
+
+def is_list(name: str) -> bool:
+    """Whether an array of the server's memory is a sum that is being collected."""
+    first, _, rest = name.removeprefix("graph.").partition(".")
+    return f"graph.{first}" in CONTRIBUTED and rest.split(".")[0] in (_HELD, _COLUMNS, _SUMS)
 
 
 def _diagonal(pairs: PairRows) -> Tensor:

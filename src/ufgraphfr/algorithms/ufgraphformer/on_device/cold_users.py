@@ -25,7 +25,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS, narrow
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import MAP, lift
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.messages import State, Task
+from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.blend import standardise, standardised
@@ -81,7 +81,7 @@ class ColdUsers(Part):
         no_loss = torch.zeros(len(batch), device=batch.items.device)
         return Update({SUM: narrow(counts.flatten(), len(batch))}, no_loss, summed=True)
 
-    def collect(self, state: State, sums: State, round_number: int) -> State:
+    def collect(self, state: State, sums: Summed, round_number: int) -> State:
         """See `Part.collect`: for each length of a history the counts of the next positions."""
         if SUM not in sums:
             return state

@@ -19,7 +19,7 @@ from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import SharedMod
 from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key, Purpose
-from ufgraphfr.core.messages import State, Task
+from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import Transformer, with_item_vectors
 
@@ -125,7 +125,7 @@ class Sequence(Part):
             )
         return network
 
-    def collect(self, state: State, sums: State, round_number: int) -> State:
+    def collect(self, state: State, sums: Summed, round_number: int) -> State:
         """See `Part.collect`: a step of Adam; the first weights, once there is a graph."""
         if "gradient" in sums:
             mean = sums["gradient"] / sums["count"].clamp(min=1)
