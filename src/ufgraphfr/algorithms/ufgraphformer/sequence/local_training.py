@@ -26,9 +26,9 @@ from ufgraphfr.models.dropout import dropout_masks
 from ufgraphfr.models.next_item import cross_entropy, rows_needed, sampled_cross_entropy
 from ufgraphfr.models.transformer import Params, Transformer
 
-GROUP = 8
+GROUP, GROUP_OF_A_SAMPLE = 8, 16
 """Clients trained at once: of like length, so that little is padding; results do not depend on
-it."""
+it. The more of them, the less often a sample's item vectors are gathered, and their gradient."""
 
 FARTHEST = 5.0
 """No weight moves by more than this times ``local_lr`` in a local step: a weight whose gradients
@@ -123,11 +123,13 @@ class SequenceTraining(Spec):
                 cheaper.
         """
         per_client = self.per_client(aggregation)
-        positions = torch.arange(len(batch), device=batch.items.device).split(GROUP)
+        sample = None if per_client else model.sample
+        size = GROUP if sample is None else GROUP_OF_A_SAMPLE
+        positions = torch.arange(len(batch), device=batch.items.device).split(size)
         groups = [batch.select(each) for each in positions]
-        if not per_client and model.sample is not None:
+        if sample is not None:
             windows = (self._windows(model, group, key, history, 0) for group in groups)
-            return self._added(model, model.sample, windows)
+            return self._added(model, sample, windows)
         found = [self._group(model, group, key, history, per_client) for group in groups]
         gradients, losses, lengths = zip(*found, strict=True)
         loss, length = torch.cat(losses), torch.cat(lengths)
