@@ -19,7 +19,8 @@ def measured(size: str, out: Path, *options: str) -> dict:
     return json.loads(out.read_text().splitlines()[-1])
 
 
-@pytest.mark.parametrize("kind", ["fedmf", pytest.param("pfedrec", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fedmf", "pfedrec"])
 def test_nothing_is_as_large_as_users_by_items(tmp_path: Path, kind: str) -> None:
     """30,000 x 30,000 of one byte each would be 900 MB, of numbers 3,600 MB."""
     options = ("--mean", "12", "--cohort", "500", "--kind", kind, "--asked", "500")

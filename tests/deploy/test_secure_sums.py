@@ -219,7 +219,8 @@ agent.answer([Path(name).read_bytes() for name in sys.argv[3:]])
 """
 
 
-@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_at_the_line_of_a_pad_loses_nothing_and_sends_one_reply(when, tmp_path):
     federation = masked(tmp_path / "d")
     agents = federation.agents()

@@ -289,9 +289,8 @@ agent.answer([Path(name).read_bytes() for name in sys.argv[3:]])
 """
 
 
-@pytest.mark.parametrize(
-    "when", [pytest.param("pads after", marks=pytest.mark.slow), "ledger before"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["pads after", "ledger before"])
 def test_an_agent_that_is_killed_in_a_later_attempt_sends_one_reply(when, tmp_path):
     federation = masked(tmp_path / "d")
 

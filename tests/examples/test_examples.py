@@ -72,6 +72,7 @@ def test_own_algorithm_equals_the_centralised_popularity(run, tmp_path):
     assert own["test"] == popularity["test"]
 
 
+@pytest.mark.slow
 def test_own_algorithm_is_found_beside_its_file_from_another_folder(tmp_path):
     """Run, gone on with and recommended from, in processes that start elsewhere."""
 
@@ -89,6 +90,7 @@ def test_own_table(run):
     assert out.count("  next: ") == 2
 
 
+@pytest.mark.slow
 def test_onnx_model_lists_what_the_run_recommends(tmp_path):
     model = {"kind": "ufgraphformer", "dim": 8, "heads": 2}
     values = {

@@ -98,7 +98,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n == "flagship" else ()) for n in RUNS]
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in ("flagship", "personal") else ())
+        for n in RUNS
+    ],
 )
 def test_two_workers_give_what_one_does(
     name: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -159,6 +159,7 @@ def test_it_recommends_offline_what_the_run_does(kind, request, tmp_path, browse
     assert all(url.startswith(("blob:", "data:")) for url in urls[1:])
 
 
+@pytest.mark.slow
 @needs_runtime
 def test_equal_runs_make_equal_pages_of_the_package_alone(run):
     one, other = (page(run, run.prepared())[0] for _ in range(2))

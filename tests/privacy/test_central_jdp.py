@@ -78,6 +78,7 @@ def test_seeded_noise_promises_nothing() -> None:
     assert calibrate(ONE_SHOT)[0]._draw is secure_noise
 
 
+@pytest.mark.slow
 def test_secret_cohorts_are_amplified_and_have_no_replace_one() -> None:
     _, guarantee = calibrate(Participation(Release("update", 1, 10), 10, 0.1, 100), clip=1.0)
     assert guarantee is not None

@@ -36,6 +36,7 @@ def described(tmp_path_factory):
     return schemathesis.openapi.from_asgi("/openapi.json", create_app(Served(folder)))
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_the_description(described):
     operations = [each.ok() for each in described.get_all_operations()]
     assert {each.path for each in operations} >= {"/recommend", "/recommend/batch", "/items"}

@@ -201,6 +201,7 @@ def test_a_transport_that_breaks_a_contract_is_told_which(broken, told):
         check_transport(broken)
 
 
+@pytest.mark.slow
 def test_whole_parts_pass():
     check_algorithm(FedMF, [{}, *SMALL])
     check_baseline(Markov)

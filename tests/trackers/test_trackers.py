@@ -125,6 +125,7 @@ def test_tensorboard_has_every_round_and_the_result(run):
     assert told.value == pytest.approx(found["test"]["full"]["hr@10"])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_has_one_run_also_when_it_goes_on(run):
     pytest.importorskip("mlflow")

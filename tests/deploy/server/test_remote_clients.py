@@ -178,6 +178,7 @@ def mutated(chunks, data):
     return [found] if kind == "as it is" else [found[:1], data.draw(st.lists(st.binary()))]
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(st.data())
 def test_of_damaged_replies_none_is_let_in(any_network, data):
@@ -196,6 +197,7 @@ NAMES = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(
     st.dictionaries(

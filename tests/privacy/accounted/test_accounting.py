@@ -64,6 +64,7 @@ def test_rounds_cost_their_root() -> None:
     assert multipliers([Gaussian(25)], 2, DELTA)[0] == pytest.approx(5 * noise_of(2, DELTA))
 
 
+@pytest.mark.slow
 def test_coins_save_noise_and_never_cost_more_than_was_given() -> None:
     (without,) = multipliers([Gaussian(20)], 2, DELTA)
     part = Gaussian(20, rate=0.1)
@@ -82,6 +83,7 @@ def test_parts_with_coins_pay_for_rounds_that_come_out_empty() -> None:
     assert spent([Gaussian(1)], [noise], DELTA) == epsilon_of(noise, DELTA)
 
 
+@pytest.mark.slow
 def test_a_one_shot_part_beside_a_part_with_coins() -> None:
     parts = [Gaussian(1, share=0.5), Gaussian(20, rate=0.1, share=0.5)]
     noise = multipliers(parts, 2, DELTA)

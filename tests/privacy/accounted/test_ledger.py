@@ -133,6 +133,7 @@ def test_a_line_cut_short_by_a_kill_was_never_paid(path: Path) -> None:
     assert Ledger(path).last_round == 2
 
 
+@pytest.mark.slow
 def test_killed_right_after_paying_the_payment_stands(path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SPENDER, str(path)], check=False)
     assert done.returncode == -signal.SIGKILL
