@@ -53,8 +53,13 @@ def read_archive(file: Path, folder: Path, first: str) -> None:
         with tarfile.open(file) as archive:
             if first not in archive.getnames():
                 raise InputError(f"{file} holds no {first}: name a file that backup wrote")
-            # nothing outside of the folder, no links and no devices
-            archive.extractall(folder, filter="data")
+            for member in archive:
+                inside = not Path(member.name).is_absolute() and ".." not in Path(member.name).parts
+                if not (inside and (member.isfile() or member.isdir())):
+                    raise tarfile.TarError(f"{member.name} is no file within it")
+            # Python before 3.11.4 has no filters
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(folder)
     except (OSError, EOFError, tarfile.TarError) as error:
         raise InputError(
             f"{file} cannot be read as a backup ({error}): take another copy"
