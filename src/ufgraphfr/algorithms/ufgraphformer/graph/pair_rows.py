@@ -83,11 +83,7 @@ class PairRows:
 
     def transposed(self) -> "PairRows":
         """Rows as columns. Made on the CPU."""
-        # imported where a catalogue is large: it takes a quarter of a second
-        from scipy import sparse
-
-        parts = (each.cpu().numpy() for each in (self.value, self.index, self.ptr))
-        turned = sparse.csr_matrix(tuple(parts), shape=(len(self), len(self))).T.tocsr()
+        turned = self.between(slice(0, len(self))).T.tocsr()
         ptr = torch.from_numpy(turned.indptr).long()
         index, value = torch.from_numpy(turned.indices).int(), torch.from_numpy(turned.data)
         return PairRows(*(each.to(self.device) for each in (ptr, index, value)))
@@ -103,11 +99,12 @@ class PairRows:
 
     def between(self, some: slice) -> Any:
         """Some rows as a matrix of scipy's, which shares their memory."""
+        # imported where a catalogue is large: it takes a quarter of a second
         from scipy import sparse
 
         ptr = self.ptr[some.start : some.stop + 1]
         places = slice(int(ptr[0]), int(ptr[-1]))
-        parts = self.value[places], self.index[places], (ptr - ptr[0]).int()
+        parts = self.value[places], self.index[places], ptr - ptr[0]
         shape = some.stop - some.start, len(self)
         return sparse.csr_matrix(tuple(each.cpu().numpy() for each in parts), shape=shape)
 

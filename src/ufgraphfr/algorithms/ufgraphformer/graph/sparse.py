@@ -32,12 +32,11 @@ from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import (
     strongest,
 )
 from ufgraphfr.core.allocator import give_back_freed_memory
-from ufgraphfr.core.arrays.sparse_rows import owners, pointers
+from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import State, Summed
 from ufgraphfr.ops.item_graph import smoothest
 from ufgraphfr.ops.largest import largest
-from ufgraphfr.ops.link_rows import bounded
 
 _HELD, _COLUMNS, _SUMS = "held", "columns", "sums"
 """In the server's memory while it collects, after a sum's name: how many entries each row has, and
@@ -88,16 +87,16 @@ class SparseGraph:
 
         How much an item has is known of the block's own rows, and of its columns told by these.
         """
-        block = own.block
+        block, count = own.block, len(own.came.value)
         most = max(self.spec.most_pairs // self.spec.rounds, len(block.rows))
-        if len(own.sums) <= most:
+        if count <= most:
             return own.listed(None)
-        item = torch.tensor(block.rows, device=own.sums.device)
-        has = torch.zeros(block.items, device=own.sums.device)
+        item = torch.tensor(block.rows, device=own.came.device)
+        has = torch.zeros(block.items, device=own.came.device)
         for _, rows, columns, value in own.parts():
             has.index_add_(0, columns, value * self.spec.rounds)
             has.index_add_(0, item[rows], value)
-        weights = torch.empty(len(own.sums), device=own.sums.device)
+        weights = torch.empty(count, device=own.came.device)
         for places, rows, columns, value in own.parts():
             weight = value / (has[item[rows]] * has[columns]).sqrt()
             # an item with itself says how many have it
@@ -187,16 +186,13 @@ class _Entries:
 
     Attributes:
         block: its rows.
-        ptr: int64 ``[rows + 1]``, where each row's entries begin.
-        shift: int64 ``[rows]``, from places in the array to columns.
-        places, sums: of the entries, in order.
+        came: these, with places in the array, int64, for columns.
+        shift: int64 ``[rows]``, from places to columns.
     """
 
     block: Block
-    ptr: Tensor
+    came: PairRows
     shift: Tensor
-    places: Tensor
-    sums: Tensor
 
     @classmethod
     def of(cls, name: str, flat: Tensor, block: Block) -> "_Entries":
@@ -205,19 +201,17 @@ class _Entries:
         places = sparse.indices()[0]
         starts, first = (each.to(places.device) for each in block.begun(name))
         ptr = torch.searchsorted(places, starts)
-        return cls(block, ptr, first - starts[:-1], places, sparse.values())
+        return cls(block, PairRows(ptr, places, sparse.values()), first - starts[:-1])
 
     def parts(self) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """Which, their places among the block's rows, their columns and float sums."""
-        for some in bounded(self.ptr.diff()):
-            ptr = self.ptr[some.start : some.stop + 1]
-            own = slice(int(ptr[0]), int(ptr[-1]))
-            rows = owners(ptr, own.stop - own.start) + some.start
-            yield own, rows, self.places[own] + self.shift[rows], self.sums[own].float()
+        for _, own, rows in self.came.parts():
+            columns = self.came.index[own] + self.shift[rows]
+            yield own, rows, columns, self.came.value[own].float()
 
     def listed(self, chosen: Tensor | None) -> PairRows:
         """Those that are chosen, or all."""
-        held = torch.zeros(len(self.shift), dtype=torch.int64, device=self.ptr.device)
+        held = torch.zeros(len(self.shift), dtype=torch.int64, device=self.came.device)
         index, value = list[Tensor](), list[Tensor]()
         for places, *own in self.parts():
             kept = own if chosen is None else [each[chosen[places]] for each in own]
