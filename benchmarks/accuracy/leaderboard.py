@@ -88,6 +88,7 @@ def cold_metric(known: int) -> Callable[[Row], str]:
 def mean_and_spread(value: dict[str, float | None]) -> str:
     """Over seeds, if there are several."""
     mean, spread = value["mean"], value["spread"]
+    assert mean is not None
     return share(mean) if spread is None else f"{share(mean)} ± {share(spread)}"
 
 

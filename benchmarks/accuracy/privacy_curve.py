@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ufgraphfr.algorithms import capabilities
 from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.keys import Key
 from ufgraphfr.evaluation.metric_sums import evaluate
@@ -65,7 +66,7 @@ def outcome(
 ) -> tuple[dict[str, Any], Gains]:
     """One run with fresh noise, its last iterate on test, and each user's full NDCG@10."""
     form = model_in_use(experiment_of(data, epsilon, model, draw, 1), prepared.setting)
-    count = form.releases(1)[-1].last
+    count = capabilities.releases(form, 1)[-1].last
     experiment = experiment_of(data, epsilon, model, draw, count)
     score = device_score(form, trained(experiment, form, prepared), PrivateState({}), count)
     found = evaluate(score, prepared.test, CHUNK)
@@ -166,7 +167,8 @@ def main() -> None:
             print(
                 f"epsilon {epsilon:<5g} {model:14} NDCG@10 {mean:.4f} +- {spread:.4f}", flush=True
             )
-        found = difference(*(np.stack(gains[model]) for model in MODELS))
+        ours, popularity = (np.stack(gains[model]) for model in MODELS)
+        found = difference(ours, popularity)
         above[f"{epsilon:g}"] = asdict(found)
         print(f"above DP popularity {found.mean:+.4f}, p = {found.p_value:.4f}", flush=True)
     kept = ROOT / "benchmarks" / "accuracy" / "curves" / f"{given.data}.json"

@@ -87,8 +87,8 @@ def metrics(runs: list[ComparedRun], part: str) -> dict[str, dict[str, dict[str,
 
 def kept_out(runs: list[ComparedRun], part: str) -> dict[str, dict[str, float | None]] | None:
     """Metrics of the users or items that were kept out of training, if any were."""
-    found = [run.result.get(part) for run in runs]
-    return found[0] and {n: over_seeds([one[n] for one in found]) for n in found[0]}
+    found = [run.result[part] for run in runs if run.result.get(part)]
+    return {n: over_seeds([one[n] for one in found]) for n in found[0]} if found else None
 
 
 def standard_error(runs: list[ComparedRun]) -> float:

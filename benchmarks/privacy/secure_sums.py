@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ufgraphfr.algorithms import capabilities
 from ufgraphfr.deploy.wire import pads
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.prepare import prepare
@@ -41,7 +42,7 @@ def values_of(privacy: dict[str, Any], data_dir: Path | None) -> dict[str, Any]:
     values["evaluation"]["baselines"] = []
     experiment = build(values)
     form = model_in_use(experiment, prepare(experiment, data_dir).setting)
-    last = form.releases(1)[-1].last
+    last = capabilities.releases(form, 1)[-1].last
     values["federation"]["rounds"] = values["evaluation"]["every"] = last
     return values
 

@@ -94,8 +94,8 @@ def main() -> None:
         mean, tail = waits(cohort, given.window, each)
         levels, messages, seconds = tree(cohort, each)
         alone = (f"{mean:.3f}", f"{tail:.2f}") if math.isfinite(mean) else ("never", "never")
-        row = (f"{cohort:,}", f"{cohort * each / given.window:.2f}", *alone)
         shape = " + ".join(f"{level:,}" for level in levels)
+        row = [f"{cohort:,}", f"{cohort * each / given.window:.2f}", *alone]
         row += (shape, f"{messages:,}", f"{seconds:.1f}", f"{messages * size / 1e12:.2f}")
         print(f"| {' | '.join(row)} |")
 

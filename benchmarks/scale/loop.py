@@ -26,6 +26,7 @@ from ufgraphfr.experiment.prepare import PreparedExperiment, arranged
 from ufgraphfr.federation.client import Client
 from ufgraphfr.federation.private_state import private_state
 from ufgraphfr.federation.simulation import Simulation
+from ufgraphfr.privacy.none import NoMechanism
 
 
 def one_client(model: FedMF, sent: Tensor, user: Tensor, own: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -64,14 +65,16 @@ def stacked(
 ) -> Tensor:
     """The same round by this package's simulation."""
     model = experiment.model
+    assert isinstance(model, FedMF)
     private = model.init_private(prepared.setting, prepared.batch.with_own_text())
     store = private_state(model, prepared.setting, private)
-    client = Client(model, experiment.mechanism)
+    client = Client(model, NoMechanism())
     simulation = Simulation(client, prepared.batch, store, experiment.federation.chunk)
     key, reports = Key(0).at(1), []
     for some in simulation.chunks(cohort, 1):
         task = model.broadcast({"items": sent}, some, 1)
-        gather(reports, simulation.answer(task, key))
+        reports.append(simulation.answer(task, key))
+        gather(reports)
     return model.aggregate({"items": sent}, combine(reports).total())["items"]
 
 
@@ -89,6 +92,7 @@ def main() -> None:
     experiment = build({"data": data, "text": text, "algorithm": {"kind": "fedmf"}})
     prepared = arranged(experiment, experiment.source.load())
     model = experiment.model
+    assert isinstance(model, FedMF)
     cohort = torch.randperm(given.users, generator=torch.Generator().manual_seed(0))[: given.cohort]
     cohort = cohort.sort().values
     sent, batch = model.init_table(prepared.setting), prepared.batch.select(cohort)

@@ -32,6 +32,7 @@ SIZE = {
     "federation": {"rounds": 10},
     "evaluation": {"every": 10},
 }
+CORES = os.cpu_count() or 1
 CONNECTIONS = 8
 LONGEST = 50
 
@@ -42,7 +43,7 @@ class Service:
     def __init__(self, words: list[str], port: int) -> None:
         command = [sys.executable, "-m", "ufgraphfr", *words, "--port", str(port)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        pin = ["taskset", "-c", str(os.cpu_count() - 1)]
+        pin = ["taskset", "-c", str(CORES - 1)]
         self.process = subprocess.Popen(pin + command, env=environment, stdout=subprocess.PIPE)
         self.process.stdout.readline()
         self.port = port
@@ -123,7 +124,7 @@ def main() -> None:
     if asked.make:
         print(ufgraphfr.run(SIZE, asked.folder))
         return
-    os.sched_setaffinity(0, range(max(1, os.cpu_count() - 1)))
+    os.sched_setaffinity(0, range(max(1, CORES - 1)))
     of_node = ["agent", "--shard", asked.folder, "serve"]
     service = Service(of_node if asked.shard else ["serve", asked.folder], asked.port)
     try:

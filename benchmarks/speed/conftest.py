@@ -16,6 +16,7 @@ from ufgraphfr.federation.loop import Round, rounds
 from ufgraphfr.federation.private_state import PrivateState
 from ufgraphfr.federation.simulation import Simulation
 from ufgraphfr.federation.transports.local import Local
+from ufgraphfr.privacy.none import NoMechanism
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,7 +44,7 @@ def going(main_job: Experiment, prepared: PreparedExperiment) -> Going:
     """Starts the main job: the clients' weights, and so many rounds as they are asked for."""
 
     def started(count: int) -> tuple[PrivateState, Iterator[Round]]:
-        algorithm, mechanism = main_job.model, main_job.mechanism
+        algorithm, mechanism = main_job.model, NoMechanism()
         assert isinstance(algorithm, Algorithm)
         store = PrivateState(algorithm.init_private(prepared.setting, prepared.batch))
         chunk = main_job.federation.chunk

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -15,6 +16,7 @@ from ufgraphfr.federation.scoring import device_score
 def test_evaluate(
     benchmark, main_job: Experiment, prepared: PreparedExperiment, going: Callable
 ) -> None:
+    assert isinstance(main_job.model, Algorithm)
     store, rounds = going(1)
     done = next(rounds)
     score = device_score(main_job.model, done.state, store, done.number)

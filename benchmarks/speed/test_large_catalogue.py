@@ -19,7 +19,7 @@ from ufgraphfr.core.messages import State, Task
 from ufgraphfr.data.client_batches import ClientBatch
 
 CLIENTS, ITEMS, EACH, COHORT = 10_000, 100_000, 40, 64
-MODEL = UFGraphFormer(text=False, head=False, training={"candidates": 1000})  # type: ignore[arg-type]
+MODEL = UFGraphFormer(text=False, head=False, training={"candidates": 1000})
 GRAPH = ItemGraph(GraphSpec())
 SETTING = Setting(items=ITEMS, clients=CLIENTS, text_width=1, seed=0)
 

@@ -1,7 +1,6 @@
 """One round of `fedmf` on MovieLens-100K, without and with a guarantee: clipping and noise."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,9 +28,7 @@ MECHANISMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", MECHANISMS)
 @pytest.mark.benchmark(group="one round of fedmf on MovieLens-100K", timer=time.process_time)
-def test_private_round(
-    benchmark: Callable[..., Any], prepared: PreparedExperiment, kind: str
-) -> None:
+def test_private_round(benchmark: Any, prepared: PreparedExperiment, kind: str) -> None:
     experiment = build(
         {
             "data": {"kind": "ml-100k"},

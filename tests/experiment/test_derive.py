@@ -15,6 +15,8 @@ from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.compare import compare
 from ufgraphfr.experiment.derive import derive
 from ufgraphfr.experiment.finished import Run
+from ufgraphfr.experiment.privacy_plan import calibrate, model_in_use
+from ufgraphfr.privacy.accounted.ledger import Ledger
 
 FLAGSHIP = {"kind": "ufgraphformer", "dim": 4, "hidden": 8, "graph": {"rounds": 1}}
 COHORT, ROUNDS = "federation.cohort", "federation.rounds"
@@ -133,3 +135,30 @@ def test_under_a_budget_the_rounds_are_what_it_affords(open_, run):
     (told,) = result["derived"]
     assert (told["key"], told["value"]) == (ROUNDS, result["rounds"])
     assert "popularity" in told["why"]
+
+
+BUDGET = {"kind": "central-jdp", "epsilon": 1.0}
+
+
+@pytest.mark.parametrize("clients", [943, 10_000, 10_001, 19_412, 22_363, 10**6, 123_456_789])
+@pytest.mark.parametrize("algorithm", [{"kind": "ufgraphformer"}, {"kind": "fedmf"}])
+def test_delta_suits_however_many_clients_there_are(clients, algorithm):
+    """A fixed one would be refused above 10,000, or publish somebody whole."""
+    experiment = build({"algorithm": algorithm, "privacy": BUDGET})
+    facts = DataFacts(users=clients, items=1_000, interactions=50 * clients)
+    setting, most = Setting(facts.items, clients, 8, 0), 1 / (10 * clients)
+    found = derive(experiment, facts, setting)
+    delta = found.mechanism.delta
+    assert most / 2 < delta <= most or delta == 1e-5 <= most
+    calibrate(found, model_in_use(found, setting), clients, Ledger(None))
+    told = {each.key: each.value for each in found.derived}
+    assert told.get("privacy.delta") == (delta if clients > 10_000 else None)
+
+
+def test_a_delta_that_is_set_is_kept_and_auto_is_derived():
+    facts, setting = DataFacts(20_000, 1_000, 10**6), Setting(1_000, 20_000, 8, 0)
+    given = build({"privacy": BUDGET | {"delta": 1e-7}})
+    assert derive(given, facts, setting).mechanism.delta == 1e-7
+    said = build({"privacy": BUDGET | {"delta": "auto"}})
+    assert said == build({"privacy": BUDGET})
+    assert derive(said, facts, setting).mechanism.delta == 5e-6

@@ -7,6 +7,7 @@ AUTO = "auto"
 """What an experiment says of a key that is to be derived."""
 COHORT, ROUNDS = "federation.cohort", "federation.rounds"
 EVERY, ASKED = "evaluation.every", "evaluation.users"
+DELTA = "privacy.delta"
 
 
 @dataclass(frozen=True)

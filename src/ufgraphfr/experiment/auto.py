@@ -4,19 +4,37 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.core.derived import AUTO
-from ufgraphfr.core.spec import Spec
+from ufgraphfr.core.spec import Registry, Spec
 from ufgraphfr.experiment.settings import flat, take
+from ufgraphfr.privacy import MECHANISMS
+
+DERIVING: dict[str, Registry[Any]] = {"algorithm": ALGORITHMS, "privacy": MECHANISMS}
+"""The tables whose kind decides what can be derived."""
+
+
+def derivable(kinds: Mapping[str, str]) -> frozenset[str]:
+    """The keys that a model and a privacy mechanism can derive, given each table's kind."""
+    found = set[str]()
+    for table, registry in DERIVING.items():
+        known = "." in kinds[table] or kinds[table].replace("_", "-") in registry.kinds
+        found.update(getattr(registry.find(kinds[table]) if known else None, "derived_keys", ()))
+    return frozenset(found)
 
 
 def left_open(parts: Mapping[str, Spec]) -> frozenset[str]:
-    """The keys that the model can derive and nobody has set.
+    """The keys that the model or the privacy mechanism can derive and nobody has set.
 
     Args:
         parts: what each table of an experiment became.
     """
-    keys: frozenset[str] = getattr(parts["algorithm"], "derived_keys", frozenset())
-    return frozenset(key for key in keys if not is_set(parts, key))
+    return frozenset(
+        key
+        for table in DERIVING
+        for key in getattr(parts[table], "derived_keys", ())
+        if not is_set(parts, key)
+    )
 
 
 def is_set(parts: Mapping[str, Spec], key: str) -> bool:

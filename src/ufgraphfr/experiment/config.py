@@ -22,7 +22,7 @@ from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.split import COLD_LEAST
 from ufgraphfr.experiment.accounted import check_accounted, is_private
-from ufgraphfr.experiment.auto import left_open, without_auto
+from ufgraphfr.experiment.auto import derivable, left_open, without_auto
 from ufgraphfr.experiment.evaluation_spec import EvaluationSpec
 from ufgraphfr.experiment.run_spec import RunSpec
 from ufgraphfr.experiment.schemas import CONFIG
@@ -224,7 +224,8 @@ def build(values: dict[str, Any]) -> Experiment:
     if not isinstance(name, str) or name.strip(". ") == "" or "/" in name:
         raise InputError(f"name = {name!r} must be a string that can name a folder, without '/'")
     parse(TuneSpec, values.get("tune", {}), "[tune]")
-    experiment = _built(without_auto(values, _derivable(values)), seed, name)
+    kinds = {t: str(values.get(t, {}).get("kind", kind)) for t, kind in DEFAULT_KINDS.items()}
+    experiment = _built(without_auto(values, derivable(kinds)), seed, name)
     check_accounted(experiment.mechanism, experiment.federation, experiment.model)
     told, now = flat(values.get("derived", {})), flat(experiment.resolved())
     return replace(
@@ -233,13 +234,6 @@ def build(values: dict[str, Any]) -> Experiment:
         auto=left_open(experiment.parts) - told.keys(),
         derived=tuple(Derived(key, now.get(key), str(why)) for key, why in told.items()),
     )
-
-
-def _derivable(values: dict[str, Any]) -> frozenset[str]:
-    """The keys that an experiment's model can derive."""
-    kind = str(values.get("algorithm", {}).get("kind", DEFAULT_KINDS["algorithm"]))
-    known = "." in kind or kind.replace("_", "-") in ALGORITHMS.kinds
-    return frozenset(getattr(ALGORITHMS.find(kind) if known else None, "derived_keys", ()))
 
 
 def _built(values: dict[str, Any], seed: int, name: str) -> Experiment:

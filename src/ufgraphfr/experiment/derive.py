@@ -33,10 +33,12 @@ def derive(experiment: Experiment, facts: DataFacts, setting: Setting) -> Experi
     """
     if not experiment.auto:
         return experiment
-    if experiment.mechanism.budget(setting.clients) is None:
-        found = _from_data(experiment, facts)
+    found = _open(experiment, experiment.mechanism.derive(setting.clients))
+    budgeted = _with(experiment, found)
+    if budgeted.mechanism.budget(setting.clients) is None:
+        found += _from_data(experiment, facts)
     else:
-        found = _from_budget(experiment, setting)
+        found += _open(experiment, _from_budget(budgeted, setting))
     for each in found:
         logger.info("%s", each)
     return _with(experiment, found)
@@ -74,13 +76,15 @@ def _from_data(experiment: Experiment, facts: DataFacts) -> tuple[Derived, ...]:
     if COHORT in given:
         given[COHORT] = experiment.federation.expected(facts.users)
     given[ASKED] = experiment.evaluation.asked(facts.users) or facts.users
-    found = experiment.model.derive(facts, given)
+    return _open(experiment, experiment.model.derive(facts, given))
+
+
+def _open(experiment: Experiment, found: tuple[Derived, ...]) -> tuple[Derived, ...]:
+    """Those of the settings that the experiment leaves open."""
     return tuple(each for each in found if each.key in experiment.auto)
 
 
 def _from_budget(experiment: Experiment, setting: Setting) -> tuple[Derived, ...]:
-    if ROUNDS not in experiment.auto:
-        return ()
     releases = capabilities.releases(
         model_in_use(experiment, setting), experiment.federation.rounds
     )

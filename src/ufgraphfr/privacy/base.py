@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ufgraphfr.core.arrays.protocol import Plain
+from ufgraphfr.core.derived import Derived
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report
 from ufgraphfr.core.releases import Budget, Release
@@ -86,6 +87,12 @@ class PrivacySpec(Spec, ABC):
 
     guarantee: ClassVar[str]
     """What a run may claim, in words, where no accountant says more."""
+    derived_keys: ClassVar[frozenset[str]] = frozenset()
+    """Keys of an experiment that `derive` finds where nobody has set them."""
+
+    def derive(self, clients: int) -> tuple[Derived, ...]:
+        """Settings that follow from how many clients there are, where defaults do not suit."""
+        return ()
 
     def budget(self, clients: int) -> Budget | None:
         """What a model may spend; None if nothing is accounted."""

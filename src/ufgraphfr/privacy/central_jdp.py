@@ -5,11 +5,13 @@ Kearns, Pai, Roth, Ullman, "Mechanism design in large games: incentives and priv
 device (private weights, scores) costs nothing.
 """
 
+import math
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from ufgraphfr.core.derived import DELTA, Derived
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.privacy.accounted import accounting
@@ -27,11 +29,12 @@ class CentralJDP(PrivacySpec):
     """Clip, sum, noise, with the noise that a budget asks for."""
 
     guarantee: ClassVar[str] = "user-level joint differential privacy"
+    derived_keys: ClassVar[frozenset[str]] = frozenset({DELTA})
 
     epsilon: float = Field(gt=0)
     """Of the whole run; zero-out adjacency."""
     delta: float = Field(1e-5, gt=0, lt=1)
-    """At most 1 / (10 clients)."""
+    """At most 1 / (10 clients); above 10,000 clients that is what it is, unless set."""
     total_epsilon: float | None = Field(None, gt=0)
     """Most that all runs of this machine on the same data may spend together; a run that would
     spend more is refused. Without it the sum is told."""
@@ -82,6 +85,16 @@ class CentralJDP(PrivacySpec):
         """How often the noise that is paid for is in a total, at most: of the fewest nodes."""
         nodes = max(LEAST_NODES, self.tolerate + 2) if self.reserve else self.shards
         return nodes * share(nodes, self.tolerate)
+
+    def derive(self, clients: int) -> tuple[Derived, ...]:
+        """See `PrivacySpec.derive`: a smaller delta, where the default could publish somebody."""
+        most = _most_delta(clients)
+        if most >= self.delta:
+            return ()
+        # down to one digit, which does not tell how many clients there are
+        digit = 10.0 ** math.floor(math.log10(most))
+        delta = float(f"{math.floor(most / digit) * digit:.0e}")
+        return (Derived(DELTA, delta, f"at most one in ten times {clients:,} clients"),)
 
     def budget(self, clients: int) -> Budget:
         """See `PrivacySpec.budget`."""
@@ -136,7 +149,7 @@ class CentralJDP(PrivacySpec):
         return part
 
     def _check(self, plan: ReleasePlan) -> None:
-        most = 1 / (10 * plan.clients)
+        most = _most_delta(plan.clients)
         if self.delta > most:
             raise InputError(
                 f"[privacy] delta = {self.delta:g} must be at most 1 / (10 clients) = {most:.2g}, "
@@ -171,3 +184,7 @@ class CentralJDP(PrivacySpec):
                 f"[federation] cohort: with {participation.expected:.3g} expected clients a round "
                 f"may come out empty, which would show; ask for more"
             )
+
+
+def _most_delta(clients: int) -> float:
+    return 1 / (10 * clients)
