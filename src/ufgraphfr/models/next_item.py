@@ -9,6 +9,7 @@ is the softmax itself.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ufgraphfr.models.transformer import Params, Transformer
@@ -81,12 +82,15 @@ def sampled_cross_entropy(
     target_vectors, drawn = params["item.weight"].split((targets.numel(), len(sample)))
     bias, others_bias = params["item.bias"].split((targets.numel(), len(sample)))
     target = (states * target_vectors.view(states.shape)).sum(-1) + bias.view(targets.shape)
-    others = states @ drawn.T + others_bias
-    # the target counts once, as itself
-    hit = targets[..., None] == sample
-    left = (len(sample) - hit.sum(-1, keepdim=True)).clamp(min=1)
-    others = others + ((network.items - 1) / left).log()
-    others = others.masked_fill(hit | absent[sample], _NEVER)
-    total = torch.logsumexp(torch.cat((target[..., None], others), -1), -1)
-    losses: Tensor = total - target
+    others = F.linear(states, drawn, others_bias.masked_fill(absent[sample], _NEVER))
+    place = torch.full_like(absent, -1, dtype=torch.int64)
+    place[sample] = torch.arange(len(sample), device=sample.device)
+    place = place[targets.clamp(min=0)][..., None]
+    hit = (place >= 0).long()
+    # in place of what each of the others stands for, the target is less likely by as much
+    stands_for = (network.items - 1) / (len(sample) - hit).clamp(min=1)
+    scores = torch.cat((target[..., None] - stands_for.log(), others), -1)
+    # the target counts once, as itself: in the sample it is not on offer
+    scores.scatter_add_(-1, place + 1, _NEVER * hit)
+    losses = -scores.log_softmax(-1)[..., 0]
     return losses.masked_fill(targets < 0, 0.0)

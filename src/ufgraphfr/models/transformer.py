@@ -182,7 +182,8 @@ class Transformer:
     def read(self, vector: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Copies of what `divided` gives, of items those of ``rows``, int64 ``[n]``."""
         vectors, bias, rest = self.divided(vector)
-        return vectors[rows], bias[rows], rest.clone()
+        # whole rows are copied, where an index writes number after number
+        return vectors.index_select(0, rows), bias[rows], rest.clone()
 
     def named_rows(self, vectors: Tensor, bias: Tensor, rest: Tensor, features: Tensor) -> Params:
         """What `unpack` gives for the rows of `read`, whose features these are."""
@@ -240,10 +241,12 @@ class Transformer:
         projected = _linear(x, params, f"{name}in")
         # [..., length, 3 * dim] to three of [..., heads, length, dim / heads]
         parts = projected.unflatten(-1, (3, self.heads, -1)).movedim(-3, 0).transpose(-2, -3)
+        # one gradient of the three; indexing's would be three, filled with zeros
+        query, key, value = parts.unbind(0)
         bias = causal_bias(params[f"{name}distance.bias"], x.shape[-2])
         # with all axes of the queries: otherwise torch writes all attention weights out
-        bias = bias.expand(*parts.shape[1:-1], -1)
-        mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=bias)
+        bias = bias.expand(*query.shape[:-1], -1)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         joined = mixed.transpose(-2, -3).flatten(-2)
         return _linear(joined, params, f"{name}out")
 

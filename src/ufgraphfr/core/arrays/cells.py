@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.core.arrays.dense import Dense
-from ufgraphfr.core.arrays.protocol import ArraySpec, Fault, Plain
+from ufgraphfr.core.arrays.protocol import ArraySpec, Fault, Plain, all_finite
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 
 AT_ONCE = 2**22
@@ -110,7 +110,7 @@ class Cells:
 
     def is_finite(self) -> bool:
         """See `Array.is_finite`."""
-        return bool(self.values.isfinite().all())
+        return all_finite(self.values)
 
     def with_values(self, values: Tensor) -> "Cells":
         """See `Plain.with_values`."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.protocol import ArraySpec, Fault
+from ufgraphfr.core.arrays.protocol import ArraySpec, Fault, all_finite
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Dense:
 
     def is_finite(self) -> bool:
         """See `Array.is_finite`."""
-        return bool(self.values.isfinite().all())
+        return all_finite(self.values)
 
     def with_values(self, values: Tensor) -> "Dense":
         """See `Plain.with_values`."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.core.arrays.dense import Dense
-from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Fault, Layout, Matrix
+from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Fault, Layout, Matrix, all_finite
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class LowRank:
 
     def is_finite(self) -> bool:
         """See `Array.is_finite`; finite factors may have a product that is not."""
-        return bool(self.dense().isfinite().all())
+        return all_finite(self.dense())
 
     def _factored(self) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
         """Each matrix's left and right, and the rest, ``[clients, n]``."""

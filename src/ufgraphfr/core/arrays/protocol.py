@@ -114,3 +114,8 @@ class Plain(Array, Protocol):
 def sized(spec: ArraySpec) -> int:
     """How many numbers one client's array has."""
     return torch.Size(spec.shape).numel()
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether all numbers are: if their sum is, which is found ten times as fast."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Fault
+from ufgraphfr.core.arrays.protocol import Array, ArraySpec, Fault, all_finite
 
 
 def ranges(starts: Tensor, lengths: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class Rows:
 
     def is_finite(self) -> bool:
         """See `Array.is_finite`."""
-        return bool(self.values.isfinite().all())
+        return all_finite(self.values)
 
     def with_values(self, values: Tensor) -> "Rows":
         """See `Plain.with_values`."""

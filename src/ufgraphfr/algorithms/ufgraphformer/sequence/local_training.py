@@ -181,7 +181,7 @@ class SequenceTraining(Spec):
             read = model.network.read(net, rows)
             for part in read:
                 part.requires_grad_()
-            params = model.network.named_rows(*read, model.features[rows])
+            params = model.network.named_rows(*read, model.features.index_select(0, rows))
             each = _sampled_losses(model, params, windows.targets, windows.text, windows.dropout)
             loss = each.sum(1) / windows.length
             total = each.sum() if self.weighting == "positions" else loss.sum()
