@@ -126,3 +126,13 @@ def test_scores_that_all_users_share_are_squashed_as_if_each_had_its_own() -> No
     own, shared = torch.randn(4, 9), torch.randn(9)
     found = squashed([own, shared.expand(4, -1)], shared.expand(1, 4, -1))
     assert torch.equal(found, squashed(torch.stack((own, *[shared.repeat(4, 1)] * 2))))
+
+
+def test_scores_that_are_not_used_are_neither_made_nor_there() -> None:
+    def never() -> torch.Tensor:
+        raise AssertionError
+
+    own, used = torch.randn(4, 9, generator=GENERATOR), torch.tensor([False, True, False, True])
+    found = squashed([never, own], [never], used=used)
+    assert torch.equal(found[1], squashed([own])[0])
+    assert not found[[0, 2]].any()

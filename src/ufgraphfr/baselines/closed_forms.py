@@ -25,7 +25,7 @@ from ufgraphfr.baselines.markov import Markov
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Task
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.fusion import Squash, squash_for, squashed
+from ufgraphfr.ops.fusion import Scorer, Squash, squash_for, squashed
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class ClosedForms(Baseline):
 
     def parts(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """See `Fused.parts`."""
-        found: list[Iterable[Tensor]] = [ItemGraph(self.graph).scores(fitted, inputs)]
+        found: list[Iterable[Tensor | Scorer]] = [ItemGraph(self.graph).scores(fitted, inputs)]
         for kind, baseline in self._beside(inputs.ordered).items():
             if own := _named(fitted, f"{kind}."):
                 found.append(baseline.score(own, inputs)[None])

@@ -30,7 +30,7 @@ Score: TypeAlias = Callable[[ClientBatch], Tensor]
 MOST_BYTES = 2**20
 """Of the scores of one model that are held at once: they stay in the processor's cache, where they
 are worked on several times as fast, and what evaluation needs does not grow with the users."""
-FEWEST = 16
+FEWEST = 32
 """Clients whose scores are held at once although they are more: below so many, reading what all
 items have once for each group takes longer than anything that is done with the scores."""
 

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.ops.blend import standardise
 
 Squash: TypeAlias = Literal["log", "root"]
@@ -30,6 +31,8 @@ MAX_STEPS = 12
 """Times that a fit asks for sums, at most."""
 _CLOSE = 1e-5
 """Steps smaller than this end the fit."""
+_AT_ONCE = 2**20
+"""Scores that are squashed together: they stay in the processor's cache meanwhile."""
 
 
 def squash_for(items: int) -> Squash:
@@ -37,35 +40,123 @@ def squash_for(items: int) -> Squash:
     return "root" if items > ROOT_FROM else "log"
 
 
-def squashed(*parts: Iterable[Tensor], squash: Squash = "log") -> Tensor:
+@dataclass(frozen=True)
+class Reached:
+    """Histories sent through an operator's links, which reach few of all items.
+
+    Attributes:
+        ptr: int64 ``[clients + 1]``, places in the concatenated histories.
+        items: int64 ``[rows]``, these.
+        weights: float ``[rows]``, of each.
+        index: whole numbers ``[items, links]``, what an item is linked to.
+        value: float ``[items, links]``, how much; zero is no link.
+    """
+
+    ptr: Tensor
+    items: Tensor
+    weights: Tensor
+    index: Tensor
+    value: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Clients and items."""
+        return len(self.ptr) - 1, len(self.index)
+
+    def dense(self) -> Tensor:
+        """Each client's weighted sums of the operator's rows, float ``[clients, items]``."""
+        found = self.value.new_empty(self.shape)
+        self._add(slice(0, len(found)), found)
+        return found
+
+    def squash(self, into: Tensor, squash: Squash) -> None:
+        """Write what `squashed` gives; all items that nothing reaches have the same."""
+        first, items = 0, into.shape[1]
+        for part in into.split(_clients_at_once(items)):
+            owner, cells, added = self._add(slice(first, first := first + len(part)), part)
+            reached = part.view(-1).index_select(0, cells).view_as(added)
+            # what is at a place, times each number that was added there, is its square
+            total, squares = (
+                torch.bincount(owner, own.double(), len(part))
+                for own in (added.sum(1), torch.linalg.vecdot(added, reached))
+            )
+            mean = total / items
+            std = ((squares - total * mean).clamp(min=0) / max(1, items - 1)).sqrt()
+            mean, std = mean.to(part)[:, None], std.to(part)[:, None]
+            # where all items have the same, they have nothing
+            std.masked_fill_(std == 0, torch.inf)
+            part.copy_(_lighter(-mean / std, squash))
+            reached.sub_(mean[owner]).div_(std[owner])
+            part.view(-1).scatter_(0, cells, _lighter(reached, squash).view(-1))
+
+    def _add(self, clients: slice, into: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Write sums, and tell for each row whose it is, where its numbers went, and these."""
+        first, last = self.ptr[[clients.start, clients.stop]].tolist()
+        rows, ptr = slice(first, last), self.ptr[clients.start : clients.stop + 1] - first
+        owner, items = owners(ptr, last - first), self.items[rows]
+        cells = (owner[:, None] * into.shape[1] + self.index.index_select(0, items)).view(-1)
+        added = self.value.index_select(0, items) * self.weights[rows, None].to(self.value)
+        # several times as fast as index_add_
+        into.view(-1).zero_().scatter_add_(0, cells, added.view(-1))
+        return owner, cells, added
+
+
+Scorer: TypeAlias = Callable[[], Tensor | Reached]
+"""Scores ``[clients, items]`` that are made when they are asked for."""
+
+
+def _clients_at_once(items: int) -> int:
+    """Whose scores stay in the processor's cache while they are worked on."""
+    return max(1, _AT_ONCE // items)
+
+
+def squashed(
+    *parts: Iterable[Tensor | Scorer], squash: Squash = "log", used: Tensor | None = None
+) -> Tensor:
     """Each user's z-scores with lighter tails, and their sign.
 
     Args:
         parts: each float ``[views, ..., items]``, or such views one by one.
         squash: how.
+        used: bool ``[all views]``, which are made, one of them or more; the others are zero.
 
     Returns:
         float ``[all views, ..., items]``.
     """
-    views = [view for part in parts for view in part]
-    found = views[0].new_empty(len(views), *views[0].shape)
-    # view by view, each of which stays in the processor's cache
-    for view, into in zip(views, found, strict=True):
-        # one row stands for all where all users have the same scores
-        alike = view.dim() > 1 and view.stride(0) == 0
-        own = into[:1] if alike else into
-        standardise(view[: len(own)], own)
-        torch.copysign(_lighter(own.abs(), squash), own, out=own)
-        if alike:
-            into[1:] = own
+    views, found = [view for part in parts for view in part], torch.empty(0)
+    for place, view in enumerate(views):
+        if used is not None and not used[place]:
+            continue
+        made = view() if callable(view) else view
+        if not len(found):
+            like = made if isinstance(made, Tensor) else made.value
+            found = like.new_empty(len(views), *made.shape)
+        if isinstance(made, Tensor):
+            _squash(made, found[place], squash)
+        else:
+            made.squash(found[place], squash)
+    if used is not None:
+        found.index_fill_(0, (~used[: len(views)]).nonzero()[:, 0], 0)
     return found
 
 
-def _lighter(length: Tensor, squash: Squash) -> Tensor:
-    """In the place of absolute z-scores."""
-    if squash == "log":
-        return length.log1p_()
-    return length.add_(1).sqrt_().sub_(1).mul_(2)
+def _squash(scores: Tensor, into: Tensor, squash: Squash) -> None:
+    # one row stands for all where all users have the same scores
+    alike = scores.dim() > 1 and scores.stride(0) == 0
+    own = into[:1] if alike else into
+    at_once = _clients_at_once(into.shape[-1])
+    for some, part in zip(scores[: len(own)].split(at_once), own.split(at_once), strict=True):
+        standardise(some, part)
+        _lighter(part, squash)
+    if alike:
+        into[1:] = own
+
+
+def _lighter(z: Tensor, squash: Squash) -> Tensor:
+    """z-scores with lighter tails, in their place."""
+    length = z.abs()
+    length = length.log1p_() if squash == "log" else length.add_(1).sqrt_().sub_(1).mul_(2)
+    return torch.copysign(length, z, out=z)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,10 @@ def with_graph(model: UFGraphFormer, batch: ClientBatch, chunk: int = 5):
     return state
 
 
+def of_graph(model: UFGraphFormer, shared, batch: ClientBatch):
+    return torch.stack([scorer() for scorer in model.item_graph.scores(shared, batch)])
+
+
 @pytest.mark.parametrize("rounds", [1, 3, 30])
 def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds: int) -> None:
     model = UFGraphFormer(**SMALL, graph={"rounds": rounds})
@@ -70,7 +74,7 @@ def test_the_graph_is_the_sum_of_contributions(checkerboard: ClientBatch, rounds
         for age, item in enumerate(reversed(history.tolist())):
             lately[item] += round(7 * 0.8**age) / 7
     torch.testing.assert_close(state["graph.lately"], lately)
-    scores = torch.stack(model.item_graph.scores(model.item_graph.shared(state), checkerboard))
+    scores = of_graph(model, model.item_graph.shared(state), checkerboard)
     recent = scores[model.part_names(setting_of(checkerboard)).index("recent popularity")]
     torch.testing.assert_close(recent, (lately + 1).log().expand(len(checkerboard), -1))
 
@@ -87,7 +91,7 @@ def test_the_ridge_part_is_ease(checkerboard: ClientBatch) -> None:
     model = UFGraphFormer(**SMALL)
     state = with_graph(model, checkerboard)
     names = model.item_graph.names(setting_of(checkerboard))
-    scores = torch.stack(model.item_graph.scores(state, checkerboard))
+    scores = of_graph(model, state, checkerboard)
     for decay in (1.0, 0.8):
         ease = Ease(ridge=model.graph.ridge, decay=decay)
         ridge = scores[names.index(f"ridge {decay:g}")]
@@ -179,7 +183,7 @@ def test_scores_are_the_blend_of_squashed_parts(
     task = model.scoring_task(federation.state | {"blend": blend}, checkerboard.clients, 3)
     parts = model.parts(task, checkerboard, {})
     assert parts.shape == (len(names), len(checkerboard), checkerboard.n_items)
-    scores = torch.stack(model.item_graph.scores(federation.state, checkerboard))
+    scores = of_graph(model, federation.state, checkerboard)
     torch.testing.assert_close(parts[: len(scores)], squashed(scores, squash=squash))
     expected = torch.einsum("p,pci->ci", blend, parts)
     torch.testing.assert_close(model.score(task, checkerboard, {}), expected)
@@ -285,7 +289,7 @@ def test_the_low_pass_operator_is_a_projection(checkerboard: ClientBatch) -> Non
     """All directions kept and nothing discounted, a history is given back as it was."""
     model = UFGraphFormer(**SMALL, graph={"rank": 24, "power": 0.0})
     names = model.item_graph.names(setting_of(checkerboard))
-    scores = torch.stack(model.item_graph.scores(with_graph(model, checkerboard), checkerboard))
+    scores = of_graph(model, with_graph(model, checkerboard), checkerboard)
     smooth = scores[names.index("low-pass")]
     history = torch.zeros(len(checkerboard), checkerboard.n_items)
     history[owners(checkerboard.ptr, len(checkerboard.items)), checkerboard.items] = 1.0

@@ -26,6 +26,7 @@ from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.fusion import Scorer
 from ufgraphfr.ops.recency import propagate
 
 ITEMS = "light"
@@ -98,11 +99,11 @@ class Light(Part):
         """See `Part.shared`: the running mean."""
         return {ITEMS: state[f"{ITEMS}.mean"]}
 
-    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor]:
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Scorer]:
         """See `Part.scores`."""
         table = self._table(shared)
         weights = _weights(inputs, shared[COUNTS])
-        return (propagate(inputs.ptr, inputs.items, weights, table) @ table.T,)
+        return (lambda: propagate(inputs.ptr, inputs.items, weights, table) @ table.T,)
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: a client counts once."""

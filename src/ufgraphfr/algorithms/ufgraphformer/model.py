@@ -10,7 +10,7 @@ what others have speaks too (`on_device.cold_users`). Under a privacy budget the
 form (`private.model`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self, final
 
 import torch
@@ -40,7 +40,7 @@ from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import check_heads
 from ufgraphfr.ops.blend import weighted
-from ufgraphfr.ops.fusion import Squash, squashed
+from ufgraphfr.ops.fusion import Scorer, Squash, squashed
 
 
 @final
@@ -188,8 +188,11 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def parts(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `capabilities.Blended`: each part's scores, standardised, with lighter tails."""
-        found = (part.scores(task.shared, inputs) for part in self.active_parts)
-        return squashed(*found, squash=self.squash)
+        return squashed(*self._views(task, inputs), squash=self.squash)
+
+    def _views(self, task: Task, inputs: ClientBatch) -> Iterator[Iterable[Scorer]]:
+        """Of each part."""
+        return (part.scores(task.shared, inputs) for part in self.active_parts)
 
     def part_names(self, setting: Setting) -> tuple[str, ...]:
         """See `capabilities.Blended`."""
@@ -207,8 +210,10 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
-        weights = task.shared["blend"].expand(1, len(inputs), -1)
-        return self.blended(task, inputs, self.parts(task, inputs, private), weights)[0]
+        blend = task.shared["blend"]
+        # what has no weight is not worked out
+        parts = squashed(*self._views(task, inputs), squash=self.squash, used=blend != 0)
+        return self.blended(task, inputs, parts, blend.expand(1, len(inputs), -1))[0]
 
     def contributions(
         self, setting: Setting, task: Task, inputs: ClientBatch, private: Private

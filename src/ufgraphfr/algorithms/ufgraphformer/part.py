@@ -8,6 +8,7 @@ from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.fusion import Scorer
 
 
 class Part:
@@ -47,8 +48,8 @@ class Part:
         """What a device needs of the memory to rank."""
         return {}
 
-    def scores(self, shared: State, inputs: ClientBatch) -> Sequence[Tensor]:
-        """The part's views, each float ``[clients, items]``; none for a part without any."""
+    def scores(self, shared: State, inputs: ClientBatch) -> Sequence[Scorer]:
+        """The part's views; none for a part without any."""
         return ()
 
     def finished(self, scores: Tensor, shared: State) -> Tensor:

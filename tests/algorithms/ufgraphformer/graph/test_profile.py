@@ -151,7 +151,7 @@ def test_users_are_told_what_others_with_like_texts_have(batch: ClientBatch) -> 
     state = collected(batch)
     strangers = batch.with_history(torch.zeros(CLIENTS + 1, dtype=torch.int64), batch.items[:0])
     found = lift(PART.shared(state) | {COUNTS: state[COUNTS]}, strangers)
-    assert torch.equal(found, PART.scores(state, strangers)[0])
+    assert torch.equal(found, PART.scores(state, strangers)[0]())
     preferred = found[:, : ITEMS // 2].mean(1) - found[:, ITEMS // 2 :].mean(1)
     assert preferred[::2].min() > 0 > preferred[1::2].max()
 

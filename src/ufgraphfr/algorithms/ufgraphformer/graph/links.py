@@ -7,7 +7,6 @@ row) to candidate; a value of 0 is no link.
 import torch
 from torch import Tensor
 
-from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.ops import item_graph
 
 
@@ -34,14 +33,3 @@ def strongest(
     index[rows, position] = columns[kept].int()
     found[rows, position] = value[kept]
     return index, found
-
-
-def propagate_links(
-    ptr: Tensor, items: Tensor, weights: Tensor, index: Tensor, value: Tensor
-) -> Tensor:
-    """Each client's weighted sum of the operator's rows, ``[clients, items]``; see `propagate`."""
-    owner, catalogue = owners(ptr, len(items)), len(index)
-    scores = value.new_zeros((len(ptr) - 1) * catalogue)
-    cell = owner[:, None] * catalogue + index[items]
-    scores.index_add_(0, cell.flatten(), (value[items] * weights[:, None].to(value)).flatten())
-    return scores.view(-1, catalogue)

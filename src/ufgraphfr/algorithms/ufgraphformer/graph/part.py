@@ -10,6 +10,7 @@ hop and, in the limit, all hops, whose input never leaves the device.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -30,9 +31,11 @@ from ufgraphfr.algorithms.ufgraphformer.graph.dense import DenseGraph
 from ufgraphfr.algorithms.ufgraphformer.graph.sparse import SparseGraph, is_list
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.memo import memo
+from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.fusion import Scorer
 from ufgraphfr.ops.item_graph import spectral
 from ufgraphfr.ops.recency import propagate, recency
 
@@ -130,19 +133,21 @@ class ItemGraph(Part):
             if name.startswith("graph.") and name != PAIRS and not is_list(name)
         }
 
-    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor, ...]:
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Scorer, ...]:
         """See `Part.scores`: popularity, and what each operator says."""
         form, items = self.form(inputs.n_items), inputs.n_items
         counted = [(shared[name] + 1).log() for name in (COUNTS, LATELY) if name in shared]
-        popular, *lately = (own.expand(len(inputs), -1) for own in counted)
-        inward, outward = _low_pass(shared["graph.low_pass"], shared[COUNTS], self.spec.power)
+        popular, *lately = (partial(own.expand, len(inputs), -1) for own in counted)
         views = self.views(items, NEXT in shared)
         history = {
-            decay: (inputs.ptr, inputs.items, recency(inputs.ptr, decay))
-            for decay in {LASTING, *(decay for _, decay in views)}
+            decay: _weighted(inputs, decay) for decay in {LASTING, *(decay for _, decay in views)}
         }
-        smooth = propagate(*history[LASTING], inward) @ outward.T
-        found = (form.propagated(shared, name, history[decay]) for name, decay in views)
+
+        def smooth() -> Tensor:
+            inward, outward = _low_pass(shared["graph.low_pass"], shared[COUNTS], self.spec.power)
+            return propagate(*history[LASTING], inward) @ outward.T
+
+        found = (partial(form.propagated, shared, name, history[decay]) for name, decay in views)
         return popular, smooth, *lately, *found
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
@@ -168,6 +173,15 @@ class ItemGraph(Part):
         operator = form.with_diagonal(state, name, total / (total + SHRINK))
         vectors = spectral(operator, dim, generator)
         return vectors / vectors.std().clamp(min=torch.finfo(vectors.dtype).tiny)
+
+
+def _weighted(inputs: ClientBatch, decay: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Histories with weights, as `propagate` takes them; only what has any weight."""
+    ptr, items = inputs.ptr, inputs.items
+    if decay == LAST:
+        recent, there = inputs.last(1)
+        ptr, items = pointers(there), recent[there > 0, 0]
+    return ptr, items, recency(ptr, decay)
 
 
 @memo

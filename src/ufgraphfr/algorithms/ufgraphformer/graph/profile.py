@@ -8,6 +8,7 @@ own text alone, how much likelier than for others each item is. It serves users 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from pydantic import Field
@@ -29,6 +30,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.core.spec import Spec
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.fusion import Scorer
 
 MOMENTS, SUMS, MAP = "profile.moments", "profile.sums", "profile.map"
 SMOOTHING = 0.5
@@ -94,9 +96,9 @@ class Profile(Part):
         """See `Part.shared`."""
         return {MAP: state[MAP]}
 
-    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor]:
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Scorer]:
         """See `Part.scores`."""
-        return (lift(shared, inputs),)
+        return (partial(lift, shared, inputs),)
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: the coordinates of one text, and one history."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ufgraphfr.algorithms.ufgraphformer.graph import links
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     CONTRIBUTED,
     COUNTS,
@@ -35,6 +34,7 @@ from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import State, Summed
+from ufgraphfr.ops.fusion import Reached
 from ufgraphfr.ops.item_graph import smoothest
 from ufgraphfr.ops.largest import largest
 
@@ -169,10 +169,10 @@ class SparseGraph:
 
     def propagated(
         self, shared: State, name: str, history: tuple[Tensor, Tensor, Tensor]
-    ) -> Tensor:
-        """Weighted histories sent through an operator, float ``[clients, items]``."""
+    ) -> Reached:
+        """Weighted histories sent through an operator, ``[clients, items]``."""
         operator = shared[f"graph.{name}.index"], shared[f"graph.{name}"]
-        return links.propagate_links(*history, *operator)
+        return Reached(*history, *operator)
 
     def with_diagonal(self, state: State, name: str, diagonal: Tensor) -> Mirrored:
         """A symmetric operator with a diagonal, ``[items, items]``."""

@@ -24,6 +24,7 @@ from ufgraphfr.algorithms.base import Setting, Update
 from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS, narrow
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import MAP, lift
 from ufgraphfr.algorithms.ufgraphformer.part import Part
+from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.core.spec import Spec
@@ -115,7 +116,7 @@ class ColdUsers(Part):
             others = others + lift(shared, some)
         share = _own_share(known, weight)
         everybody = len(cold) == len(inputs)
-        own = fused if everybody else fused[:, cold]
+        own = fused if everybody else fused.index_select(1, cold)
         standardise(own, own)
         own.mul_(share).addcmul_(1 - share, standardised(others).to(own))
         return fused if everybody else fused.index_copy_(1, cold, own)
@@ -140,12 +141,10 @@ class ColdUsers(Part):
 
     def _log_counts(self, shared: State, known: Tensor) -> Tensor:
         """Of the clients who have an item at the next positions, or at all, [clients, items]."""
-        if not len(shared[SUM]):
-            return (shared[COUNTS] + SMOOTHING).log().expand(len(known), -1)
-        own = (shared[SUM] + SMOOTHING).log()[known]
-        if self.spec.basis == "popular":
-            own[known == 0] = (shared[COUNTS].to(own) + SMOOTHING).log()
-        return own
+        sums, counts = shared[SUM], shared[COUNTS]
+        if not len(sums):
+            return (counts + SMOOTHING).log().expand(len(known), -1)
+        return _log_table(sums, counts, self.spec.basis == "popular").index_select(0, known)
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: one item a position, from the first on."""
@@ -161,6 +160,15 @@ class ColdUsers(Part):
             return arrays
         by_position = arrays[SUM].unflatten(1, (-1, setting.items))
         return arrays | {SUM: by_position.transpose(1, 2)}
+
+
+@memo
+def _log_table(sums: Tensor, counts: Tensor, popular: bool) -> Tensor:
+    """For each length of a history; ``popular`` is for those without any."""
+    table = (sums + SMOOTHING).log()
+    if popular:
+        table[0] = (counts.to(table) + SMOOTHING).log()
+    return table
 
 
 def _own_share(known: Tensor, weight: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.fusion import Scorer
 from ufgraphfr.ops.recency import propagate, recency
 
 RIDGE = 1.0
@@ -24,13 +25,13 @@ class FeatureHead(Part):
         """See `Part.names`."""
         return ("features",)
 
-    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor]:
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Scorer]:
         """See `Part.scores`."""
         features, counts = shared["features"], shared[COUNTS]
         offset = _log_popularity(counts)
         if not features.shape[1]:
-            return (offset.expand(len(inputs), -1),)
-        return (offset + preference(features, _regression(features, counts), inputs),)
+            return (lambda: offset.expand(len(inputs), -1),)
+        return (lambda: offset + preference(features, _regression(features, counts), inputs),)
 
 
 def preference(features: Tensor, regression: SoftmaxRegression, inputs: ClientBatch) -> Tensor:

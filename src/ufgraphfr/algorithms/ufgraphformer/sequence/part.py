@@ -22,6 +22,7 @@ from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.models.transformer import Transformer, with_item_vectors
+from ufgraphfr.ops.fusion import Scorer
 
 TEXT_DIM = 64
 """Wider profile vectors are projected to this width, at random and publicly: an update in four bits
@@ -143,10 +144,10 @@ class Sequence(Part):
         """See `Part.shared`: the running mean of the weights."""
         return {"net": state["net.mean"], "projection": state["projection"]}
 
-    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Tensor]:
+    def scores(self, shared: State, inputs: ClientBatch) -> tuple[Scorer]:
         """See `Part.scores`: of what follows each history."""
-        text = inputs.text @ shared["projection"]
-        return (self._model(shared).next_scores(replace(inputs, text=text)),)
+        inputs = replace(inputs, text=inputs.text @ shared["projection"])
+        return (lambda: self._model(shared).next_scores(inputs),)
 
     def is_feasible(self, arrays: State, setting: Setting, round_number: int) -> bool:
         """See `Part.is_feasible`: no more positions than a history may have."""
