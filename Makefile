@@ -70,17 +70,21 @@ bench: export OMP_NUM_THREADS = 1
 bench: $(DEV_ENV) ## speed benchmarks
 	$(BIN)/pytest benchmarks/speed --benchmark-only
 
+# others for a try of minutes: make bench-scale SCALE_SIZES="1000x2000 2000x2000" SCALE_FLAGSHIP=...; at most as
+# many interactions a user as a group has items, so 1,000 items at least
+SCALE_SIZES ?= 10000x100000 100000x100000 1000000x100000
+SCALE_FLAGSHIP ?= 1000000x100000
+SCALE_PRIVACY ?= 10000 100000 1000000
 bench-scale: export OMP_NUM_THREADS = 1
 bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: two hours, 9 GB
 	mkdir -p build && rm -f build/scale.jsonl build/privacy.jsonl
-	$(BIN)/python benchmarks/scale/stages.py 10000x100000 100000x100000 1000000x100000 \
-		--out build/scale.jsonl
+	$(BIN)/python benchmarks/scale/stages.py $(SCALE_SIZES) --out build/scale.jsonl
 	$(BIN)/python benchmarks/scale/model.py build/scale.jsonl
 	$(BIN)/python benchmarks/scale/loop.py
 	$(BIN)/python benchmarks/scale/aggregators.py
-	$(BIN)/python benchmarks/scale/stages.py 1000000x100000 --kind ufgraphformer --asked 100 \
-		--rounds 16 --graph rounds=16 most_pairs=67108864
-	$(BIN)/python benchmarks/scale/privacy.py 10000 100000 1000000 --servers trusted \
+	$(BIN)/python benchmarks/scale/stages.py $(SCALE_FLAGSHIP) --kind ufgraphformer --asked 100 \
+		--rounds 18 --cohort 10000 --graph rounds=16 most_pairs=67108864
+	$(BIN)/python benchmarks/scale/privacy.py $(SCALE_PRIVACY) --servers trusted \
 		--out build/privacy.jsonl
 	$(BIN)/python benchmarks/scale/privacy_picture.py build/privacy.jsonl build/privacy.svg
 
