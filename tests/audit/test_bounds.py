@@ -63,6 +63,7 @@ def test_sigma_one_at_delta_1e_5():
     assert gaussian_epsilon(1.0, DELTA) == pytest.approx(4.3772, abs=1e-4)
 
 
+@pytest.mark.slow
 @given(st.floats(0.05, 6), st.floats(0, 8))
 def test_gaussian_delta_is_the_integral_of_what_is_too_likely(mu, epsilon):
     def excess(x: float) -> float:

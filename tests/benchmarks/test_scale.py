@@ -40,6 +40,7 @@ def test_costs_are_fitted_to_what_was_measured(tmp_path: Path) -> None:
     assert "load" in told.stdout
 
 
+@pytest.mark.slow
 def test_a_tree_adds_up_what_one_aggregator_cannot() -> None:
     script = STAGES.with_name("aggregators.py")
     command = [sys.executable, str(script), "--numbers", "200000", "--window", ".1"]

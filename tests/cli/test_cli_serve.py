@@ -24,6 +24,7 @@ def test_a_missing_run_is_told(cli, tmp_path):
     assert "no finished run" in ended.err
 
 
+@pytest.mark.slow
 def test_it_serves_reloads_and_ends(cli, toy, tmp_path):
     for kind in ("ease", "popularity"):
         words = ("--set", f"algorithm={{kind='{kind}'}}", "--out", tmp_path / kind, "--quiet")

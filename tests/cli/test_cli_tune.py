@@ -1,5 +1,7 @@
 """``ufgraphfr tune``: what people see."""
 
+import pytest
+
 SPACE = """
 [tune]
 trials = 2
@@ -8,6 +10,7 @@ lr = { low = 0.01, high = 1.0, log = true }
 """
 
 
+@pytest.mark.slow
 def test_trials_are_shown_and_the_best_is_named(cli, toy, tmp_path):
     toy.write_text(toy.read_text() + SPACE)
     ended = cli("tune", toy, "--out", tmp_path / "out", "--trials", 3)

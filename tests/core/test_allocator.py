@@ -53,6 +53,7 @@ print(before - held())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_memory_that_was_kept_can_be_given_back() -> None:
     done = subprocess.run(

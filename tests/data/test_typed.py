@@ -90,6 +90,7 @@ def test_types_give_what_text_gives(
         assert typed.untrained.history(user) == text.untrained.history(user)
 
 
+@pytest.mark.slow
 def test_the_same_some_rows_at_a_time_and_in_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,6 +175,7 @@ def test_a_run_ends_without_a_node_that_was_lost_for_good(federation):
     assert (metrics["state"], metrics["nodes"], metrics["unpublished"]) == ("finished", 1, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fedmf", "ufgraphformer", "ufgraphfr", "gpfedrec", "lightgcn"])
 def test_a_catalogue_grows_between_two_runs(kind, tmp_path):
     federation = federate(tmp_path / "d", toy_values(algorithm={"kind": kind}), spare=5)

@@ -58,6 +58,7 @@ def run_costs():
     return 1 / noise_of(4.0, DELTA) ** 2
 
 
+@pytest.mark.slow
 def test_a_restored_node_sits_out_the_run_and_pays_for_what_it_may_have_answered(tmp_path, caplog):
     federation, file = private(tmp_path / "d"), tmp_path / "copy.tar.gz"
     server = federation.folder.server
@@ -92,6 +93,7 @@ def test_a_restored_node_sits_out_the_run_and_pays_for_what_it_may_have_answered
     assert {round(cost / run_costs(), 6) for cost in users} == {2.0}
 
 
+@pytest.mark.slow
 def test_whole_runs_that_a_copy_lacks_are_charged_and_whoever_comes_pays_too(tmp_path):
     federation, file = private(tmp_path / "d"), tmp_path / "copy.tar.gz"
     server, engine = federation.folder.server, LocalEngine(federation.agents())

@@ -65,6 +65,7 @@ def participants(federation):
     return Participants.read(federation.folder.server.participants)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_second_run_has_who_came_since_and_makes_the_next_release(kind, tmp_path):
     federation, engine = done(tmp_path, KINDS[kind])
@@ -94,6 +95,7 @@ def test_a_second_run_has_who_came_since_and_makes_the_next_release(kind, tmp_pa
     assert participants(federation).run == f"{before.run}.2"
 
 
+@pytest.mark.slow
 def test_the_transformer_is_trained_on_and_the_graph_counted_anew(tmp_path):
     federation, engine = done(tmp_path, KINDS["ufgraphformer"])
     releases = Releases(federation.folder.server.releases)

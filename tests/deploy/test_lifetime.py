@@ -67,6 +67,7 @@ def cost(federation, client):
     return store.participations.costs(-float("inf")).get(client, 0.0)
 
 
+@pytest.mark.slow
 def test_runs_are_charged_against_a_total_and_then_people_are_left_out(tmp_path):
     federation = private(tmp_path / "d")
     server, agreement = federation.folder.server, federation.agreement
@@ -152,6 +153,7 @@ def test_each_run_is_paid_for_once_and_a_ledger_that_goes_back_is_refused(tmp_pa
     assert "lacks payments that the server has seen" in audit[-1]
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_killed_between_two_runs_promises_anew(tmp_path, monkeypatch):
     federation = private(tmp_path / "d", count=3.0)
     engine = LocalEngine(federation.agents())
@@ -177,6 +179,7 @@ def test_an_agent_that_is_killed_between_two_runs_promises_anew(tmp_path, monkey
     assert go_on(federation, LocalEngine(federation.agents()))["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_node_joins_under_a_guarantee_with_the_next_run(tmp_path):
     federation = private(tmp_path / "d", count=3.0)
     engine = LocalEngine(federation.agents())

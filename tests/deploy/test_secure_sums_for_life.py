@@ -66,6 +66,7 @@ def test_a_second_run_has_pads_of_its_own_and_a_restored_shard_takes_part_in_it(
     assert lines(federation, NAMES[0])[0] != used[0]
 
 
+@pytest.mark.slow
 def test_a_node_takes_the_place_of_one_that_leaves_with_a_pad_key_of_its_own(tmp_path):
     values = toy_values(algorithm={"kind": "fedmf", "dim": 4})
     values["federation"] = {"rounds": 2, "cohort": 1.0}

@@ -178,6 +178,7 @@ def test_the_shares_of_those_who_are_left_are_all_of_the_noise_without_one_who_c
     assert [round((drawn[0] / sigma) ** 2 * 3) for sigma in drawn] == [3] * 7 + [2] * 3 + [3] * 8
 
 
+@pytest.mark.slow
 def test_a_reserve_is_in_the_noise_from_the_start(tmp_path):
     with_reserve = masked(tmp_path / "a")
     without = masked(tmp_path / "b", PRIVATE | {"reserve": 0})
@@ -191,6 +192,7 @@ def test_a_reserve_is_in_the_noise_from_the_start(tmp_path):
     assert noise[0] / noise[1] == pytest.approx((6 / 4) ** 0.5, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", [(LOST, LEFT[0]), (LOST,)])
 def test_a_round_waits_where_too_few_are_left_or_the_reserve_is_spent(nodes, tmp_path):
     federation = masked(tmp_path, PRIVATE | {"reserve": 1})
@@ -248,6 +250,7 @@ def test_a_node_that_is_lost_while_lists_are_confirmed_costs_nothing_more(tmp_pa
     assert paid(federation.shard("node-1").ledger)[1:3] == [(2, 1), (2, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "attempt", "place"),
     [("confirm", 2, 2), ("train", 2, 0), ("train", 2, 2)],

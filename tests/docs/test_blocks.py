@@ -28,7 +28,11 @@ def blocks(language):
     for page in PAGES:
         for place, (kind, text) in enumerate(BLOCK.findall(page.read_text()), start=1):
             if kind == language:
-                found.append(pytest.param(text, id=f"{page.relative_to(ROOT)}-{place}"))
+                # all contracts of an algorithm take ten seconds
+                marks = [pytest.mark.slow] if "check_algorithm(" in text else []
+                found.append(
+                    pytest.param(text, id=f"{page.relative_to(ROOT)}-{place}", marks=marks)
+                )
     return found
 
 

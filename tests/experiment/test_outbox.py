@@ -118,6 +118,7 @@ def test_another_sum_than_the_one_paid_for_is_never_released(toy, tmp_path, monk
         resumed(values, folder)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_between_payment_and_release(toy, tmp_path):
     values, folder = toy(**ONE_ROUND, privacy=PRIVATE), tmp_path / "run"
     file = tmp_path / "toy.toml"

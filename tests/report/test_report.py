@@ -80,6 +80,7 @@ def test_intervals_are_those_of_the_ranks_that_the_run_kept(page, plain):
     assert f"{own.mean() - theirs.mean():+.4f}</td>" in page
 
 
+@pytest.mark.slow
 def test_a_report_names_no_figure_of_the_test_of_several_runs_unless_asked(plain, budgeted):
     folders = [plain, budgeted]
     result = json.loads((plain / "result.json").read_text())

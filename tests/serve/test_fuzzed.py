@@ -86,6 +86,7 @@ def client(tmp_path_factory):
         yield client
 
 
+@pytest.mark.slow
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

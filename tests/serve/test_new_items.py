@@ -113,6 +113,7 @@ def test_whoever_has_a_new_item_is_served_and_not_given_it_again(federation, tmp
     assert set(NEW) - set(listed) == {"new1"}
 
 
+@pytest.mark.slow
 def test_a_service_that_runs_has_new_items_once_they_are_signed_off(tmp_path):
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
     pytest.importorskip("httpx2", reason="the client of the tests is not installed")

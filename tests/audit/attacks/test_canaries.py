@@ -211,6 +211,7 @@ def test_canaries_and_the_level_of_the_noise_catch_it_each_on_its_own(
     assert failed == [] or caught
 
 
+@pytest.mark.slow
 def test_noise_of_devices_is_measured_in_their_sum(of, monkeypatch):
     recording, guarantee = of("devices", 4.0)
     assert passes(recording, guarantee, 100)

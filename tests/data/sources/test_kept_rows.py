@@ -97,6 +97,7 @@ def test_what_is_damaged_or_half_is_read_again(tmp_path, monkeypatch) -> None:
     assert len(read) == 3
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_no_half_of_a_table(tmp_path) -> None:
     """The process is killed as it renames: nothing is at the place, and the next run writes it."""
     name = written(tmp_path, "parquet")

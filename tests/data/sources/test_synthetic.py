@@ -133,6 +133,7 @@ def test_a_chain_with_a_tail_walks_one_order():
     assert (np.maximum(follows, follows.T)[often] / both[often]).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_block_is_the_same_whatever_comes_after_it():
     few, many = (tailed(users=users).interactions for users in (60_000, 110_000))
     # 2^20 interactions are made at once: 52,428 users

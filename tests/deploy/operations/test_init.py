@@ -260,6 +260,7 @@ def test_a_changed_profile_replaces_the_one_before_and_this_is_told(tmp_path):
     assert (before[1] != after[1]).any()
 
 
+@pytest.mark.slow
 def test_files_in_any_order_end_in_the_same_state(tmp_path):
     """Numbers of users, which say who came first, aside."""
     files = [

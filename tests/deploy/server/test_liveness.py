@@ -67,6 +67,7 @@ def test_a_stop_ends_the_run_without_the_round_it_waits_for(federation):
     assert asked.count(2) > before[1]
 
 
+@pytest.mark.slow
 def test_the_system_lets_go_of_a_killed_process_lock(federation):
     server = federation.folder.server
     script = (
