@@ -14,11 +14,13 @@ from ufgraphfr.data.split import HeldOut, Split
 from ufgraphfr.evaluation.metric_sums import evaluate
 from ufgraphfr.evaluation.protocol import (
     FEWEST,
+    LONG,
     MOST_BYTES,
     EvaluationSet,
     Score,
     at_most,
     inputs,
+    of_like_length,
 )
 
 PARTS: tuple[HeldOut, ...] = ("validation", "test")
@@ -151,7 +153,7 @@ def test_scores_are_not_kept_and_nobody_is_scored_twice(batch: ClientBatch, spli
 
     evaluate(watched, EvaluationSet.of(batch, split, "test"), 4)
     assert len(alive) == 10
-    assert told == split.warm.tolist()
+    assert sorted(told) == split.warm.tolist()
 
 
 def test_cold_users_are_not_asked(batch: ClientBatch, split: Split) -> None:
@@ -229,3 +231,28 @@ def test_few_users_are_ranked_together_where_items_are_many_and_never_fewer_than
     assert at_most(256, 4_000) == MOST_BYTES // 16_000
     assert at_most(256, 10**6) == FEWEST
     assert at_most(3, 10**6) == 3
+
+
+def test_short_histories_meet_others_as_short_and_long_ones_whoever_comes() -> None:
+    counts = torch.tensor([LONG + 9, 3, LONG, 1, 3, LONG + 2, 7])
+    ptr = torch.cat((torch.zeros(1, dtype=torch.int64), counts.cumsum(0)))
+    users = torch.arange(len(counts))
+    items = torch.zeros(int(ptr[-1]), dtype=torch.int64)
+    batch = ClientBatch(users, ptr, items, ptr, items, torch.zeros(len(users), 0), 1)
+    assert of_like_length(batch, users).tolist() == [3, 1, 4, 6, 0, 2, 5]
+    assert of_like_length(batch, users[3:]).tolist() == [3, 4, 6, 5]
+
+
+def test_users_are_ranked_beside_those_with_histories_of_like_length(
+    batch: ClientBatch, split: Split
+) -> None:
+    seen = list[Tensor]()
+
+    def score(clients: ClientBatch) -> Tensor:
+        seen.append(clients.counts)
+        return hashed(clients)
+
+    asked = EvaluationSet.of(batch, split, "test")
+    evaluate(score, asked, chunk=5)
+    assert torch.equal(torch.cat(seen), asked.clients.counts.sort().values)
+    assert len(seen) > 1

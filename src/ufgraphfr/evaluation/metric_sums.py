@@ -16,7 +16,7 @@ from ufgraphfr.evaluation.metrics import (
     with_defaults,
 )
 from ufgraphfr.evaluation.metrics.base import ListMetric, Metric
-from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most
+from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most, of_like_length
 from ufgraphfr.evaluation.results import BlendResults, RankingResult
 from ufgraphfr.evaluation.steps import counted
 from ufgraphfr.ops.blend import weighted
@@ -80,7 +80,8 @@ def evaluate_blends(
     ranks = torch.zeros(2, count, *asked.targets.shape, dtype=torch.float64)
     lengths = sorted({each.at for each in metrics if isinstance(each, ListMetric)})
     listed = {at: torch.zeros(count, items, dtype=torch.int32) for at in lengths}
-    for places in counted(everybody.own(users.clients), at_most(chunk, items)):
+    own = of_like_length(users, everybody.own(users.clients))
+    for places in counted(own, at_most(chunk, items)):
         clients = users.select(places)
         scored = model.parts(clients).detach()
         if scored.shape[1:] != (len(clients), items):

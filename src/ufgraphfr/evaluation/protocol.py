@@ -45,6 +45,18 @@ def at_most(chunk: int, scores: int) -> int:
     return min(chunk, max(FEWEST, MOST_BYTES // (4 * scores)))
 
 
+LONG = 64
+"""Items of a history from which its length does not matter: the longest ones do not meet."""
+
+
+def of_like_length(users: ClientBatch, places: Tensor) -> Tensor:
+    """Places of users, int64 ``[chosen]``, so that short histories meet others as short.
+
+    Little of them is padding then, and a group of users is all cold or all known.
+    """
+    return places[users.counts[places].clamp(max=LONG).argsort(stable=True)]
+
+
 @dataclass(frozen=True)
 class EvaluationSet:
     """Everybody that a part of the protocol asks, and for what.

@@ -63,13 +63,9 @@ class SharedModel:
         """Of what follows each history, float ``[clients, items]``."""
         params = _everything(self.network, self.net, self.features)
         recent, length = inputs.last(self.network.history)
-        latest = params["joint.bias"].new_empty(len(inputs), self.network.dim)
-        # of like length together, so that little is padding
-        for own in length.argsort().split(GROUP):
-            longest = int(length[own[-1]])
-            states = self.network.states(params, recent[own, :longest], inputs.text[own])
-            latest[own] = states[torch.arange(len(own), device=own.device), length[own]]
-        return self.network.logits(params, latest)
+        states = self.network.states(params, recent[:, : int(length.max())], inputs.text)
+        clients = torch.arange(len(inputs), device=length.device)
+        return self.network.logits(params, states[clients, length])
 
 
 @memo
