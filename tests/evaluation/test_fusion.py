@@ -10,7 +10,7 @@ from ufgraphfr.data.split import Split
 from ufgraphfr.evaluation import fusion
 from ufgraphfr.evaluation.fusion import SHARES, Candidates, FusionData
 from ufgraphfr.evaluation.metric_sums import Model
-from ufgraphfr.evaluation.protocol import EvaluationSet
+from ufgraphfr.evaluation.protocol import EvaluationSet, of_like_length
 from ufgraphfr.ops.fusion import FusionSums, spread_shares
 
 
@@ -40,8 +40,9 @@ def test_rivals_are_the_best_of_the_equal_sum_that_nobody_has(
     monkeypatch.setattr(fusion, "DRAFT", draft)
     known = FusionData.of(MODEL, asked, Key(0), chunk=7)
     expected = []
-    for place, target in enumerate(asked.targets[:, 0].tolist()):
-        one = asked.clients.select(torch.tensor([place]))
+    order = of_like_length(asked.clients, torch.arange(len(asked.targets)))
+    for place, target in zip(order, asked.targets[order, 0].tolist(), strict=True):
+        one = asked.clients.select(place[None])
         scores = parts_of(one)[:, 0]
         free = sorted(
             set(range(one.n_items)) - set(one.items.tolist()) | {target},

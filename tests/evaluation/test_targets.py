@@ -13,7 +13,7 @@ from ufgraphfr.evaluation import fusion
 from ufgraphfr.evaluation.fusion import FusionData
 from ufgraphfr.evaluation.metric_sums import Model, evaluate, evaluate_blends
 from ufgraphfr.evaluation.metrics import NAMES, values
-from ufgraphfr.evaluation.protocol import EvaluationSet
+from ufgraphfr.evaluation.protocol import EvaluationSet, of_like_length
 
 USERS, ITEMS, MOST = 50, 200, 3
 
@@ -126,9 +126,9 @@ def test_a_fit_takes_the_next_item_and_no_other_target_as_its_rival(
     # one part, whose score of an item is its number
     score = Model.of(lambda own: torch.arange(float(ITEMS)).repeat(len(own), 1))
     known = FusionData.of(score, asked, Key(0), chunk=7)
-    for place in range(USERS):
+    for row, place in enumerate(of_like_length(asked.clients, torch.arange(USERS))):
         first, *others = [t for t in asked.targets[place].tolist() if t >= 0]
-        listed = set(known.features[place, known.rival[place], 0].int().tolist())
-        history = asked.clients.select(torch.tensor([place])).items.tolist()
-        assert known.features[place, 0, 0] == first
+        listed = set(known.features[row, known.rival[row], 0].int().tolist())
+        history = asked.clients.select(place[None]).items.tolist()
+        assert known.features[row, 0, 0] == first
         assert listed == set(range(ITEMS)) - set(history) - set(others)

@@ -20,7 +20,7 @@ from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.metric_sums import Model, half
 from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.narrowing import best_blend, shuffled
-from ufgraphfr.evaluation.protocol import EvaluationSet, at_most
+from ufgraphfr.evaluation.protocol import EvaluationSet, at_most, of_like_length
 from ufgraphfr.evaluation.results import RankingResult
 from ufgraphfr.ops.fusion import (
     DRAFT,
@@ -134,7 +134,7 @@ def _with(mixes: Tensor, prior: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FusionData:
-    """Features of the users whose item is on their draft list; see `fusion_sums`."""
+    """Features of the users whose item is on their draft list, in any order; see `fusion_sums`."""
 
     features: Tensor
     rival: Tensor
@@ -154,7 +154,7 @@ class FusionData:
         if len(users) > MOST_USERS:
             places = shuffled(users.clients, key)[:MOST_USERS].sort().values
         found, group = list[FusionData](), workers()
-        places = places[group.own(users.clients[places])]
+        places = of_like_length(users, places[group.own(users.clients[places])])
         for own in places.split(at_most(chunk, users.n_items)) if len(places) else ():
             clients = users.select(own)
             scored = model.parts(clients).detach().nan_to_num_()
