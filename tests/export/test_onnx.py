@@ -82,6 +82,7 @@ COLOURS = ["red", "orange", "yellow", "green"]
 BUDGETS = {
     "popularity": ({}, {"graph_items": 0}, 1),
     "graph": ({}, {"graph_items": 9, "graph_share": 0.5, "graph_weight": 0.7}, 2),
+    "pairs": (None, {"graph_items": 9, "graph_share": 0.5, "graph_weight": 0.7}, 2),
     "profile": (
         {"profile_values": {"favourite colour": COLOURS}},
         {"graph_items": 0, "profile_share": 0.4},
@@ -91,11 +92,18 @@ BUDGETS = {
 }
 
 
+def unordered(path):
+    """A table without times."""
+    rows = [f"{user},{user * 7 % 23 + 2 * place}" for user in range(40) for place in range(12)]
+    path.write_text("\n".join(["user,item", *rows]))
+    return {"kind": "table", "interactions": str(path)}
+
+
 @pytest.mark.parametrize("form", BUDGETS)
 def test_a_model_under_a_budget_too(tmp_path, form):
     data, keys, rounds = BUDGETS[form]
     values = VALUES | {
-        "data": VALUES["data"] | data,
+        "data": unordered(tmp_path / "rows.csv") if data is None else VALUES["data"] | data,
         "algorithm": {"kind": "ufgraphformer", "private": keys},
         "privacy": PRIVATE,
         "federation": {"rounds": rounds},

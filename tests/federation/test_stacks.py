@@ -1,6 +1,7 @@
 """A large catalogue's graph stacks clients by what their pairs hold, whatever the chunk is."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.ufgraphformer import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.graph.part import CLIENT_BYTES, PAIR_BYTES
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
-from ufgraphfr.algorithms.ufgraphformer.private.model import LINK_BYTES, REACH, PrivateForm
+from ufgraphfr.algorithms.ufgraphformer.private.model import LINK_BYTES, PAIRED, REACH, PrivateForm
 from ufgraphfr.algorithms.ufgraphformer.private.plan import Plan
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Report, combine
@@ -93,3 +94,7 @@ def test_the_graph_of_a_budget_is_stacked_and_its_other_sums_are_not(batch: Clie
     assert held is not None
     # of long histories the last items alone are linked
     assert (held.diff() / (LINK_BYTES * REACH)).tolist() == [7, 0]
+    unordered = form.model_copy(update={"plan": replace(form.plan, ordered=False)})
+    held = unordered.stacked_bytes(counts, batch.n_items, 2)
+    assert held is not None
+    assert (held.diff() / LINK_BYTES).tolist() == [91, PAIRED**2 - 100]

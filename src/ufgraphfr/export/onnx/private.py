@@ -7,8 +7,6 @@ from onnx import TensorProto
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import LEAST
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import DECAY, RIDGE
 from ufgraphfr.algorithms.ufgraphformer.private.model import (
-    GRAPH_DECAYS,
-    TEXT_DECAY,
     TEXT_WEIGHT,
     PrivateForm,
 )
@@ -41,13 +39,14 @@ def private_form(model: PrivateForm, shared: State, history: History, coordinate
         scores = scores + _lift(graph, shared, coordinates, items) * (graph.scalar(PRIOR) / number)
     added = {name: standardised(scores, items)}
     if model.spec.head and shared["titles"].shape[1]:
-        added["titles"] = standardised(_alike(shared["titles"], history), items) * TEXT_WEIGHT
+        alike = _alike(shared["titles"], history, plan.text_decay)
+        added["titles"] = standardised(alike, items) * TEXT_WEIGHT
     if plan.graph_items:
-        weight = plan.graph_weight / len(GRAPH_DECAYS)
+        weight = plan.graph_weight / len(plan.graph_views)
         rows = _linked(shared, history)
-        for decay in GRAPH_DECAYS:
+        for view, decay in plan.graph_views.items():
             linked = history.weights([decay]) @ rows
-            added[f"next {decay:g}"] = standardised(linked, items) * weight
+            added[view] = standardised(linked, items) * weight
     every = graph.cat(0, *added.values())
     total = every.sum(0, keep=True)
     return Scored(total, total, every, tuple(added))
@@ -69,7 +68,7 @@ def _lift(graph: Graph, shared: State, coordinates: Value, items: int) -> Value:
     return (coordinates @ graph.weights(mapped) + 1.0).at_least(LEAST).call("Log")
 
 
-def _alike(titles: Array, history: History) -> Value:
+def _alike(titles: Array, history: History, decay: float) -> Value:
     """See `public_items.text_similarity`, for the history's rows alone."""
     graph, each = history.graph, np.arange(history.items, dtype=np.int64)
     rows = graph.weights(titles)
@@ -77,7 +76,7 @@ def _alike(titles: Array, history: History) -> Value:
     itself = graph.op("Equal", history.padded.widen(1), graph.array(each))
     links = graph.where(itself, graph.scalar(0), near)
     root = text_links_sums(torch.from_numpy(titles)).sqrt().clamp(min=1e-12).numpy()
-    return history.weights([TEXT_DECAY]) @ links / graph.array(root)
+    return history.weights([decay]) @ links / graph.array(root)
 
 
 def _linked(shared: State, history: History) -> Value:

@@ -1,6 +1,7 @@
 """The flagship under a budget: what it sends is bounded, and what it affords follows from it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -185,3 +186,21 @@ def test_the_graphs_weight_grows_with_the_root_of_the_signal(clients: int, weigh
 def test_what_lasts_is_the_same_in_every_later_message(checkerboard, federation_of) -> None:
     form = PrivateForm(plan=Plan(graph_items=5, graph_share=0.2))
     assert federation_of(form, checkerboard).cacheable(2).keys() == {"kept", "damping"}
+
+
+def test_where_there_is_no_order_none_counts(checkerboard, federation_of) -> None:
+    """Neither in what is sent nor in what is scored, and nothing is called the next."""
+    setting = replace(SETTING, sequential=False)
+    plan = plan_for(PrivateSpec(graph_items=24), Budget(10**5, 1.0), setting)
+    assert "pairs among" in " ".join(plan.rationale())
+    form = PrivateForm(plan=plan)
+    batch = checkerboard
+    backwards = torch.cat([own.flip(0) for own in batch.items.split(batch.counts.tolist())])
+    turned = batch.with_history(batch.ptr, backwards)
+    federations = [federation_of(form, each).run(2) for each in (batch, turned)]
+    one, other = (federation.state["next"] for federation in federations)
+    assert float(one.abs().max()) > 0
+    torch.testing.assert_close(one, one.T)
+    torch.testing.assert_close(one, other)
+    scores, others = (federation.scores() for federation in federations)
+    torch.testing.assert_close(scores, others, atol=1e-4, rtol=1e-4)

@@ -7,6 +7,7 @@ from torch import Tensor
 from ufgraphfr.algorithms.ufgraphformer.private.transitions import (
     beyond_chance,
     followed,
+    pairs_of,
     transitions_of,
 )
 
@@ -18,6 +19,13 @@ def histories() -> list[list[int]]:
     generator = torch.Generator().manual_seed(0)
     lengths = [3, 0, 1, 9, 5, 2, 0]
     return [torch.randperm(CATALOGUE, generator=generator)[:n].tolist() for n in lengths]
+
+
+def padded(histories: list[list[int]]) -> Tensor:
+    last = torch.full((len(histories), CATALOGUE), -1)
+    for client, own in enumerate(histories):
+        last[client, : len(own)] = torch.tensor(own, dtype=torch.int64)
+    return last
 
 
 def slow_transitions(histories: list[list[int]], gaps: int) -> Tensor:
@@ -33,10 +41,7 @@ def slow_transitions(histories: list[list[int]], gaps: int) -> Tensor:
 def test_transitions_one_by_one_sum_to_the_transitions(
     histories: list[list[int]], gaps: int
 ) -> None:
-    recent = torch.full((len(histories), CATALOGUE), -1)
-    for client, own in enumerate(histories):
-        recent[client, : len(own)] = torch.tensor(own, dtype=torch.int64)
-    owner, before, after, weight = followed(recent, gaps)
+    owner, before, after, weight = followed(padded(histories), gaps)
     assert bool((owner.diff() >= 0).all())
     counts = torch.zeros(CATALOGUE, CATALOGUE)
     counts.index_put_((before, after), weight, accumulate=True)
@@ -54,14 +59,31 @@ def test_items_that_are_left_out_keep_their_place_in_time() -> None:
 def test_a_clients_transitions_have_length_one_whatever_items_count(
     histories: list[list[int]], seed: int
 ) -> None:
-    last = torch.full((len(histories), CATALOGUE), -1)
-    for client, own in enumerate(histories):
-        last[client, : len(own)] = torch.tensor(own, dtype=torch.int64)
+    last = padded(histories)
     damping = torch.rand(CATALOGUE, generator=torch.Generator().manual_seed(seed)) + 0.01
-    sent = transitions_of(last, torch.arange(CATALOGUE), damping, CATALOGUE, 8).dense()
-    length = sent.flatten(1).norm(dim=1)
+    among = last, torch.arange(CATALOGUE), damping, CATALOGUE
     told = torch.tensor([len(own) > 1 for own in histories])
-    torch.testing.assert_close(length, told.float())
+    for sent in (transitions_of(*among, 8), pairs_of(*among, 8)):
+        torch.testing.assert_close(sent.dense().flatten(1).norm(dim=1), told.float())
+
+
+@pytest.mark.parametrize("most", [2, 4, CATALOGUE])
+def test_pairs_are_those_of_the_last_kept_items_whatever_their_order(
+    histories: list[list[int]], most: int
+) -> None:
+    kept = torch.tensor([8, 1, 3, 4, 0, 7])
+    damping = torch.rand(len(kept), generator=torch.Generator().manual_seed(1)) + 0.01
+    sent = pairs_of(padded(histories), kept, damping, CATALOGUE, most).dense()
+    place = {item: at for at, item in enumerate(kept.tolist())}
+    for client, own in enumerate(histories):
+        expected = torch.zeros(len(kept), len(kept))
+        last = [place[item] for item in own if item in place][-most:]
+        for a in last:
+            for b in last:
+                if a < b:
+                    expected[a, b] = damping[a] * damping[b]
+        expected /= expected.norm().clamp(min=1e-12)
+        torch.testing.assert_close(sent[client].view_as(expected), expected)
 
 
 def test_what_frequencies_explain_is_taken_off() -> None:

@@ -45,7 +45,11 @@ from ufgraphfr.algorithms.ufgraphformer.private.public_items import (
     text_similarity,
     titles,
 )
-from ufgraphfr.algorithms.ufgraphformer.private.transitions import beyond_chance, transitions_of
+from ufgraphfr.algorithms.ufgraphformer.private.transitions import (
+    beyond_chance,
+    pairs_of,
+    transitions_of,
+)
 from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.arrays.sparse_rows import Rows, owners, pointers
 from ufgraphfr.core.keys import Key
@@ -57,15 +61,12 @@ from ufgraphfr.ops.recency import recency
 
 REACH = 8
 """The farthest distance between two items that counts as a transition; as in the recorded runs."""
+PAIRED = 200
+"""Items of a client whose pairs count, where there is no order."""
 LINK_BYTES, CLIENT_BYTES = 128, 2048
-"""Of a transition, and of a client, while it is clipped and added up."""
+"""Of a transition or a pair, and of a client, while it is clipped and added up."""
 SHRINK = 20.0
 """Pulls transitions between rare items to zero, on which noise falls as on others."""
-GRAPH_DECAYS = 0.5, 0.9
-"""Weights of a history item relative to the next one, on the graph: of the last few, and of some
-twenty; each is a view of the same noised sum."""
-TEXT_DECAY = 0.8
-"""Likewise, on the texts."""
 TEXT_WEIGHT = 0.05
 """Of the items whose texts are like the history's, relative to the preference."""
 
@@ -136,8 +137,10 @@ class PrivateForm(Algorithm):
             return PROFILE, told(batch, shared["described"], shared["directions"])
         if "kept" in shared:
             last, _ = batch.last(self.spec.linked)
-            kept, damping = shared["kept"], shared["damping"]
-            return GRAPH, transitions_of(last, kept, damping, batch.n_items, REACH)
+            among = last, shared["kept"], shared["damping"], batch.n_items
+            if self.plan.ordered:
+                return GRAPH, transitions_of(*among, REACH)
+            return GRAPH, pairs_of(*among, PAIRED)
         return POPULARITY, self._counts(batch)
 
     def _mean_features(self, batch: ClientBatch, basis: Tensor) -> Tensor:
@@ -173,7 +176,11 @@ class PrivateForm(Algorithm):
         if PREFERENCE in sums:
             return state | {"counts": self._inferred(state["columns"], sums[PREFERENCE], report)}
         size = len(state["kept"])
-        links = beyond_chance(sums[GRAPH].view(size, size))
+        links = sums[GRAPH].view(size, size)
+        if not self.plan.ordered:
+            # a pair is one number, whichever way it is read; below are none, and noise
+            links = links.triu(1) + links.triu(1).T
+        links = beyond_chance(links)
         damping = state["damping"]
         return state | {"next": damping[:, None] * links * damping}
 
@@ -216,15 +223,15 @@ class PrivateForm(Algorithm):
             scores = scores.index_add(1, shared["described"], unknown * lift)
         added = {"features" if self.spec.head else "popularity": standardised(scores)}
         if self.spec.head and shared["titles"].shape[1]:
-            alike = text_similarity(_weighted_histories(inputs, TEXT_DECAY), shared["titles"])
+            alike = text_similarity(_weighted_histories(inputs, plan.text_decay), shared["titles"])
             added["titles"] = TEXT_WEIGHT * standardised(alike)
         if plan.graph_items:
-            for decay in GRAPH_DECAYS:
+            for name, decay in plan.graph_views.items():
                 history = _weighted_histories(inputs, decay)[:, shared["kept"]]
                 linked = torch.zeros_like(scores)
                 linked[:, shared["kept"]] = history @ shared["next"]
-                weight = plan.graph_weight / len(GRAPH_DECAYS)
-                added[f"next {decay:g}"] = weight * standardised(linked)
+                weight = plan.graph_weight / len(plan.graph_views)
+                added[name] = weight * standardised(linked)
         return added
 
     def asks_all_clients(self, round_number: int) -> bool:
@@ -235,7 +242,10 @@ class PrivateForm(Algorithm):
         """See `capabilities.Stackable`: each stack adds an array of all pairs to the graph."""
         if self.plan.part(round_number) != GRAPH:
             return None
-        return LINK_BYTES * REACH * counts.clamp(max=self.spec.linked) + CLIENT_BYTES
+        links = REACH * counts.clamp(max=self.spec.linked)
+        if not self.plan.ordered:
+            links = counts.clamp(max=PAIRED).square()
+        return LINK_BYTES * links + CLIENT_BYTES
 
     def releases(self, rounds: int) -> tuple[Release, ...]:
         """See `capabilities.PlansReleases`."""

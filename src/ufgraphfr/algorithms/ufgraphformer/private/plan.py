@@ -25,6 +25,13 @@ PROFILE_SHARE, MORE_PROFILE = 0.1, 0.15
 it is little."""
 PLENTY = 5000.0
 """Clients over noise."""
+GRAPH_DECAYS = 0.5, 0.9
+"""Weights of a history item relative to the next one, on the graph: of the last few, and of some
+twenty; each is a view of the same noised sum."""
+PAIRS = {"pairs": 1.0}
+"""Where there is no order: the one view, which forgets nothing."""
+TEXT_DECAY = 0.8
+"""As `GRAPH_DECAYS`, on the texts."""
 _LEAST_SHARE = 0.01
 """Of the budget, that popularity keeps."""
 
@@ -44,6 +51,7 @@ class Plan:
         noise: standard deviation of a release of length 1 that spends everything.
         history: last items of a client that count, for the rationale.
         declared: whether the values of profiles are declared, for the rationale.
+        ordered: whether the order of a history means something.
     """
 
     graph_items: int = 0
@@ -56,6 +64,17 @@ class Plan:
     noise: float = 0.0
     history: int = 200
     declared: bool = False
+    ordered: bool = True
+
+    @property
+    def graph_views(self) -> dict[str, float]:
+        """How histories are weighted on the graph, by view; evenly where there is no order."""
+        return {f"next {decay:g}": decay for decay in GRAPH_DECAYS} if self.ordered else PAIRS
+
+    @property
+    def text_decay(self) -> float:
+        """Likewise, on the texts."""
+        return TEXT_DECAY if self.ordered else 1.0
 
     @property
     def once(self) -> tuple[str, ...]:
@@ -106,7 +125,8 @@ class Plan:
             graph = f"graph: left out, {ratio} are fewer than the {LEAST_SIGNAL:,.0f} it needs"
         else:
             graph = (
-                f"graph: transitions among the {self.graph_items:,} most popular items, with "
+                f"graph: {'transitions' if self.ordered else 'pairs'} among the "
+                f"{self.graph_items:,} most popular items, with "
                 f"{self.shares[GRAPH]:.0%} of the budget: {ratio} carry one item for every "
                 f"{SIGNAL_PER_ITEM:g}, at least {LEAST_ITEMS}"
             )
@@ -165,6 +185,7 @@ def plan_for(spec: PrivateSpec, budget: Budget, setting: Setting) -> Plan:
         noise=budget.noise,
         history=spec.history,
         declared=setting.profiles is not None,
+        ordered=setting.sequential,
     )
 
 
