@@ -115,6 +115,12 @@ def test_another_history_keeps_who_the_clients_are(batch: ClientBatch) -> None:
     assert excluded(other, 0) == excluded(some, 0)
 
 
+def test_nothing_is_recent_where_order_means_nothing(batch: ClientBatch) -> None:
+    weights = batch.recency(0.5).split(batch.counts.tolist())
+    assert all(own[0] == 0.5 ** (len(own) - 1) and own[-1] == 1 for own in weights if len(own))
+    assert replace(batch, ordered=False).recency(0.5).tolist() == [1.0] * len(batch.items)
+
+
 def test_to_moves_every_tensor(batch: ClientBatch) -> None:
     moved = batch.to(torch.device("meta"))
     for name, value in vars(moved).items():

@@ -12,7 +12,7 @@ from torch import Tensor
 from ufgraphfr.core.arrays.sparse_rows import pointers
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.link_rows import propagate_links
-from ufgraphfr.ops.recency import propagate, recency
+from ufgraphfr.ops.recency import propagate
 
 DENSE_BYTES = 2**26
 """Up to this size (4,096 items) an operator is dense: the faster form."""
@@ -80,7 +80,7 @@ def linked_scores(
         inputs: the clients with their history.
         decay: weight of a history item relative to the next one.
     """
-    weights = recency(inputs.ptr, decay)
+    weights = inputs.recency(decay)
     if name in fitted:
         return propagate(inputs.ptr, inputs.items, weights, fitted[name])
     ptr, index, values = (fitted[f"{name}.{part}"] for part in ("ptr", "index", "values"))

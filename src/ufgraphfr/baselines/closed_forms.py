@@ -94,15 +94,10 @@ class ClosedForms(Baseline):
         return *ItemGraph(self.graph).names(setting), *beside
 
     def _beside(self, ordered: bool) -> dict[str, Baseline]:
-        """The baselines that are on; where histories have no order, without recency."""
-        own = {"ease": self.ease, "ials": self.ials, "itemknn": self.itemknn, "markov": self.markov}
-        active: dict[str, Baseline] = {
-            kind: baseline for kind, baseline in own.items() if baseline is not False
-        }
-        if ordered:
-            return active
-        active.pop("markov", None)
-        return {kind: each.model_copy(update={"decay": 1.0}) for kind, each in active.items()}
+        """The baselines that are on; where histories have no order, nothing is the next."""
+        markov = self.markov if ordered else False
+        own = {"ease": self.ease, "ials": self.ials, "itemknn": self.itemknn, "markov": markov}
+        return {kind: baseline for kind, baseline in own.items() if baseline is not False}
 
     def _graph_of(self, training: ClientBatch) -> dict[str, Tensor]:
         """As the flagship's rounds would collect it, in as few as the memory of a block allows."""

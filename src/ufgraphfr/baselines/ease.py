@@ -12,7 +12,7 @@ from torch import Tensor
 from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.item_graph import co_interactions, ridge_inverse
-from ufgraphfr.ops.recency import propagate, recency
+from ufgraphfr.ops.recency import propagate
 
 
 @final
@@ -38,7 +38,7 @@ class Ease(Baseline):
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The recency-weighted sum of coefficients."""
-        weights = recency(inputs.ptr, self.decay)
+        weights = inputs.recency(self.decay)
         return propagate(inputs.ptr, inputs.items, weights, fitted["operator"])
 
     def estimated_bytes(self, users: int, items: int, interactions: int) -> int:

@@ -22,7 +22,6 @@ from ufgraphfr.baselines.base import Baseline
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers
 from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.recency import recency
 
 _CHUNK = 2**22
 """Factor entries gathered at a time; bounds memory at 32 MB of float64, or one row's own."""
@@ -67,7 +66,7 @@ class Ials(Baseline):
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """Products of all items with the folded-in client."""
-        weights = recency(inputs.ptr, self.decay)
+        weights = inputs.recency(self.decay)
         clients = self._solved(inputs.ptr, inputs.items, weights, fitted["items"])
         return (clients @ fitted["items"].T).float()
 

@@ -16,6 +16,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.mapped import ROWS_AT_ONCE, Column, gathered, let_go
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.data.split import HeldOut, Split
+from ufgraphfr.ops.recency import recency
 
 Negatives = Literal["honest", "legacy-leaky"]
 
@@ -115,6 +116,13 @@ class ClientBatch:
     def with_own_text(self) -> "ClientBatch":
         """The same clients with a row of ``text`` each."""
         return replace(self, text=self.own_text, text_of=None)
+
+    def recency(self, decay: float) -> Tensor:
+        """Weights of the histories' items, float64 ``[rows]``: see `ops.recency`.
+
+        Where the order of a history means nothing, nothing is recent: each weighs one.
+        """
+        return recency(self.ptr, decay if self.ordered else 1.0)
 
     def with_history(self, ptr: Tensor, items: Tensor) -> "ClientBatch":
         """The same clients with another history (their input at test time)."""

@@ -40,7 +40,7 @@ def exported(
     """
     model, shared = exportable(run, prepared)
     setting, graph = prepared.setting, Graph(int8)
-    history = History(graph, setting.items)
+    history = History(graph, setting.items, setting.sequential)
     if isinstance(model, PrivateForm):
         coordinates = _coordinates(graph, setting.text_width, shared, sentences)
         found = private_form(model, shared, history, coordinates)

@@ -7,6 +7,7 @@ from onnx import TensorProto
 from ufgraphfr.algorithms.ufgraphformer.graph.profile import LEAST
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import DECAY, RIDGE
 from ufgraphfr.algorithms.ufgraphformer.private.model import (
+    TEXT_DECAY,
     TEXT_WEIGHT,
     PrivateForm,
 )
@@ -39,7 +40,7 @@ def private_form(model: PrivateForm, shared: State, history: History, coordinate
         scores = scores + _lift(graph, shared, coordinates, items) * (graph.scalar(PRIOR) / number)
     added = {name: standardised(scores, items)}
     if model.spec.head and shared["titles"].shape[1]:
-        alike = _alike(shared["titles"], history, plan.text_decay)
+        alike = _alike(shared["titles"], history)
         added["titles"] = standardised(alike, items) * TEXT_WEIGHT
     if plan.graph_items:
         weight = plan.graph_weight / len(plan.graph_views)
@@ -68,7 +69,7 @@ def _lift(graph: Graph, shared: State, coordinates: Value, items: int) -> Value:
     return (coordinates @ graph.weights(mapped) + 1.0).at_least(LEAST).call("Log")
 
 
-def _alike(titles: Array, history: History, decay: float) -> Value:
+def _alike(titles: Array, history: History) -> Value:
     """See `public_items.text_similarity`, for the history's rows alone."""
     graph, each = history.graph, np.arange(history.items, dtype=np.int64)
     rows = graph.weights(titles)
@@ -76,7 +77,7 @@ def _alike(titles: Array, history: History, decay: float) -> Value:
     itself = graph.op("Equal", history.padded.widen(1), graph.array(each))
     links = graph.where(itself, graph.scalar(0), near)
     root = text_links_sums(torch.from_numpy(titles)).sqrt().clamp(min=1e-12).numpy()
-    return history.weights([decay]) @ links / graph.array(root)
+    return history.weights([TEXT_DECAY]) @ links / graph.array(root)
 
 
 def _linked(shared: State, history: History) -> Value:

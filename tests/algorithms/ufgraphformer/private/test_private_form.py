@@ -194,7 +194,7 @@ def test_where_there_is_no_order_none_counts(checkerboard, federation_of) -> Non
     plan = plan_for(PrivateSpec(graph_items=24), Budget(10**5, 1.0), setting)
     assert "pairs among" in " ".join(plan.rationale())
     form = PrivateForm(plan=plan)
-    batch = checkerboard
+    batch = replace(checkerboard, ordered=False)
     backwards = torch.cat([own.flip(0) for own in batch.items.split(batch.counts.tolist())])
     turned = batch.with_history(batch.ptr, backwards)
     federations = [federation_of(form, each).run(2) for each in (batch, turned)]

@@ -37,7 +37,7 @@ from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.fusion import Scorer
 from ufgraphfr.ops.item_graph import spectral
-from ufgraphfr.ops.recency import propagate, recency
+from ufgraphfr.ops.recency import propagate
 
 View = tuple[str, float]
 """An operator, and the weight of a history item relative to the next one."""
@@ -177,11 +177,10 @@ class ItemGraph(Part):
 
 def _weighted(inputs: ClientBatch, decay: float) -> tuple[Tensor, Tensor, Tensor]:
     """Histories with weights, as `propagate` takes them; only what has any weight."""
-    ptr, items = inputs.ptr, inputs.items
     if decay == LAST:
         recent, there = inputs.last(1)
-        ptr, items = pointers(there), recent[there > 0, 0]
-    return ptr, items, recency(ptr, decay)
+        inputs = inputs.with_history(pointers(there), recent[there > 0, 0])
+    return inputs.ptr, inputs.items, inputs.recency(decay)
 
 
 @memo

@@ -7,10 +7,11 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.on_device.softmax_regression import SoftmaxRegression
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.memo import memo
+from ufgraphfr.core.arrays.sparse_rows import owners
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.fusion import Scorer
-from ufgraphfr.ops.recency import propagate, recency
+from ufgraphfr.ops.recency import propagate
 
 RIDGE = 1.0
 """Pulls a user's weights to those all users share; the value of every recorded run."""
@@ -45,9 +46,10 @@ def preference(features: Tensor, regression: SoftmaxRegression, inputs: ClientBa
     Returns:
         float ``[clients, items]``, beside the offset; zeros for a client without history.
     """
-    wanted = propagate(inputs.ptr, inputs.items, recency(inputs.ptr, DECAY), features)
-    # of all weights of a history
-    total = ((1 - DECAY ** inputs.counts.double()) / (1 - DECAY)).to(features.dtype)
+    weights = inputs.recency(DECAY)
+    wanted = propagate(inputs.ptr, inputs.items, weights, features)
+    owner = owners(inputs.ptr, len(inputs.items))
+    total = weights.new_zeros(len(inputs)).index_add_(0, owner, weights).to(features.dtype)
     return regression.preference(regression.fit(wanted, total, RIDGE))
 
 

@@ -57,7 +57,6 @@ from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Release
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.blend import standardised
-from ufgraphfr.ops.recency import recency
 
 REACH = 8
 """The farthest distance between two items that counts as a transition; as in the recorded runs."""
@@ -67,6 +66,8 @@ LINK_BYTES, CLIENT_BYTES = 128, 2048
 """Of a transition or a pair, and of a client, while it is clipped and added up."""
 SHRINK = 20.0
 """Pulls transitions between rare items to zero, on which noise falls as on others."""
+TEXT_DECAY = 0.8
+"""Weight of a history item relative to the next one, on the texts."""
 TEXT_WEIGHT = 0.05
 """Of the items whose texts are like the history's, relative to the preference."""
 
@@ -223,7 +224,7 @@ class PrivateForm(Algorithm):
             scores = scores.index_add(1, shared["described"], unknown * lift)
         added = {"features" if self.spec.head else "popularity": standardised(scores)}
         if self.spec.head and shared["titles"].shape[1]:
-            alike = text_similarity(_weighted_histories(inputs, plan.text_decay), shared["titles"])
+            alike = text_similarity(_weighted_histories(inputs, TEXT_DECAY), shared["titles"])
             added["titles"] = TEXT_WEIGHT * standardised(alike)
         if plan.graph_items:
             for name, decay in plan.graph_views.items():
@@ -281,5 +282,5 @@ def _weighted_histories(inputs: ClientBatch, decay: float) -> Tensor:
     """Each client's history, weighted by recency, float ``[clients, items]``."""
     history = torch.zeros(len(inputs), inputs.n_items, device=inputs.items.device)
     owner = owners(inputs.ptr, len(inputs.items))
-    history[owner, inputs.items] = recency(inputs.ptr, decay).float()
+    history[owner, inputs.items] = inputs.recency(decay).float()
     return history

@@ -29,9 +29,7 @@ GRAPH_DECAYS = 0.5, 0.9
 """Weights of a history item relative to the next one, on the graph: of the last few, and of some
 twenty; each is a view of the same noised sum."""
 PAIRS = {"pairs": 1.0}
-"""Where there is no order: the one view, which forgets nothing."""
-TEXT_DECAY = 0.8
-"""As `GRAPH_DECAYS`, on the texts."""
+"""Where there is no order: one view, which forgets nothing."""
 _LEAST_SHARE = 0.01
 """Of the budget, that popularity keeps."""
 
@@ -68,13 +66,8 @@ class Plan:
 
     @property
     def graph_views(self) -> dict[str, float]:
-        """How histories are weighted on the graph, by view; evenly where there is no order."""
+        """How histories are weighted on the graph, by view."""
         return {f"next {decay:g}": decay for decay in GRAPH_DECAYS} if self.ordered else PAIRS
-
-    @property
-    def text_decay(self) -> float:
-        """Likewise, on the texts."""
-        return TEXT_DECAY if self.ordered else 1.0
 
     @property
     def once(self) -> tuple[str, ...]:
