@@ -58,7 +58,7 @@ class Factors(nn.Module):
         return {}
 
 
-class Stateful(FederatedAveraging):  # type: ignore[misc]
+class Stateful(FederatedAveraging):
     """Federated averaging of the table; a user's vector stays with it."""
 
     def __init__(self, storage: InMemoryUserStateStorage) -> None:

@@ -30,7 +30,7 @@ from ufgraphfr.algorithms.ufgraphformer.model import UFGraphFormer
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
 from ufgraphfr.algorithms.ufgraphformer.private.plan import plan_for
-from ufgraphfr.core.arrays.cells import as_row
+from ufgraphfr.core.arrays.cells import as_array, as_row
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Report, State
 from ufgraphfr.core.releases import Budget
@@ -74,7 +74,7 @@ def collected(
             one = replace(task, clients=batch.clients[some])
             update, _ = form.local(one, batch.select(some), {}, Key(0).at(number))
             (value,) = update.arrays.values()
-            total = total + (value.sum(0) if isinstance(value, Tensor) else value.total())
+            total = total + as_array(value).total()
         assert isinstance(total, Tensor)
         # each user stands for so many
         total = total * (users / len(batch))

@@ -34,11 +34,10 @@ def derive(experiment: Experiment, facts: DataFacts, setting: Setting) -> Experi
     if not experiment.auto:
         return experiment
     found = _open(experiment, experiment.mechanism.derive(setting.clients))
-    budgeted = _with(experiment, found)
-    if budgeted.mechanism.budget(setting.clients) is None:
+    if experiment.mechanism.budget(setting.clients) is None:
         found += _from_data(experiment, facts)
-    else:
-        found += _open(experiment, _from_budget(budgeted, setting))
+    elif ROUNDS in experiment.auto:
+        found += _from_budget(_with(experiment, found), setting)
     for each in found:
         logger.info("%s", each)
     return _with(experiment, found)
