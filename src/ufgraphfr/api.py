@@ -6,6 +6,7 @@ path or a dict here; what it prints as a table is a data frame.
 
 import copy
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -73,6 +74,7 @@ class Run:
         where: Mapping[str, Sequence[str]] = MappingProxyType({}),
         seen: bool = False,
         why: bool = False,
+        at: datetime | None = None,
     ) -> Frame:
         """The best items for a user of the data, or for anybody with a history and a profile.
 
@@ -85,6 +87,7 @@ class Run:
             where: values of features of which an item must have one, by feature.
             seen: whether what is in the history may be listed.
             why: whether reasons are given.
+            at: when the user asks, for models that ask how long it was away; None is now.
 
         Returns:
             Columns ``rank``, ``item``, ``title`` and ``score``; with ``why`` also ``because``
@@ -95,7 +98,15 @@ class Run:
                 or the data cannot be found or have changed.
         """
         request = Request(
-            None if user is None else str(user), history, profile, n, exclude, where, seen, why
+            None if user is None else str(user),
+            history,
+            profile,
+            n,
+            exclude,
+            where,
+            seen,
+            why,
+            None if at is None else at.timestamp(),
         )
         found = self._recommender.answer(request).recommended
         return frame_of_rows([each.facts for each in found])

@@ -40,6 +40,15 @@ def test_json_for_programs(cli, folder):
     assert not titles & {item["title"] for item in found["history"]}, "nothing seen is recommended"
 
 
+def test_a_time_is_a_date_or_seconds_and_else_refused(cli, folder):
+    asked = ("recommend", folder, "--user", "u1", "--json", "--at")
+    days = [cli(*asked, at).out for at in ("2026-11-30", "1796083200", "2026-11-30T01:00+01:00")]
+    assert len(set(days)) == 1
+    ended = cli(*asked, "yesterday")
+    assert ended.code == 2
+    assert "--at yesterday: write a date as 2026-01-31" in ended.err
+
+
 def test_one_answer_takes_one_thread_and_many_lists_all(cli, folder, tmp_path):
     before = torch.get_num_threads()
     try:

@@ -1,5 +1,7 @@
 """What users know for a fusion: the draft list, its rivals, and who counts in which fit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,9 +10,10 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.split import Split
 from ufgraphfr.evaluation import fusion
-from ufgraphfr.evaluation.fusion import SHARES, Candidates, FusionData
+from ufgraphfr.evaluation.fusion import SHARES, Candidates, FusionData, choose_blend
 from ufgraphfr.evaluation.metric_sums import Model
 from ufgraphfr.evaluation.protocol import EvaluationSet, of_like_length
+from ufgraphfr.ops.absence import weights_after, whenever
 from ufgraphfr.ops.fusion import FusionSums, spread_shares
 
 
@@ -77,7 +80,7 @@ def test_each_half_is_validated_with_the_fit_to_the_other() -> None:
         steep = torch.full((3, 1, 1), 1e9, dtype=torch.float64)
         return FusionSums(away[:, 0].square() * 5e8, away * 1e9, steep)
 
-    found = Candidates.fitted(ask, torch.tensor([[7.0, 4.0]]), torch.tensor([[4.0], [0.0]]))
+    found = Candidates.fitted(ask, torch.tensor([[7.0, 4.0]]), torch.tensor([[4.0], [0.0]]), 1)
     ones = [[2.0, 4.0], [7.0, 4.0], [2.0, 0.0], [7.0, 0.0]]
     others = [[1.0, 4.0], [7.0, 4.0], [1.0, 0.0], [7.0, 0.0]]
     torch.testing.assert_close(found.halves, torch.tensor([ones, others]))
@@ -94,7 +97,7 @@ def test_the_strongest_parts_alone_are_candidates_once() -> None:
         return FusionSums(loss, gradient + weights * curvature, curvature.diag().expand(3, 6, 6))
 
     fixed = torch.stack((torch.ones(6), torch.eye(6)[3]))
-    found = Candidates.fitted(ask, fixed, torch.zeros(1, 0))
+    found = Candidates.fitted(ask, fixed, torch.zeros(1, 0), 6)
     assert torch.equal(found.everybody[1:], torch.cat((fixed, torch.eye(6)[[0, 5]])))
     assert torch.equal(found.halves[:, 1:], found.everybody[1:].expand(2, -1, -1))
 
@@ -109,6 +112,35 @@ def test_shares_are_covariances_with_the_fused_score_over_the_lists(asked: Evalu
     fused = centred.sum(1)
     expected = centred.T @ fused / (fused @ fused)
     at_zero = known.sums(torch.zeros(3, 2, dtype=torch.float64))
-    torch.testing.assert_close(spread_shares(at_zero, blend)[0], expected.float())
-    kept = Candidates.fitted(known.sums, blend, torch.zeros(1, 0)).kept(1)
+    torch.testing.assert_close(spread_shares(at_zero, blend, 2)[0], expected.float())
+    kept = Candidates.fitted(known.sums, blend, torch.zeros(1, 0), 2).kept(1)
     torch.testing.assert_close(kept[SHARES], expected.float())
+
+
+def test_weights_bend_where_what_is_asked_for_depends_on_the_time_away(
+    asked: EvaluationSet,
+) -> None:
+    """The first part knows what users in a visit want, the second what others do."""
+    long = asked.clients.clients // 2 % 2 == 1
+    away = torch.where(long, 1e8, 60.0).double()
+    there = replace(asked, clients=replace(asked.clients, away=away))
+    wanted = dict(zip(asked.clients.clients.tolist(), asked.targets[:, 0].tolist(), strict=True))
+
+    def parts(clients: ClientBatch) -> Tensor:
+        scores = parts_of(clients)
+        for place, client in enumerate(clients.clients.tolist()):
+            scores[client // 2 % 2, place, wanted[client]] += 3
+        return scores
+
+    def chosen(dated: bool) -> fusion.ChosenBlend:
+        fixed = whenever(torch.ones(1, 2), dated)
+        return choose_blend(Model(parts), there, fixed, torch.zeros(1, 0), Key(0))
+
+    bent, straight = chosen(dated=True), chosen(dated=False)
+    visit, later = weights_after(bent.kept["blend"].expand(2, -1), 2, torch.tensor([0, 1e8]))
+    assert visit[0] > 2 * visit[1].abs()
+    assert later[1] > 2 * later[0].abs()
+    better = (each.result.metrics["full"]["ndcg@10"] for each in (bent, straight))
+    assert next(better) > next(better) + 0.05
+    nobody = FusionData.of(Model(parts), asked, Key(0))
+    assert not bool(nobody.bends[:, 1:].any())

@@ -10,11 +10,12 @@ from rich.console import Console
 from ufgraphfr.baselines.closed_forms import ClosedForms
 from ufgraphfr.baselines.ials import Ials
 from ufgraphfr.cli.results import show_result
-from ufgraphfr.experiment.blend import described
+from ufgraphfr.experiment.blend import blend_rows, described
 from ufgraphfr.experiment.config import build
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.fitted import fit_baseline, validate_baseline
 from ufgraphfr.experiment.prepare import prepare
+from ufgraphfr.ops.absence import RAMPS
 
 
 def test_coefficients_are_fitted_and_each_half_has_the_others(toy):
@@ -74,10 +75,26 @@ def test_a_result_and_the_screen_tell_the_coefficients(toy, run):
     ],
 )
 def test_the_kind_of_a_blend_is_read_from_its_weights(weights, kind):
-    told = described(("a", "b", "c"), {"blend": torch.tensor([*weights, 4.0])})
+    told = described(("a", "b", "c"), {"blend": torch.tensor([*weights, 4.0])}, 1)
     assert told["chosen"] == kind
     assert [own["share"] for own in told["parts"]] == [None, None, None]
     assert told["not_fitted"] == [4.0]
+
+
+def test_weights_after_each_time_are_told_where_they_bend():
+    added = torch.zeros(1 + RAMPS, 2)
+    added[0], added[2], added[3, 1] = torch.ones(2), torch.tensor([0.5, -2.0]), 0.25
+    told = described(("a", "b"), {"blend": torch.cat((added.flatten(), torch.tensor([4.0])))}, 1)
+    assert told["chosen"] == "fitted"
+    assert told["not_fitted"] == [4.0]
+    one, other = (own["away"] for own in told["parts"])
+    assert [own["weight"] for own in told["parts"]] == [1.0, 1.0]
+    assert one == {"day": 1.0, "week": 1.5, "month": 1.5, "half year": 1.5}
+    assert other == {"day": 1.0, "week": -1.0, "month": -0.75, "half year": -0.75}
+    head, rows = blend_rows(told)
+    assert head[1:3] == ("visit", "day")
+    assert head[5:] == ("half year", "share")
+    assert rows[0] == ("a", "1.00", "1.00", "1.50", "1.50", "1.50", "-")
 
 
 def test_a_model_without_parts_has_no_blend(toy, run):

@@ -1,6 +1,7 @@
 """An exported model says what the run says, whatever the run's parts are."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.export.onnx.file import exported
-from ufgraphfr.export.onnx.measured import cost, session
+from ufgraphfr.export.onnx.measured import cost, given, session
 from ufgraphfr.export.onnx.tables import counted
 from ufgraphfr.serve.model import Model
 
@@ -36,6 +37,7 @@ FORMS = {
     "a graph alone": {"transformer": False},
     "a Transformer alone": {"graph": False, "cold_users": False},
     "no text": {"text": False, "profile": False},
+    "weights that bend": {"absence": True},
 }
 
 
@@ -67,9 +69,9 @@ def test_scores_and_what_they_are_made_of_are_those_of_the_run(tmp_path, form):
     # of nobody and nothing rounding alone would speak
     shortest = 1 if form == "a graph that was never finished" else 0
     for user, length in ((0, shortest), (1, 1), (2, 3), (3, 4), (4, 10)):
-        one = shortened(prepared, user, length)
-        given = {"history": one.items.numpy(), "profile": one.text[0].numpy()}
-        scores, from_history, added = asked.run(None, given)
+        away = torch.tensor([(0.0, 7_200.0, 4e5, 3e6, 9e9)[user]], dtype=torch.float64)
+        one = replace(shortened(prepared, user, length), away=away)
+        scores, from_history, added = asked.run(None, given(asked, one))
         assert scores == pytest.approx(model.score(one)[0].numpy(), abs=1e-4)
         assert from_history == pytest.approx(model.from_history(one)[0].numpy(), abs=1e-4)
         parts = {name: own[0].numpy() for name, own in model.added(one).items()}
@@ -116,8 +118,7 @@ def test_a_model_under_a_budget_too(tmp_path, form):
     asked = session(exported(run, prepared).SerializeToString())
     for user, length in ((0, 0), (1, 1), (4, 10)):
         one = shortened(prepared, user, length)
-        given = {"history": one.items.numpy(), "profile": one.text[0].numpy()}
-        scores, _, added = asked.run(None, given)
+        scores, _, added = asked.run(None, given(asked, one))
         assert scores == pytest.approx(model.score(one)[0].numpy(), abs=1e-4)
         parts = {name: own[0].numpy() for name, own in model.added(one).items()}
         facts = asked.get_modelmeta().custom_metadata_map

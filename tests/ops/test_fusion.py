@@ -1,5 +1,7 @@
 """The fit of a fusion against autograd, and over groups of users against all in one place."""
 
+from functools import reduce
+
 import pytest
 import torch
 
@@ -21,6 +23,8 @@ FEATURES = torch.randn(USERS, 1 + RIVALS, PARTS, generator=GENERATOR)
 FEATURES[:, 0] += torch.tensor([1.0, 0.3, 0.0, -0.5])
 RIVAL = torch.rand(USERS, 1 + RIVALS, generator=GENERATOR) < 0.8
 RIVAL[:, 0] = True
+VISIT = torch.ones(USERS, 1)
+"""Nobody was away."""
 MEMBER = torch.stack((torch.arange(USERS) % 2 == 0, torch.ones(USERS, dtype=torch.bool)))
 START = torch.full((2, PARTS), 0.5, dtype=torch.float64)
 
@@ -32,7 +36,7 @@ def likelihood(weights: torch.Tensor) -> torch.Tensor:
 
 def test_the_sums_are_loss_gradient_and_hessian() -> None:
     weights = torch.randn(2, PARTS, generator=GENERATOR, dtype=torch.float64)
-    sums = fusion_sums(FEATURES, RIVAL, MEMBER, weights)
+    sums = fusion_sums(FEATURES, RIVAL, VISIT, MEMBER, weights)
     for fit in range(2):
 
         def loss(w: torch.Tensor, fit: int = fit) -> torch.Tensor:
@@ -46,14 +50,25 @@ def test_the_sums_are_loss_gradient_and_hessian() -> None:
         torch.testing.assert_close(sums.hessian[fit], hessian)
 
 
+def test_weights_that_bend_are_those_of_parts_times_bends() -> None:
+    bends = torch.cat((VISIT, torch.rand(USERS, 2, generator=GENERATOR)), 1)
+    weights = torch.randn(2, 3 * PARTS, generator=GENERATOR, dtype=torch.float64)
+    found = fusion_sums(FEATURES, RIVAL, bends, MEMBER, weights)
+    product = (bends[:, None, :, None] * FEATURES[:, :, None]).flatten(2)
+    expected = fusion_sums(product, RIVAL, VISIT, MEMBER, weights)
+    for own, other in zip(vars(found).values(), vars(expected).values(), strict=True):
+        torch.testing.assert_close(own, other, atol=1e-5, rtol=1e-6)
+
+
 def test_devices_fit_what_a_central_optimiser_fits() -> None:
     places = torch.arange(USERS).split(7)
 
     def ask(weights: torch.Tensor) -> FusionSums:
-        total = fusion_sums(FEATURES[places[0]], RIVAL[places[0]], MEMBER[:, places[0]], weights)
-        for own in places[1:]:
-            total = total + fusion_sums(FEATURES[own], RIVAL[own], MEMBER[:, own], weights)
-        return total
+        each = (
+            fusion_sums(FEATURES[own], RIVAL[own], VISIT[own], MEMBER[:, own], weights)
+            for own in places
+        )
+        return reduce(FusionSums.__add__, each)
 
     found = fit_fusion(ask, START)
     for fit in range(2):
@@ -80,16 +95,16 @@ def test_a_step_too_far_is_taken_back() -> None:
     losses = []
 
     def ask(weights: torch.Tensor) -> FusionSums:
-        sums = fusion_sums(features, rival, member, weights)
+        sums = fusion_sums(features, rival, VISIT[:40], member, weights)
         losses.append(float(sums.loss))
         return sums
 
-    found = fit_fusion(ask, start)
+    found = fit_fusion(ask, start, torch.full_like(start, 2.0))
+    assert max(losses) > losses[0], "the step that is taken back"
     at = torch.linspace(-3, 3, 6001, dtype=torch.float64)
-    curve = torch.stack([fusion_sums(features, rival, member, w.view(1, 1)).loss[0] for w in at])
+    curve = torch.stack([ask(w.view(1, 1)).loss[0] for w in at])
     curve = curve + RIDGE / 2 * (at - 2).square()
     assert abs(float(found) - float(at[curve.argmin()])) < 2e-3
-    assert max(losses) > losses[0], "the step that is taken back"
 
 
 def test_a_fit_that_runs_out_of_steps_returns_the_best_weights_it_has_seen() -> None:
@@ -102,7 +117,8 @@ def test_a_fit_that_runs_out_of_steps_returns_the_best_weights_it_has_seen() -> 
         seen.append((float(loss + RIDGE / 2 * (weights - 2).square()), float(weights)))
         return FusionSums(loss, gradient, torch.full((1, 1, 1), 7.3, dtype=torch.float64))
 
-    found = fit_fusion(ask, torch.full((1, 1), 3.0, dtype=torch.float64))
+    two, three = (torch.full((1, 1), at, dtype=torch.float64) for at in (2.0, 3.0))
+    found = fit_fusion(ask, three, two)
     assert float(found) == min(seen)[1]
 
 

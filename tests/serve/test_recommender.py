@@ -2,16 +2,23 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import tomli_w
 import torch
 
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.evaluation.fusion import SHARES
 from ufgraphfr.experiment import build, execute
+from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import prepare
 from ufgraphfr.experiment.run_folder import RunFolder
+from ufgraphfr.serve.known import KnownUsers
+from ufgraphfr.serve.model import Model
+from ufgraphfr.serve.people import together
 from ufgraphfr.serve.recommender import Recommender
+from ufgraphfr.serve.requests import Request
 
 USERS, ITEMS, LIKES = 24, 96, 20
 VALUES = {
@@ -195,3 +202,70 @@ def test_a_model_with_weights_of_each_users_own_says_whom_it_cannot_serve(shop, 
         served.recommend("ann")
     assert served.history("ann") == ["i2", "i4"], "what is known of her needs no weights"
     assert served.recommend("u1")
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory):
+    """A model of a table with dates, whose weights bend."""
+    path = tmp_path_factory.mktemp("dated")
+    rows = [
+        f"u{user},i{(user * 7 + place * (1 + user % 3)) % 31},{BEGAN + 1000 * place + user}"
+        for user in range(30)
+        for place in range(9)
+    ]
+    (path / "rows.csv").write_text("\n".join(["user,item,timestamp", *rows]))
+    values = VALUES | {
+        "data": {"kind": "table", "interactions": str(path / "rows.csv")},
+        "protocol": {},
+        "algorithm": {"kind": "ufgraphformer", "dim": 8, "cold_users": {"latest": 2, "width": 1}},
+        "federation": {"rounds": 12},
+    }
+    list(execute(build(values), path / "run", device="cpu"))
+    assert Run(path / "run").experiment.model.absence, "by rule"
+    memory = Run(path / "run").checkpoint.server
+    parts = len(memory[SHARES])
+    # whatever a fit to thirty users found
+    memory["blend"][parts : 2 * parts] = torch.linspace(-3, 3, parts)
+    run = Run(path / "run")
+    prepared, known = run.prepared(), KnownUsers.of(run.prepared())
+    run.__dict__["checkpoint"] = replace(run.checkpoint, server=memory)
+    model = Model.of(run, prepared.setting)
+    return Recommender(prepared.dataset.catalogue, known, model, run.experiment.encoder)
+
+
+BEGAN = 1_700_000_000
+LAST = BEGAN + 8 * 1000
+
+
+def test_a_list_depends_on_how_long_the_user_was_away(dated):
+    def scores(at):
+        found = dated.answer(Request(user="u4", n=20, at=at)).recommended
+        return [(each.item, each.score) for each in found]
+
+    visit = scores(LAST + 4)
+    assert visit == scores(LAST + 3_000) == scores(LAST - 10**6)
+    assert visit != scores(LAST + 10**6)
+    assert scores(LAST + 10**9) == scores(None) != visit, "now is long after"
+    (row,) = dated.each(["u4"], Request(n=1, at=LAST + 10**9))
+    assert (row["item"], row["score"]) == scores(None)[0]
+
+
+def test_what_parts_add_bends_with_the_time_too(dated):
+    for at in (LAST, LAST + 10**6):
+        for each in dated.answer(Request(user="u4", n=5, at=at, why=True)).recommended:
+            assert sum(each.shares.values()) == pytest.approx(each.score, abs=1e-4)
+
+
+def test_users_of_the_files_and_others_are_asked_together(dated):
+    users = dated.people.users(["u4", "u5"], LAST + 50.0)
+    anybody = dated.people.anybody(torch.tensor([1, 2]), {})
+    assert users.away.tolist() == [46, 45]
+    assert together([users, anybody]).away.tolist() == [46, 45, 0]
+    one = Request(user="u4", at=LAST + 10**6)
+    both = dated.answers([one, Request(history=["i1", "i2"])])
+    for each, alone in zip(both[0].recommended, dated.answer(one).recommended, strict=True):
+        assert (each.item, each.score) == (alone.item, pytest.approx(alone.score, abs=1e-4))
+    with pytest.raises(InputError, match="at: a history that is handed in has no times"):
+        Request(history=["i1"], at=1.0)
+    with pytest.raises(InputError, match="at = nan: give a time"):
+        Request(user="u4", at=float("nan"))

@@ -62,7 +62,9 @@ class Baseline(Spec, ABC):
 class Fused(Protocol):
     """A baseline that scores by a weighted sum of parts: `fit` gives ``blend``, a number for each.
 
-    Where a validation is at hand, they are fitted to it, see `evaluation.fusion`.
+    Where a validation is at hand, they are fitted to it, see `evaluation.fusion`. One that has an
+    attribute ``absence``, and it is true, gets ``1 + RAMPS`` times as many where times are dates,
+    see `ops.absence.weights_after`.
     """
 
     def parts(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:

@@ -25,6 +25,8 @@ from ufgraphfr.baselines.markov import Markov
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Task
 from ufgraphfr.data.client_batches import ClientBatch
+from ufgraphfr.ops.absence import weights_after
+from ufgraphfr.ops.blend import weighted
 from ufgraphfr.ops.fusion import Scorer, Squash, squash_for, squashed
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class ClosedForms(Baseline):
     itemknn: ItemKNN | Literal[False] = ItemKNN()
     """Nearest neighbours among items."""
 
+    absence: bool = True
+    """Whether weights depend on how long a user was away, where times are dates."""
     squash: Squash | None = None
     """How z-scores get lighter tails, as the flagship's key; None: by the size of the catalogue."""
 
@@ -70,13 +74,14 @@ class ClosedForms(Baseline):
 
     def score(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """The parts' weighted sum, so many clients at a time that their parts fit the memory."""
-        weights = fitted[BLEND]
-        chunk = max(1, _SCORE_BYTES // (4 * len(weights) * inputs.n_items))
-        found = [
-            torch.einsum("p,pci->ci", weights, self.parts(fitted, inputs.select(places)))
-            for places in torch.arange(len(inputs)).split(chunk)
-        ]
-        return torch.cat(found)
+        count = len(self.part_names(fitted))
+        chunk = max(1, _SCORE_BYTES // (4 * count * inputs.n_items))
+        chosen = (inputs.select(own) for own in torch.arange(len(inputs)).split(chunk))
+        return torch.cat([self._fused(fitted, own) for own in chosen])
+
+    def _fused(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
+        parts, blend = self.parts(fitted, inputs), fitted[BLEND].expand(1, len(inputs), -1)
+        return weighted(parts, weights_after(blend, len(parts), inputs.away))[0]
 
     def parts(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """See `Fused.parts`."""

@@ -23,6 +23,7 @@ def recommend(
     where: lists.Where = None,
     seen: lists.Seen = False,
     why: lists.Why = False,
+    at: lists.At = None,
     as_json: lists.AsJson = False,
 ) -> None:
     """Recommend items to a user of this node, to anybody by what they have, or to all its users.
@@ -30,5 +31,5 @@ def recommend(
     The release that this node serves scores what its database holds; nothing of either leaves it.
     """
     folder: ShardFolder = context.obj
-    wanted = Wanted(user, history, profile, similar, users, out, n, exclude, where, seen, why)
+    wanted = Wanted(user, history, profile, similar, users, out, n, exclude, where, seen, why, at)
     respond(lambda: Recommender.at_node(folder), wanted, as_json, "USER")

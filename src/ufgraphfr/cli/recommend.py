@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -48,6 +49,14 @@ Where = Annotated[
     ),
 ]
 Seen = Annotated[bool, typer.Option("--seen", help="Also list items of the history.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        help="When a user asks, in ISO 8601 (UTC) or seconds since 1970; now if left out. A model "
+        "may ask how long its user was away.",
+        metavar="TIME",
+    ),
+]
 Why = Annotated[bool, typer.Option("--why", help="Give reasons.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the data set's files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -66,6 +75,7 @@ def recommend(
     where: Where = None,
     seen: Seen = False,
     why: Why = False,
+    at: At = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -73,7 +83,7 @@ def recommend(
 
     Nothing of a history or a profile that is given here is kept.
     """
-    wanted = Wanted(user, history, profile, similar, users, out, n, exclude, where, seen, why)
+    wanted = Wanted(user, history, profile, similar, users, out, n, exclude, where, seen, why, at)
     respond(lambda: Recommender.open(folder, data_dir), wanted, as_json)
 
 
@@ -91,6 +101,7 @@ class Wanted(NamedTuple):
     where: Repeated
     seen: bool
     why: bool
+    at: str | None
 
 
 def respond(
@@ -127,6 +138,7 @@ def respond(
         where=_values(wanted.where or ()),
         seen=wanted.seen,
         why=wanted.why,
+        at=None if wanted.at is None else _moment(wanted.at),
     )
     if users is not None and out is not None:
         _write(recommender, users, request, out)
@@ -134,6 +146,21 @@ def respond(
         _show_similar(recommender, similar, request, as_json)
     else:
         _answer(recommender, request, as_json)
+
+
+def _moment(text: str) -> float:
+    """Seconds since 1970."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"--at {text}: write a date as 2026-01-31 or 2026-01-31T18:30, or seconds since 1970"
+        ) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _check_for_whom(given: Sequence[bool], out: Path | None, user_option: str) -> None:

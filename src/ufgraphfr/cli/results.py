@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.evaluation.metrics import SHOWN, is_ranked
+from ufgraphfr.experiment.blend import blend_rows
 from ufgraphfr.experiment.finished import Run, read_result
 from ufgraphfr.experiment.result import about_baselines
 
@@ -121,14 +122,16 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
 
 def _blend_table(blend: dict[str, Any]) -> Table:
     """Each part's coefficient, and how much of the order it decides; parts without are left out."""
-    table = titled_table(f"coefficients: {escape(blend['chosen'])}")
-    table.add_column("part", overflow="fold")
-    table.add_column("coefficient", justify="right")
-    table.add_column("share of the score's spread", justify="right")
-    used = [own for own in blend["parts"] if own["weight"]]
-    for own in sorted(used, key=lambda own: -(own["share"] or 0)):
-        share = "-" if own["share"] is None else f"{own['share']:z.0%}"
-        table.add_row(escape(own["part"]), f"{own['weight']:.2f}", share)
+    head, rows = blend_rows(blend)
+    by_time = "" if "coefficient" in head else " by the time away"
+    table = titled_table(f"coefficients{by_time}: {escape(blend['chosen'])}")
+    table.add_column(
+        head[0], overflow="fold", min_width=max((len(row[0]) for row in rows), default=1)
+    )
+    for name in head[1:]:
+        table.add_column(name, justify="right")
+    for part, *numbers in rows:
+        table.add_row(escape(part), *numbers)
     return table
 
 

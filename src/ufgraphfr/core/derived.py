@@ -19,12 +19,14 @@ class DataFacts:
         items: size of the catalogue.
         interactions: how many the users have together.
         assumed: whether interactions are a guess, because only their holders know them.
+        dated: whether their times are dates that say what came first.
     """
 
     users: int
     items: int
     interactions: int
     assumed: bool = False
+    dated: bool = False
 
     @property
     def per_user(self) -> float:

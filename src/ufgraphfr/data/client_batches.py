@@ -37,6 +37,8 @@ class ClientBatch:
         ordered: whether the order of a history means something.
         text_of: int32 ``[clients]``, each client's row in ``text``; None where it has one of its
             own. Only a batch of everybody shares rows: whom `select` gives has its own.
+        away: float64 ``[clients]``, seconds since the last of the items, as a device knows them
+            that asks for a list; None where nobody knows, or for users in the middle of a visit.
     """
 
     clients: Tensor
@@ -48,6 +50,7 @@ class ClientBatch:
     n_items: int
     ordered: bool = True
     text_of: Tensor | None = None
+    away: Tensor | None = None
 
     def __len__(self) -> int:
         """How many clients this holds."""
@@ -71,6 +74,7 @@ class ClientBatch:
             self.text[positions if self.text_of is None else self.text_of[positions]],
             self.n_items,
             self.ordered,
+            away=None if self.away is None else self.away[positions],
         )
 
     @property

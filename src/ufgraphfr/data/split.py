@@ -12,8 +12,10 @@ from functools import cached_property, partial
 from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ufgraphfr.core.mapped import blocks, gathered
+from ufgraphfr.data.absence import seconds_between
 from ufgraphfr.data.histories import by_time
 from ufgraphfr.data.interactions import MIN_INTERACTIONS, Interactions
 from ufgraphfr.data.protocol_draws import (
@@ -51,6 +53,7 @@ class Split:
         most_targets: how many targets a user has at most, for either.
         validation_targets: int32 ``[users]``, how many it has, 0 for users that are not asked.
         test_targets: int32 ``[users]``, likewise.
+        data: where it all comes from.
         draw: for the validation and for the test int64 ``[asked, 99]``, never-touched items, for
             all targets of a user; -1 where a user has fewer.
         cold_users: users kept out of training on purpose, int64 ``[cold]``, ascending.
@@ -71,6 +74,7 @@ class Split:
     most_targets: int
     validation_targets: Ids
     test_targets: Ids
+    data: Interactions = field(repr=False, compare=False)
     draw: Callable[[], Iterator[Ids]] = field(repr=False, compare=False)
     cold_users: Ids
     first_items: Ids
@@ -137,14 +141,26 @@ class Split:
 
         A user who has fewer targets is padded with -1.
         """
-        asked, counts = self.asked(held_out), self._counts(held_out)
-        before = np.diff(self.ptr) if held_out == "validation" else self.known
-        counts = counts[asked]
-        column = np.arange(self.most_targets)
-        place = (self.history_ptr[:-1] + before)[asked][:, None] + column
+        counts, column = self._counts(held_out)[self.asked(held_out)], np.arange(self.most_targets)
+        place = self._first_place(held_out)[:, None] + column
         # a place beyond the last row is nobody's, whatever it holds
         items = self.history[place.clip(max=len(self.history) - 1)]
         return np.where(column < counts[:, None], items, -1)
+
+    def away(self, held_out: HeldOut) -> NDArray[np.float64] | None:
+        """How long each of `asked` was away before its first target, in seconds.
+
+        None where times are no dates.
+        """
+        place = self._first_place(held_out)
+        before, after = self.history[place - 1], self.history[place]
+        return seconds_between(self.data, self.asked(held_out), before, after)
+
+    def _first_place(self, held_out: HeldOut) -> Ids:
+        """Where the first target of each of `asked` is in ``history``."""
+        before = np.diff(self.ptr) if held_out == "validation" else self.known
+        found: Ids = (self.history_ptr[:-1] + before)[self.asked(held_out)]
+        return found
 
 
 def leave_one_out(
@@ -226,6 +242,7 @@ def divided(
         most_targets=most_targets,
         validation_targets=validation_targets.astype(np.int32),
         test_targets=test_targets.astype(np.int32),
+        data=data,
         draw=partial(sampled_candidates, data, *((users, user_ids[users]) for users in asked)),
         cold_users=cold,
         first_items=_first_items(ptr, history, cold),

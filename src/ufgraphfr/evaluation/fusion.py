@@ -22,9 +22,12 @@ from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.narrowing import best_blend, shuffled
 from ufgraphfr.evaluation.protocol import EvaluationSet, at_most, of_like_length
 from ufgraphfr.evaluation.results import RankingResult
+from ufgraphfr.ops.absence import ramps
+from ufgraphfr.ops.blend import coefficients
 from ufgraphfr.ops.fusion import (
     DRAFT,
     FusionSums,
+    equal_weights,
     fit_fusion,
     fusion_sums,
     spread_shares,
@@ -54,20 +57,22 @@ class Candidates:
 
     @classmethod
     def fitted(
-        cls, ask: Callable[[Tensor], FusionSums], fixed: Tensor, priors: Tensor
+        cls, ask: Callable[[Tensor], FusionSums], fixed: Tensor, priors: Tensor, parts: int
     ) -> "Candidates":
         """The fitted blend, fixed ones and the strongest parts alone, each with every prior.
 
         Args:
-            ask: from weights of the three fits, ``[3, parts]``, to the sums there.
+            ask: from weights of the three fits, ``[3, fitted]``, to the sums there.
             fixed: see `capabilities.Blended.fixed_blends`.
             priors: see `capabilities.Blended.priors`.
+            parts: how many there are.
         """
-        parts = fixed.shape[1] - priors.shape[1]
-        start = torch.full((3, parts), 2 / parts, dtype=torch.float64)
+        fixed = coefficients(fixed, priors)
+        width = fixed.shape[1]
+        start = equal_weights(parts, width).expand(3, -1)
         one, other, everybody = fit_fusion(ask, start).float()
-        at_zero, fixed = ask(torch.zeros_like(start)), fixed[:, :parts]
-        alone = torch.eye(parts)[strongest(at_zero)]
+        at_zero = ask(torch.zeros_like(start))
+        alone = torch.eye(width)[strongest(at_zero, parts)]
         fixed = torch.cat((fixed, alone[~_among(alone, fixed)]))
         # who was asked for a fit is validated with the other half's
         halves = torch.stack([torch.cat((own[None], fixed)) for own in (other, one)])
@@ -75,7 +80,7 @@ class Candidates:
             torch.cat([_with(mixes, prior) for prior in priors], dim=-2)
             for mixes in (halves, torch.cat((everybody[None], fixed)))
         )
-        return cls(halves, kept, spread_shares(at_zero, kept[:, :parts]))
+        return cls(halves, kept, spread_shares(at_zero, coefficients(kept, priors), parts))
 
     def kept(self, choice: int) -> State:
         """What a model's memory keeps of a choice."""
@@ -118,7 +123,7 @@ def choose_blend(
         metrics: what the result holds, see `metric_sums.evaluate`.
     """
     known = FusionData.of(model, asked, key, chunk)
-    candidates = Candidates.fitted(known.sums, fixed, priors)
+    candidates = Candidates.fitted(known.sums, fixed, priors, known.features.shape[2])
     best, result = best_blend(model, candidates.halves, asked, key, chunk, metrics)
     return ChosenBlend(candidates.halves[:, best], candidates.kept(best), result)
 
@@ -138,6 +143,7 @@ class FusionData:
 
     features: Tensor
     rival: Tensor
+    bends: Tensor
     half: Tensor
 
     @classmethod
@@ -179,11 +185,17 @@ class FusionData:
         rival = (chosen != chosen[:, :1]) & (torch.cat((best[:, :1], best), 1)[inside] > -torch.inf)
         rival[:, 0] = True
         features = scored[:, inside].gather(2, chosen.expand(len(scored), -1, -1))
+        away = draft.new_zeros(len(draft)) if clients.away is None else clients.away
+        bends = torch.cat((torch.ones_like(draft[:, :1]), ramps(away).to(draft)), 1)
         return cls(
-            features.permute(1, 2, 0).cpu(), rival.cpu(), half(clients.clients[inside].cpu())
+            features.permute(1, 2, 0).cpu(),
+            rival.cpu(),
+            bends[inside].cpu(),
+            half(clients.clients[inside].cpu()),
         )
 
     def sums(self, weights: Tensor) -> FusionSums:
-        """The sums over these users at the weights of the three fits, ``[3, parts]``."""
+        """The sums over these users at the weights of the three fits, ``[3, fitted]``."""
         member = torch.stack((self.half == 0, self.half == 1, torch.ones_like(self.half) > 0))
-        return fusion_sums(self.features, self.rival, member, weights)
+        bends = self.bends[:, : weights.shape[1] // self.features.shape[2]]
+        return fusion_sums(self.features, self.rival, bends, member, weights)

@@ -13,7 +13,7 @@ Validation picks rounds and hyper-parameters; the test is read once.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -62,7 +62,7 @@ class EvaluationSet:
     """Everybody that a part of the protocol asks, and for what.
 
     Attributes:
-        clients: the users, with the input that every model gets.
+        clients: the users, with the input that every model gets, and how long each was away.
         targets: int64 ``[asked, targets]``, the items that each is asked for, in time order; -1
             where there are fewer.
         rivals: int64 ``[asked, 99]``, the sampled candidates beside it; -1 where there are fewer.
@@ -75,8 +75,11 @@ class EvaluationSet:
     @classmethod
     def of(cls, batch: ClientBatch, split: Split, part: HeldOut) -> "EvaluationSet":
         """See `inputs` for the arguments."""
+        away = split.away(part)
         return cls(
-            clients=inputs(batch, split, part),
+            clients=replace(
+                inputs(batch, split, part), away=None if away is None else torch.from_numpy(away)
+            ),
             targets=torch.from_numpy(split.targets(part)),
             rivals=torch.from_numpy(split.rivals[part]),
         )

@@ -16,6 +16,7 @@ from ufgraphfr.evaluation.metric_sums import Model, evaluate, evaluate_blends
 from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.results import RankingResult
 from ufgraphfr.experiment.prepare import PreparedExperiment
+from ufgraphfr.ops.absence import whenever
 
 _HALVES = "blend.halves"
 """Beside ``blend``, what either half of the users is validated with, float ``[2, parts]``."""
@@ -41,8 +42,9 @@ def fit_baseline(baseline: Baseline, prepared: PreparedExperiment, chunk: int) -
     fitted = _seeded(baseline, prepared.setting.seed).fit(prepared.batch)
     if not isinstance(baseline, Fused):
         return fitted
-    equal, no_priors = torch.ones(1, len(fitted["blend"])), torch.zeros(1, 0)
     model, key = Model(partial(baseline.parts, fitted)), Key(prepared.setting.seed)
+    dated = prepared.validation.clients.away is not None and getattr(baseline, "absence", False)
+    equal, no_priors = whenever(fitted["blend"][None], dated), torch.zeros(1, 0)
     chosen = choose_blend(model, prepared.validation, equal, no_priors, key, chunk)
     return fitted | chosen.kept | {_HALVES: chosen.halves}
 

@@ -18,6 +18,7 @@ from ufgraphfr.core.errors import InputError, nearest
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch, build
 from ufgraphfr.data.dataset import Dataset
+from ufgraphfr.data.facts import facts_of
 from ufgraphfr.data.features import item_features
 from ufgraphfr.data.given import given
 from ufgraphfr.data.global_time import global_time
@@ -61,8 +62,7 @@ class PreparedExperiment:
     @property
     def public_facts(self) -> DataFacts:
         """What settings may be derived from."""
-        rows = self.dataset.interactions
-        return DataFacts(len(self.split.warm), rows.n_items, len(rows))
+        return facts_of(self.dataset.interactions, len(self.split.warm))
 
     @cached_property
     def validation(self) -> EvaluationSet:

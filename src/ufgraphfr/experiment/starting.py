@@ -10,6 +10,7 @@ from typing import Any
 from ufgraphfr.baselines import BASELINES
 from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.data.facts import facts_of
 from ufgraphfr.data.headers import Guess, flag, guess, header_of, need
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.experiment.derive import flagship_settings
@@ -52,7 +53,7 @@ class OwnTables:
         keys = self.values()
         source = SOURCES.build(keys.pop("kind"), keys, "[data]")
         rows = source.load(None).interactions
-        facts = DataFacts(rows.n_users, rows.n_items, len(rows))
+        facts = facts_of(rows, rows.n_users)
         lines = [
             "# An experiment on your own tables. Every key: ufgraphfr describe table, "
             "ufgraphfr describe ufgraphformer",

@@ -6,6 +6,14 @@ import torch
 from torch import Tensor
 
 
+def coefficients(blend: Tensor, priors: Tensor) -> Tensor:
+    """The numbers of a blend ``[..., blend]`` that are fitted, before those that are chosen.
+
+    For ``priors`` see `capabilities.Blended`.
+    """
+    return blend[..., : blend.shape[-1] - priors.shape[1]]
+
+
 def weighted(parts: Tensor, weights: Tensor) -> Tensor:
     """Weighted sums of parts under several choices of weights.
 

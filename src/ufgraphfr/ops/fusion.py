@@ -165,8 +165,8 @@ class FusionSums:
 
     Attributes:
         loss: float64 ``[fits]``, negative log-likelihood.
-        gradient: float64 ``[fits, parts]``.
-        hessian: float64 ``[fits, parts, parts]``.
+        gradient: float64 ``[fits, weights]``.
+        hessian: float64 ``[fits, weights, weights]``.
     """
 
     loss: Tensor
@@ -179,44 +179,54 @@ class FusionSums:
         return FusionSums(*(one + another for one, another in pairs))
 
 
-def fusion_sums(features: Tensor, rival: Tensor, member: Tensor, weights: Tensor) -> FusionSums:
+def fusion_sums(
+    features: Tensor, rival: Tensor, bends: Tensor, member: Tensor, weights: Tensor
+) -> FusionSums:
     """What some users add to a fit.
+
+    A user's weights of the parts are ``bends`` times those that are fitted, see `ops.absence`.
 
     Args:
         features: float ``[users, 1 + draft, parts]``, of the held-out item and its rivals.
         rival: bool ``[users, 1 + draft]``, False for what is no rival.
+        bends: float ``[users, bends]``, the first of them 1.
         member: bool ``[fits, users]``, which users count in which fit.
-        weights: float64 ``[fits, parts]``.
+        weights: float64 ``[fits, bends * parts]``.
     """
     sums = []
-    for own, weight in zip(member, weights, strict=True):
-        f = features[own].double()
-        logits = (f @ weight).masked_fill(~rival[own], -torch.inf)
+    for own, weight in zip(member, weights.unflatten(1, (bends.shape[1], -1)), strict=True):
+        f, b = features[own].double(), bends[own].double()
+        logits = (f @ (b @ weight)[..., None])[..., 0].masked_fill_(~rival[own], -torch.inf)
         log_chance = logits.log_softmax(1)
-        chance = log_chance.exp()
-        mean = torch.einsum("us,usp->up", chance, f)
-        second = (chance.reshape(-1, 1) * f.flatten(0, 1)).T @ f.flatten(0, 1)
-        gradient = (mean - f[:, 0]).sum(0)
-        sums.append((-log_chance[:, 0].sum(), gradient, second - mean.T @ mean))
+        likely = log_chance.exp()[..., None] * f
+        mean = likely.sum(1)
+        gradient = b.T @ (mean - f[:, 0])
+        # each user's covariance counts for each pair of its bends
+        covariance = torch.baddbmm(mean[:, :, None] * mean[:, None], likely.mT, f, beta=-1)
+        pairs = (b[:, :, None] * b[:, None]).flatten(1).T @ covariance.flatten(1)
+        hessian = pairs.view(*(2 * weight.shape[:1]), *(2 * weight.shape[1:])).transpose(1, 2)
+        size = weight.numel()
+        sums.append((-log_chance[:, 0].sum(), gradient.flatten(), hessian.reshape(size, size)))
     return FusionSums(*(torch.stack(each) for each in zip(*sums, strict=True)))
 
 
-def strongest(at_zero: FusionSums) -> Tensor:
+def strongest(at_zero: FusionSums, parts: int) -> Tensor:
     """The parts that alone lower the loss of everybody most, as far as a parabola tells.
 
     Args:
         at_zero: the sums at weights of zero; the last fit is everybody's.
+        parts: how many there are, whose weights whatever the time come first.
 
     Returns:
         int64 ``[at most STRONGEST]``, best first; a part that would need a negative weight is none.
     """
-    gradient, curvature = at_zero.gradient[-1], at_zero.hessian[-1].diagonal()
+    gradient, curvature = at_zero.gradient[-1, :parts], at_zero.hessian[-1].diagonal()[:parts]
     gain = gradient.clamp(max=0).square() / curvature.clamp(min=torch.finfo(curvature.dtype).tiny)
     best = gain.topk(min(STRONGEST, len(gain)))
     return best.indices[best.values > 0]
 
 
-def spread_shares(at_zero: FusionSums, weights: Tensor) -> Tensor:
+def spread_shares(at_zero: FusionSums, weights: Tensor, parts: int) -> Tensor:
     """Each part's share of the fused score's variance over users' lists.
 
     The covariance of w_p f_p with w . f, over the variance of w . f: it may be negative, and adds
@@ -225,25 +235,44 @@ def spread_shares(at_zero: FusionSums, weights: Tensor) -> Tensor:
     Args:
         at_zero: the sums at weights of zero, whose Hessian is the covariance over the lists; the
             last fit is everybody's.
-        weights: float ``[choices, parts]``.
+        weights: float ``[choices, bends * parts]``.
+        parts: how many there are.
+
+    Returns:
+        float ``[choices, parts]``.
     """
-    own = weights * (weights @ at_zero.hessian[-1].to(weights))
+    own: Tensor = weights * (weights @ at_zero.hessian[-1].to(weights))
+    own = own.unflatten(1, (-1, parts)).sum(1)
     return own / own.sum(1, keepdim=True).clamp(min=torch.finfo(own.dtype).tiny)
 
 
-def fit_fusion(ask: Callable[[Tensor], FusionSums], start: Tensor) -> Tensor:
+def equal_weights(parts: int, width: int) -> Tensor:
+    """Where a fit begins: two standard scores together, shared equally, whatever the time.
+
+    There equal weights fit about best.
+
+    Returns:
+        float64 ``[width]``.
+    """
+    found = torch.zeros(width, dtype=torch.float64)
+    found[:parts] = 2 / parts
+    return found
+
+
+def fit_fusion(
+    ask: Callable[[Tensor], FusionSums], start: Tensor, prior: Tensor | None = None
+) -> Tensor:
     """The weights of each fit.
 
     Args:
-        ask: from weights ``[fits, parts]`` to the sums there.
-        start: float64 ``[fits, parts]``, where Newton's method begins.
+        ask: from weights ``[fits, weights]`` to the sums there.
+        start: float64 ``[fits, weights]``, where Newton's method begins.
+        prior: likewise, to which weights are drawn; None is ``start``.
 
     Returns:
-        float64 ``[fits, parts]``.
+        float64 ``[fits, weights]``.
     """
-    parts = start.shape[1]
-    # two standard scores together, shared equally: where equal weights fit about best
-    prior = torch.full_like(start, 2 / parts)
+    prior = start if prior is None else prior
     at, best, step = start, start, torch.zeros_like(start)
     lowest = torch.full_like(start[:, 0], torch.inf)
     for _ in range(MAX_STEPS):
@@ -251,7 +280,7 @@ def fit_fusion(ask: Callable[[Tensor], FusionSums], start: Tensor) -> Tensor:
         away = at - prior
         loss = sums.loss + RIDGE / 2 * away.square().sum(1)
         better = (loss <= lowest)[:, None]
-        hessian = sums.hessian + RIDGE * torch.eye(parts, dtype=at.dtype)
+        hessian = sums.hessian + RIDGE * torch.eye(at.shape[1], dtype=at.dtype)
         newton = torch.linalg.solve(hessian, sums.gradient + RIDGE * away)
         # a step that made it worse is taken back by half
         best = torch.where(better, at, best)

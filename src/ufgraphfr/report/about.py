@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from ufgraphfr.experiment.blend import blend_rows
 from ufgraphfr.experiment.compare import TESTED
 from ufgraphfr.experiment.publish import public_settings
 from ufgraphfr.report.charts import Series, curves
@@ -106,18 +107,7 @@ def chosen(run: RunFacts) -> str:
 
 
 def _blend(blend: dict[str, Any]) -> str:
-    used = sorted(
-        (own for own in blend["parts"] if own["weight"]), key=lambda own: -(own["share"] or 0)
-    )
-    rows = [
-        (
-            own["part"],
-            f"{own['weight']:.2f}",
-            "–" if own["share"] is None else f"{own['share']:z.0%}",
-        )
-        for own in used
-    ]
-    head = ("part", "coefficient", "share of the score's spread")
+    head, rows = blend_rows(blend, dash="–")
     return table(f"Parts of the model: {blend['chosen']}", head, rows)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import Private, Task
+from ufgraphfr.data.absence import last_seen
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.histories import by_time
@@ -162,11 +163,12 @@ def _known(agreement: Agreement, catalogue: Catalogue, rows: Rows, trained: Tens
         "here when it was published",
     )
     users, items = len(rows.clients), len(catalogue.items)
-    ptr, history = np.zeros(users + 1, np.int64), rows.item
+    ptr, history, seen = np.zeros(users + 1, np.int64), rows.item, None
     if len(rows.item):
         ordered = nobody.batch.ordered
         data = Interactions(rows.user, rows.item, rows.time, users, items, ordered)
         ptr, history = by_time(data, rows.clients)
+        seen = last_seen(data)
     clients = torch.from_numpy(rows.clients)
     batch = replace(
         nobody.batch,
@@ -176,7 +178,13 @@ def _known(agreement: Agreement, catalogue: Catalogue, rows: Rows, trained: Tens
         excluded_ptr=torch.zeros(users + 1, dtype=torch.long),
         text=torch.from_numpy(rows.texts),
     )
-    return replace(nobody, names=rows.names, batch=batch, trained=torch.isin(clients, trained))
+    return replace(
+        nobody,
+        names=rows.names,
+        batch=batch,
+        trained=torch.isin(clients, trained),
+        last_seen=None if seen is None else torch.from_numpy(seen),
+    )
 
 
 def _nobody(agreement: Agreement, catalogue: Catalogue, others: str) -> KnownUsers:

@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ufgraphfr.data.absence import last_seen
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.data.untrained import Untrained
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -27,6 +28,8 @@ class KnownUsers:
         any_profile: whether attributes of any name are as good, since nobody here knows them.
         others: what to do about a user who is not among them, in half a sentence.
         stranger: a number that no client has.
+        last_seen: float64 ``[users]``, when each had its last item, in seconds since 1970; None
+            where times are no dates.
     """
 
     names: Sequence[str]
@@ -38,6 +41,7 @@ class KnownUsers:
     profiles: Sequence[Mapping[str, str]] = ()
     declared: Mapping[str, Sequence[str]] = field(default_factory=dict)
     any_profile: bool = False
+    last_seen: Tensor | None = None
 
     @staticmethod
     def of(prepared: PreparedExperiment) -> "KnownUsers":
@@ -45,6 +49,7 @@ class KnownUsers:
         split, users, untrained = prepared.split, prepared.dataset.users, prepared.dataset.untrained
         least = untrained.selection.min_user
         ptr, history = torch.from_numpy(split.history_ptr), torch.from_numpy(split.history)
+        seen = last_seen(prepared.dataset.interactions)
         return KnownUsers(
             names=users.names,
             batch=prepared.batch.with_history(ptr, history),
@@ -55,13 +60,23 @@ class KnownUsers:
             f"a history",
             stranger=len(users.names),
             profiles=users.profiles,
+            last_seen=None if seen is None else torch.from_numpy(seen),
         )
 
     def select(self, kept: Tensor) -> "KnownUsers":
         """Some of the users, bool ``[users]``; for a list without `profiles`."""
         names = [name for name, keep in zip(self.names, kept.tolist(), strict=True) if keep]
         batch = self.batch.select(kept.nonzero()[:, 0])
-        return replace(self, names=tuple(names), batch=batch, trained=self.trained[kept])
+        seen = None if self.last_seen is None else self.last_seen[kept]
+        trained = self.trained[kept]
+        return replace(self, names=tuple(names), batch=batch, trained=trained, last_seen=seen)
+
+    def users(self, places: Tensor, now: float) -> ClientBatch:
+        """Some of them, int64 ``[chosen]``, as they ask at a time in seconds since 1970."""
+        found = self.batch.select(places)
+        if self.last_seen is None:
+            return found
+        return replace(found, away=(now - self.last_seen[places]).clamp(min=0))
 
     @cached_property
     def values(self) -> dict[str, set[str]]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
-import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
@@ -18,6 +17,8 @@ from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.restored import check_known
 from ufgraphfr.federation.private_state import private_state
 from ufgraphfr.federation.scoring import on_devices
+from ufgraphfr.ops.absence import weights_after
+from ufgraphfr.ops.blend import coefficients, weighted
 
 Scores: TypeAlias = Callable[[ClientBatch], Tensor]
 Added: TypeAlias = Callable[[ClientBatch], dict[str, Tensor]]
@@ -87,7 +88,8 @@ class Model:
 
 def _weighted(model: Blended, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
     parts = model.parts(task, inputs, private)
-    return torch.einsum("p,pci->ci", task.shared["blend"][: len(parts)], parts)
+    blend = coefficients(task.shared["blend"], model.priors).expand(1, len(inputs), -1)
+    return weighted(parts, weights_after(blend, len(parts), inputs.away))[0]
 
 
 def _fused_parts(model: object, fitted: dict[str, Tensor]) -> Added | None:
@@ -95,7 +97,9 @@ def _fused_parts(model: object, fitted: dict[str, Tensor]) -> Added | None:
         return None
 
     def added(inputs: ClientBatch) -> dict[str, Tensor]:
-        own = fitted["blend"][:, None, None] * model.parts(fitted, inputs)
+        parts = model.parts(fitted, inputs)
+        own = weights_after(fitted["blend"].expand(len(inputs), -1), len(parts), inputs.away)
+        own = own.T[..., None] * parts
         return dict(zip(model.part_names(fitted), own, strict=True))
 
     return added

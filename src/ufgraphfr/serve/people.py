@@ -5,6 +5,7 @@ profile alone, unless the model keeps weights of each user's own. Of anybody els
 profile are enough; nothing of either is kept.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -87,11 +88,11 @@ class People:
         start, end = self._known.batch.ptr[place : place + 2].tolist()
         return self._known.batch.items[start:end]
 
-    def users(self, names: Sequence[str]) -> ClientBatch:
-        """Users of the files with their whole histories, in this order."""
+    def users(self, names: Sequence[str], at: float | None = None) -> ClientBatch:
+        """Users of the files with their whole histories, in this order; ``at`` as of `Request`."""
         places = [self.place(name) for name in names]
         some = torch.tensor([place for place in places if place is not None]).long()
-        found = self._known.batch.select(some)
+        found = self._known.users(some, time.time() if at is None else at)
         others = [name for name, place in zip(names, places, strict=True) if place is None]
         if not others:
             return found
@@ -203,4 +204,12 @@ def together(batches: Sequence[ClientBatch]) -> ClientBatch:
         torch.cat([each.own_text for each in batches]),
         first.n_items,
         first.ordered,
+        away=torch.cat([_away(each) for each in batches]),
     )
+
+
+def _away(batch: ClientBatch) -> Tensor:
+    """Nobody knows of whom nobody knows when it was here: it is in a visit."""
+    if batch.away is None:
+        return torch.zeros(len(batch), dtype=torch.float64)
+    return batch.away

@@ -163,7 +163,7 @@ class Recommender:
         chunk = at_most(CHUNK, len(items))
         for start in range(0, len(users), chunk):
             some = users[start : start + chunk]
-            inputs = self.people.users(some)
+            inputs = self.people.users(some, request.at)
             scores = self._model.score(inputs).cpu()
             best = self._best(scores, inputs, allowed, request)
             own = scores.gather(1, best.clamp(min=0)).tolist()
@@ -180,7 +180,7 @@ class Recommender:
 
     def _inputs(self, request: Request) -> ClientBatch:
         if request.user is not None:
-            return self.people.users([request.user])
+            return self.people.users([request.user], request.at)
         history = torch.tensor(self.items.places(request.history)).long()
         return self.people.anybody(history, request.profile)
 

@@ -1,5 +1,6 @@
 """The vocabulary of recommending: what is asked for, and what is answered, whoever asks."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ class Request:
         where: the values of features of which an item must have one, by feature.
         seen: whether what is in the history may be listed.
         why: whether reasons are given.
+        at: when it is asked, in seconds since 1970, for models that ask how long a user was away;
+            None is now. Anybody else is in a visit.
     """
 
     user: str | None = None
@@ -31,6 +34,7 @@ class Request:
     where: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seen: bool = False
     why: bool = False
+    at: float | None = None
 
     def __post_init__(self) -> None:
         """Checks what can be checked without a catalogue.
@@ -40,6 +44,12 @@ class Request:
         """
         if self.n < 1:
             raise InputError(f"n = {self.n}: ask for at least one item")
+        if self.at is not None and not math.isfinite(self.at):
+            raise InputError(f"at = {self.at}: give a time, in seconds since 1970")
+        if self.at is not None and (self.user is None and (self.history or self.profile)):
+            raise InputError(
+                "at: a history that is handed in has no times; give a user, or no time"
+            )
         if self.user is not None and (self.history or self.profile):
             raise InputError(
                 f"user '{self.user}' has a history and a profile in the data: give a user alone, "

@@ -93,6 +93,13 @@ def test_the_more_items_the_heavier_the_tails_of_what_is_fused() -> None:
     assert "12,101 items; above 5,000" in told["sparse"].why
 
 
+def test_weights_bend_where_times_are_dates() -> None:
+    for dated in (True, False):
+        found = derived(DataFacts(1_000, 1_000, 10_000, dated=dated))["algorithm.absence"]
+        assert found.value is dated
+        assert "dates" in found.why
+
+
 def test_a_guess_of_the_interactions_is_told() -> None:
     guess = DataFacts(100, 300, 4_000, assumed=True)
     assert "40 a user assumed" in derived(guess)["algorithm.dim"].why

@@ -24,8 +24,9 @@ DIM, HIDDEN, LR = "algorithm.dim", "algorithm.hidden", "algorithm.adam.lr"
 DROPOUT, CANDIDATES = "algorithm.training.dropout", "algorithm.training.candidates"
 DENSE, TRANSFORMER = "algorithm.graph.dense_items", "algorithm.transformer"
 LIGHTGCN, SQUASH = "algorithm.lightgcn", "algorithm.squash"
+ABSENCE = "algorithm.absence"
 OF_TRANSFORMER = frozenset({DIM, HIDDEN, LR, DROPOUT, CANDIDATES, LIGHTGCN})
-KEYS = OF_TRANSFORMER | {COHORT, ROUNDS, EVERY, DENSE, SQUASH}
+KEYS = OF_TRANSFORMER | {COHORT, ROUNDS, EVERY, DENSE, SQUASH, ABSENCE}
 
 LARGEST_COHORT = 64
 PASSES = 20
@@ -137,6 +138,11 @@ class _Rule:
         told = f"{self.facts.items:,} items; above {ROOT_FROM:,} the best stand out farther"
         return squash_for(self.facts.items), told
 
+    def absence(self) -> Followed:
+        if self.facts.dated:
+            return True, "times are dates, so a device knows how long its user was away"
+        return False, "no dates say how long a user was away"
+
     def told(self) -> str:
         assumed = f"{self.facts.per_user:g} a user assumed, " if self.facts.assumed else ""
         return f"{assumed}{self.facts.interactions:,} interactions"
@@ -150,6 +156,7 @@ _ORDER = {
     HIDDEN: _Rule.hidden,
     LIGHTGCN: _Rule.lightgcn,
     SQUASH: _Rule.squash,
+    ABSENCE: _Rule.absence,
     LR: _Rule.lr,
     DROPOUT: _Rule.dropout,
     CANDIDATES: _Rule.candidates,

@@ -11,26 +11,24 @@ form (`private.model`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self, final
+from typing import Any, ClassVar, final
 
 import torch
-from pydantic import model_validator
 from torch import Tensor
 
 from ufgraphfr.algorithms.base import Algorithm, Setting, Update
 from ufgraphfr.algorithms.ufgraphformer.adaptive import KEYS, rule
-from ufgraphfr.algorithms.ufgraphformer.graph.config import GraphSpec
+from ufgraphfr.algorithms.ufgraphformer.config import FlagshipSpec
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
-from ufgraphfr.algorithms.ufgraphformer.graph.profile import Profile, ProfileSpec
+from ufgraphfr.algorithms.ufgraphformer.graph.profile import Profile
 from ufgraphfr.algorithms.ufgraphformer.light import GRADIENT, Light
-from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems, ColdItemsSpec
-from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers, ColdUsersSpec
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_items import ColdItems
+from ufgraphfr.algorithms.ufgraphformer.on_device.cold_users import ColdUsers
 from ufgraphfr.algorithms.ufgraphformer.on_device.feature_head import FeatureHead
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.algorithms.ufgraphformer.private.config import PrivateSpec
 from ufgraphfr.algorithms.ufgraphformer.private.model import PrivateForm
 from ufgraphfr.algorithms.ufgraphformer.private.plan import plan_for
-from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.part import Sequence
 from ufgraphfr.core.arrays.protocol import Matrix
 from ufgraphfr.core.derived import DataFacts, Derived
@@ -38,56 +36,17 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.models.transformer import check_heads
-from ufgraphfr.ops.blend import weighted
-from ufgraphfr.ops.fusion import Scorer, Squash, squashed
+from ufgraphfr.ops.absence import RAMPS, weights_after, whenever
+from ufgraphfr.ops.blend import coefficients, weighted
+from ufgraphfr.ops.fusion import Scorer, squashed
 
 
 @final
-class UFGraphFormer(Algorithm, SequenceSpec):
-    """The model; each part has a switch, and the Transformer's keys are those of `SequenceSpec`."""
+class UFGraphFormer(Algorithm, FlagshipSpec):
+    """The model; its keys are those of `FlagshipSpec`."""
 
     aggregation: ClassVar[Aggregation] = Aggregation.SUM
     derived_keys: ClassVar[frozenset[str]] = KEYS
-    renamed: ClassVar[dict[str, str]] = {
-        **{key: f"adam.{key}" for key in ("lr", "warmup", "betas", "average")},
-        "newcomers": "cold_users",
-        "new_items": "cold_items",
-    }
-
-    graph: GraphSpec | Literal[False] = GraphSpec()
-    """The item graph."""
-    transformer: bool = True
-    """The sequence Transformer."""
-    lightgcn: bool = False
-    """LightGCN of one layer, trained in the Transformer's rounds; it needs the graph's item
-    counts."""
-    head: bool = True
-    """The device's own preference for public item features; it needs the graph's item counts, and
-    a data set with item features."""
-    profile: ProfileSpec | Literal[False] = ProfileSpec()
-    """What users with like texts have; it needs `text` and the graph's rounds, and says nothing
-    where texts say nothing of what users like."""
-    cold_users: ColdUsersSpec | Literal[False] = ColdUsersSpec()
-    """Whether users of whom little is known are served from what others have; it needs the
-    graph's rounds."""
-    cold_items: ColdItemsSpec | None = None
-    """How items that nobody has are scored from what is public of them; without it they are last,
-    or ranked by what little the head and the features' part of the item vectors say."""
-    squash: Squash = "log"
-    """How the parts' z-scores get lighter tails before they are fused: log(1 + |z|), or 2 (sqrt(1 +
-    |z|) - 1), which leaves more of them."""
-    private: PrivateSpec | None = None
-    """What this model becomes under a privacy budget, where its defaults do not fit."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        check_heads(self.heads, self.dim)
-        if not self.transformer and self.graph is False:
-            raise ValueError("graph = false and transformer = false leave nothing: keep one part")
-        if self.cold_items is not None and self.graph is False:
-            raise ValueError("cold_items needs the graph's item counts to know which are new")
-        return self
 
     @property
     def item_graph(self) -> ItemGraph | None:
@@ -200,7 +159,7 @@ class UFGraphFormer(Algorithm, SequenceSpec):
 
     def blended(self, task: Task, inputs: ClientBatch, parts: Tensor, weights: Tensor) -> Tensor:
         """See `capabilities.Blended`; cold users and cold items have the last word."""
-        fused = weighted(parts, weights[..., : len(parts)])
+        fused = weighted(parts, self._weights(weights, len(parts), inputs))
         if self.first_items is not None:
             prior = weights[..., -1]
             fused = self.first_items.mixed(fused, task.shared, inputs, prior)
@@ -208,22 +167,31 @@ class UFGraphFormer(Algorithm, SequenceSpec):
             fused = part.finished(fused, task.shared)
         return fused
 
+    def _weights(self, blend: Tensor, parts: int, inputs: ClientBatch) -> Tensor:
+        """Of the parts, ``[choices, clients, parts]``, from ``[choices, clients, blend]``."""
+        return weights_after(coefficients(blend, self.priors), parts, inputs.away)
+
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         blend = task.shared["blend"]
         # what has no weight is not worked out
-        parts = squashed(*self._views(task, inputs), squash=self.squash, used=blend != 0)
+        bends = coefficients(blend, self.priors).unflatten(
+            0, (1 + RAMPS if self.absence else 1, -1)
+        )
+        used = (bends != 0).any(0)
+        parts = squashed(*self._views(task, inputs), squash=self.squash, used=used)
         return self.blended(task, inputs, parts, blend.expand(1, len(inputs), -1))[0]
 
     def contributions(
         self, setting: Setting, task: Task, inputs: ClientBatch, private: Private
     ) -> dict[str, Tensor]:
         """See `capabilities.Explained`; ``prior`` is what is said of whom or what is cold."""
-        parts, weights = self.parts(task, inputs, private), task.shared["blend"]
-        own = weights[: len(parts), None, None] * parts
-        score = self.blended(task, inputs, parts, weights.expand(1, len(inputs), -1))[0]
+        parts = self.parts(task, inputs, private)
+        weights = task.shared["blend"].expand(1, len(inputs), -1)
+        own = self._weights(weights, len(parts), inputs)[0].T[..., None] * parts
+        score = self.blended(task, inputs, parts, weights)[0]
         if self.first_items is not None:
-            own = self.first_items.added(own, inputs, weights[-1])
+            own = self.first_items.added(own, inputs, weights[0, 0, -1])
         named = dict(zip(self.part_names(setting), own, strict=True))
         return named | {"prior": score - own.sum(0)}
 
@@ -235,7 +203,8 @@ class UFGraphFormer(Algorithm, SequenceSpec):
             from_graph = torch.tensor([name in self.item_graph.names(setting) for name in names])
             alone = torch.tensor([name == "transformer" for name in names])
             mixes += [from_graph.float(), alone.float()]
-        return torch.cat((torch.stack(mixes), self.priors[:1].expand(len(mixes), -1)), 1)
+        whole = whenever(torch.stack(mixes), self.absence)
+        return torch.cat((whole, self.priors[:1].expand(len(mixes), -1)), 1)
 
     @property
     def priors(self) -> Tensor:

@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms import capabilities
-from ufgraphfr.algorithms.base import Algorithm, Setting
+from ufgraphfr.algorithms.base import Algorithm
 from ufgraphfr.core.messages import Task
 from ufgraphfr.data.split import HeldOut
 from ufgraphfr.deploy.agent.answers import Refused
 from ufgraphfr.deploy.agent.task_form import check_array
 from ufgraphfr.deploy.wire.message import Envelope
 from ufgraphfr.deploy.wire.payload import decode_arrays
+from ufgraphfr.ops.blend import coefficients
 
 MAX_CHOICES = 16
 """Blends that a server may try at once."""
@@ -21,7 +22,6 @@ def asked_weights(
     part: HeldOut,
     task: Task,
     algorithm: Algorithm,
-    setting: Setting,
     private: bool,
 ) -> tuple[str, Tensor]:
     """What is asked for, ``fit`` or ``choices``, and at which weights.
@@ -33,7 +33,6 @@ def asked_weights(
         part: of the data.
         task: of the request.
         algorithm: that was agreed on.
-        setting: its public facts.
         private: whether all that leaves is paid for.
 
     Raises:
@@ -53,7 +52,7 @@ def asked_weights(
     name, weights = arrays.popitem()
     shape: tuple[int, ...]
     if name == "fit":
-        kind, shape = torch.float64, (3, len(algorithm.part_names(setting)))
+        kind, shape = torch.float64, (3, len(coefficients(task.shared["blend"], algorithm.priors)))
     else:
         count = min(MAX_CHOICES, weights.shape[1]) if weights.dim() == 3 else 0
         kind, shape = torch.float32, (2, max(1, count), len(task.shared["blend"]))

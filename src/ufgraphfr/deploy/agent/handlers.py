@@ -202,8 +202,7 @@ class Handlers:
         if not bool(torch.isin(users.clients, task.clients).all()):
             raise Refused("the task is not for all clients that are here")
         private = self.mechanism.is_private
-        asked = request, part, task, self.algorithm, self.setting, private
-        name, weights = asked_weights(*asked)
+        name, weights = asked_weights(request, part, task, self.algorithm, private)
         model = self._evaluated(request, task)
         agreed = self.agreement.experiment.evaluation
         chunk = min(MAX_USERS_AT_ONCE, agreed.chunk)

@@ -11,6 +11,7 @@ from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import write_atomically
 from ufgraphfr.data.catalogue import Catalogue
 from ufgraphfr.data.export import export_users
+from ufgraphfr.data.facts import facts_of
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agreement.chain import Documents
@@ -76,8 +77,7 @@ def draft_tryout(
         # a try-out is on one machine, so each node's key may be made here
         pad_keys=make_pad_keys(folder, names) if is_masked(experiment) else {},
     )
-    facts = DataFacts(users, len(dataset.catalogue.items), len(dataset.interactions))
-    return _settled(agreement, dataset.catalogue, facts)
+    return _settled(agreement, dataset.catalogue, facts_of(dataset.interactions, users))
 
 
 def draft(
@@ -126,7 +126,8 @@ def draft(
     keys = {} if pad_keys is None else read_pad_keys(pad_keys, [node.name for node in members])
     given = experiment, catalogue.digest, members, table, min_users, metrics, expected, lifetime
     agreement = make(*given, pad_keys=keys)
-    facts = DataFacts(expected, len(catalogue.items), expected * ASSUMED, assumed=True)
+    size = expected, len(catalogue.items), expected * ASSUMED
+    facts = DataFacts(*size, assumed=True, dated=bool(table.sequential))
     documents = _settled(agreement, catalogue, facts)
     _check_draw(documents.agreement, expected_users)
     return documents

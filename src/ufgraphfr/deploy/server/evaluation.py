@@ -31,6 +31,7 @@ from ufgraphfr.evaluation.results import best_choice
 from ufgraphfr.experiment.assess import Metrics
 from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.population import TestResult
+from ufgraphfr.ops.blend import coefficients
 from ufgraphfr.ops.fusion import FusionSums
 
 logger = logging.getLogger(__name__)
@@ -93,10 +94,12 @@ class RemoteEvaluation:
         """The state with the blend that was picked, and its metrics."""
         if not (pick and isinstance(algorithm, Blended)):
             return state, self._evaluate(algorithm, state, round_number, "validation").metrics(0)
-        width = len(algorithm.part_names(self._setting))
+        parts = len(algorithm.part_names(self._setting))
+        fixed = algorithm.fixed_blends(self._setting)
+        width = coefficients(fixed, algorithm.priors).shape[1]
 
         def ask(weights: Tensor) -> FusionSums:
-            read = partial(read_fit, fits=len(weights), parts=width)
+            read = partial(read_fit, fits=len(weights), width=width)
             found = self._collected(
                 algorithm,
                 state,
@@ -107,8 +110,7 @@ class RemoteEvaluation:
             )
             return reduce(FusionSums.__add__, found)
 
-        fixed = algorithm.fixed_blends(self._setting)
-        candidates = Candidates.fitted(ask, fixed, algorithm.priors)
+        candidates = Candidates.fitted(ask, fixed, algorithm.priors, parts)
         sums = self._evaluate(algorithm, state, round_number, "validation", candidates.halves)
         best = best_choice(sums.sums[:, 0, NAMES.index(SELECTED_BY)])
         return state | candidates.kept(best), sums.metrics(best)

@@ -110,7 +110,7 @@ def noised_total(parts: Sequence[Tensor], names: Sequence[str]) -> Metrics:
     }
 
 
-def read_fit(reply: Envelope, fits: int, parts: int) -> FusionSums:
+def read_fit(reply: Envelope, fits: int, width: int) -> FusionSums:
     """The sums that a fit needs, if they have the form of such.
 
     Raises:
@@ -119,8 +119,8 @@ def read_fit(reply: Envelope, fits: int, parts: int) -> FusionSums:
     arrays = decode_arrays(only_part(reply))
     shapes = {
         "loss": (fits,),
-        "gradient": (fits, parts),
-        "hessian": (fits, parts, parts),
+        "gradient": (fits, width),
+        "hessian": (fits, width, width),
     }
     if {name: tuple(value.shape) for name, value in arrays.items()} != shapes:
         raise Malformed("sums of a fit of another shape")

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from onnx import TensorProto
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import COUNTS
 from ufgraphfr.algorithms.ufgraphformer.graph.part import ItemGraph
@@ -25,6 +26,7 @@ from ufgraphfr.export.onnx.history import History
 from ufgraphfr.export.onnx.item_graph import graph_scores
 from ufgraphfr.export.onnx.profile import Described, lift
 from ufgraphfr.export.onnx.transformer import Network
+from ufgraphfr.ops.absence import BENDS, RAMPS
 from ufgraphfr.ops.fusion import Squash
 
 State = dict[str, Array]
@@ -61,8 +63,9 @@ def flagship(
     rows = graph.cat(0, *(own for own in scored if own is not None))
     parts = _squashed(rows, history.items, model.squash)
     blend = shared["blend"].astype(np.float32)
-    count = len(blend) - model.priors.shape[1]
-    own = parts * graph.array(blend[:count, None])
+    weights = blend[: len(blend) - model.priors.shape[1]]
+    bent = _after_absence(graph, weights) if model.absence else graph.array(weights[:, None])
+    own = parts * bent
     from_history = own.sum(0, keep=True)
     scores = from_history
     if model.first_items is not None:
@@ -73,6 +76,19 @@ def flagship(
             scores = _cold_items(part, shared, scores, graph)
     rest = scores - own.sum(0, keep=True)
     return Scored(scores, from_history, graph.cat(0, own, rest), (*names, "prior"))
+
+
+def _after_absence(graph: Graph, weights: Array) -> Value:
+    """See `ops.absence.weights_after`, float ``[parts, 1]``; the input is in seconds."""
+    bends = np.log2(np.array(list(BENDS.values())) + 1)
+    away = graph.input("away", TensorProto.FLOAT, [1]).at_least(0.0) + 1.0
+    at = away.call("Log") / math.log(2)
+    each = (at - graph.array(bends[:-1].astype(np.float32))) / graph.array(
+        np.diff(bends).astype(np.float32)
+    )
+    ramps = each.at_least(0.0).at_most(1.0).widen(0)
+    in_a_visit, added = np.split(weights.reshape(1 + RAMPS, -1), [1])
+    return (graph.array(in_a_visit) + ramps @ graph.array(added)).turned(1, 0)
 
 
 def _scores(part: Part, shared: State, history: History, described: Described) -> Value | None:

@@ -1,12 +1,15 @@
 """How far an exported model is from the run that it was made of, on users of the run."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 
 from ufgraphfr.core.arrays.sparse_rows import owners
+from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.evaluation.protocol import scored
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.prepare import PreparedExperiment
@@ -36,6 +39,13 @@ def session(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options)
 
 
+def given(asked: onnxruntime.InferenceSession, client: ClientBatch) -> dict[str, NDArray[Any]]:
+    """What a file is given of one client: history, profile and, where it asks, the time away."""
+    away = torch.zeros(1) if client.away is None else client.away.float()
+    all_of_it = {"history": client.items, "profile": client.text[0], "away": away}
+    return {each.name: all_of_it[each.name].numpy() for each in asked.get_inputs()}
+
+
 def cost(content: bytes, run: Run, prepared: PreparedExperiment) -> Cost:
     """Ask file and run for the same users, evenly from all, with their whole histories."""
     split, asked = prepared.split, session(content)
@@ -45,10 +55,8 @@ def cost(content: bytes, run: Run, prepared: PreparedExperiment) -> Cost:
     some = everybody.select(torch.arange(count) * len(everybody) // count)
     largest, shared = 0.0, 0.0
     for part, exact in scored(run.score(prepared), some):
-        told = [
-            asked.run(["scores"], {"history": own.items.numpy(), "profile": own.text[0].numpy()})
-            for own in (part.select(torch.tensor([place])) for place in range(len(part)))
-        ]
+        each = (part.select(torch.tensor([place])) for place in range(len(part)))
+        told = [asked.run(["scores"], given(asked, own)) for own in each]
         found = torch.from_numpy(np.stack([each[0] for each in told]))
         largest = max(largest, float((found - exact).abs().max()))
         best = []
