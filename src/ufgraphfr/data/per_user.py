@@ -68,7 +68,8 @@ class Repeated(_Column[T]):
     def __init__(self, distinct: Sequence[T], number: NDArray[Any]) -> None:
         """Takes the distinct values, and which of them stands where."""
         self._distinct: tuple[T, ...] = tuple(distinct)
-        self._number = number.astype(np.int32)
+        # as narrow as they can be, as there may be a million
+        self._number = number.astype(np.min_scalar_type(-max(1, len(self._distinct))))
 
     def __len__(self) -> int:
         """How many places there are."""

@@ -51,8 +51,9 @@ class Split:
         history: int64 ``[interactions]``, everything of every user but cold items, in time order.
         known: int32 ``[users]``, how many items of its history a user's test input holds.
         most_targets: how many targets a user has at most, for either.
-        validation_targets: int32 ``[users]``, how many it has, 0 for users that are not asked.
-        test_targets: int32 ``[users]``, likewise.
+        validation_targets: whole numbers ``[users]``, how many it has, 0 for users that are not
+            asked; as narrow as they can be, as there may be a million.
+        test_targets: likewise.
         data: where it all comes from.
         draw: for the validation and for the test int64 ``[asked, 99]``, never-touched items, for
             all targets of a user; -1 where a user has fewer.
@@ -232,6 +233,7 @@ def divided(
     rivals = data.n_items - np.stack((trained, known)) - wanted
     validation_targets, test_targets = np.where(rivals > 0, wanted, 0)
     asked = np.flatnonzero(validation_targets), np.flatnonzero(test_targets)
+    narrow = np.min_scalar_type(most_targets)
     return Split(
         n_items=data.n_items,
         ptr=bounds(trained),
@@ -240,8 +242,8 @@ def divided(
         history=history,
         known=known.astype(np.int32),
         most_targets=most_targets,
-        validation_targets=validation_targets.astype(np.int32),
-        test_targets=test_targets.astype(np.int32),
+        validation_targets=validation_targets.astype(narrow),
+        test_targets=test_targets.astype(narrow),
         data=data,
         draw=partial(sampled_candidates, data, *((users, user_ids[users]) for users in asked)),
         cold_users=cold,
