@@ -76,7 +76,7 @@ SCALE_SIZES ?= 10000x100000 100000x100000 1000000x100000
 SCALE_FLAGSHIP ?= 1000000x100000
 SCALE_PRIVACY ?= 10000 100000 1000000
 bench-scale: export OMP_NUM_THREADS = 1
-bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: two hours, 9 GB
+bench-scale: $(RUN_ENV) ## what a run costs from 10,000 to a million users: an hour or two, 5 GB
 	mkdir -p build && rm -f build/scale.jsonl build/privacy.jsonl
 	$(BIN)/python benchmarks/scale/stages.py $(SCALE_SIZES) --out build/scale.jsonl
 	$(BIN)/python benchmarks/scale/model.py build/scale.jsonl

@@ -13,10 +13,13 @@ from torch import Tensor
 
 from ufgraphfr.core.arrays.sparse_rows import owners, pointers, ranges
 from ufgraphfr.core.keys import Key
-from ufgraphfr.core.mapped import ROWS_AT_ONCE, Column, gathered, let_go
+from ufgraphfr.core.mapped import LARGE, ROWS_AT_ONCE, Column, gathered, let_go
 from ufgraphfr.data.negatives import draw_outside
 from ufgraphfr.data.split import HeldOut, Split
 from ufgraphfr.ops.recency import recency
+
+_READ_AT_ONCE = 1024
+"""Clients whose rows are read of a long column before its pages are let go."""
 
 Negatives = Literal["honest", "legacy-leaky"]
 
@@ -67,7 +70,6 @@ class ClientBatch:
             *_select(self.ptr, self.items, positions),
             *_select(self.excluded_ptr, self.excluded, positions),
         )
-        let_go(self.items.nbytes)
         return ClientBatch(
             self.clients[positions],
             *histories,
@@ -207,6 +209,11 @@ def _ascending(ptr: Tensor, items: Tensor, n_items: int) -> Tensor:
 
 
 def _select(ptr: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-    lengths = ptr[positions + 1] - ptr[positions]
-    # what is kept of everybody may be narrower
-    return pointers(lengths), values[ranges(ptr[positions], lengths)].long()
+    lengths, found = ptr[positions + 1] - ptr[positions], []
+    # around each row of a long column the kernel reads others, which are let go as they come
+    at_once = _READ_AT_ONCE if values.nbytes >= LARGE else max(1, len(positions))
+    for own, length in zip(positions.split(at_once), lengths.split(at_once), strict=True):
+        # what is kept of everybody may be narrower
+        found.append(values[ranges(ptr[own], length)].long())
+        let_go(values.nbytes)
+    return pointers(lengths), torch.cat(found)
