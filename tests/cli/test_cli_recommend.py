@@ -267,6 +267,7 @@ def test_lists_of_named_users_are_written(cli, shared, tmp_path):
         (("--history", "i1", "--profile", "age"), "write NAME=VALUE"),
         (("--history", "i1", "--where", "genre"), "write NAME=VALUE"),
         (("--similar", "i1", "--why"), "--similar takes"),
+        (("--similar", "i1", "--at", "2026-11-30"), "--similar takes"),
         (("--history", "i1x"), "no item 'i1x' in this run: the nearest are"),
     ],
 )

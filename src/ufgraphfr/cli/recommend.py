@@ -174,7 +174,8 @@ def _check_for_whom(given: Sequence[bool], out: Path | None, user_option: str) -
 
 
 def _show_similar(recommender: Recommender, similar: str, request: Request, as_json: bool) -> None:
-    if request.exclude or request.where or request.seen or request.why:
+    others = request.exclude, request.where, request.seen, request.why, request.at is not None
+    if any(others):
         raise InputError("--similar takes -n and --json alone")
     found = recommender.similar(similar, request.n)
     facts = {"similar": similar, "recommended": [each.facts for each in found]}
