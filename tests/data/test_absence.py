@@ -1,6 +1,7 @@
 """How long users were away, from times that are dates."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ ROWS = np.array(
 )
 
 
-def interactions(unit: int = 1, **changed: object) -> Interactions:
+def interactions(unit: int = 1, **changed: Any) -> Interactions:
     user, item, seconds = ROWS[::-1].T
     plain = Interactions(user, item, (BEGAN + seconds) * unit, n_users=3, n_items=5)
-    return replace(plain, **changed)  # type: ignore[arg-type]
+    return replace(plain, **changed)
 
 
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000])
@@ -32,8 +33,9 @@ def test_each_user_was_away_since_the_item_before(unit: int) -> None:
     assert test is not None
     assert validation.tolist() == [10, 1]
     assert test.tolist() == [7_200, 10]
-    assert last_seen(data) is not None
-    assert last_seen(data).tolist() == [BEGAN + 7_260, np.inf, BEGAN + 20]  # type: ignore[union-attr]
+    seen = last_seen(data)
+    assert seen is not None
+    assert seen.tolist() == [BEGAN + 7_260, np.inf, BEGAN + 20]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_each_user_was_away_since_the_item_before(unit: int) -> None:
         {"sequential": False},
     ],
 )
-def test_without_dates_nobody_knows(changed: dict[str, object]) -> None:
+def test_without_dates_nobody_knows(changed: dict[str, Any]) -> None:
     data = interactions(**changed)
     assert second(data) is None
     assert last_seen(data) is None

@@ -1,7 +1,9 @@
 """How long users were away before they were asked, where times are dates."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ufgraphfr.core.mapped import blocks, gathered, let_go
 from ufgraphfr.data.interactions import Interactions
@@ -20,7 +22,7 @@ def second(data: Interactions) -> int | None:
     return None if unit is None else int(STEP**unit)
 
 
-def last_seen(data: Interactions) -> NDArray[np.float64] | None:
+def last_seen(data: Interactions) -> Tensor | None:
     """When each user had its last item, in seconds since 1970; None without dates.
 
     Returns:
@@ -33,7 +35,7 @@ def last_seen(data: Interactions) -> NDArray[np.float64] | None:
     for own in blocks(data.user):
         np.maximum.at(found, data.user[own], data.timestamp[own] / units)
     found[np.isinf(found)] = np.inf
-    return found
+    return torch.from_numpy(found)
 
 
 def seconds_between(

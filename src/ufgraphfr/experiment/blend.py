@@ -59,20 +59,18 @@ def blend_rows(
 
     The part that decides most of the order is first.
     """
-    used = [
-        (own, [own["weight"], *own.get("away", {}).values()])
-        for own in blend["parts"]
-        if own["weight"] or any(own.get("away", {}).values())
-    ]
-    bends = list(used[0][0].get("away", {})) if used else []
+    parts = blend["parts"]
+    weights = {own["part"]: [own["weight"], *own.get("away", {}).values()] for own in parts}
+    used = (own for own in parts if any(weights[own["part"]]))
     rows = [
         (
             own["part"],
-            *(f"{weight:z.2f}" for weight in own_weights),
+            *(f"{weight:z.2f}" for weight in weights[own["part"]]),
             dash if own["share"] is None else f"{own['share']:z.0%}",
         )
-        for own, own_weights in sorted(used, key=lambda each: -(each[0]["share"] or 0))
+        for own in sorted(used, key=lambda own: -(own["share"] or 0))
     ]
+    bends = parts[0].get("away", {})
     if bends:
         return ("part", "visit", *bends, "share"), rows
     return ("part", "coefficient", "share of the score's spread"), rows

@@ -178,13 +178,8 @@ def _known(agreement: Agreement, catalogue: Catalogue, rows: Rows, trained: Tens
         excluded_ptr=torch.zeros(users + 1, dtype=torch.long),
         text=torch.from_numpy(rows.texts),
     )
-    return replace(
-        nobody,
-        names=rows.names,
-        batch=batch,
-        trained=torch.isin(clients, trained),
-        last_seen=None if seen is None else torch.from_numpy(seen),
-    )
+    there = torch.isin(clients, trained)
+    return replace(nobody, names=rows.names, batch=batch, trained=there, last_seen=seen)
 
 
 def _nobody(agreement: Agreement, catalogue: Catalogue, others: str) -> KnownUsers:

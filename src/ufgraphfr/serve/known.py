@@ -49,7 +49,6 @@ class KnownUsers:
         split, users, untrained = prepared.split, prepared.dataset.users, prepared.dataset.untrained
         least = untrained.selection.min_user
         ptr, history = torch.from_numpy(split.history_ptr), torch.from_numpy(split.history)
-        seen = last_seen(prepared.dataset.interactions)
         return KnownUsers(
             names=users.names,
             batch=prepared.batch.with_history(ptr, history),
@@ -60,7 +59,7 @@ class KnownUsers:
             f"a history",
             stranger=len(users.names),
             profiles=users.profiles,
-            last_seen=None if seen is None else torch.from_numpy(seen),
+            last_seen=last_seen(prepared.dataset.interactions),
         )
 
     def select(self, kept: Tensor) -> "KnownUsers":
