@@ -69,6 +69,18 @@ def test_blocks_of_rows_are_the_matrix(histories: list[list[int]]) -> None:
     near = torch.cat([successions(*own, CATALOGUE, WEIGHTS, rows) for rows in blocks])
     assert torch.equal(pairs, co_interactions(*own, CATALOGUE))
     assert torch.equal(near, successions(*own, CATALOGUE, WEIGHTS))
+    some = range(1, CATALOGUE, 3)
+    assert torch.equal(co_interactions(*own, CATALOGUE, some), pairs[1::3])
+    assert torch.equal(successions(*own, CATALOGUE, WEIGHTS, some), near[1::3])
+
+
+def test_pairs_count_as_much_as_their_client(histories: list[list[int]]) -> None:
+    weights = torch.arange(1, len(histories) + 1)
+    often = [
+        own for own, count in zip(histories, weights.tolist(), strict=True) for _ in range(count)
+    ]
+    weighted = co_interactions(*csr(histories), CATALOGUE, weights=weights)
+    assert torch.equal(weighted, co_interactions(*csr(often), CATALOGUE))
 
 
 def test_spectral_keeps_the_largest_positive_eigenvalues() -> None:

@@ -40,20 +40,24 @@ _SPARE, _SWEEPS = 16, 8
 
 
 def co_interactions(
-    ptr: Tensor, items: Tensor, n_items: int, rows: range | None = None, power: float = 0.0
+    ptr: Tensor,
+    items: Tensor,
+    n_items: int,
+    rows: range | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
-    """How many clients have both items; each counts as its number of items to the ``-power``.
+    """How many clients have both items.
 
     Args:
         ptr: int64 ``[clients + 1]``, the clients' places in ``items``.
         items: int64 ``[rows]``, distinct within a client.
         n_items: how many items there are.
         rows: only these rows of the matrix; None for all.
-        power: how much less a client with many items counts.
+        weights: ``[clients]``, how much each counts; None for all alike.
 
     Returns:
-        float32 ``[rows, catalogue]``, of whole counts exact below 2**24; the whole matrix is
-        symmetric, and its diagonal holds the items' counts.
+        float32 ``[rows, catalogue]``, of whole numbers exact below 2**24; the whole matrix is
+        symmetric.
     """
     rows = range(n_items) if rows is None else rows
     gram = torch.zeros(len(rows), n_items, device=items.device)
@@ -62,9 +66,9 @@ def co_interactions(
         chunk = items[int(bounds[0]) : int(bounds[-1])]
         dense = gram.new_zeros(len(bounds) - 1, n_items)
         dense[owners(bounds, len(chunk)), chunk] = 1
-        counted = dense[:, rows.start : rows.stop]
-        if power:
-            counted = counted * (bounds.diff().clamp(min=1).to(dense) ** -power)[:, None]
+        counted = dense[:, rows.start : rows.stop : rows.step]
+        if weights is not None:
+            counted = counted * weights[first : first + _CHUNK, None].to(dense)
         gram.addmm_(counted.T, dense)
     return gram
 
@@ -86,10 +90,12 @@ def successions(
     """
     rows = range(n_items) if rows is None else rows
     owner = owners(ptr, len(items))
+    place = torch.full((n_items,), -1, device=items.device)
+    place[rows.start : rows.stop : rows.step] = torch.arange(len(rows), device=items.device)
     counts = torch.zeros(len(rows) * n_items, device=items.device)
     for gap, weight in enumerate(weights.tolist(), start=1):
-        row = items[:-gap] - rows.start
-        ours = (owner[:-gap] == owner[gap:]) & (row >= 0) & (row < len(rows))
+        row = place[items[:-gap]]
+        ours = (owner[:-gap] == owner[gap:]) & (row >= 0)
         pair = row[ours] * n_items + items[gap:][ours]
         counts.index_add_(0, pair, counts.new_full((len(pair),), weight))
     return counts.view(len(rows), n_items)

@@ -9,11 +9,11 @@ Counted = tuple[Tensor, Tensor]
 """Cells ``rows.index(row) * n_items + column``, int64 and ascending, and their sums, float32."""
 
 
-def pair_cells(ptr: Tensor, items: Tensor, n_items: int, rows: range) -> Counted:
+def pair_cells(ptr: Tensor, items: Tensor, n_items: int, weights: Tensor, rows: range) -> Counted:
     """As `item_graph.co_interactions`; on and above the diagonal alone."""
     row, ours = _in_block(items, n_items, rows)
     client = owners(ptr, len(items))[ours]
-    histories = ptr, items, torch.ones(len(items), device=items.device)
+    histories = ptr, items, weights[owners(ptr, len(items))].float()
     row, column, sums = _summed(row, client, histories, (len(rows), n_items))
     upper = column >= rows.start + row * rows.step
     return (row * n_items + column)[upper], sums[upper]

@@ -32,7 +32,8 @@ def weighted_pairs(ptr: Tensor, items: Tensor, n_items: int, power: float, rows:
     """
     if n_items > _DENSE_ITEMS:
         return _sparse(ptr, items, n_items, power, rows)
-    return co_interactions(ptr, items, n_items, rows, power).flatten()
+    weights = ptr.diff().clamp(min=1).float() ** -power if power else None
+    return co_interactions(ptr, items, n_items, rows, weights).flatten()
 
 
 def _sparse(ptr: Tensor, items: Tensor, n_items: int, power: float, rows: range) -> Tensor:

@@ -60,8 +60,9 @@ def test_clients_contribute_the_same_numbers_in_either_form(clients: int, ordere
         sums = dict[str, Tensor]()
         for block in form:
             for name, flat in block.contribution(batch, ordered).items():
-                assert flat.is_sparse == (block.spec.dense_items == 1 and name != "graph.lately")
-                if name == "graph.lately":
+                by_item = name in ("graph.counts", "graph.lately")
+                assert flat.is_sparse == (block.spec.dense_items == 1 and not by_item)
+                if by_item:
                     sums.setdefault(name, torch.zeros(24))[block.places] = flat.float()
                     continue
                 row, column, value = block.entries(name, flat)
@@ -69,7 +70,7 @@ def test_clients_contribute_the_same_numbers_in_either_form(clients: int, ordere
         told.append(sums)
     mine, theirs = told
     assert mine.keys() == theirs.keys()
-    assert len(mine) == (4 if ordered else 1)
+    assert len(mine) == (5 if ordered else 2)
     for name, whole in theirs.items():
         assert whole.any()
         assert torch.equal(mine[name], whole)
@@ -151,7 +152,7 @@ def test_one_client_cannot_contribute_what_no_history_says(dense_items: int) -> 
             told = {n: v.to_dense() for n, v in block.contribution(one, True).items()}
             assert block.is_feasible(told)
             assert block.is_feasible({"graph.pairs": told["graph.pairs"]})
-            most = {"graph.pairs": 1, "graph.next": 7, "graph.step": 1, "graph.lately": 7}
+            most = UFGraphFormer(**SMALL).integer_bounds
             for name, flat in told.items():
                 for place in flat.nonzero()[:, 0][:3]:
                     more = flat.clone()
@@ -168,9 +169,11 @@ def test_one_client_cannot_contribute_what_no_history_says(dense_items: int) -> 
             other = told["graph.step"].clone().view(len(block.rows), 24)
             other[absent, 23] = 1
             assert not block.is_feasible(told | {"graph.step": other.flatten()})
-            lately = told["graph.lately"].clone()
-            lately[absent] = 1
-            assert not block.is_feasible(told | {"graph.lately": lately})
+            for name in ("graph.lately", "graph.counts"):
+                for much in (1, 2):
+                    by_item = told[name].clone()
+                    by_item[absent] = much
+                    assert not block.is_feasible(told | {name: by_item})
             # nobody has two last items
             lately = told["graph.lately"] * 0
             own = [block.rows.index(item) for item in set(one.items.tolist()) & set(block.rows)]
@@ -232,40 +235,19 @@ def test_a_federation_learns_the_board(
     assert not any(is_list(name) for name in federation.state)
 
 
-def test_a_collection_that_an_earlier_version_began_is_refused(checkerboard: ClientBatch) -> None:
-    model = UFGraphFormer(**SMALL, graph=SPARSE)
-    setting = Setting(24, len(checkerboard), checkerboard.text.shape[1], 0)
-    state = model.init_server(setting)
-    lists = {n for n in state if n.endswith(".held")}
-    before = {n: v for n, v in state.items() if n not in lists} | {
-        n.replace("held", "cells"): torch.zeros(0, dtype=torch.int64) for n in lists
-    }
-    sums = Block(model.graph, 24, 1).contribution(checkerboard, True)
-    with pytest.raises(InputError, match="in blocks of an earlier version"):
-        model.item_graph.collect(before, sums, 1)
-
-
-@pytest.mark.parametrize("rounds_before", [0, 1, 2])
-def test_a_collection_in_one_list_of_all_rounds_goes_on(
-    checkerboard: ClientBatch, rounds_before: int
+@pytest.mark.parametrize("graph", [SPARSE, {"rounds": 3}], ids=["sparse", "dense"])
+def test_sums_that_an_earlier_version_began_are_refused(
+    checkerboard: ClientBatch, graph: dict[str, int]
 ) -> None:
-    model, states = UFGraphFormer(**SMALL, graph=SPARSE), list[State]()
-    for formerly in (False, True):
-        setting = Setting(24, len(checkerboard), checkerboard.text.shape[1], 0)
-        state = model.init_server(setting)
-        for number in range(1, 4):
-            if formerly and number == rounds_before + 1:
-                for name in [n.removesuffix(".held") for n in state if n.endswith(".held")]:
-                    for part, kind in (("columns", torch.int32), ("sums", torch.float32)):
-                        known = [torch.zeros(0, dtype=kind)]
-                        known += [state.pop(f"{name}.{part}.{n}") for n in range(1, number)]
-                        state[f"{name}.{part}"] = torch.cat(known)
-            sums = Block(model.graph, 24, number).contribution(checkerboard, True)
-            state = model.item_graph.collect(state, sums, number)
-        states.append(state)
-    new, old = states
-    assert new.keys() == old.keys()
-    assert all(torch.equal(new[name], old[name]) for name in new)
+    model = UFGraphFormer(**SMALL, graph=graph)
+    state = model.init_server(Setting(24, len(checkerboard), checkerboard.text.shape[1], 0))
+    first, second = (Block(model.graph, 24, number) for number in (1, 2))
+    sums = first.contribution(checkerboard, True)
+    # that version read from the pairs how many have an item, once it had all
+    del sums["graph.counts"]
+    before = model.item_graph.collect(state, sums, 1)
+    with pytest.raises(InputError, match="as an earlier version made them"):
+        model.item_graph.collect(before, second.contribution(checkerboard, True), 2)
 
 
 def test_memory_is_linear_in_the_items() -> None:

@@ -12,16 +12,17 @@ LEVELS = 7
 """Successions are rounded to whole numbers up to this: three bits; two or four change nothing."""
 SHRINK = 5.0
 """Pulls the links of rare items to zero; from the search that the operators were screened in."""
+SHORT = 5
+"""Items of a history up to which each of its pairs counts as much as can be."""
 PAIRS, NEXT, STEP = "graph.pairs", "graph.next", "graph.step"
 """What clients contribute: co-interactions, what followed what soon, and what at once."""
 DENSE_PAIR_BYTES = 6 * 4
 """A dense graph is six matrices of items times items in 32 bits."""
-LATELY = "graph.lately"
-"""What clients contribute by item and not by pair: what they had last, the later the more."""
+COUNTS, LATELY = "graph.counts", "graph.lately"
+"""What clients contribute by item and not by pair: what they have, and what they had last, the
+later the more. In the server's memory, float ``[items]``."""
 CONTRIBUTED = frozenset({PAIRS, NEXT, STEP})
 _LATELY_DECAY = 0.8
-COUNTS = "graph.counts"
-"""In the server's memory: how many clients have each item, float ``[items]``."""
 
 
 class GraphSpec(Spec):
@@ -32,7 +33,10 @@ class GraphSpec(Spec):
 
     rounds: int = Field(8, ge=1)
     """Rounds over which the contributions are spread."""
-    ridge: float = Field(1000.0, gt=0)
+    user_power: float = Field(0.5, ge=0)
+    """How much less a pair of items counts in a long history. Of n items there are n^2 pairs, so
+    that with 0 those who have much decide what goes together."""
+    ridge: float = Field(300.0, gt=0)
     """Regulariser of the ridge operator."""
     reach: int = Field(20, ge=1)
     """The farthest distance at which one item of a history follows another."""
@@ -50,6 +54,11 @@ class GraphSpec(Spec):
     all, eight bytes each; of more, those that are large for what their items have."""
     neighbors: int = Field(200, ge=1)
     """Links of an item that a large catalogue keeps in each operator."""
+
+    def pair_weights(self, lengths: Tensor) -> Tensor:
+        """What a client with so many items adds for each pair, whole numbers from 1 to `LEVELS`."""
+        less = (lengths.clamp(min=SHORT) / SHORT) ** -self.user_power
+        return (LEVELS * less).round().clamp(min=1)
 
     def is_dense(self, items: int) -> bool:
         """Whether sums and operators of a catalogue are matrices of items x items."""

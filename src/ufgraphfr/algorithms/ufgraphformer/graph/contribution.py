@@ -1,10 +1,11 @@
-"""What clients contribute to the item graph: sums of three matrices and a vector, block by block.
+"""What clients contribute to the item graph: sums of matrices and vectors, block by block.
 
-The upper triangle of the co-interactions and, where histories have an order, all of what followed
-what, soon or at once, and what each client had last; small whole numbers. A block is some rows of
-each; which, is public. Its arrays are flat. Matrices of a large catalogue, of which nearly all is
-zero, are sparse tensors; they mean, and travel as, the same dense ones. Their blocks take turns
-item by item: catalogues often begin with popular items, and one block would have nearly all pairs.
+The upper triangle of the co-interactions, each of which counts less in a long history, and what
+each client has; where histories have an order, all of what followed what, soon or at once, and what
+each client had last; small whole numbers. A block is some rows of each; which, is public. Its
+arrays are flat. Matrices of a large catalogue, of which nearly all is zero, are sparse tensors;
+they mean, and travel as, the same dense ones. Blocks take turns item by item: catalogues often
+begin with popular items, and one block would have nearly all pairs.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
+    COUNTS,
     LATELY,
     LEVELS,
     NEXT,
@@ -44,11 +46,8 @@ class Block:
 
     @property
     def rows(self) -> range:
-        """Each round asks for about as many."""
-        if not self.spec.is_dense(self.items):
-            return range(self.round_number - 1, self.items, self.spec.rounds)
-        ends = self.round_number - 1, self.round_number
-        return range(*(self.items * end // self.spec.rounds for end in ends))
+        """Each round asks for as many, and for one of items that stand beside each other."""
+        return range(self.round_number - 1, self.items, self.spec.rounds)
 
     @property
     def places(self) -> slice:
@@ -69,15 +68,18 @@ class Block:
     def contribution(self, batch: ClientBatch, ordered: bool) -> State:
         """What these clients add, whole numbers ``[entries]``, summed over them."""
         sums = (self._dense if self.spec.is_dense(self.items) else self._sparse)(batch, ordered)
+        having = torch.bincount(batch.items, minlength=self.items)[self.places]
+        sums[COUNTS] = narrow(having, len(batch))
         return sums | self._lately(batch) if ordered else sums
 
     def _sparse(self, batch: ClientBatch, ordered: bool) -> State:
         histories = batch.ptr, batch.items, self.items
         weights, starts = self.spec.weights.to(batch.items.device), self.starts
-        cells, sums = pair_cells(*histories, self.rows)
+        cells, sums = pair_cells(*histories, self.spec.pair_weights(batch.counts), self.rows)
         row, column = cells // self.items, cells % self.items
         places = starts.to(cells.device)[row] + column - self._item(row)
-        found = {PAIRS: _flat(places, narrow(sums, len(batch)), int(starts[-1]))}
+        sums = narrow(sums, len(batch) * LEVELS)
+        found = {PAIRS: _flat(places, sums, int(starts[-1]))}
         if ordered:
             for name, each, most in ((NEXT, weights, LEVELS), (STEP, weights[:1] * 0 + 1, 1)):
                 cells, sums = succession_cells(*histories, each, self.rows)
@@ -122,8 +124,8 @@ class Block:
 
     def _dense(self, batch: ClientBatch, ordered: bool) -> State:
         histories, device = (batch.ptr, batch.items, self.items), batch.items.device
-        pairs = co_interactions(*histories, self.rows)[self.upper.to(device)]
-        sums = {PAIRS: narrow(pairs, len(batch))}
+        pairs = co_interactions(*histories, self.rows, self.spec.pair_weights(batch.counts))
+        sums = {PAIRS: narrow(pairs[self.upper.to(device)], len(batch) * LEVELS)}
         if ordered:
             after = successions(*histories, self.spec.weights.to(device), self.rows)
             sums[NEXT] = narrow(after.flatten(), len(batch) * LEVELS)
@@ -141,13 +143,21 @@ class Block:
         others[columns] = True
         # a row of the history holds the same items as any other, from its own position on
         after = others.flip(0).cumsum(0).flip(0)
-        feasible = bool((value == 1).all()) and bool(has[rows].all())
-        if not feasible or len(rows) != int(after[has].sum()):
+        if not bool(has[rows].all()) or len(rows) != int(after[has].sum()):
+            return False
+        # all pairs of a client count the same, and no more than for the items that are told
+        most = self.spec.pair_weights((has | others).sum())
+        if len(value) and not 1 <= int(value[0]) <= int(most):
+            return False
+        if not bool((value == value[:1]).all()):
+            return False
+        own = has[self.places].clone()
+        if COUNTS in arrays and not torch.equal(arrays[COUNTS].flatten(), own.to(arrays[COUNTS])):
             return False
         if not {NEXT, STEP, LATELY} <= arrays.keys():
             return True
         lately = arrays[LATELY].flatten()
-        own, weights = has[self.places].clone(), self.spec.lately.to(lately)
+        weights = self.spec.lately.to(lately)
         largest = lately[lately > 0].sort(descending=True).values
         if len(largest) > len(weights) or bool((largest > weights[: len(largest)]).any()):
             return False
@@ -175,11 +185,10 @@ class Block:
                 else:
                     block = arrays[name].view(block.shape)
                 views[name] = self._largest(block)
-        if LATELY in arrays:
-            lately = arrays[LATELY]
-            by_item = lately.new_zeros(len(lately), self.items)
-            by_item[:, self.places] = lately
-            views[LATELY] = by_item[..., None]
+        for name in arrays.keys() & {COUNTS, LATELY}:
+            by_item = arrays[name].new_zeros(len(arrays[name]), self.items)
+            by_item[:, self.places] = arrays[name]
+            views[name] = by_item[..., None]
         return views
 
     def _largest(self, block: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class DenseGraph:
         """The sums with one more block."""
         kept = {name: state[name].clone() for name in sums.keys() & CONTRIBUTED}
         for name in kept:
-            rows, there = kept[name][block.rows.start : block.rows.stop], sums[name]
+            rows, there = kept[name][block.places], sums[name]
             if name == PAIRS:
                 rows[block.upper.to(rows.device)] = there.to(rows.dtype)
             else:
@@ -50,13 +50,13 @@ class DenseGraph:
 
     def operators(self, state: State) -> State:
         """The operators from the sums, which they take the place of."""
-        pairs = state[PAIRS].triu() + state[PAIRS].triu(1).T
-        total = pairs.diagonal().clone()
+        total, pairs = state[COUNTS], state[PAIRS].triu() + state[PAIRS].triu(1).T
+        # of a client with the mean weight a pair counts 1
+        pairs *= total.sum() / pairs.diagonal().sum().clamp(min=1)
         found = {
             PAIRS: pairs.new_zeros(0),
-            COUNTS: total,
             RIDGE: ridge_inverse(pairs, self.spec.ridge).float(),
-            "graph.low_pass": low_pass(pairs, self.spec.power, self.spec.rank),
+            "graph.low_pass": low_pass(pairs, total, self.spec.power, self.spec.rank),
         }
         found["graph.cosine"] = normalised(pairs.fill_diagonal_(0), total, SHRINK)
         if NEXT in state:
@@ -84,7 +84,7 @@ class DenseGraph:
         return state[f"graph.{name}"] + torch.diag(diagonal)
 
 
-def low_pass(gram: Tensor, power: float, rank: int) -> Tensor:
+def low_pass(gram: Tensor, total: Tensor, power: float, rank: int) -> Tensor:
     """The smoothest directions of the co-interactions: eigenvectors of G_ij / (n_i n_j)^power.
 
     Shen et al., "How powerful is graph convolution for recommendation?", CIKM 2021: repeated
@@ -92,11 +92,12 @@ def low_pass(gram: Tensor, power: float, rank: int) -> Tensor:
 
     Args:
         gram: float ``[items, items]``, the co-interactions.
+        total: ``[items]``, n, how many clients have each item.
         power: in the paper one half; less lets popular items count for more.
         rank: how many.
 
     Returns:
         float32 ``[items, rank]``, orthonormal columns (zero beyond ``items``).
     """
-    scale = gram.diagonal().clamp(min=1) ** -power
+    scale = total.clamp(min=1) ** -power
     return smoothest(gram * torch.outer(scale, scale), rank)

@@ -1,12 +1,13 @@
 """The item graph as a part of the model: an item graph from sums of clients' contributions.
 
-A client adds 1 to each pair of its items and, where its history has an order, to each item and one
-that followed it, the more the sooner, and once more if it followed at once; and it adds what it had
-last, which tells what is on the rise. The server turns the sums into operators: the inverse that
-ridge regression needs (EASE), normalised co-interaction, co-occurrence near each other and
-succession, and a projection on the graph's smoothest directions. The device propagates its own
-history over them, all of it alike or the recent items more: linear graph networks of one hop, one
-hop and, in the limit, all hops, whose input never leaves the device.
+A client adds to each pair of its items, the less the more it has, and, where its history has an
+order, to each item and one that followed it, the more the sooner, and once more if it followed at
+once; and it adds what it has, and what it had last, which tells what is on the rise. The server
+turns the sums into operators: the inverse that ridge regression needs (EASE), normalised
+co-interaction, co-occurrence near each other and succession, and a projection on the graph's
+smoothest directions. The device propagates its own history over them, all of it alike or the recent
+items more: linear graph networks of one hop, one hop and, in the limit, all hops, whose input never
+leaves the device.
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.sparse import SparseGraph, is_list
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.arrays.sparse_rows import pointers
+from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -82,7 +84,7 @@ class ItemGraph(Part):
     @property
     def integer_bounds(self) -> dict[str, int]:
         """See `Part.integer_bounds`."""
-        return {PAIRS: 1, NEXT: LEVELS, STEP: 1, LATELY: LEVELS}
+        return {PAIRS: LEVELS, COUNTS: 1, NEXT: LEVELS, STEP: 1, LATELY: LEVELS}
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
@@ -111,15 +113,26 @@ class ItemGraph(Part):
         return PAIR_BYTES * pairs + CLIENT_BYTES
 
     def collect(self, state: State, sums: Summed, round_number: int) -> State:
-        """See `Part.collect`: one more part of the sums, and at last the operators."""
+        """See `Part.collect`: one more part of the sums, and at last the operators.
+
+        Raises:
+            InputError: an earlier version, whose sums mean something else, began them.
+        """
         if PAIRS not in sums:
             return state
+        begun = any(bool(own.any()) for name, own in state.items() if name.startswith(PAIRS))
+        if begun and not bool(state[COUNTS].any()):
+            raise InputError(
+                "the checkpoint holds sums of the item graph as an earlier version made them, "
+                "which this one cannot continue: delete the run folder and start again"
+            )
         items = len(state[COUNTS])
         form, block = self.form(items), Block(self.spec, items, round_number)
         kept = state | form.collected(state, sums, block)
-        if LATELY in sums:
-            kept[LATELY] = kept[LATELY].clone()
-            kept[LATELY][block.places] = sums[LATELY] / LEVELS
+        for name, unit in ((COUNTS, 1), (LATELY, LEVELS)):
+            if name in sums:
+                kept[name] = kept[name].clone()
+                kept[name][block.places] = sums[name] / unit
         if round_number < self.spec.rounds:
             return kept
         found = form.operators(kept)

@@ -32,7 +32,6 @@ from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import (
 )
 from ufgraphfr.core.allocator import give_back_freed_memory
 from ufgraphfr.core.arrays.sparse_rows import pointers
-from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.messages import State, Summed
 from ufgraphfr.ops.fusion import Reached
 from ufgraphfr.ops.item_graph import smoothest
@@ -60,18 +59,9 @@ class SparseGraph:
         return state
 
     def collected(self, state: State, sums: Summed, block: Block) -> State:
-        """The sums with one more block, which is taken from what came.
-
-        Raises:
-            InputError: those before it are in the blocks of an earlier version.
-        """
+        """The sums with one more block, which is taken from what came."""
         added = {}
         for name in sorted(sums.keys() & CONTRIBUTED):
-            if f"{name}.{_HELD}" not in state:
-                raise InputError(
-                    "the checkpoint holds sums of the item graph in blocks of an earlier version, "
-                    "which this one cannot continue: delete the run folder and start again"
-                )
             own = self._bounded(_Entries.of(name, sums.pop(name), block))
             held = state[f"{name}.{_HELD}"].clone()
             held[block.places] = own.ptr.diff()
@@ -99,15 +89,15 @@ class SparseGraph:
         weights = torch.empty(count, device=own.came.device)
         for places, rows, columns, value in own.parts():
             weight = value / (has[item[rows]] * has[columns]).sqrt()
-            # an item with itself says how many have it
+            # an item with itself says what its clients' pairs count
             weights[places] = weight.masked_fill_(columns == item[rows], torch.inf)
         return own.listed(largest(weights, most))
 
     def operators(self, state: State) -> State:
         """Links and the smoothest directions; the sums are forgotten."""
         items = len(state[COUNTS])
-        found = self._together(Mirrored.of(self._rows(state, PAIRS, items)))
-        total = found[COUNTS]
+        total = state[COUNTS]
+        found = self._together(Mirrored.of(self._rows(state, PAIRS, items)), total)
         give_back_freed_memory()
         if f"{NEXT}.{_HELD}" in state:
             after = self._rows(state, NEXT, items).weighted(
@@ -123,10 +113,13 @@ class SparseGraph:
         give_back_freed_memory()
         return found
 
-    def _together(self, pairs: Mirrored) -> State:
+    def _together(self, pairs: Mirrored, total: Tensor) -> State:
         """What is made of who has both; the rows are given up before others are made."""
-        total = _diagonal(pairs.own)
-        found = {COUNTS: total, "graph.low_pass": self._low_pass(pairs, total)}
+        # of a client with the mean weight a pair counts 1
+        unit = total.sum() / _diagonal(pairs.own).sum().clamp(min=1)
+        for own in (pairs.own, pairs.turned):
+            own.value.mul_(unit)
+        found = {"graph.low_pass": self._low_pass(pairs, total)}
         return found | self._links("cosine", pairs, total)
 
     def _rows(self, state: State, name: str, items: int) -> PairRows:
@@ -134,15 +127,10 @@ class SparseGraph:
         held = state[f"{name}.{_HELD}"]
         blocks = [Block(self.spec, items, number + 1) for number in range(self.spec.rounds)]
         rows = [torch.arange(items, device=held.device)[block.places] for block in blocks]
-        here = [n for n in range(1, len(rows) + 1) if f"{name}.{_COLUMNS}.{n}" in state]
         lists = [
-            (rows[n - 1], state[f"{name}.{_COLUMNS}.{n}"], state[f"{name}.{_SUMS}.{n}"])
-            for n in here
+            (own, state[f"{name}.{_COLUMNS}.{n}"], state[f"{name}.{_SUMS}.{n}"])
+            for n, own in enumerate(rows, 1)
         ]
-        before = rows[: here[0] - 1] if here else rows
-        if before and f"{name}.{_COLUMNS}" in state:
-            # the former version had one list of all rounds
-            lists.append((torch.cat(before), state[f"{name}.{_COLUMNS}"], state[f"{name}.{_SUMS}"]))
         return PairRows.of(lists, held)
 
     def _links(self, name: str, pairs: PairRows | Mirrored, total: Tensor) -> State:
