@@ -38,8 +38,9 @@ _BLOCK_BYTES = 2**26
 """Of the graph's sums that are dense at a time."""
 _SCORE_BYTES = 2**27
 """Of the parts' scores that are held at a time."""
-_PAIR_BYTES = 96
-"""For each pair of items that somebody has both of, in a sparse graph on its way."""
+_PAIR_BYTES = 24
+"""For each pair of items that somebody has both of, in a sparse graph on its way; 15 as measured
+with 41,000 items, and 17 where histories have an order."""
 
 
 @final
