@@ -1,6 +1,7 @@
 """What users know for a fusion: the draft list, its rivals, and who counts in which fit."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -59,6 +60,19 @@ def test_rivals_are_the_best_of_the_equal_sum_that_nobody_has(
         assert torch.equal(features[0], own)
         assert rival[0]
         assert set(features[rival, 0].tolist()) == listed
+
+
+def test_a_part_that_is_no_number_says_nothing(asked: EvaluationSet) -> None:
+    def broken(clients: ClientBatch, instead: float) -> Tensor:
+        scores = parts_of(clients)
+        scores[1, ::2, ::3] = instead
+        return scores
+
+    nothing, no_number = (
+        FusionData.of(Model(partial(broken, instead=value), not_asked), asked, Key(0))
+        for value in (0.0, torch.nan)
+    )
+    assert all(map(torch.equal, vars(nothing).values(), vars(no_number).values()))
 
 
 def test_not_more_users_are_asked_than_needed(

@@ -163,7 +163,7 @@ class FusionData:
         places = of_like_length(users, places[group.own(users.clients[places])])
         for own in places.split(at_most(chunk, users.n_items)) if len(places) else ():
             clients = users.select(own)
-            scored = model.parts(clients).detach().nan_to_num_()
+            scored = model.parts(clients).detach()
             targets = asked.targets[own].to(scored.device)
             found.append(cls._drafted(scored, clients.to(scored.device), targets))
         everybody = (part for own in group.gathered(found) for part in own)
@@ -175,6 +175,9 @@ class FusionData:
         """Of some clients, from their scores ``[parts, clients, items]``."""
         target, others = targets[:, 0], targets[:, 1:]
         draft = scored.sum(0)
+        if not bool(draft.isfinite().all()):
+            # a part that is no number says nothing, whatever the others do
+            draft = scored.nan_to_num_().sum(0)
         leave_candidates(draft, targets, clients.ptr, clients.items)
         row, column = (others >= 0).nonzero(as_tuple=True)
         draft[row, others[row, column]] = torch.nan
