@@ -248,6 +248,15 @@ DATED = {"ml-100k", "table"}
 """Data of recorded rows whose times are dates, which a row does not say; the table is DeskDrop."""
 
 
+EARLIER_GRAPH = {"algorithm.graph.ridge": 1000.0}
+"""Of rows from before pairs of long histories counted less, on other terms. Forms under a budget
+have no such operator; MovieLens-1M's flagship is to be run again, which the README says of it."""
+OF_THE_EARLIER_GRAPH = {
+    "ml1m-ufgraphformer",
+    *(f"private-ml{m}_eps{e}" for m in ("100k", "1m") for e in (1, 2, 8)),
+}
+
+
 def test_every_recorded_setting_is_given_by_the_experiment_file() -> None:
     """Settings that came later may be more, with defaults that change nothing.
 
@@ -261,6 +270,8 @@ def test_every_recorded_setting_is_given_by_the_experiment_file() -> None:
         experiment = read(ROOT / row["experiment"], tuple(row["overrides"]))
         setting = Setting(facts.items, facts.users, text_width=0, seed=0)
         given = flat(record.configuration(derive(experiment, facts, setting)))
+        if path.stem in OF_THE_EARLIER_GRAPH:
+            given |= EARLIER_GRAPH
         for key, value in flat(row["config"]).items():
             if not key.startswith("derived."):
                 assert given.get(key) == value, f"{path.name}: {key}: run it again"
