@@ -127,8 +127,11 @@ def test_a_model_under_a_budget_too(tmp_path, form):
         assert "(4e+03, 1e-04)-joint differential privacy" in facts["guarantee"]
 
 
-def test_int8_is_smaller_and_what_it_costs_is_measured(plain):
+def test_int8_is_smaller_and_what_it_costs_is_measured(plain, monkeypatch):
     run, prepared = plain
+    # whatever validation chose: the Transformer, whose vectors are rounded, has a say
+    alike = torch.ones_like(run.checkpoint.server["blend"])
+    monkeypatch.setitem(run.checkpoint.server, "blend", alike)
     exact, small = (
         exported(run, prepared, int8=int8).SerializeToString() for int8 in (False, True)
     )
