@@ -246,8 +246,6 @@ def test_the_leaderboard_is_the_one_its_results_give() -> None:
 
 DATED = {"ml-100k", "table"}
 """Data of recorded rows whose times are dates, which a row does not say; the table is DeskDrop."""
-
-
 EARLIER_GRAPH = {"algorithm.graph.ridge": 1000.0}
 """Of rows from before pairs of long histories counted less, on other terms. Forms under a budget
 have no such operator; MovieLens-1M's flagship is to be run again, which the README says of it."""

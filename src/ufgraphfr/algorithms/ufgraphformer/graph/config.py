@@ -9,7 +9,8 @@ from torch import Tensor
 from ufgraphfr.core.spec import Spec
 
 LEVELS = 7
-"""Successions are rounded to whole numbers up to this: three bits; two or four change nothing."""
+"""Successions and the weights of pairs are rounded to whole numbers up to this, three bits: of
+successions two or four change nothing, of pairs four or five."""
 SHRINK = 5.0
 """Pulls the links of rare items to zero; from the search that the operators were screened in."""
 SHORT = 5

@@ -151,7 +151,7 @@ class Block:
             return False
         if not bool((value == value[:1]).all()):
             return False
-        own = has[self.places].clone()
+        own = has[self.places]
         if COUNTS in arrays and not torch.equal(arrays[COUNTS].flatten(), own.to(arrays[COUNTS])):
             return False
         if not {NEXT, STEP, LATELY} <= arrays.keys():
@@ -185,10 +185,11 @@ class Block:
                 else:
                     block = arrays[name].view(block.shape)
                 views[name] = self._largest(block)
-        for name in arrays.keys() & {COUNTS, LATELY}:
-            by_item = arrays[name].new_zeros(len(arrays[name]), self.items)
-            by_item[:, self.places] = arrays[name]
-            views[name] = by_item[..., None]
+        for name in (COUNTS, LATELY):
+            if name in arrays:
+                by_item = arrays[name].new_zeros(len(arrays[name]), self.items)
+                by_item[:, self.places] = arrays[name]
+                views[name] = by_item[..., None]
         return views
 
     def _largest(self, block: Tensor) -> Tensor:

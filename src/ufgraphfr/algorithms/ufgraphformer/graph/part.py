@@ -120,8 +120,9 @@ class ItemGraph(Part):
         """
         if PAIRS not in sums:
             return state
-        begun = any(bool(own.any()) for name, own in state.items() if name.startswith(PAIRS))
-        if begun and not bool(state[COUNTS].any()):
+        begun = (own.any() for name, own in state.items() if name.startswith(PAIRS))
+        # the counts first: the pairs are many
+        if not bool(state[COUNTS].any()) and any(begun):
             raise InputError(
                 "the checkpoint holds sums of the item graph as an earlier version made them, "
                 "which this one cannot continue: delete the run folder and start again"

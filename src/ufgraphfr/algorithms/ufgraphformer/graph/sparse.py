@@ -95,8 +95,7 @@ class SparseGraph:
 
     def operators(self, state: State) -> State:
         """Links and the smoothest directions; the sums are forgotten."""
-        items = len(state[COUNTS])
-        total = state[COUNTS]
+        total, items = state[COUNTS], len(state[COUNTS])
         found = self._together(Mirrored.of(self._rows(state, PAIRS, items)), total)
         give_back_freed_memory()
         if f"{NEXT}.{_HELD}" in state:
@@ -147,7 +146,7 @@ class SparseGraph:
         return {f"graph.{name}.index": index, f"graph.{name}": kept}
 
     def _low_pass(self, pairs: Mirrored, total: Tensor) -> Tensor:
-        """See `dense.low_pass`; the diagonal is the counts."""
+        """See `dense.low_pass`."""
         scale = total.clamp(min=1) ** -self.spec.power
 
         def weight(rows: Tensor, columns: Tensor, value: Tensor) -> Tensor:
