@@ -12,7 +12,7 @@ from ufgraphfr.experiment import build, execute
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.export.onnx.file import exported
 from ufgraphfr.export.onnx.measured import cost, given, session
-from ufgraphfr.export.onnx.tables import counted
+from ufgraphfr.export.onnx.tables import counted, counted_in_units
 from ufgraphfr.serve.model import Model
 
 SMALL = {"dim": 8, "heads": 2, "history": 6, "cold_users": {"latest": 3, "width": 2}}
@@ -41,8 +41,8 @@ FORMS = {
 }
 
 
-def trained(folder, **algorithm):
-    values = VALUES | {"algorithm": VALUES["algorithm"] | algorithm}
+def trained(folder, data=VALUES["data"], **algorithm):
+    values = VALUES | {"data": data, "algorithm": VALUES["algorithm"] | algorithm}
     list(execute(build(values), folder, device="cpu"))
     run = Run(folder)
     return run, run.prepared()
@@ -61,13 +61,26 @@ def shortened(prepared, user, length):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_scores_and_what_they_are_made_of_are_those_of_the_run(tmp_path, form):
-    run, prepared = trained(tmp_path / "run", **FORMS[form])
+    # of nobody and nothing rounding alone would speak
+    shortest = 1 if form == "a graph that was never finished" else 0
+    says_the_same(*trained(tmp_path / "run", **FORMS[form]), shortest)
+
+
+@pytest.mark.parametrize("graph", [{}, {"dense_items": 1, "neighbors": 4, "local_links": 3}])
+def test_a_model_of_histories_without_order_too(tmp_path, graph):
+    data = unordered(tmp_path / "rows.csv")
+    run, prepared = trained(tmp_path / "run", data, graph=graph)
+    # whatever validation chose: each part has a say
+    run.checkpoint.server["blend"] = torch.ones_like(run.checkpoint.server["blend"])
+    says_the_same(run, prepared)
+
+
+def says_the_same(run, prepared, shortest=0):
+    """The exported file, of users with histories of several lengths."""
     model, asked = (
         Model.of(run, prepared.setting),
         session(exported(run, prepared).SerializeToString()),
     )
-    # of nobody and nothing rounding alone would speak
-    shortest = 1 if form == "a graph that was never finished" else 0
     for user, length in ((0, shortest), (1, 1), (2, 3), (3, 4), (4, 10)):
         away = torch.tensor([(0.0, 7_200.0, 4e5, 3e6, 9e9)[user]], dtype=torch.float64)
         one = replace(shortened(prepared, user, length), away=away)
@@ -155,6 +168,23 @@ def test_counts_beyond_a_byte_and_noised_ones_are_kept(plain):
         )[0]
         assert scores == pytest.approx(run.score(prepared)(one)[0].numpy(), abs=1e-4)
     run.checkpoint.server.update(kept)
+
+
+def test_what_pairs_weigh_costs_no_bytes(plain):
+    """Of tables of what clients counted one half is stored, in bytes."""
+    run, prepared = plain
+    constants = exported(run, prepared).graph.initializer
+    assert [48, 48] not in [list(each.dims) for each in constants]
+
+
+def test_multiples_of_a_number_are_told_with_it():
+    table = np.array([[0.0, 1.4, 2.1], [1.4, 0.0, 350.0]], np.float32)
+    whole, unit = counted_in_units(table, 7)
+    assert whole.tolist() == [[0, 2, 3], [2, 0, 500]]
+    assert unit == pytest.approx(0.7)
+    # of the smallest number there are more parts than asked for
+    assert counted_in_units(table, 1) == (None, 1.0)
+    assert counted_in_units(table * 0, 7) == (None, 1.0)
 
 
 def test_whole_numbers_are_told_from_others():

@@ -25,6 +25,15 @@ class MissingExtra(InputError):
         )
 
 
+def of_another_version(what: str) -> InputError:
+    """A model that this version cannot use, and what to do with it.
+
+    Args:
+        what: it has that it should not, or lacks.
+    """
+    return InputError(f"{what}: another version trained it; open it with that one, or train anew")
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # the disk is full, or a write was cut short by a limit
 _FULL_DATABASE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}

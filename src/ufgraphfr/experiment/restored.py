@@ -6,7 +6,7 @@ import torch
 
 from ufgraphfr.algorithms.base import Algorithm, Setting
 from ufgraphfr.algorithms.capabilities import scoring_task
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import of_another_version
 from ufgraphfr.evaluation.protocol import Score
 from ufgraphfr.experiment.checkpoint import Checkpoint
 from ufgraphfr.experiment.config import Experiment
@@ -40,7 +40,6 @@ def check_known(algorithm: Algorithm, checkpoint: Checkpoint) -> None:
     try:
         scoring_task(algorithm, checkpoint.server, nobody, checkpoint.round + 1)
     except KeyError as missing:
-        raise InputError(
-            f"the model has no array {missing}, which this version of '{algorithm.kind}' ranks "
-            f"with: another version trained it; open it with that one, or train anew"
+        raise of_another_version(
+            f"the model has no array {missing}, which this version of '{algorithm.kind}' ranks with"
         ) from None

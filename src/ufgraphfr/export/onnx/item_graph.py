@@ -1,9 +1,11 @@
 """The item graph as nodes: what `graph.part.ItemGraph` scores, for one history."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+import torch
 from onnx import TensorProto
 
 from ufgraphfr.algorithms.ufgraphformer.graph.config import (
@@ -13,11 +15,19 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     NEXT,
     SHRINK,
 )
-from ufgraphfr.algorithms.ufgraphformer.graph.dense import RIDGE
+from ufgraphfr.algorithms.ufgraphformer.graph.dense import RIDGE, conditional_scales
 from ufgraphfr.algorithms.ufgraphformer.graph.part import LASTING, ItemGraph, View
 from ufgraphfr.export.onnx.graph import Array, Graph, Value
 from ufgraphfr.export.onnx.history import History
-from ufgraphfr.export.onnx.tables import Links, Rows, companded, counted, lower, small
+from ufgraphfr.export.onnx.tables import (
+    Links,
+    Rows,
+    companded,
+    counted,
+    counted_in_units,
+    lower,
+    small,
+)
 
 State = dict[str, Array]
 _TINY = 1e-12
@@ -54,7 +64,7 @@ class Sparse:
         self._history = history
         self._links = {
             name: links_of(history.graph, shared[f"graph.{name}"], shared[f"graph.{name}.index"])
-            for name in ("cosine", "cooccurrence", "next", "step")
+            for name in ("ridge", "cosine", "conditional", "cooccurrence", "next", "step")
             if f"graph.{name}" in shared
         }
 
@@ -69,6 +79,19 @@ def links_of(graph: Graph, value: Array, index: Array) -> Links:
     return Links.of(graph, row, index[row, place], value[row, place], len(value))
 
 
+@dataclass(frozen=True)
+class Divided:
+    """What counts of pairs are divided by.
+
+    Attributes:
+        rows: those of the history, float ``[length, items]``.
+        table: all, ``[items, items]``.
+    """
+
+    rows: Value
+    table: Array
+
+
 class Dense:
     """The operators of a catalogue whose pairs of items fit into memory."""
 
@@ -78,9 +101,8 @@ class Dense:
         self._rows = Rows(items, history.items)
         self._half = self._rows.half()
         root = np.sqrt(np.maximum(shared[COUNTS], 1)).astype(np.float32)
-        self._product = np.outer(root, root) + np.float32(SHRINK)
-        own = self._graph.array(root)
-        self._divisor = own.rows(items).widen(1) * own + SHRINK
+        self._roots = self._product(root, root, SHRINK)
+        self._having = (shared[COUNTS] + 1).astype(np.float32)
         self._pair: tuple[Value, Value] | None = None
 
     def propagated(self, name: str, weights: Value, views: int) -> Value:
@@ -88,34 +110,46 @@ class Dense:
         if name == "inverse":
             return self._ridge(weights)
         table = self._shared[f"graph.{name}"]
-        if name == "step":
-            whole = counted(table * (self._shared[COUNTS] + 1)[:, None])
-        elif name == "cosine":
-            whole = counted(table * self._product)
+        unit, by = 1.0, self._rare() if name == "conditional" else self._roots
+        if name in ("cosine", "conditional"):
+            whole, unit = counted_in_units(table * by.table, LEVELS)
+        elif name == "step":
+            whole = counted(table * self._having[:, None])
         else:
             whole = self._counted_successions(table if name == "cooccurrence" else None)
         if whole is None:
             return weights @ self._graph.weights(table).rows(self._history.padded)
         if name == "step":
             return self._steps(whole, weights, views)
-        if name == "cosine":
-            return self._normalised(self._stored(whole), whole, small(whole), weights, views)
+        if name in ("cosine", "conditional"):
+            both = whole, small(whole)
+            return self._divided(self._stored(whole), both, by, weights, views) * unit
         before, after = self._successions(whole)
         if name == "next":
             rows = self._graph.where(self._rows.before(), before, after)
-            scores = self._normalised(rows, whole, small(whole), weights, views)
+            both = whole, small(whole)
         else:
             stored = small(whole).astype(np.int64)
-            both = whole + whole.T, stored + stored.T
-            scores = self._normalised(before + after, *both, weights, views)
-        return scores / LEVELS
+            rows, both = before + after, (whole + whole.T, stored + stored.T)
+        return self._divided(rows, both, by, weights, views) / LEVELS
+
+    def _product(self, before: Array, after: Array, shrink: float = 0.0) -> Divided:
+        """By a number of the history's item times one of the candidate, and something more."""
+        near, far = self._graph.array(before), self._graph.array(after)
+        rows = near.rows(self._history.padded).widen(1) * far + shrink
+        return Divided(rows, np.outer(before, after) + np.float32(shrink))
+
+    def _rare(self) -> Divided:
+        scales = conditional_scales(torch.from_numpy(self._shared[COUNTS]))
+        return self._product(*(1 / scale.numpy() for scale in scales))
 
     def _counted_successions(self, both_ways: Array | None) -> Array | None:
         """What followed what, if it is counts, and if those both ways are their sum."""
-        whole = counted(self._shared[NEXT] * self._product * LEVELS)
+        product = self._roots.table * LEVELS
+        whole = counted(self._shared[NEXT] * product)
         if whole is None or both_ways is None:
             return whole
-        both = counted(both_ways * self._product * LEVELS)
+        both = counted(both_ways * product)
         return whole if both is not None and np.array_equal(whole + whole.T, both) else None
 
     def _stored(self, whole: Array) -> Value:
@@ -129,22 +163,31 @@ class Dense:
             self._pair = self._stored(whole.T), self._stored(whole)
         return self._pair
 
-    def _normalised(
-        self, rows: Value, whole: Array, stored: Array, weights: Value, views: int
+    def _divided(
+        self, rows: Value, both: tuple[Array, Array], by: Divided, weights: Value, views: int
     ) -> Value:
-        """Counts sent on as `item_graph.normalised`; what a byte does not hold is added."""
-        scores = weights @ (rows / self._divisor)
+        """Counts sent on as `item_graph.normalised`; what a byte does not hold is added.
+
+        Args:
+            rows: those of the history, as far as a byte goes.
+            both: all counts, and what a byte holds of them.
+            by: what they are divided by.
+            weights: of the history.
+            views: how many.
+        """
+        whole, stored = both
+        scores = weights @ (rows / by.rows)
         row, column = np.nonzero(whole > stored)
         if not len(row):
             return scores
-        more = (whole - stored)[row, column] / self._product[row, column]
+        more = (whole - stored)[row, column] / by.table[row, column]
         links = Links.of(self._graph, row, column, more.astype(np.float32), len(whole))
         return scores + links.propagated(self._history.padded, weights, views)
 
     def _steps(self, whole: Array, weights: Value, views: int) -> Value:
         row, column = np.nonzero(whole)
         links = Links.of(self._graph, row, column, whole[row, column], len(whole))
-        total = self._graph.array((self._shared[COUNTS] + 1).astype(np.float32))
+        total = self._graph.array(self._having)
         items = self._history.padded
         return links.propagated(items, weights / total.rows(items), views)
 

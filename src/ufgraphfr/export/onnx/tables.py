@@ -24,6 +24,21 @@ def counted(table: Array) -> Array | None:
     return whole.astype(np.int64) if fine else None
 
 
+def counted_in_units(table: Array, most: int) -> tuple[Array | None, float]:
+    """The same where all numbers are multiples of one, of which the smallest has at most ``most``.
+
+    Returns:
+        the multiples, if they are, and of what.
+    """
+    smallest = float(table.min(where=table > 0, initial=np.inf))
+    for multiple in range(1, most + 1):
+        unit = smallest / multiple
+        whole = counted(table / unit) if np.isfinite(unit) else None
+        if whole is not None:
+            return whole, unit
+    return None, 1.0
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows of a history in tables of items times items.

@@ -185,8 +185,8 @@ def test_one_client_cannot_contribute_what_no_history_says(dense_items: int) -> 
 def test_with_room_for_everything_it_is_the_dense_graph(
     checkerboard: ClientBatch, ordered: bool
 ) -> None:
-    sparse = UFGraphFormer(**SMALL, graph=SPARSE)
-    dense = UFGraphFormer(**SMALL, graph={"rounds": 3})
+    sparse = UFGraphFormer(**SMALL, graph=SPARSE | {"local_ridge": 30})
+    dense = UFGraphFormer(**SMALL, graph={"rounds": 3, "ridge": 30})
     one, other = (collected(model, checkerboard, ordered) for model in (sparse, dense))
     torch.testing.assert_close(one["graph.counts"], other["graph.counts"])
     setting = Setting(24, 24, 8, 0, sequential=ordered)
@@ -200,13 +200,35 @@ def test_with_room_for_everything_it_is_the_dense_graph(
         )
         for model, state in ((sparse, one), (dense, other))
     )
-    assert theirs.keys() - mine.keys() == ({"ridge 1", "ridge 0.8"} if ordered else {"ridge 1"})
-    assert ("next 0.8" in mine) == ordered
+    assert theirs.keys() - mine.keys() == ({"ridge 1", "ridge 0.8"} if ordered else set())
+    assert ("next 0.8" in mine, "conditional 1" in mine) == (ordered, not ordered)
     for name, scorer in mine.items():
         own = scorer()
         scores = own.dense() if isinstance(own, Reached) else own
         torch.testing.assert_close(scores, theirs[name](), atol=1e-4, rtol=1e-4)
         assert scores.abs().sum() > 0
+
+
+@pytest.mark.parametrize("graph", [SPARSE, {"rounds": 3}], ids=["sparse", "dense"])
+def test_without_order_links_say_how_many_of_an_items_users_have_another(
+    checkerboard: ClientBatch, graph: dict[str, int]
+) -> None:
+    model = UFGraphFormer(**SMALL, graph=graph | {"user_power": 0})
+    state = collected(model, checkerboard, ordered=False)
+    has = torch.zeros(len(checkerboard), 24)
+    owner = torch.arange(len(checkerboard)).repeat_interleave(checkerboard.counts)
+    has[owner, checkerboard.items] = 1
+    total = has.sum(0)
+    shares = (has.T @ has).fill_diagonal_(0) / (total + 1)[:, None] ** 1.5 / total**0.25
+    each = checkerboard.select(torch.arange(24)).with_history(torch.arange(25), torch.arange(24))
+    setting = Setting(24, len(checkerboard), 1, 0, sequential=False)
+    place = model.item_graph.names(setting).index("conditional 1")
+    scores = model.item_graph.scores(model.item_graph.shared(state), each)[place]()
+    scores = scores.dense() if isinstance(scores, Reached) else scores
+    torch.testing.assert_close(scores, shares)
+    del state["graph.conditional"]
+    with pytest.raises(InputError, match=r"no graph\.conditional: another version trained it"):
+        model.item_graph.shared(state)
 
 
 def test_with_all_items_as_candidates_nothing_changes(checkerboard: ClientBatch) -> None:

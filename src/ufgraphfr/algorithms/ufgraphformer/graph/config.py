@@ -13,6 +13,8 @@ LEVELS = 7
 successions two or four change nothing, of pairs four or five."""
 SHRINK = 5.0
 """Pulls the links of rare items to zero; from the search that the operators were screened in."""
+RARE_BEFORE, RARE_AFTER = 1.5, 0.25
+"""How much less a popular item of the history, and a popular candidate, count in *conditional*."""
 SHORT = 5
 """Items of a history up to which each of its pairs counts as much as can be."""
 PAIRS, NEXT, STEP = "graph.pairs", "graph.next", "graph.step"
@@ -30,7 +32,7 @@ class GraphSpec(Spec):
     """Hyper-parameters; the ``[algorithm.graph]`` table."""
 
     renamed: ClassVar[dict[str, str]] = {"near": "gap_decay"}
-    counted: ClassVar[dict[str, str]] = {"rank": "items", "neighbors": "items"}
+    counted: ClassVar[dict[str, str]] = dict.fromkeys(("rank", "neighbors", "local_links"), "items")
 
     rounds: int = Field(8, ge=1)
     """Rounds over which the contributions are spread."""
@@ -39,6 +41,10 @@ class GraphSpec(Spec):
     that with 0 those who have much decide what goes together."""
     ridge: float = Field(300.0, gt=0)
     """Regulariser of the ridge operator."""
+    local_ridge: float = Field(100.0, gt=0)
+    """The same of a large catalogue without order, where an item is regressed on its nearest."""
+    local_links: int = Field(100, ge=1)
+    """How many are an item's nearest then."""
     reach: int = Field(20, ge=1)
     """The farthest distance at which one item of a history follows another."""
     gap_decay: float = Field(0.9, gt=0, le=1)
@@ -48,8 +54,8 @@ class GraphSpec(Spec):
     power: float = Field(0.2, ge=0, le=0.5)
     """How far they discount popular items."""
     dense_items: int = Field(5_000, ge=1, le=30_000)
-    """Larger catalogues keep each item's strongest links, and have no ridge operator: five arrays
-    of items x items numbers and their inverse take 1 GB at this size."""
+    """Larger catalogues keep each item's strongest links: five arrays of items x items numbers and
+    their inverse take 1 GB at this size."""
     most_pairs: int = Field(2**27, ge=1)
     """Of a large catalogue the server keeps so many pairs of each of its three sums until it has
     all, eight bytes each; of more, those that are large for what their items have."""

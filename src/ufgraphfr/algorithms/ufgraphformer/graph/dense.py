@@ -1,6 +1,7 @@
 """The item graph of a catalogue whose pairs of items fit into memory."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     LEVELS,
     NEXT,
     PAIRS,
+    RARE_AFTER,
+    RARE_BEFORE,
     SHRINK,
     STEP,
     GraphSpec,
@@ -31,10 +34,12 @@ class DenseGraph:
     """Operators ``[items, items]``."""
 
     spec: GraphSpec
+    ridge: ClassVar[str] = "inverse"
+    """What its ridge operator is called."""
 
     def empty(self, items: int, operators: tuple[str, ...]) -> State:
         """Sums and operators before anybody has contributed."""
-        names = {PAIRS, RIDGE, *(f"graph.{name}" for name in operators)}
+        names = {PAIRS, *(f"graph.{name}" for name in operators)}
         return {name: torch.zeros(items, items) for name in sorted(names)}
 
     def collected(self, state: State, sums: Summed, block: Block) -> State:
@@ -59,7 +64,9 @@ class DenseGraph:
             "graph.low_pass": low_pass(pairs, total, self.spec.power, self.spec.rank),
         }
         found["graph.cosine"] = normalised(pairs.fill_diagonal_(0), total, SHRINK)
-        if NEXT in state:
+        if NEXT not in state:
+            found["graph.conditional"] = conditional(pairs, total)
+        else:
             after = state[NEXT] / LEVELS
             found["graph.cooccurrence"] = normalised(after + after.T, total, SHRINK)
             found[NEXT] = normalised(after, total, SHRINK)
@@ -71,7 +78,7 @@ class DenseGraph:
     ) -> Tensor:
         """Weighted histories sent through an operator, float ``[clients, items]``."""
         scores = propagate(*history, shared[f"graph.{name}"])
-        if name != "inverse":
+        if name != self.ridge:
             return scores
         ptr, items, weights = history
         ridge = -scores / shared[RIDGE].diagonal().clamp(min=_TINY)
@@ -82,6 +89,27 @@ class DenseGraph:
     def with_diagonal(self, state: State, name: str, diagonal: Tensor) -> Tensor:
         """A symmetric operator with a diagonal, ``[items, items]``."""
         return state[f"graph.{name}"] + torch.diag(diagonal)
+
+
+def conditional(gram: Tensor, total: Tensor) -> Tensor:
+    """How many of those who have an item have another, G_ij / (n_i + 1)^1.5 n_j^.25.
+
+    Conditional probabilities, discounted by the candidate's frequency (Deshpande & Karypis, "Item-
+    based top-N recommendation algorithms", TOIS 22(1), 2004); rare items of a history say more.
+
+    Args:
+        gram: float ``[items, items]``, the co-interactions.
+        total: ``[items]``, n, how many clients have each item.
+
+    Returns:
+        float32 ``[items, items]``, from history item to candidate.
+    """
+    return gram * torch.outer(*conditional_scales(total))
+
+
+def conditional_scales(total: Tensor) -> tuple[Tensor, Tensor]:
+    """What co-interactions are multiplied by, for the history's item and the candidate."""
+    return (total + 1) ** -RARE_BEFORE, total.clamp(min=1) ** -RARE_AFTER
 
 
 def low_pass(gram: Tensor, total: Tensor, power: float, rank: int) -> Tensor:

@@ -4,10 +4,10 @@ A client adds to each pair of its items, the less the more it has, and, where it
 order, to each item and one that followed it, the more the sooner, and once more if it followed at
 once; and it adds what it has, and what it had last, which tells what is on the rise. The server
 turns the sums into operators: the inverse that ridge regression needs (EASE), normalised
-co-interaction, co-occurrence near each other and succession, and a projection on the graph's
-smoothest directions. The device propagates its own history over them, all of it alike or the recent
-items more: linear graph networks of one hop, one hop and, in the limit, all hops, whose input never
-leaves the device.
+co-interaction, co-occurrence near each other and succession, or without order how many of an
+item's clients have another, and a projection on the graph's smoothest directions. The device
+propagates its own history over them, all of it alike or the recent items more: linear graph
+networks of one hop, one hop and, in the limit, all hops, whose input never leaves the device.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.sparse import SparseGraph, is_list
 from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.core.arrays.memo import memo
 from ufgraphfr.core.arrays.sparse_rows import pointers
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import InputError, of_another_version
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -66,13 +66,14 @@ class ItemGraph(Part):
 
     def views(self, items: int, ordered: bool) -> tuple[View, ...]:
         """In which ways a history is propagated."""
-        when = (LASTING, RECENT) if ordered else (LASTING,)
-        ridge = tuple(("inverse", decay) for decay in when if self.spec.is_dense(items))
-        near = tuple(
-            (name, decay) for name in ("cooccurrence", "next") for decay in (RECENT, LATEST)
-        )
-        near = (*near, ("step", LAST)) if ordered else ()
-        return (*ridge, *(("cosine", decay) for decay in when), *near)
+        form = self.form(items)
+        if not ordered:
+            return (form.ridge, LASTING), ("cosine", LASTING), ("conditional", LASTING)
+        # beside what comes next, regression among the nearest adds nothing
+        lasting = (form.ridge, "cosine") if self.spec.is_dense(items) else ("cosine",)
+        whole = ((name, decay) for name in lasting for decay in (LASTING, RECENT))
+        near = ((name, decay) for name in ("cooccurrence", "next") for decay in (RECENT, LATEST))
+        return *whole, *near, ("step", LAST)
 
     def names(self, setting: Setting) -> tuple[str, ...]:
         """See `Part.names`."""
@@ -88,9 +89,8 @@ class ItemGraph(Part):
 
     def state(self, setting: Setting) -> State:
         """See `Part.state`."""
-        operators = (
-            ("cosine", "cooccurrence", "next", "step") if setting.sequential else ("cosine",)
-        )
+        views = self.views(setting.items, setting.sequential)
+        operators = tuple(dict.fromkeys(name for name, _ in views))
         few = {"graph.low_pass": torch.zeros(setting.items, self.spec.rank)}
         few |= {name: torch.zeros(setting.items) for name in (COUNTS, LATELY)}
         if not setting.sequential:
@@ -140,7 +140,14 @@ class ItemGraph(Part):
         return {name: value for name, value in kept.items() if not is_list(name)} | found
 
     def shared(self, state: State) -> State:
-        """See `Part.shared`."""
+        """See `Part.shared`.
+
+        Raises:
+            InputError: an earlier version made the operators, which had not all of these.
+        """
+        views = self.views(len(state[COUNTS]), NEXT in state)
+        if missing := {f"graph.{name}" for name, _ in views} - state.keys():
+            raise of_another_version(f"the item graph has no {', '.join(sorted(missing))}")
         return {
             name: value
             for name, value in state.items()

@@ -3,12 +3,13 @@
 The sums are exact, and held as lists, of which those with the most of their items' pairs are kept
 where there are more than ``most_pairs``. On the wire a block of them is dense, and for large
 catalogues large: bearable for silos and shards of users that add up first, much for a phone. Of
-each operator an item keeps its ``neighbors`` strongest links. There is no ridge operator, whose
-inverse is dense.
+each operator an item keeps its ``neighbors`` strongest links, and of the ridge operator, which is
+made for each item among its nearest, its ``local_links``.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     GraphSpec,
 )
 from ufgraphfr.algorithms.ufgraphformer.graph.contribution import Block
+from ufgraphfr.algorithms.ufgraphformer.graph.dense import conditional_scales
+from ufgraphfr.algorithms.ufgraphformer.graph.local_ridge import local_ridge
 from ufgraphfr.algorithms.ufgraphformer.graph.pair_rows import (
     Mirrored,
     PairRows,
@@ -47,6 +50,8 @@ class SparseGraph:
     """What `DenseGraph` does, in memory linear in the entries that are not zero."""
 
     spec: GraphSpec
+    ridge: ClassVar[str] = "ridge"
+    """What its ridge operator is called, where histories have no order."""
 
     def empty(self, items: int, operators: tuple[str, ...]) -> State:
         """Sums and operators before anybody has contributed."""
@@ -96,9 +101,10 @@ class SparseGraph:
     def operators(self, state: State) -> State:
         """Links and the smoothest directions; the sums are forgotten."""
         total, items = state[COUNTS], len(state[COUNTS])
-        found = self._together(Mirrored.of(self._rows(state, PAIRS, items)), total)
+        ordered = f"{NEXT}.{_HELD}" in state
+        found = self._together(Mirrored.of(self._rows(state, PAIRS, items)), total, ordered)
         give_back_freed_memory()
-        if f"{NEXT}.{_HELD}" in state:
+        if ordered:
             after = self._rows(state, NEXT, items).weighted(
                 lambda _rows, _columns, value: value / LEVELS
             )
@@ -112,14 +118,31 @@ class SparseGraph:
         give_back_freed_memory()
         return found
 
-    def _together(self, pairs: Mirrored, total: Tensor) -> State:
+    def _together(self, pairs: Mirrored, total: Tensor, ordered: bool) -> State:
         """What is made of who has both; the rows are given up before others are made."""
         # of a client with the mean weight a pair counts 1
         unit = total.sum() / _diagonal(pairs.own).sum().clamp(min=1)
         for own in (pairs.own, pairs.turned):
             own.value.mul_(unit)
         found = {"graph.low_pass": self._low_pass(pairs, total)}
-        return found | self._links("cosine", pairs, total)
+        found |= self._links("cosine", pairs, total)
+        return found if ordered else found | self._without_order(pairs, total, found)
+
+    def _without_order(self, pairs: Mirrored, total: Tensor, found: State) -> State:
+        """What stands in for what came next: `dense.conditional`, and the ridge operator.
+
+        Of the latter an item's nearest are its strongest links of *cosine*.
+        """
+        near = slice(0, self.spec.local_links)
+        index, cosine = (found[f"graph.cosine{each}"][:, near] for each in (".index", ""))
+        ridge = local_ridge(pairs, index, cosine > 0, self.spec.local_ridge)
+        before, after = conditional_scales(total)
+
+        def weight(rows: Tensor, columns: Tensor, value: Tensor) -> Tensor:
+            return value * before[rows] * after[columns]
+
+        also = self._strongest("conditional", pairs, weight)
+        return also | {"graph.ridge.index": index.clone(), "graph.ridge": ridge}
 
     def _rows(self, state: State, name: str, items: int) -> PairRows:
         """A sum as rows in the order of items, from those of its rounds."""

@@ -17,7 +17,7 @@ from ufgraphfr.algorithms.ufgraphformer.part import Part
 from ufgraphfr.algorithms.ufgraphformer.sequence.config import SequenceSpec
 from ufgraphfr.algorithms.ufgraphformer.sequence.local_training import SharedModel
 from ufgraphfr.core.arrays.protocol import Matrix
-from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.errors import of_another_version
 from ufgraphfr.core.keys import Key, Purpose
 from ufgraphfr.core.messages import State, Summed, Task
 from ufgraphfr.data.client_batches import ClientBatch
@@ -119,10 +119,9 @@ class Sequence(Part):
         items, columns = shared["features"].shape
         network = self.network(items, shared["projection"].shape[1], columns)
         if len(shared["net"]) != network.size:
-            raise InputError(
+            raise of_another_version(
                 f"the Transformer has {len(shared['net']):,} weights and not {network.size:,}, as "
-                f"this version's has: another version trained it; open it with that one, or train "
-                f"anew"
+                f"this version's has"
             )
         return network
 
