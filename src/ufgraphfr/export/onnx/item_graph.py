@@ -15,7 +15,7 @@ from ufgraphfr.algorithms.ufgraphformer.graph.config import (
     NEXT,
     SHRINK,
 )
-from ufgraphfr.algorithms.ufgraphformer.graph.dense import RIDGE, conditional_scales
+from ufgraphfr.algorithms.ufgraphformer.graph.dense import RIDGE, DenseGraph, conditional_scales
 from ufgraphfr.algorithms.ufgraphformer.graph.part import LASTING, ItemGraph, View
 from ufgraphfr.export.onnx.graph import Array, Graph, Value
 from ufgraphfr.export.onnx.history import History
@@ -63,9 +63,9 @@ class Sparse:
     def __init__(self, shared: State, history: History) -> None:
         self._history = history
         self._links = {
-            name: links_of(history.graph, shared[f"graph.{name}"], shared[f"graph.{name}.index"])
-            for name in ("ridge", "cosine", "conditional", "cooccurrence", "next", "step")
-            if f"graph.{name}" in shared
+            name.removeprefix("graph."): links_of(history.graph, value, shared[f"{name}.index"])
+            for name, value in shared.items()
+            if f"{name}.index" in shared
         }
 
     def propagated(self, name: str, weights: Value, views: int) -> Value:
@@ -107,7 +107,7 @@ class Dense:
 
     def propagated(self, name: str, weights: Value, views: int) -> Value:
         """As `Sparse.propagated`."""
-        if name == "inverse":
+        if name == DenseGraph.ridge:
             return self._ridge(weights)
         table = self._shared[f"graph.{name}"]
         unit, by = 1.0, self._rare() if name == "conditional" else self._roots

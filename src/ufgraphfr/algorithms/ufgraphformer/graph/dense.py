@@ -34,7 +34,7 @@ class DenseGraph:
     """Operators ``[items, items]``."""
 
     spec: GraphSpec
-    ridge: ClassVar[str] = "inverse"
+    ridge: ClassVar[str] = RIDGE.removeprefix("graph.")
     """What its ridge operator is called."""
 
     def empty(self, items: int, operators: tuple[str, ...]) -> State:

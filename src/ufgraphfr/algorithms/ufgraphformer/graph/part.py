@@ -78,7 +78,8 @@ class ItemGraph(Part):
     def names(self, setting: Setting) -> tuple[str, ...]:
         """See `Part.names`."""
         views = self.views(setting.items, setting.sequential)
-        named = (f"{'ridge' if name == 'inverse' else name} {decay:g}" for name, decay in views)
+        ridge = self.form(setting.items).ridge
+        named = (f"{'ridge' if name == ridge else name} {decay:g}" for name, decay in views)
         lately = ("recent popularity",) if setting.sequential else ()
         return "popularity", "low-pass", *lately, *named
 
