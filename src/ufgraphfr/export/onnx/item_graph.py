@@ -140,8 +140,8 @@ class Dense:
         return Divided(rows, np.outer(before, after) + np.float32(shrink))
 
     def _rare(self) -> Divided:
-        scales = conditional_scales(torch.from_numpy(self._shared[COUNTS]))
-        return self._product(*(1 / scale.numpy() for scale in scales))
+        before, after = conditional_scales(torch.from_numpy(self._shared[COUNTS]))
+        return self._product(1 / before.numpy(), 1 / after.numpy())
 
     def _counted_successions(self, both_ways: Array | None) -> Array | None:
         """What followed what, if it is counts, and if those both ways are their sum."""
