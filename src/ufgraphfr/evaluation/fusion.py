@@ -1,6 +1,6 @@
 """What users know for a learned fusion: the scores of their validation item and of its rivals.
 
-Who has several gives the first, which comes next; the others are no rivals of it.
+Who has several gives each, and the others are no rivals of it.
 The coefficients are fitted on validation items, and validation chooses between them and fixed
 blends: those that a model names, and its strongest parts alone. So that it does not judge
 coefficients by the users they were fitted to, users are halved by the parity of their number: each
@@ -37,8 +37,8 @@ from ufgraphfr.ops.ranking import leave_candidates
 
 SHARES = "blend.shares"
 """In a memory beside ``blend``: each part's share of the spread, float ``[parts]``."""
-MOST_USERS = 10_000
-"""More are not asked: a few dozen coefficients are known well enough from these."""
+MOST_ITEMS = 10_000
+"""Of more held-out items nothing is asked: a few dozen coefficients are known well enough."""
 
 
 @dataclass(frozen=True)
@@ -157,22 +157,26 @@ class FusionData:
             chunk: clients at a time, at most: fewer where items are many.
         """
         users, places = asked.clients, torch.arange(len(asked.clients))
-        if len(users) > MOST_USERS:
-            places = shuffled(users.clients, key)[:MOST_USERS].sort().values
+        each_has = asked.targets.shape[1]
+        if len(users) > (most := MOST_ITEMS // each_has):
+            places = shuffled(users.clients, key)[:most].sort().values
         found, group = list[FusionData](), workers()
         places = of_like_length(users, places[group.own(users.clients[places])])
         for own in places.split(at_most(chunk, users.n_items)) if len(places) else ():
             clients = users.select(own)
             scored = model.parts(clients).detach()
             targets = asked.targets[own].to(scored.device)
-            found.append(cls._drafted(scored, clients.to(scored.device), targets))
+            clients = clients.to(scored.device)
+            found += [
+                cls._drafted(scored, clients, targets.roll(-one, 1)) for one in range(each_has)
+            ]
         everybody = (part for own in group.gathered(found) for part in own)
         each = zip(*(vars(part).values() for part in everybody), strict=True)
         return cls(*(torch.cat(values) for values in each))
 
     @classmethod
     def _drafted(cls, scored: Tensor, clients: ClientBatch, targets: Tensor) -> "FusionData":
-        """Of some clients, from their scores ``[parts, clients, items]``."""
+        """Of some clients' first targets, from their scores ``[parts, clients, items]``."""
         target, others = targets[:, 0], targets[:, 1:]
         draft = scored.sum(0)
         if not bool(draft.isfinite().all()):
