@@ -78,7 +78,7 @@ def test_a_part_that_is_no_number_says_nothing(asked: EvaluationSet) -> None:
 def test_not_more_users_are_asked_than_needed(
     asked: EvaluationSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fusion, "MOST_USERS", 10)
+    monkeypatch.setattr(fusion, "MOST_ITEMS", 10)
     monkeypatch.setattr(fusion, "DRAFT", 10_000)
     some, others = (FusionData.of(MODEL, asked, Key(seed)) for seed in (0, 1))
     assert len(some.features) == len(others.features) == 10

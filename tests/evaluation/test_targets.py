@@ -118,7 +118,7 @@ def test_all_but_the_history_may_be_listed(short: Split, everybody: ClientBatch)
     )
 
 
-def test_a_fit_takes_the_next_item_and_no_other_target_as_its_rival(
+def test_a_fit_takes_each_target_and_no_other_as_its_rival(
     short: Split, everybody: ClientBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fusion, "DRAFT", 10_000)
@@ -126,9 +126,22 @@ def test_a_fit_takes_the_next_item_and_no_other_target_as_its_rival(
     # one part, whose score of an item is its number
     score = Model.of(lambda own: torch.arange(float(ITEMS)).repeat(len(own), 1))
     known = FusionData.of(score, asked, Key(0), chunk=7)
-    for row, place in enumerate(of_like_length(asked.clients, torch.arange(USERS))):
-        first, *others = [t for t in asked.targets[place].tolist() if t >= 0]
-        listed = set(known.features[row, known.rival[row], 0].int().tolist())
-        history = asked.clients.select(place[None]).items.tolist()
-        assert known.features[row, 0, 0] == first
-        assert listed == set(range(ITEMS)) - set(history) - set(others)
+    rivals = [own[there, 0].int().tolist() for own, there in zip(known.features, known.rival)]
+    expected = []
+    for place in range(USERS):
+        targets = [t for t in asked.targets[place].tolist() if t >= 0]
+        history = asked.clients.select(torch.tensor([place])).items.tolist()
+        free = set(range(ITEMS)) - set(history) - set(targets)
+        expected += [[target, *sorted(free)] for target in targets]
+    assert {len(t[t >= 0]) for t in asked.targets} == {1, 2, 3}
+    assert sorted([own[0], *sorted(own[1:])] for own in rivals) == sorted(expected)
+
+
+def test_a_fit_asks_for_so_many_items_and_not_users(
+    short: Split, everybody: ClientBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fusion, "DRAFT", 10_000)
+    monkeypatch.setattr(fusion, "MOST_ITEMS", 10 * MOST)
+    asked = EvaluationSet.of(everybody, short, "validation")
+    known = FusionData.of(Model.of(scores_of), asked, Key(0))
+    assert 10 <= len(known.features) <= 10 * MOST

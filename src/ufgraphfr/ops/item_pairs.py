@@ -10,13 +10,27 @@ Counted = tuple[Tensor, Tensor]
 
 
 def pair_cells(ptr: Tensor, items: Tensor, n_items: int, weights: Tensor, rows: range) -> Counted:
-    """As `item_graph.co_interactions`; on and above the diagonal alone."""
-    row, ours = _in_block(items, n_items, rows)
-    client = owners(ptr, len(items))[ours]
-    histories = ptr, items, weights[owners(ptr, len(items))].float()
-    row, column, sums = _summed(row, client, histories, (len(rows), n_items))
+    """As `item_graph.co_interactions`."""
+    row, column, sums = _pairs(ptr, items, n_items, weights, rows)
+    return row * n_items + column, sums
+
+
+def upper_pair_cells(
+    ptr: Tensor, items: Tensor, n_items: int, weights: Tensor, rows: range
+) -> Counted:
+    """The same on and above the diagonal alone."""
+    row, column, sums = _pairs(ptr, items, n_items, weights, rows)
     upper = column >= rows.start + row * rows.step
     return (row * n_items + column)[upper], sums[upper]
+
+
+def _pairs(
+    ptr: Tensor, items: Tensor, n_items: int, weights: Tensor, rows: range
+) -> tuple[Tensor, Tensor, Tensor]:
+    row, ours = _in_block(items, n_items, rows)
+    owner = owners(ptr, len(items))
+    histories = ptr, items, weights[owner].float()
+    return _summed(row, owner[ours], histories, (len(rows), n_items))
 
 
 def succession_cells(

@@ -27,7 +27,7 @@ from ufgraphfr.core.arrays.cells import coalesced
 from ufgraphfr.core.messages import State
 from ufgraphfr.data.client_batches import ClientBatch
 from ufgraphfr.ops.item_graph import co_interactions, successions
-from ufgraphfr.ops.item_pairs import pair_cells, succession_cells
+from ufgraphfr.ops.item_pairs import succession_cells, upper_pair_cells
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Block:
     def _sparse(self, batch: ClientBatch, ordered: bool) -> State:
         histories = batch.ptr, batch.items, self.items
         weights, starts = self.spec.weights.to(batch.items.device), self.starts
-        cells, sums = pair_cells(*histories, self.spec.pair_weights(batch.counts), self.rows)
+        weighted = self.spec.pair_weights(batch.counts)
+        cells, sums = upper_pair_cells(*histories, weighted, self.rows)
         row, column = cells // self.items, cells % self.items
         places = starts.to(cells.device)[row] + column - self._item(row)
         sums = narrow(sums, len(batch) * LEVELS)
