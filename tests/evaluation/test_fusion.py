@@ -14,7 +14,8 @@ from ufgraphfr.evaluation import fusion
 from ufgraphfr.evaluation.fusion import SHARES, Candidates, FusionData, choose_blend
 from ufgraphfr.evaluation.metric_sums import Model
 from ufgraphfr.evaluation.protocol import EvaluationSet, of_like_length
-from ufgraphfr.ops.absence import weights_after, whenever
+from ufgraphfr.ops import bends as ops_bends
+from ufgraphfr.ops.bends import bent, sets_of, unbent
 from ufgraphfr.ops.fusion import FusionSums, spread_shares
 
 
@@ -131,30 +132,43 @@ def test_shares_are_covariances_with_the_fused_score_over_the_lists(asked: Evalu
     torch.testing.assert_close(kept[SHARES], expected.float())
 
 
-def test_weights_bend_where_what_is_asked_for_depends_on_the_time_away(
-    asked: EvaluationSet,
+@pytest.mark.parametrize("by", ["time away", "length of the history"])
+def test_weights_bend_with_what_decides_what_is_asked_for(
+    asked: EvaluationSet, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first part knows what users in a visit want, the second what others do."""
-    long = asked.clients.clients // 2 % 2 == 1
-    away = torch.where(long, 1e8, 60.0).double()
-    there = replace(asked, clients=replace(asked.clients, away=away))
-    wanted = dict(zip(asked.clients.clients.tolist(), asked.targets[:, 0].tolist(), strict=True))
+    """The first part knows what some users want, the second what others do."""
+    clients = asked.clients
+    others = clients.clients // 2 % 2 == 1
+    if by == "time away":
+        clients = replace(clients, away=torch.where(others, 1e8, 60.0).double())
+        sets, counts = sets_of(False, True), torch.tensor([9, 9])
+    else:
+        others = clients.counts > clients.counts.median()
+        sets, counts = sets_of(True, False), torch.stack(clients.counts.aminmax())
+        monkeypatch.setattr(ops_bends, "SHORT", int(counts[0]))
+        monkeypatch.setattr(ops_bends, "LONG", int(counts[1]))
+    wanted = dict(zip(clients.clients.tolist(), asked.targets[:, 0].tolist(), strict=True))
+    which = dict(zip(clients.clients.tolist(), others.long().tolist(), strict=True))
 
     def parts(clients: ClientBatch) -> Tensor:
         scores = parts_of(clients)
         for place, client in enumerate(clients.clients.tolist()):
-            scores[client // 2 % 2, place, wanted[client]] += 3
+            scores[which[client], place, wanted[client]] += 3
         return scores
 
-    def chosen(dated: bool) -> fusion.ChosenBlend:
-        fixed = whenever(torch.ones(1, 2), dated)
+    def chosen(sets: int) -> fusion.ChosenBlend:
+        fixed, there = unbent(torch.ones(1, 2), sets), replace(asked, clients=clients)
         return choose_blend(Model(parts), there, fixed, torch.zeros(1, 0), Key(0))
 
-    bent, straight = chosen(dated=True), chosen(dated=False)
-    visit, later = weights_after(bent.kept["blend"].expand(2, -1), 2, torch.tensor([0, 1e8]))
-    assert visit[0] > 2 * visit[1].abs()
-    assert later[1] > 2 * later[0].abs()
-    better = (each.result.metrics["full"]["ndcg@10"] for each in (bent, straight))
+    bending, straight = chosen(sets), chosen(1)
+    blend = bending.kept["blend"].expand(2, -1)
+    first, second = bent(blend, 2, counts, torch.tensor([0, 1e8]))
+    assert first[0] > first[1] + 1
+    assert second[1] > second[0] + 1
+    better = (each.result.metrics["full"]["ndcg@10"] for each in (bending, straight))
     assert next(better) > next(better) + 0.05
-    nobody = FusionData.of(Model(parts), asked, Key(0))
-    assert not bool(nobody.bends[:, 1:].any())
+
+
+def test_users_of_whom_no_time_is_known_are_in_a_visit(asked: EvaluationSet) -> None:
+    assert asked.clients.away is None
+    assert not bool(FusionData.of(MODEL, asked, Key(0)).away.any())

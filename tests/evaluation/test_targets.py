@@ -13,7 +13,7 @@ from ufgraphfr.evaluation import fusion
 from ufgraphfr.evaluation.fusion import FusionData
 from ufgraphfr.evaluation.metric_sums import Model, evaluate, evaluate_blends
 from ufgraphfr.evaluation.metrics import NAMES, values
-from ufgraphfr.evaluation.protocol import EvaluationSet, of_like_length
+from ufgraphfr.evaluation.protocol import EvaluationSet
 
 USERS, ITEMS, MOST = 50, 200, 3
 
@@ -126,7 +126,9 @@ def test_a_fit_takes_each_target_and_no_other_as_its_rival(
     # one part, whose score of an item is its number
     score = Model.of(lambda own: torch.arange(float(ITEMS)).repeat(len(own), 1))
     known = FusionData.of(score, asked, Key(0), chunk=7)
-    rivals = [own[there, 0].int().tolist() for own, there in zip(known.features, known.rival)]
+    rivals = [
+        own[there, 0].int().tolist() for own, there in zip(known.features, known.rival, strict=True)
+    ]
     expected = []
     for place in range(USERS):
         targets = [t for t in asked.targets[place].tolist() if t >= 0]

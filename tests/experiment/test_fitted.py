@@ -15,14 +15,14 @@ from ufgraphfr.experiment.config import build
 from ufgraphfr.experiment.finished import Run
 from ufgraphfr.experiment.fitted import fit_baseline, validate_baseline
 from ufgraphfr.experiment.prepare import prepare
-from ufgraphfr.ops.absence import RAMPS
+from ufgraphfr.ops.bends import sets_of
 
 
 def test_coefficients_are_fitted_and_each_half_has_the_others(toy):
     prepared = prepare(build(toy(protocol={"cold_users": 0.0})))
     model = ClosedForms()
     fitted = fit_baseline(model, prepared, chunk=7)
-    assert fitted["blend"].shape == (len(model.part_names(fitted)),)
+    assert fitted["blend"].shape == (sets_of(True, False) * len(model.part_names(fitted)),)
     assert fitted["blend.halves"].shape == (2, len(fitted["blend"]))
     halves = torch.stack((torch.zeros_like(fitted["blend"]), fitted["blend"]))
     swapped = fitted | {"blend.halves": halves}
@@ -53,13 +53,14 @@ def test_a_result_and_the_screen_tell_the_coefficients(toy, run):
         memory = Run(folder).checkpoint.server
         parts = told["parts"]
         assert len({own["part"] for own in parts}) == len(parts)
-        weights = [own["weight"] for own in parts] + told["not_fitted"]
-        assert weights == memory["blend"].tolist()
+        kept = memory["blend"].tolist()
+        assert [own["weight"] for own in parts] == kept[: len(parts)]
+        assert kept[len(kept) - len(told["not_fitted"]) :] == told["not_fitted"]
         assert sum(own["share"] for own in parts) == pytest.approx(1, abs=1e-5)
         console = Console(record=True, width=100, file=StringIO())
         show_result(console, folder / "result.json")
         shown = console.export_text()
-        assert f"coefficients: {told['chosen']}" in shown
+        assert f"coefficients by the length of the history: {told['chosen']}" in shown
         largest = max(parts, key=lambda own: own["share"])
         assert f"{largest['part']} " in shown
         assert f"{largest['share']:.0%}" in shown
@@ -81,20 +82,33 @@ def test_the_kind_of_a_blend_is_read_from_its_weights(weights, kind):
     assert told["not_fitted"] == [4.0]
 
 
-def test_weights_after_each_time_are_told_where_they_bend():
-    added = torch.zeros(1 + RAMPS, 2)
-    added[0], added[2], added[3, 1] = torch.ones(2), torch.tensor([0.5, -2.0]), 0.25
+def test_weights_are_told_as_they_bend():
+    added = torch.zeros(sets_of(True, True), 2)
+    added[0], added[3], added[4, 1] = torch.ones(2), torch.tensor([0.5, -2.0]), 0.25
+    added[1] = torch.tensor([-1.0, 0.5])
     told = described(("a", "b"), {"blend": torch.cat((added.flatten(), torch.tensor([4.0])))}, 1)
     assert told["chosen"] == "fitted"
     assert told["not_fitted"] == [4.0]
     one, other = (own["away"] for own in told["parts"])
     assert [own["weight"] for own in told["parts"]] == [1.0, 1.0]
+    assert [own["long"] for own in told["parts"]] == [0.0, 1.5]
     assert one == {"day": 1.0, "week": 1.5, "month": 1.5, "half year": 1.5}
     assert other == {"day": 1.0, "week": -1.0, "month": -0.75, "half year": -0.75}
     head, rows = blend_rows(told)
     assert head[1:3] == ("visit", "day")
-    assert head[5:] == ("half year", "share")
-    assert rows[0] == ("a", "1.00", "1.00", "1.50", "1.50", "1.50", "-")
+    assert head[5:] == ("half year", "long history", "share")
+    assert rows[0] == ("a", "1.00", "1.00", "1.50", "1.50", "1.50", "0.00", "-")
+
+
+def test_a_table_of_weights_has_the_columns_that_they_bend_with():
+    names, blend = ("a", "b"), torch.tensor([1.0, 0.0, -0.5, 0.0])
+    head, rows = blend_rows(described(names, {"blend": blend}, 0))
+    assert head == ("part", "short history", "long history", "share")
+    assert rows == [("a", "1.00", "0.50", "-")]
+    head, _ = blend_rows(described(names, {"blend": blend[:2]}, 0))
+    assert head[1] == "coefficient"
+    blend = torch.cat((blend[:2], torch.zeros(8)))
+    assert "long history" not in blend_rows(described(names, {"blend": blend}, 0))[0]
 
 
 def test_a_model_without_parts_has_no_blend(toy, run):

@@ -37,8 +37,12 @@ FORMS = {
     "a graph alone": {"transformer": False},
     "a Transformer alone": {"graph": False, "cold_users": False},
     "no text": {"text": False, "profile": False},
-    "weights that bend": {"absence": True},
 }
+BENDING = [
+    {"absence": True},
+    {"history_length": True},
+    {"history_length": True, "absence": True},
+]
 
 
 def trained(folder, data=VALUES["data"], **algorithm):
@@ -64,6 +68,15 @@ def test_scores_and_what_they_are_made_of_are_those_of_the_run(tmp_path, form):
     # of nobody and nothing rounding alone would speak
     shortest = 1 if form == "a graph that was never finished" else 0
     says_the_same(*trained(tmp_path / "run", **FORMS[form]), shortest)
+
+
+@pytest.mark.parametrize("bending", BENDING, ids=" and ".join)
+def test_weights_that_bend_do_so_in_a_file(tmp_path, bending):
+    run, prepared = trained(tmp_path / "run", **bending)
+    # whatever validation chose
+    blend = run.checkpoint.server["blend"]
+    run.checkpoint.server["blend"] = torch.linspace(-1, 2, len(blend))
+    says_the_same(run, prepared)
 
 
 @pytest.mark.parametrize("graph", [{}, {"dense_items": 1, "neighbors": 4, "local_links": 3}])

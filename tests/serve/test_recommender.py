@@ -224,8 +224,8 @@ def dated(tmp_path_factory):
     assert Run(path / "run").experiment.model.absence, "by rule"
     memory = Run(path / "run").checkpoint.server
     parts = len(memory[SHARES])
-    # whatever a fit to thirty users found
-    memory["blend"][parts : 2 * parts] = torch.linspace(-3, 3, parts)
+    # whatever a fit to thirty users found: what a day adds, after what a long history does
+    memory["blend"][2 * parts : 3 * parts] = torch.linspace(-3, 3, parts)
     run = Run(path / "run")
     prepared, known = run.prepared(), KnownUsers.of(run.prepared())
     run.__dict__["checkpoint"] = replace(run.checkpoint, server=memory)

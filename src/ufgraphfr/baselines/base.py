@@ -63,8 +63,8 @@ class Fused(Protocol):
     """A baseline that scores by a weighted sum of parts: `fit` gives ``blend``, a number for each.
 
     Where a validation is at hand, they are fitted to it, see `evaluation.fusion`. One that has an
-    attribute ``absence``, and it is true, gets ``1 + RAMPS`` times as many where times are dates,
-    see `ops.absence.weights_after`.
+    attribute ``history_length``, and it is true, gets some for long histories as well, and with
+    ``absence``, where times are dates, for users who were away: see `ops.bends.bent`.
     """
 
     def parts(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:

@@ -25,7 +25,7 @@ from ufgraphfr.baselines.markov import Markov
 from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Task
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.absence import weights_after
+from ufgraphfr.ops.bends import bent
 from ufgraphfr.ops.blend import weighted
 from ufgraphfr.ops.fusion import Scorer, Squash, squash_for, squashed
 
@@ -58,6 +58,8 @@ class ClosedForms(Baseline):
     itemknn: ItemKNN | Literal[False] = ItemKNN()
     """Nearest neighbours among items."""
 
+    history_length: bool = True
+    """Whether weights depend on how long a history is."""
     absence: bool = True
     """Whether weights depend on how long a user was away, where times are dates."""
     squash: Squash | None = None
@@ -82,7 +84,7 @@ class ClosedForms(Baseline):
 
     def _fused(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         parts, blend = self.parts(fitted, inputs), fitted[BLEND].expand(1, len(inputs), -1)
-        return weighted(parts, weights_after(blend, len(parts), inputs.away))[0]
+        return weighted(parts, bent(blend, len(parts), inputs.counts, inputs.away))[0]
 
     def parts(self, fitted: dict[str, Tensor], inputs: ClientBatch) -> Tensor:
         """See `Fused.parts`."""

@@ -123,8 +123,9 @@ def _kept_out_table(result: dict[str, Any], title: str, part: str) -> Table:
 def _blend_table(blend: dict[str, Any]) -> Table:
     """Each part's coefficient, and how much of the order it decides; parts without are left out."""
     head, rows = blend_rows(blend)
-    by_time = "" if "coefficient" in head else " by the time away"
-    table = titled_table(f"coefficients{by_time}: {escape(blend['chosen'])}")
+    bending = {"long history": "length of the history", "visit": "time away"}
+    by = " and ".join(f"by the {what}" for name, what in bending.items() if name in head)
+    table = titled_table(f"coefficients {by}".rstrip() + f": {escape(blend['chosen'])}")
     table.add_column(
         head[0], overflow="fold", min_width=max((len(row[0]) for row in rows), default=1)
     )

@@ -22,7 +22,7 @@ from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.narrowing import best_blend, shuffled
 from ufgraphfr.evaluation.protocol import EvaluationSet, at_most, of_like_length
 from ufgraphfr.evaluation.results import RankingResult
-from ufgraphfr.ops.absence import ramps
+from ufgraphfr.ops.bends import bends
 from ufgraphfr.ops.blend import coefficients
 from ufgraphfr.ops.fusion import (
     DRAFT,
@@ -143,7 +143,8 @@ class FusionData:
 
     features: Tensor
     rival: Tensor
-    bends: Tensor
+    counts: Tensor
+    away: Tensor
     half: Tensor
 
     @classmethod
@@ -192,17 +193,18 @@ class FusionData:
         rival = (chosen != chosen[:, :1]) & (torch.cat((best[:, :1], best), 1)[inside] > -torch.inf)
         rival[:, 0] = True
         features = scored[:, inside].gather(2, chosen.expand(len(scored), -1, -1))
-        away = draft.new_zeros(len(draft)) if clients.away is None else clients.away
-        bends = torch.cat((torch.ones_like(draft[:, :1]), ramps(away).to(draft)), 1)
+        away = torch.zeros_like(clients.counts) if clients.away is None else clients.away
         return cls(
             features.permute(1, 2, 0).cpu(),
             rival.cpu(),
-            bends[inside].cpu(),
+            clients.counts[inside].cpu(),
+            away[inside].cpu(),
             half(clients.clients[inside].cpu()),
         )
 
     def sums(self, weights: Tensor) -> FusionSums:
         """The sums over these users at the weights of the three fits, ``[3, fitted]``."""
         member = torch.stack((self.half == 0, self.half == 1, torch.ones_like(self.half) > 0))
-        bends = self.bends[:, : weights.shape[1] // self.features.shape[2]]
-        return fusion_sums(self.features, self.rival, bends, member, weights)
+        sets = weights.shape[1] // self.features.shape[2]
+        own = bends(sets, self.counts, self.away)
+        return fusion_sums(self.features, self.rival, own, member, weights)

@@ -19,7 +19,7 @@ from ufgraphfr.evaluation.metrics.base import ListMetric, Metric
 from ufgraphfr.evaluation.protocol import EvaluationSet, Score, at_most, of_like_length
 from ufgraphfr.evaluation.results import BlendResults, RankingResult
 from ufgraphfr.evaluation.steps import counted
-from ufgraphfr.ops.absence import weights_after
+from ufgraphfr.ops.bends import bent
 from ufgraphfr.ops.blend import weighted
 from ufgraphfr.ops.ranking import each_rank, leave_candidates, sampled_ranks
 
@@ -31,13 +31,13 @@ class Model:
     Attributes:
         parts: from clients with their input to float ``[parts, clients, items]``.
         blended: from clients, these scores and weights ``[choices, clients, blend]`` to float
-            ``[choices, clients, items]``; by default the weighted sum, whose weights depend on the
-            time away where there are more of them, see `ops.absence`.
+            ``[choices, clients, items]``; by default the weighted sum, whose weights bend where
+            there are more of them, see `ops.bends`.
     """
 
     parts: Callable[[ClientBatch], Tensor]
     blended: Callable[[ClientBatch, Tensor, Tensor], Tensor] = lambda clients, parts, weights: (
-        weighted(parts, weights_after(weights, len(parts), clients.away))
+        weighted(parts, bent(weights, len(parts), clients.counts, clients.away))
     )
 
     @classmethod

@@ -13,7 +13,7 @@ from ufgraphfr.evaluation.fusion import SHARES
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.population import Population
 from ufgraphfr.experiment.privacy_plan import model_in_use
-from ufgraphfr.ops.absence import BENDS
+from ufgraphfr.ops.bends import TIMES, bend_with
 
 
 def blend_of(experiment: Experiment, population: Population, memory: State) -> Any:
@@ -30,8 +30,8 @@ def blend_of(experiment: Experiment, population: Population, memory: State) -> A
 def described(names: tuple[str, ...], memory: State, priors: int) -> dict[str, Any]:
     """Which kind of blend was chosen, and each part's coefficient and share of the spread.
 
-    Where coefficients depend on how long a user was away, ``weight`` is that of a visit, and
-    ``away`` those after each of `BENDS`.
+    Where coefficients bend, ``weight`` is that of a short history in a visit, ``long`` of a long
+    one, and ``away`` those of a short one after each of `ops.bends.TIMES`.
 
     Args:
         names: of the parts.
@@ -41,13 +41,17 @@ def described(names: tuple[str, ...], memory: State, priors: int) -> dict[str, A
     blend = memory["blend"].cpu()
     fitted, rest = blend.split([len(blend) - priors, priors])
     added = fitted.view(-1, len(names))
-    weights = added.cumsum(0).T.tolist()
     shares = memory[SHARES].tolist() if SHARES in memory else [None] * len(names)
-    bends = list(BENDS)[1:] if len(added) > 1 else []
+    history_length, absence = bend_with(len(added))
+    long = added[: 1 + history_length].sum(0).tolist()
+    away = torch.cat((added[:1], added[1 + history_length :])).cumsum(0)[1:].T.tolist()
     parts = [
-        {"part": part, "weight": own[0], "share": share}
-        | ({"away": dict(zip(bends, own[1:], strict=True))} if bends else {})
-        for part, own, share in zip(names, weights, shares, strict=True)
+        {"part": part, "weight": weight, "share": share}
+        | ({"long": long[place]} if history_length else {})
+        | ({"away": dict(zip([*TIMES][1:], away[place], strict=True))} if absence else {})
+        for place, (part, weight, share) in enumerate(
+            zip(names, added[0].tolist(), shares, strict=True)
+        )
     ]
     return {"chosen": _kind(names, added), "parts": parts, "not_fitted": rest.tolist()}
 
@@ -59,25 +63,32 @@ def blend_rows(
 
     The part that decides most of the order is first.
     """
-    parts = blend["parts"]
-    weights = {own["part"]: [own["weight"], *own.get("away", {}).values()] for own in parts}
-    used = (own for own in parts if any(weights[own["part"]]))
+    parts = sorted(blend["parts"], key=lambda own: -(own["share"] or 0))
     rows = [
         (
             own["part"],
-            *(f"{weight:z.2f}" for weight in weights[own["part"]]),
+            *(f"{weight:z.2f}" for weight in _columns(own).values()),
             dash if own["share"] is None else f"{own['share']:z.0%}",
         )
-        for own in sorted(used, key=lambda own: -(own["share"] or 0))
+        for own in parts
+        if any(_columns(own).values())
     ]
-    bends = parts[0].get("away", {})
-    if bends:
-        return ("part", "visit", *bends, "share"), rows
-    return ("part", "coefficient", "share of the score's spread"), rows
+    head = *_columns(parts[0]), "share"
+    return (
+        "part",
+        *(head if len(head) > 2 else ("coefficient", "share of the score's spread")),
+    ), rows
+
+
+def _columns(part: dict[str, Any]) -> dict[str, float]:
+    """A part's coefficients, by what they bend with."""
+    long, away = part.get("long"), part.get("away", {})
+    first = "visit" if away else "short history"
+    return {first: part["weight"], **away} | ({} if long is None else {"long history": long})
 
 
 def _kind(names: tuple[str, ...], added: Tensor) -> str:
-    """From the weights in a visit, and what is added after it."""
+    """From the weights of a short history in a visit, and what is added to them."""
     if bool(added[1:].any()):
         return "fitted"
     weights = added[0]

@@ -16,7 +16,7 @@ from ufgraphfr.evaluation.metric_sums import Model, evaluate, evaluate_blends
 from ufgraphfr.evaluation.metrics.base import Metric
 from ufgraphfr.evaluation.results import RankingResult
 from ufgraphfr.experiment.prepare import PreparedExperiment
-from ufgraphfr.ops.absence import whenever
+from ufgraphfr.ops.bends import sets_of, unbent
 
 _HALVES = "blend.halves"
 """Beside ``blend``, what either half of the users is validated with, float ``[2, parts]``."""
@@ -44,7 +44,8 @@ def fit_baseline(baseline: Baseline, prepared: PreparedExperiment, chunk: int) -
         return fitted
     model, key = Model(partial(baseline.parts, fitted)), Key(prepared.setting.seed)
     dated = prepared.validation.clients.away is not None and getattr(baseline, "absence", False)
-    equal, no_priors = whenever(fitted["blend"][None], dated), torch.zeros(1, 0)
+    sets = sets_of(getattr(baseline, "history_length", False), dated)
+    equal, no_priors = unbent(fitted["blend"][None], sets), torch.zeros(1, 0)
     chosen = choose_blend(model, prepared.validation, equal, no_priors, key, chunk)
     return fitted | chosen.kept | {_HALVES: chosen.halves}
 

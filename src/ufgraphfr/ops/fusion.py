@@ -184,7 +184,7 @@ def fusion_sums(
 ) -> FusionSums:
     """What some users add to a fit.
 
-    A user's weights of the parts are ``bends`` times those that are fitted, see `ops.absence`.
+    A user's weights of the parts are ``bends`` times those that are fitted, see `ops.bends`.
 
     Args:
         features: float ``[users, 1 + draft, parts]``, of the held-out item and its rivals.

@@ -17,7 +17,7 @@ from ufgraphfr.experiment.privacy_plan import model_in_use
 from ufgraphfr.experiment.restored import check_known
 from ufgraphfr.federation.private_state import private_state
 from ufgraphfr.federation.scoring import on_devices
-from ufgraphfr.ops.absence import weights_after
+from ufgraphfr.ops.bends import bent
 from ufgraphfr.ops.blend import coefficients, weighted
 
 Scores: TypeAlias = Callable[[ClientBatch], Tensor]
@@ -89,7 +89,7 @@ class Model:
 def _weighted(model: Blended, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
     parts = model.parts(task, inputs, private)
     blend = coefficients(task.shared["blend"], model.priors).expand(1, len(inputs), -1)
-    return weighted(parts, weights_after(blend, len(parts), inputs.away))[0]
+    return weighted(parts, bent(blend, len(parts), inputs.counts, inputs.away))[0]
 
 
 def _fused_parts(model: object, fitted: dict[str, Tensor]) -> Added | None:
@@ -98,7 +98,8 @@ def _fused_parts(model: object, fitted: dict[str, Tensor]) -> Added | None:
 
     def added(inputs: ClientBatch) -> dict[str, Tensor]:
         parts = model.parts(fitted, inputs)
-        own = weights_after(fitted["blend"].expand(len(inputs), -1), len(parts), inputs.away)
+        blend = fitted["blend"].expand(len(inputs), -1)
+        own = bent(blend, len(parts), inputs.counts, inputs.away)
         own = own.T[..., None] * parts
         return dict(zip(model.part_names(fitted), own, strict=True))
 

@@ -98,6 +98,7 @@ def test_weights_bend_where_times_are_dates() -> None:
         found = derived(DataFacts(1_000, 1_000, 10_000, dated=dated))["algorithm.absence"]
         assert found.value is dated
         assert "dates" in found.why
+    assert derived(SIZES["small"])["algorithm.history_length"].value is True
 
 
 def test_a_guess_of_the_interactions_is_told() -> None:

@@ -24,9 +24,9 @@ DIM, HIDDEN, LR = "algorithm.dim", "algorithm.hidden", "algorithm.adam.lr"
 DROPOUT, CANDIDATES = "algorithm.training.dropout", "algorithm.training.candidates"
 DENSE, TRANSFORMER = "algorithm.graph.dense_items", "algorithm.transformer"
 LIGHTGCN, SQUASH = "algorithm.lightgcn", "algorithm.squash"
-ABSENCE = "algorithm.absence"
+ABSENCE, HISTORY_LENGTH = "algorithm.absence", "algorithm.history_length"
 OF_TRANSFORMER = frozenset({DIM, HIDDEN, LR, DROPOUT, CANDIDATES, LIGHTGCN})
-KEYS = OF_TRANSFORMER | {COHORT, ROUNDS, EVERY, DENSE, SQUASH, ABSENCE}
+KEYS = OF_TRANSFORMER | {COHORT, ROUNDS, EVERY, DENSE, SQUASH, ABSENCE, HISTORY_LENGTH}
 
 LARGEST_COHORT = 64
 PASSES = 20
@@ -138,6 +138,9 @@ class _Rule:
         told = f"{self.facts.items:,} items; above {ROOT_FROM:,} the best stand out farther"
         return squash_for(self.facts.items), told
 
+    def history_length(self) -> Followed:
+        return True, "of whom little is known other parts tell more than of whom much is"
+
     def absence(self) -> Followed:
         if self.facts.dated:
             return True, "times are dates, so a device knows how long its user was away"
@@ -156,6 +159,7 @@ _ORDER = {
     HIDDEN: _Rule.hidden,
     LIGHTGCN: _Rule.lightgcn,
     SQUASH: _Rule.squash,
+    HISTORY_LENGTH: _Rule.history_length,
     ABSENCE: _Rule.absence,
     LR: _Rule.lr,
     DROPOUT: _Rule.dropout,

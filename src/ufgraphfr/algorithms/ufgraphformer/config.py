@@ -45,9 +45,10 @@ class FlagshipSpec(SequenceSpec):
     squash: Squash = "log"
     """How the parts' z-scores get lighter tails before they are fused: log(1 + |z|), or 2 (sqrt(1 +
     |z|) - 1), which leaves more of them."""
+    history_length: bool = False
+    """Whether the parts' weights depend on how long a history is, see `ops.bends`."""
     absence: bool = False
-    """Whether the parts' weights depend on how long a user was away, see `ops.absence`; times have
-    to be dates."""
+    """Whether they depend on how long a user was away; times have to be dates."""
     private: PrivateSpec | None = None
     """What this model becomes under a privacy budget, where its defaults do not fit."""
 

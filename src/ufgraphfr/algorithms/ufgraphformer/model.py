@@ -36,7 +36,7 @@ from ufgraphfr.core.keys import Key
 from ufgraphfr.core.messages import Aggregation, Private, Report, State, Task
 from ufgraphfr.core.releases import Budget
 from ufgraphfr.data.client_batches import ClientBatch
-from ufgraphfr.ops.absence import RAMPS, weights_after, whenever
+from ufgraphfr.ops.bends import bent, sets_of, unbent
 from ufgraphfr.ops.blend import coefficients, weighted
 from ufgraphfr.ops.fusion import Scorer, squashed
 
@@ -169,16 +169,18 @@ class UFGraphFormer(Algorithm, FlagshipSpec):
 
     def _weights(self, blend: Tensor, parts: int, inputs: ClientBatch) -> Tensor:
         """Of the parts, ``[choices, clients, parts]``, from ``[choices, clients, blend]``."""
-        return weights_after(coefficients(blend, self.priors), parts, inputs.away)
+        return bent(coefficients(blend, self.priors), parts, inputs.counts, inputs.away)
+
+    @property
+    def sets(self) -> int:
+        """How many weights each part has, see `ops.bends`."""
+        return sets_of(self.history_length, self.absence)
 
     def score(self, task: Task, inputs: ClientBatch, private: Private) -> Tensor:
         """See `Algorithm.score`."""
         blend = task.shared["blend"]
         # what has no weight is not worked out
-        bends = coefficients(blend, self.priors).unflatten(
-            0, (1 + RAMPS if self.absence else 1, -1)
-        )
-        used = (bends != 0).any(0)
+        used = (coefficients(blend, self.priors).view(self.sets, -1) != 0).any(0)
         parts = squashed(*self._views(task, inputs), squash=self.squash, used=used)
         return self.blended(task, inputs, parts, blend.expand(1, len(inputs), -1))[0]
 
@@ -203,7 +205,7 @@ class UFGraphFormer(Algorithm, FlagshipSpec):
             from_graph = torch.tensor([name in self.item_graph.names(setting) for name in names])
             alone = torch.tensor([name == "transformer" for name in names])
             mixes += [from_graph.float(), alone.float()]
-        whole = whenever(torch.stack(mixes), self.absence)
+        whole = unbent(torch.stack(mixes), self.sets)
         return torch.cat((whole, self.priors[:1].expand(len(mixes), -1)), 1)
 
     @property

@@ -26,7 +26,7 @@ from ufgraphfr.export.onnx.history import History
 from ufgraphfr.export.onnx.item_graph import graph_scores
 from ufgraphfr.export.onnx.profile import Described, lift
 from ufgraphfr.export.onnx.transformer import Network
-from ufgraphfr.ops.absence import BENDS, RAMPS
+from ufgraphfr.ops.bends import LONG, SHORT, TIMES
 from ufgraphfr.ops.fusion import Squash
 
 State = dict[str, Array]
@@ -64,8 +64,7 @@ def flagship(
     parts = _squashed(rows, history.items, model.squash)
     blend = shared["blend"].astype(np.float32)
     weights = blend[: len(blend) - model.priors.shape[1]]
-    bent = _after_absence(graph, weights) if model.absence else graph.array(weights[:, None])
-    own = parts * bent
+    own = parts * _bent(model, weights, history)
     from_history = own.sum(0, keep=True)
     scores = from_history
     if model.first_items is not None:
@@ -78,17 +77,27 @@ def flagship(
     return Scored(scores, from_history, graph.cat(0, own, rest), (*names, "prior"))
 
 
-def _after_absence(graph: Graph, weights: Array) -> Value:
-    """See `ops.absence.weights_after`, float ``[parts, 1]``; the input is in seconds."""
-    bends = np.log2(np.array(list(BENDS.values())) + 1)
-    away = graph.input("away", TensorProto.FLOAT, [1]).at_least(0.0) + 1.0
-    at = away.call("Log") / math.log(2)
-    each = (at - graph.array(bends[:-1].astype(np.float32))) / graph.array(
-        np.diff(bends).astype(np.float32)
-    )
-    ramps = each.at_least(0.0).at_most(1.0).widen(0)
-    in_a_visit, added = np.split(weights.reshape(1 + RAMPS, -1), [1])
-    return (graph.array(in_a_visit) + ramps @ graph.array(added)).turned(1, 0)
+def _bent(model: UFGraphFormer, weights: Array, history: History) -> Value:
+    """See `ops.bends.bent`, float ``[parts, 1]``; the time away is an input, in seconds."""
+    graph, (first, *added) = history.graph, weights.reshape(model.sets, -1)
+    ramps = []
+    if model.history_length:
+        items = history.count.cast(TensorProto.FLOAT).at_least(float(SHORT)).shaped(1)
+        ramps.append(_ramps(items, np.log2([SHORT, LONG])))
+    if model.absence:
+        away = graph.input("away", TensorProto.FLOAT, [1]).at_least(0.0) + 1.0
+        ramps.append(_ramps(away, np.log2(np.array(list(TIMES.values())) + 1)))
+    if not ramps:
+        return graph.array(first[:, None])
+    each = graph.cat(0, *ramps).widen(0)
+    return (graph.array(first[None]) + each @ graph.array(np.stack(added))).turned(1, 0)
+
+
+def _ramps(number: Value, bends: Array) -> Value:
+    """From float ``[1]`` to ``[bends - 1]``, each rising between two logarithms to base 2."""
+    graph, at = number.graph, number.call("Log") / math.log(2)
+    begins, each = (graph.array(own.astype(np.float32)) for own in (bends[:-1], np.diff(bends)))
+    return ((at - begins) / each).at_least(0.0).at_most(1.0)
 
 
 def _scores(part: Part, shared: State, history: History, described: Described) -> Value | None:
