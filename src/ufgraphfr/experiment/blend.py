@@ -73,11 +73,10 @@ def blend_rows(
         for own in parts
         if any(_columns(own).values())
     ]
-    head = *_columns(parts[0]), "share"
-    return (
-        "part",
-        *(head if len(head) > 2 else ("coefficient", "share of the score's spread")),
-    ), rows
+    names = [*_columns(parts[0])]
+    if len(names) == 1:
+        return ("part", "coefficient", "share of the score's spread"), rows
+    return ("part", *names, "share"), rows
 
 
 def _columns(part: dict[str, Any]) -> dict[str, float]:

@@ -27,6 +27,7 @@ from ufgraphfr.deploy.wire.payload import (
     shared_arrays,
 )
 from ufgraphfr.federation import codec
+from ufgraphfr.ops.blend import coefficients
 from ufgraphfr.ops.fusion import STRONGEST
 
 NODE = NODES[0]
@@ -289,7 +290,8 @@ def evaluation(federation, weights, part="validation"):
 def widths(federation):
     """How many coefficients are fitted, and how many numbers a blend has."""
     algorithm, setting = federation.agreement.algorithm, setting_of(federation)
-    return len(algorithm.part_names(setting)), algorithm.fixed_blends(setting).shape[1]
+    fixed = algorithm.fixed_blends(setting)
+    return coefficients(fixed, algorithm.priors).shape[1], fixed.shape[1]
 
 
 def test_a_fit_gets_sums_at_the_weights_that_it_names(federation):

@@ -12,6 +12,7 @@ from ufgraphfr.deploy.agent.shard import Agent
 from ufgraphfr.deploy.agent.store import ShardStore
 from ufgraphfr.deploy.wire.message import Envelope, pack, unpack
 from ufgraphfr.deploy.wire.payload import digest, encode_arrays, encode_personal, shared_arrays
+from ufgraphfr.ops.blend import coefficients
 
 NODE = NODES[0]
 EVERYBODY = tuple(range(15))
@@ -88,14 +89,12 @@ def test_validations_are_one_a_round_and_the_test_is_one_a_run(plain):
 
 
 def test_a_fit_ends_after_as_many_messages_as_it_needs_about_one_model(federation):
-    parts = len(
-        federation.agreement.algorithm.part_names(
-            federation.agreement.setting(federation.catalogue, embed_titles=True)
-        )
-    )
+    algorithm = federation.agreement.algorithm
+    setting = federation.agreement.setting(federation.catalogue, embed_titles=True)
+    fitted = coefficients(algorithm.fixed_blends(setting), algorithm.priors).shape[1]
 
     def fit(scale, **changed):
-        weights = {"fit": torch.full((3, parts), float(scale), dtype=torch.float64)}
+        weights = {"fit": torch.full((3, fitted), float(scale), dtype=torch.float64)}
         return ask(federation, "evaluate", 2, "validation", weights=weights, **changed)
 
     assert fit(0).code == "ok"
