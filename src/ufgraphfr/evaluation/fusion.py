@@ -7,7 +7,7 @@ coefficients by the users they were fitted to, users are halved by the parity of
 half is validated with the coefficients of the other, and the model keeps those of everybody.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -128,6 +128,14 @@ def choose_blend(
     return ChosenBlend(candidates.halves[:, best], candidates.kept(best), result)
 
 
+def _without(draft: Tensor, others: Tensor) -> Tensor:
+    """A draft whose lists leave other targets ``[clients, others]`` out."""
+    if not others.shape[1]:
+        return draft
+    row, column = (others >= 0).nonzero(as_tuple=True)
+    return draft.index_put((row, others[row, column]), draft.new_tensor(-torch.inf))
+
+
 def _among(rows: Tensor, others: Tensor) -> Tensor:
     """Which rows are the same blend as one of others, bool ``[rows]``."""
     return ((rows != 0)[:, None] == (others != 0)).all(2).any(1)
@@ -168,25 +176,37 @@ class FusionData:
             scored = model.parts(clients).detach()
             targets = asked.targets[own].to(scored.device)
             clients = clients.to(scored.device)
-            found += [
-                cls._drafted(scored, clients, targets.roll(-one, 1)) for one in range(each_has)
-            ]
+            found += cls._drafted(scored, clients, targets)
         everybody = (part for own in group.gathered(found) for part in own)
         each = zip(*(vars(part).values() for part in everybody), strict=True)
         return cls(*(torch.cat(values) for values in each))
 
     @classmethod
-    def _drafted(cls, scored: Tensor, clients: ClientBatch, targets: Tensor) -> "FusionData":
-        """Of some clients' first targets, from their scores ``[parts, clients, items]``."""
-        target, others = targets[:, 0], targets[:, 1:]
+    def _drafted(
+        cls, scored: Tensor, clients: ClientBatch, targets: Tensor
+    ) -> Iterator["FusionData"]:
+        """Of some clients' targets, one after the other, from their scores.
+
+        Args:
+            scored: float ``[parts, clients, items]``.
+            clients: these.
+            targets: int64 ``[clients, targets]``; -1 where a client has fewer.
+        """
         draft = scored.sum(0)
         if not bool(draft.isfinite().all()):
             # a part that is no number says nothing, whatever the others do
             draft = scored.nan_to_num_().sum(0)
         leave_candidates(draft, targets, clients.ptr, clients.items)
-        row, column = (others >= 0).nonzero(as_tuple=True)
-        draft[row, others[row, column]] = torch.nan
         draft.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
+        for one in range(targets.shape[1]):
+            own = targets.roll(-one, 1)
+            yield cls._listed(scored, clients, own[:, 0], _without(draft, own[:, 1:]))
+
+    @classmethod
+    def _listed(
+        cls, scored: Tensor, clients: ClientBatch, target: Tensor, draft: Tensor
+    ) -> "FusionData":
+        """Of a target of each client, and of the best of its draft ``[clients, items]``."""
         best, listed = draft.topk(min(DRAFT, draft.shape[1]))
         inside = (listed == target[:, None]).any(1)
         chosen = torch.cat((target[:, None], listed), 1)[inside]

@@ -13,7 +13,7 @@ from ufgraphfr.evaluation.fusion import SHARES
 from ufgraphfr.experiment.config import Experiment
 from ufgraphfr.experiment.population import Population
 from ufgraphfr.experiment.privacy_plan import model_in_use
-from ufgraphfr.ops.bends import TIMES, bend_with
+from ufgraphfr.ops.bends import LONG, SHORT, TIMES, bend_with, bends
 
 
 def blend_of(experiment: Experiment, population: Population, memory: State) -> Any:
@@ -43,14 +43,15 @@ def described(names: tuple[str, ...], memory: State, priors: int) -> dict[str, A
     added = fitted.view(-1, len(names))
     shares = memory[SHARES].tolist() if SHARES in memory else [None] * len(names)
     history_length, absence = bend_with(len(added))
-    long = added[: 1 + history_length].sum(0).tolist()
-    away = torch.cat((added[:1], added[1 + history_length :])).cumsum(0)[1:].T.tolist()
+    times = dict(list(TIMES.items())[1:])
+    counts = torch.tensor([SHORT, LONG] + [SHORT] * len(times))
+    weights = bends(len(added), counts, torch.tensor([0, 0, *times.values()])) @ added
     parts = [
         {"part": part, "weight": weight, "share": share}
-        | ({"long": long[place]} if history_length else {})
-        | ({"away": dict(zip([*TIMES][1:], away[place], strict=True))} if absence else {})
-        for place, (part, weight, share) in enumerate(
-            zip(names, added[0].tolist(), shares, strict=True)
+        | ({"long": long} if history_length else {})
+        | ({"away": dict(zip(times, away, strict=True))} if absence else {})
+        for part, share, (weight, long, *away) in zip(
+            names, shares, weights.T.tolist(), strict=True
         )
     ]
     return {"chosen": _kind(names, added), "parts": parts, "not_fitted": rest.tolist()}

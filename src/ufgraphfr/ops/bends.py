@@ -7,7 +7,7 @@ beyond. Histories have one, from 4 to 256 items. Times have four: weights are th
 an hour, and bend at a day, a week, a month and half a year.
 """
 
-import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -27,16 +27,18 @@ SHORT, LONG = 4, 256
 
 def ramps(away: Tensor) -> Tensor:
     """From seconds ``[clients]`` to float32 ``[clients, RAMPS]``."""
-    bends = torch.log2(torch.tensor(list(TIMES.values()), dtype=torch.float64) + 1)
-    at = torch.log2(away.double().clamp(min=0) + 1)[:, None]
-    bends = bends.to(at.device)
-    return ((at - bends[:-1]) / bends.diff()).clamp(0, 1).float()
+    return _rising(away.double().clamp(min=0) + 1, [seconds + 1 for seconds in TIMES.values()])
 
 
 def length_ramp(counts: Tensor) -> Tensor:
     """From items of a history ``[clients]`` to float32 ``[clients, 1]``."""
-    at = (counts.double().clamp(min=1) / SHORT).log2() / math.log2(LONG / SHORT)
-    return at.clamp(0, 1)[:, None].float()
+    return _rising(counts.double().clamp(min=1), (SHORT, LONG))
+
+
+def _rising(numbers: Tensor, between: Sequence[int]) -> Tensor:
+    """A ramp for each two that are neighbours, float32 ``[clients, len(between) - 1]``."""
+    bends = torch.tensor(between, dtype=torch.float64, device=numbers.device).log2()
+    return ((numbers.log2()[:, None] - bends[:-1]) / bends.diff()).clamp(0, 1).float()
 
 
 def sets_of(history_length: bool, absence: bool) -> int:
