@@ -1,21 +1,36 @@
 """Exit codes, help and errors of the whole command line."""
 
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 import ufgraphfr
 from ufgraphfr.algorithms import ALGORITHMS
 from ufgraphfr.baselines import BASELINES
 from ufgraphfr.cli.doctor import EXTRAS
+from ufgraphfr.cli.main import app
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.privacy import MECHANISMS
 from ufgraphfr.text import ENCODERS
 
 COMMANDS = ("run", "compare", "recommend", "describe", "doctor", "data")
+
+
+def commands(command, context, path=()):
+    """Every command below one, with the words that call it."""
+    yield path, command
+    for name in command.list_commands(context) if hasattr(command, "list_commands") else ():
+        below = command.get_command(context, name)
+        yield from commands(below, typer.Context(below, parent=context), (*path, name))
+
+
+WHOLE = typer.main.get_command(app)
+ALL = list(commands(WHOLE, typer.Context(WHOLE)))
 
 
 def test_help_names_every_command(cli):
@@ -33,6 +48,18 @@ def test_every_command_has_help(cli, words):
     assert ended.code == 0
     assert "Usage: ufgraphfr" in ended.out
     assert max(len(line.rstrip()) for line in ended.out.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("words", [path for path, _ in ALL])
+def test_help_says_all_that_is_written(cli, monkeypatch, words):
+    """A word in brackets is a style in some markups, and is not shown."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    command = dict(ALL)[words]
+    shown = " ".join(cli(*words, "--help").out.split())
+    parameters = (getattr(each, "help", None) for each in command.params)
+    for text in (command.help, *parameters):
+        for bracketed in re.findall(r"\[[^\]]*\]", text or ""):
+            assert bracketed in shown
 
 
 def test_run_help_lists_every_kind(cli):

@@ -119,14 +119,78 @@ def test_a_date_in_several_columns_is_found_and_a_day_of_a_month_is_no_time(cli,
 def test_without_times_the_order_is_said_to_mean_nothing(cli, tables):
     rows = [f"{user},{item}" for user in range(3) for item in range(5)]
     (tables / "likes.csv").write_text("\n".join(["who,what", *rows]))
-    columns = ("--user-column", "who", "--item-column", "what")
+    columns = ("--set", "columns.user=who", "--set", "columns.item=what")
     ended = new(cli, tables, *columns, name="likes.csv")
-    assert "user is the column 'who' of likes.csv (as you said)" in ended.out
     assert "order means nothing" in ended.out
     facts = json.loads(cli("data", "describe", tables / "sub" / "my.toml", "--json").out)
     assert facts["time"] is None
     assert facts["ratings"] is None
     assert any("order of a user's interactions means nothing" in w for w in facts["warnings"])
+
+
+ABROAD = "Kunde;Film;Note;Zeit\n" + "".join(
+    f"Jürgen {user};Käse {item};{item},5;{item + 1:02}.03.2024 20:15\n"
+    for user in range(3)
+    for item in range(5)
+)
+SAID = [
+    f"--set={text}"
+    for text in (
+        *("columns.user=Kunde", "columns.item=Film", "columns.timestamp=Zeit"),
+        *("columns.rating=Note", "time_format=%d.%m.%Y %H:%M", "encoding=cp1252"),
+    )
+]
+
+
+def test_a_table_of_elsewhere_is_read_as_it_is_said(cli, tables):
+    (tables / "fern.csv").write_text(ABROAD, encoding="cp1252")
+    direct = cli("data", "describe", tables / "fern.csv", *SAID, "--json")
+    assert direct.code == 0, direct.err
+    ended = new(cli, tables, *SAID, name="fern.csv")
+    assert ended.code == 0, ended.err
+    values = tomllib.loads((tables / "sub" / "my.toml").read_text())["data"]
+    assert values["encoding"] == "cp1252"
+    assert values["time_format"] == "%d.%m.%Y %H:%M"
+    assert values["columns"]["user"] == "Kunde"
+    facts = json.loads(cli("data", "describe", tables / "sub" / "my.toml", "--json").out)
+    assert facts["found"] == {"users": 3, "items": 5, "interactions": 15}
+    assert facts["ratings"]["1.5"] == 3
+    assert any("decimal commas, so '0,5' is read as 0.5" in note for note in facts["notes"])
+    assert facts["time"]["first_date"] == "2024-03-01"
+    assert json.loads(direct.out)["digest"] == facts["digest"]
+
+
+def test_text_of_two_bytes_a_letter_is_known_by_its_mark(cli, tables):
+    text = ABROAD.replace("Kunde", "user").replace("Film", "item").replace(";", "\t")
+    (tables / "excel.txt").write_text(text, encoding="utf-16")
+    ended = new(cli, tables, name="excel.txt")
+    assert ended.code == 0, ended.err
+    facts = json.loads(cli("data", "describe", tables / "sub" / "my.toml", "--json").out)
+    assert facts["found"] == {"users": 3, "items": 5, "interactions": 15}
+
+
+def test_lists_have_no_columns_to_guess(cli, tables):
+    (tables / "lists.txt").write_text("\n".join(f"{user} 1 2 3 {user + 4}" for user in range(3)))
+    ended = new(cli, tables, "--set", "layout=list", name="lists.txt")
+    assert ended.code == 0, ended.err
+    text = (tables / "sub" / "my.toml").read_text()
+    assert 'layout = "list"' in text
+    assert "[data.columns]" not in text
+    assert cli("data", "describe", tables / "sub" / "my.toml").code == 0
+
+
+def test_tables_beside_and_features_are_set_like_any_other_key(cli, tables, monkeypatch):
+    monkeypatch.chdir(tables)
+    said = ("--set", "users=users.csv", "--set", "items=items.csv", "--set", "features.genre=label")
+    facts = json.loads(cli("data", "describe", "ratings.csv", *said, "--json").out)
+    assert facts["joins"]["users_with_profile"] == 2
+    assert facts["joins"]["items_with_title"] == 7
+    assert any("user_key is the column 'id'" in guess for guess in facts["guesses"])
+    ended = cli("new", "my.toml", "--interactions", "ratings.csv", *said)
+    assert ended.code == 0, ended.err
+    values = tomllib.loads((tables / "my.toml").read_text())["data"]
+    assert values["features"] == {"genre": "label"}
+    assert values["users"] == "users.csv"
 
 
 def test_many_ties_are_warned_of(cli, tables):
@@ -141,18 +205,23 @@ def test_many_ties_are_warned_of(cli, tables):
     ("words", "message"),
     [
         (("--interactions", "users.csv"), "known to be the user"),
-        (("--interactions", "users.csv"), "--user-column COLUMN"),
-        (("--interactions", "ratings.csv", "--item-column", "film"), "--item-column film"),
-        (("--interactions", "ratings.csv", "--users", "odd.csv"), "--user-key-column COLUMN"),
-        (("--interactions", "ratings.csv", "--title-column", "x"), "--items"),
-        (("--interactions", "ratings.csv", "--user-key-column", "x"), "--users"),
+        (("--interactions", "users.csv"), "--set columns.user=COLUMN"),
+        (("--set", "columns.item=film"), "no column 'film'"),
+        (("--users", "odd.csv"), "--set columns.user_key=COLUMN"),
+        (("--set", "columns.title=x"), "--items"),
+        (("--set", "columns.user_key=x"), "--users"),
+        (("--set", "colums.user=x"), "did you mean 'columns'"),
+        (("--set", "encoding=utf-9"), "no encoding is called so"),
+        (("--set", "interactions=users.csv"), "ratings.csv is the table"),
+        (("--set", "encoding"), "write KEY=VALUE"),
         (("--interactions", "none.csv"), "none.csv"),
     ],
 )
 def test_what_cannot_be_guessed_is_refused(cli, tables, monkeypatch, words, message):
     monkeypatch.chdir(tables)
     (tables / "odd.csv").write_text("number,job\n1,baker\n")
-    ended = cli("new", "my.toml", *words)
+    named = () if "--interactions" in words else ("--interactions", "ratings.csv")
+    ended = cli("new", "my.toml", *named, *words)
     assert ended.code == 2
     assert message in " ".join(ended.err.split())
     assert not (tables / "my.toml").exists()

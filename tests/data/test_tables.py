@@ -83,3 +83,25 @@ def test_wrong_encoding_names_the_line():
 def test_what_is_not_parquet_is_refused():
     with pytest.raises(InputError, match=r"cannot read x\.parquet as Parquet"):
         parse_parquet(File("x.parquet", b"a,b\n1,2\n"))
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        (["3,5", "4", "-0,125"], ["3.5", "4", "-0.125"]),
+        # before thousands, or nobody knows
+        (["3,500", "4"], None),
+        (["3,5", "1.2,5"], None),
+        (["3,5,1", "4"], None),
+    ],
+)
+def test_decimal_commas_are_read_where_they_can_be_nothing_else(values, read):
+    found = table("\n".join(["a;b", *(f"{value};x" for value in values)]), Layout(separator=";"))
+    numbers = found.numeric("a")
+    if read is None:
+        with pytest.raises(InputError, match=r"a = '\S+' is not a number"):
+            numbers.good("error")
+    else:
+        assert numbers.good("error")[0]["a"].to_list() == read
+        (note,) = numbers.notes
+        assert note == "t.csv: 'a' has decimal commas, so '3,5' is read as 3.5"

@@ -80,8 +80,8 @@ def written(tmp_path, text):
         ("name=3", ["name = 3", "must be a string"]),
         ("data=3", ["'data' = 3 must be a table", "write [data]"]),
         ("seed.x=3", ["'seed' is a value, not a table"]),
-        ("algorithm.lr", ["write table.key=value"]),
-        ("=3", ["write table.key=value"]),
+        ("algorithm.lr", ["write KEY=VALUE"]),
+        ("=3", ["write KEY=VALUE"]),
     ],
 )
 def test_bad_settings_are_named_with_rule_and_mend(tmp_path, toy, override, parts):

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ufgraphfr.cli import agent_backup, agent_models, agent_recommend, agent_serve
 from ufgraphfr.cli.findings import tell
+from ufgraphfr.cli.group import group
 from ufgraphfr.core.errors import InputError, MissingExtra
 from ufgraphfr.deploy.agent.enrolment import beyond
 from ufgraphfr.deploy.agent.folder import ShardFolder
@@ -25,7 +26,7 @@ from ufgraphfr.deploy.operations import node_doctor
 from ufgraphfr.deploy.operations.folder import NodeFolder
 from ufgraphfr.deploy.wire import unix_socket
 
-app = typer.Typer(add_completion=False, invoke_without_command=True)
+app = group(invoke_without_command=True)
 app.add_typer(agent_models.app, name="models")
 app.command()(agent_recommend.recommend)
 app.command()(agent_backup.backup)

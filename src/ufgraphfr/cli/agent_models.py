@@ -5,15 +5,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ufgraphfr.cli.group import group
 from ufgraphfr.cli.tables import titled_table
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.models import Models
 
 NEWEST = "newest"
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Releases of the model at this node."
-)
+app = group(no_args_is_help=True, help="Releases of the model at this node.")
 
 
 @app.command("list")

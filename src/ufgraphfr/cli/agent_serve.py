@@ -7,15 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ufgraphfr.cli.group import group
 from ufgraphfr.cli.serve import answer_until_told
 from ufgraphfr.core.errors import MissingExtra
 from ufgraphfr.deploy.agent.folder import ShardFolder
 from ufgraphfr.deploy.agent.serve import listen
 from ufgraphfr.deploy.agent.tokens import Tokens
 
-tokens = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Apps that may ask for users of this node."
-)
+tokens = group(no_args_is_help=True, help="Apps that may ask for users of this node.")
 App = Annotated[str, typer.Argument(help="What to call the app.")]
 
 

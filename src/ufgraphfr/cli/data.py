@@ -2,7 +2,6 @@
 
 import json
 import logging
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,18 +14,17 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from ufgraphfr.cli.facts import gigabytes, show
+from ufgraphfr.cli.group import group
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.core.folders import cache_folder
 from ufgraphfr.data.description import facts_of
 from ufgraphfr.data.sources import SOURCES
 from ufgraphfr.data.sources.base import Source
 from ufgraphfr.experiment.estimate import LARGE, estimate
-from ufgraphfr.experiment.reading import read
+from ufgraphfr.experiment.reading import override, read
 from ufgraphfr.experiment.starting import own_tables
 
-app = typer.Typer(
-    add_completion=False, help="The data sets: list, describe, fetch.", no_args_is_help=True
-)
+app = group(help="The data sets: list, describe, fetch.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A data set, as in 'list'.")]
 Folder = Annotated[Path | None, typer.Option("--data-dir", help="The folder with the files.")]
@@ -130,25 +128,22 @@ def _described(
         changes = tuple(f"data.{text}" for text in settings or [])
         return read(path, changes).located_source(data_dir), ()
     if path.is_file():
-        tables = own_tables(path, None, None, {})
-        # --set columns={...} says all columns
-        values = tables.values() | dict(_setting(text) for text in settings or [])
-        kind = str(values.pop("kind"))
-        told = (each.told() for each in tables.columns.values())
-        return SOURCES.build(kind, values, "[data]"), tuple(told)
+        tables = own_tables(path, said_of(settings))
+        told = (each.told() for each in tables.guesses.values())
+        return tables.source, tuple(told)
     return _source(name, settings), ()
 
 
 def _source(name: str, settings: list[str] | None) -> Source:
-    values = dict(_setting(text) for text in settings or [])
-    return SOURCES.build(name, values, "[data]")
+    return SOURCES.build(name, said_of(settings), "[data]")
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set {text}: write it as KEY=VALUE")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
+def said_of(settings: list[str] | None) -> dict[str, Any]:
+    """The keys of ``[data]`` that ``--set`` gives.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    said = dict[str, Any]()
+    override(said, settings or [])
+    return said

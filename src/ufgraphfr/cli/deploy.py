@@ -30,6 +30,7 @@ from ufgraphfr.cli.deploy_options import (
     total_of,
 )
 from ufgraphfr.cli.findings import tell
+from ufgraphfr.cli.group import group
 from ufgraphfr.cli.results import show_result
 from ufgraphfr.cli.run import Overrides
 from ufgraphfr.core.errors import InputError, MissingExtra
@@ -47,7 +48,7 @@ from ufgraphfr.deploy.server.liveness import (
 from ufgraphfr.deploy.server.settings import ServerSettings, bare_host
 from ufgraphfr.experiment.reading import read
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run a federation over Flower.")
+app = group(no_args_is_help=True, help="Run a federation over Flower.")
 app.command()(deploy_change.amend)
 app.command()(deploy_change.renew)
 app.command()(deploy_change.backup)

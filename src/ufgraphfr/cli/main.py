@@ -15,6 +15,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 import ufgraphfr
+from ufgraphfr.cli.group import group
 from ufgraphfr.core.errors import InputError, is_disk_full, nearest
 
 COMMANDS = (
@@ -44,7 +45,7 @@ class LazyCommands(TyperGroup):
         gc.enable()
         commands = getattr(module, "app", None)
         if commands is None:
-            commands = typer.Typer(add_completion=False)
+            commands = group()
             epilog = module.epilog() if hasattr(module, "epilog") else None
             commands.command(cmd_name, epilog=epilog)(getattr(module, cmd_name))
         command = typer.main.get_command(commands)
@@ -52,7 +53,7 @@ class LazyCommands(TyperGroup):
         return command
 
 
-app = typer.Typer(
+app = group(
     name="ufgraphfr",
     cls=LazyCommands,
     no_args_is_help=True,

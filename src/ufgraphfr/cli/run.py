@@ -30,9 +30,7 @@ EXIT_INTERRUPTED = 130
 
 def epilog() -> str:
     """The kinds that a TOML file may name, for ``--help``."""
-    listed = [
-        f"[bold]{escape(table)}[/] {', '.join(registry.kinds)}" for table, registry in SEAMS.items()
-    ]
+    listed = [f"- **{table}** {', '.join(registry.kinds)}" for table, registry in SEAMS.items()]
     head = (
         "Kinds for each table of the file (or package.module.Class for your own; "
         "ufgraphfr describe KIND lists its keys):"

@@ -45,58 +45,39 @@ class Guess:
         key: of ``[data.columns]``.
         column: as the header writes it; several for a date in parts.
         file: whose header.
-        said: whether a person named it.
     """
 
     key: str
     column: str | tuple[str, ...]
     file: str
-    said: bool = False
 
     def told(self) -> str:
         """One line for people."""
-        how = "as you said" if self.said else "guessed from the header"
-        if isinstance(self.column, tuple):
-            return f"{self.key} is the columns {', '.join(self.column)} of {self.file} ({how})"
-        return f"{self.key} is the column '{self.column}' of {self.file} ({how})"
+        several = isinstance(self.column, tuple)
+        named = f"columns {', '.join(self.column)}" if several else f"column '{self.column}'"
+        return f"{self.key} is the {named} of {self.file} (guessed from the header)"
 
 
-def header_of(path: Path) -> list[str]:
+def header_of(path: Path, opening: Opening) -> list[str]:
     """The columns of a table.
 
     Raises:
         InputError: it cannot be read.
     """
-    return Opening().table(path.parent, path.name).columns
+    return opening.table(path.parent, path.name).columns
 
 
-def guess(
-    file: str, header: Sequence[str], keys: Collection[str], said: Mapping[str, str]
-) -> dict[str, Guess]:
-    """A column for each key that a person said or a known name gives.
+def guess(file: str, header: Sequence[str], keys: Collection[str]) -> dict[str, Guess]:
+    """A column for each key that a known name gives.
 
     Args:
         file: how messages name the table.
         header: its columns.
         keys: of ``[data.columns]`` that are looked for.
-        said: columns by key, where a person named them.
-
-    Raises:
-        InputError: a column that was named is missing.
     """
     named = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in reversed(header)}
-    found = {}
-    for key in keys:
-        if column := said.get(key):
-            if column not in header:
-                raise InputError(
-                    f"{flag(key)} {column}: {file} has no such column, its columns are "
-                    f"{', '.join(header)}"
-                )
-            found[key] = Guess(key, column, file, said=True)
-        elif known := _known(key, named):
-            found[key] = Guess(key, known, file)
-    return found
+    known = {key: _known(key, named) for key in keys}
+    return {key: Guess(key, column, file) for key, column in known.items() if column}
 
 
 def _known(key: str, named: Mapping[str, str]) -> str | tuple[str, ...] | None:
@@ -110,24 +91,17 @@ def _known(key: str, named: Mapping[str, str]) -> str | tuple[str, ...] | None:
     return named[names[0]] if names else None
 
 
-def need(
-    file: str, header: Sequence[str], keys: Collection[str], said: Mapping[str, str]
-) -> dict[str, Guess]:
+def need(file: str, header: Sequence[str], keys: Collection[str]) -> dict[str, Guess]:
     """`guess`, where every key must have a column.
 
     Raises:
-        InputError: one has none; the flag that names it is offered.
+        InputError: one has none; the setting that names it is offered.
     """
-    found = guess(file, header, keys, said)
+    found = guess(file, header, keys)
     for key in keys:
         if key not in found:
             raise InputError(
                 f"no column of {file} is known to be the {key} (it has {', '.join(header)}): name "
-                f"it with {flag(key)} COLUMN"
+                f"it, --set columns.{key}=COLUMN"
             )
     return found
-
-
-def flag(key: str) -> str:
-    """The option of the command line that names a column."""
-    return f"--{key.replace('_', '-')}-column"

@@ -1,5 +1,6 @@
 """Opens a table by the suffix of its file; where a file does not say its separator, it is seen."""
 
+import codecs
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ class Opening:
 
     Attributes:
         separator: between fields; empty if it is to be seen.
-        encoding: of text.
+        encoding: of text; UTF-16 is known by its mark.
         header: whether the first line names the columns.
         quotes: whether fields may stand in double quotes; ``auto`` is in .csv files alone.
     """
@@ -51,8 +52,9 @@ class Opening:
         file, suffix = _file(folder, name)
         if suffix == ".parquet":
             return parse_parquet(file)
+        encoding = self._encoding_of(file)
         if suffix in _JSON_LINES:
-            return parse_json_lines(file, self.encoding)
+            return parse_json_lines(file, encoding)
         if suffix not in _SEPARATORS and not self.separator:
             known = (*_SEPARATORS, *_JSON_LINES, ".parquet")
             raise InputError(
@@ -60,11 +62,11 @@ class Opening:
                 f"separates its fields, [data] separator"
             )
         usual = _SEPARATORS.get(suffix, (self.separator,))
-        separator = self.separator or seen_separator(file, self.encoding, usual)
+        separator = self.separator or seen_separator(file, encoding, usual)
         quoted = suffix == ".csv" if self.quotes == "auto" else self.quotes == "csv"
         layout = Layout(
             separator=separator,
-            encoding=self.encoding,
+            encoding=encoding,
             quoted=quoted and len(separator) == 1,
             numbered=not self.header,
         )
@@ -80,8 +82,15 @@ class Opening:
         Raises:
             InputError: it cannot be read, or is empty.
         """
-        layout = Layout(separator=self.separator or " ", encoding=self.encoding)
-        return parse_lists(_file(folder, name)[0], layout, user, item)
+        file, _ = _file(folder, name)
+        layout = Layout(separator=self.separator or " ", encoding=self._encoding_of(file))
+        return parse_lists(file, layout, user, item)
+
+    def _encoding_of(self, file: File) -> str:
+        """UTF-16 says so in its first bytes, which begin no text in UTF-8."""
+        marks = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+        marked = self.encoding == "utf-8-sig" and file.data.startswith(marks)
+        return "utf-16" if marked else self.encoding
 
 
 def seen_separator(file: File, encoding: str, candidates: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ LINE, PROBLEM = "__line__", "__problem__"
 LIST = "\x1f"
 """What separates the values of a list, where a format has lists."""
 _WHOLE, _DECIMAL = r"^-?\d+(\.0+)?$", r"\.0+$"
+_COMMA, _THOUSANDS = r"^-?\d+,\d+$", r",\d{3}$"
 
 OnBadRow = Literal["error", "skip"]
 
@@ -122,9 +123,26 @@ class Table:
         return self.refuse(~pl.col(column).fill_null("").is_in(names), problem)
 
     def numeric(self, column: str) -> "Table":
-        """Mark rows whose value is not a finite number."""
+        """This table with a column of finite numbers; rows whose value is none are marked.
+
+        ``3,5`` becomes ``3.5`` where commas stand in such numbers alone, and not before thousands.
+        """
+        table = self._with_points(column)
         value = pl.col(column).str.strip_chars().cast(pl.Float64, strict=False)
-        return self.refuse(value.is_null() | ~value.is_finite(), broken(column, "is not a number"))
+        return table.refuse(value.is_null() | ~value.is_finite(), broken(column, "is not a number"))
+
+    def _with_points(self, column: str) -> "Table":
+        text = self.frame[column]
+        commas = text.filter(text.str.contains(",", literal=True))
+        thousands = commas.str.contains(_THOUSANDS).all()
+        if thousands or not commas.str.contains(_COMMA).all():
+            return self
+        frame = self.frame.with_columns(text.str.replace(",", ".", literal=True))
+        note = (
+            f"{self.file}: '{column}' has decimal commas, so '{commas[0]}' is read as "
+            f"{commas[0].replace(',', '.')}"
+        )
+        return replace(self, frame=frame, notes=(*self.notes, note))
 
     def unique(self, column: str) -> "Table":
         """Mark rows whose value stood on an earlier line."""

@@ -110,7 +110,7 @@ def override(values: dict[str, Any], overrides: Overrides, seed: int | None = No
 def _pair(text: str) -> tuple[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not all(path.strip().split(".")):
-        raise InputError(f"--set {text}: write table.key=value, as in algorithm.lr=0.05")
+        raise InputError(f"--set {text}: write KEY=VALUE, as in algorithm.lr=0.05")
     try:
         return path.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -11,8 +11,10 @@ from ufgraphfr.baselines import BASELINES
 from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.facts import facts_of
-from ufgraphfr.data.headers import Guess, flag, guess, header_of, need
+from ufgraphfr.data.headers import Guess, guess, header_of, need
 from ufgraphfr.data.sources import SOURCES
+from ufgraphfr.data.sources.base import Source
+from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.experiment.derive import flagship_settings
 
 BESIDE = "popularity", "ease", "closed-forms"
@@ -25,21 +27,22 @@ class OwnTables:
 
     Attributes:
         files: path by key of ``[data]``: interactions, users, items.
-        columns: by key of ``[data.columns]``.
+        said: what the person set in ``[data]`` besides.
+        guesses: columns that nobody named, by key of ``[data.columns]``.
         notes: what else was found out, a sentence each.
     """
 
     files: dict[str, Path]
-    columns: dict[str, Guess]
+    said: dict[str, Any]
+    guesses: dict[str, Guess]
     notes: tuple[str, ...]
 
-    def values(self) -> dict[str, Any]:
-        """The ``[data]`` table, with paths from the current folder."""
-        return {
-            "kind": "table",
-            **{key: str(path) for key, path in self.files.items()},
-            "columns": {key: each.column for key, each in self.columns.items()},
-        }
+    @property
+    def source(self) -> Source:
+        """These data, with paths from the current folder."""
+        guessed = {key: each.column for key, each in self.guesses.items()}
+        columns = {"columns": guessed | self.said.get("columns", {})}
+        return _table({key: str(path) for key, path in self.files.items()} | self.said | columns)
 
     def toml(self, place: Path) -> str:
         """An experiment that runs as it is, to be written at ``place``.
@@ -50,9 +53,7 @@ class OwnTables:
         Raises:
             InputError: the tables cannot be read.
         """
-        keys = self.values()
-        source = SOURCES.build(keys.pop("kind"), keys, "[data]")
-        rows = source.load(None).interactions
+        rows = self.source.load(None).interactions
         facts = facts_of(rows, rows.n_users)
         lines = [
             "# An experiment on your own tables. Every key: ufgraphfr describe table, "
@@ -66,64 +67,71 @@ class OwnTables:
         for key, path in self.files.items():
             name = Path(os.path.relpath(path.resolve(), folder)).as_posix()
             lines.append(f"{key} = {_text(name)}")
-        lines += ["", *(f"# {_line(note)}" for note in self.notes), "[data.columns]"]
-        for each in self.columns.values():
+        others = {key: value for key, value in self.said.items() if key != "columns"}
+        lines += [f"{key} = {_text(value)}" for key, value in others.items()]
+        lines += ["", *(f"# {_line(note)}" for note in self.notes)]
+        named = self.said.get("columns", {})
+        if self.guesses or named:
+            lines.append("[data.columns]")
+        for each in self.guesses.values():
             lines += [f"# {_line(each.told())}", f"{each.key} = {_text(each.column)}"]
+        lines += [f"{key} = {_text(column)}" for key, column in named.items()]
         return "\n".join((*lines, *_rest(flagship_settings(facts), facts), ""))
 
 
-def own_tables(
-    interactions: Path, users: Path | None, items: Path | None, said: Mapping[str, str]
-) -> OwnTables:
+def own_tables(interactions: Path, said: Mapping[str, Any]) -> OwnTables:
     """Look into the headers of a person's tables.
 
     Args:
         interactions: the file of interactions.
-        users: that of user attributes.
-        items: that of titles and features.
-        said: columns by key, where the person named them.
+        said: other keys of ``[data]``: the files of users and items, how files are read, and
+            columns, which are not guessed.
 
     Raises:
-        InputError: a file cannot be read, or no column is known to be the user or the item.
+        InputError: a file cannot be read, no column is known to be the user or the item, or what
+            is said is wrong.
     """
-    headers = {path: header_of(path) for path in (interactions, users, items) if path}
-    header = headers[interactions]
-    name = interactions.name
-    columns = need(name, header, ("user", "item"), said)
-    columns |= guess(name, header, ("timestamp", "rating"), said)
-    files = {"interactions": interactions}
-    for key, path, noun in (("users", users, "user"), ("items", items, "item")):
-        if path is not None:
-            files[key] = path
-            columns |= _key_of(path.name, headers[path], noun, columns[noun].column, said)
-    if items is not None:
-        columns |= guess(items.name, headers[items], ("title",), said)
-    elif "title" in said:
-        raise InputError(f"--title-column {said['title']}: titles are in a table of items, --items")
-    for noun, path in (("user", users), ("item", items)):
-        if path is None and (column := said.get(f"{noun}_key")):
-            raise InputError(f"{flag(f'{noun}_key')} {column}: name its table too, --{noun}s")
+    if "interactions" in said:
+        raise InputError(f"--set interactions={said['interactions']}: {interactions} is the table")
+    said = dict(said)
+    files = ((key, said.pop(key, None)) for key in ("users", "items"))
+    there = {"interactions": interactions, **{key: Path(path) for key, path in files if path}}
+    named = said.get("columns", {})
+    table = _table({key: str(path) for key, path in there.items()} | said)
+    lists = table.layout == "list"
+    headers = {
+        key: header_of(path, table.opening)
+        for key, path in there.items()
+        if not (lists and key == "interactions")
+    }
+    guesses = dict[str, Guess]()
+    if not lists:
+        own = interactions.name, headers["interactions"]
+        guesses |= need(*own, [key for key in ("user", "item") if key not in named])
+        guesses |= guess(*own, [key for key in ("timestamp", "rating") if key not in named])
+    for key in there.keys() - {"interactions"}:
+        noun = key.removesuffix("s")
+        column = guesses[noun].column if noun in guesses else named.get(noun, noun)
+        if f"{noun}_key" not in named and column not in headers[key]:
+            guesses |= need(there[key].name, headers[key], (f"{noun}_key",))
+    if "items" in there and "title" not in named:
+        guesses |= guess(there["items"].name, headers["items"], ("title",))
+    for key, noun in (("title", "item"), ("item_key", "item"), ("user_key", "user")):
+        if key in named and f"{noun}s" not in there:
+            raise InputError(f"--set columns.{key}={named[key]}: name its table too, --{noun}s")
     notes = []
-    if "timestamp" not in columns:
+    if not lists and "timestamp" not in {**guesses, **named} and "sequential" not in said:
         notes.append(
-            f"no column of {name} is known to be a time: order means nothing, unless you name "
-            f"one (timestamp, --timestamp-column) or set sequential = true"
+            f"no column of {interactions.name} is known to be a time: order means nothing, unless "
+            f"you name one (--set columns.timestamp=COLUMN) or set sequential = true"
         )
-    return OwnTables(files, columns, tuple(notes))
+    return OwnTables(there, said, guesses, tuple(notes))
 
 
-def _key_of(
-    file: str,
-    header: Sequence[str],
-    noun: str,
-    column: str | tuple[str, ...],
-    said: Mapping[str, str],
-) -> dict[str, Guess]:
-    """The id's column in a table of users or items, where it is called otherwise there."""
-    key = f"{noun}_key"
-    if key not in said and column in header:
-        return {}
-    return need(file, header, (key,), said)
+def _table(values: dict[str, Any]) -> TableSource:
+    source = SOURCES.build("table", values, "[data]")
+    assert isinstance(source, TableSource)
+    return source
 
 
 def _rest(derived: Sequence[Derived], facts: DataFacts) -> tuple[str, ...]:
@@ -148,6 +156,9 @@ def _line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text)
 
 
-def _text(value: str | tuple[str, ...]) -> str:
-    # strings of JSON, and lists of them, are those of TOML
+def _text(value: Any) -> str:
+    """A value in TOML, on one line."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{_text(key)} = {_text(each)}' for key, each in value.items())} }}"
+    # strings, numbers and lists of JSON are those of TOML
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

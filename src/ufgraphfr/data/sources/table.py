@@ -63,7 +63,7 @@ class TableSource(ListedSource):
     header: bool = True
     """Whether the first line names the columns; without a header they are given by number."""
     encoding: str = "utf-8-sig"
-    """Of text files: ``latin-1``, for example."""
+    """Of text files: ``latin-1``, for example. UTF-16 with its mark is read without it."""
     quotes: Quotes = "auto"
     """Whether fields may stand in double quotes: ``auto`` is in .csv files alone."""
     time_format: str = ""
@@ -205,7 +205,8 @@ class TableSource(ListedSource):
         return [(each, n) for n, name in names for each in parquet_files(folder, name)]
 
     @property
-    def _opening(self) -> Opening:
+    def opening(self) -> Opening:
+        """How its files are opened."""
         return Opening(self.separator, self.encoding, self.header, self.quotes)
 
     def _rows(self, folder: Path) -> Rows:
@@ -229,8 +230,8 @@ class TableSource(ListedSource):
         if self.layout == "list":
             if self.min_rating is not None:
                 raise InputError('layout = "list" has no ratings, which min_rating needs: drop it')
-            return self._opening.lists(folder, name, "user", "item").filled("user", "item")
-        table, time = names.timed(self._opening.table(folder, name))
+            return self.opening.lists(folder, name, "user", "item").filled("user", "item")
+        table, time = names.timed(self.opening.table(folder, name))
         user, item = (names.id_of(key, table) for key in ("user", "item"))
         rating = names.column_of("rating", table)
         part = names.column_of("part", table) if names.part else ""
@@ -250,7 +251,7 @@ class TableSource(ListedSource):
             if self.template:
                 raise InputError("template needs user attributes: name their file, users = ...")
             return {}, 0, ()
-        table = self._opening.table(folder, self.users)
+        table = self.opening.table(folder, self.users)
         user = self.columns.id_of("user", table, self.columns.user_key)
         table = table.ids(user).filled(user).unique(user)
         templates.check_template(self.template, set(table.columns) - {user})
@@ -261,7 +262,7 @@ class TableSource(ListedSource):
         return profiles_of(known, user), bad, (*table.notes, *gaps)
 
     def _item_table(self, folder: Path) -> tuple[Table, str]:
-        table = self._opening.table(folder, self.items)
+        table = self.opening.table(folder, self.items)
         item = self.columns.id_of("item", table, self.columns.item_key)
         return table.ids(item).filled(item).unique(item), item
 
@@ -271,7 +272,7 @@ class TableSource(ListedSource):
         table, item = self._item_table(folder)
         title = self.columns.column_of("title", table)
         rows, bad = table.good(self.on_bad_row)
-        titles = dict(rows.fill_null("").select(item, title).iter_rows()) if title else {}
+        titled = rows.filter(pl.col(title) != "").select(item, title) if title else pl.DataFrame()
         rows, gaps = known_of(rows.drop(*{title} - {""}), item, table.file)
         for name in self.features:
             if name not in rows.columns or name == item:
@@ -286,8 +287,7 @@ class TableSource(ListedSource):
             for name in rows.columns
             if name != item
         }
-        titles = {key: value for key, value in titles.items() if value}
-        items = Items(titles, features, Path(self.items).name, self.features)
+        items = Items(dict(titled.iter_rows()), features, Path(self.items).name, self.features)
         return items, bad, (*table.notes, *gaps)
 
 
