@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,34 +98,35 @@ def own_tables(interactions: Path, said: Mapping[str, Any]) -> OwnTables:
     there = {"interactions": interactions, **{key: Path(path) for key, path in files if path}}
     named = said.get("columns", {})
     table = _table({key: str(path) for key, path in there.items()} | said)
-    lists = table.layout == "list"
-    headers = {
-        key: header_of(path, table.opening)
-        for key, path in there.items()
-        if not (lists and key == "interactions")
-    }
-    guesses = dict[str, Guess]()
-    if not lists:
-        own = interactions.name, headers["interactions"]
+    guesses, notes = dict[str, Guess](), list[str]()
+    if table.layout == "rows":
+        own = interactions.name, header_of(interactions, table.opening)
         guesses |= need(*own, [key for key in ("user", "item") if key not in named])
         guesses |= guess(*own, [key for key in ("timestamp", "rating") if key not in named])
-    for key in there.keys() - {"interactions"}:
-        noun = key.removesuffix("s")
-        column = guesses[noun].column if noun in guesses else named.get(noun, noun)
-        if f"{noun}_key" not in named and column not in headers[key]:
-            guesses |= need(there[key].name, headers[key], (f"{noun}_key",))
-    if "items" in there and "title" not in named:
-        guesses |= guess(there["items"].name, headers["items"], ("title",))
-    for key, noun in (("title", "item"), ("item_key", "item"), ("user_key", "user")):
-        if key in named and f"{noun}s" not in there:
-            raise InputError(f"--set columns.{key}={named[key]}: name its table too, --{noun}s")
-    notes = []
-    if not lists and "timestamp" not in {**guesses, **named} and "sequential" not in said:
-        notes.append(
-            f"no column of {interactions.name} is known to be a time: order means nothing, unless "
-            f"you name one (--set columns.timestamp=COLUMN) or set sequential = true"
-        )
+        if "timestamp" not in {**guesses, **named} and "sequential" not in said:
+            notes.append(
+                f"no column of {interactions.name} is known to be a time: order means nothing, "
+                f"unless you name one (--set columns.timestamp=COLUMN) or set sequential = true"
+            )
+    for noun, keys in (("user", ("user_key",)), ("item", ("item_key", "title"))):
+        if path := there.get(f"{noun}s"):
+            column = guesses[noun].column if noun in guesses else named.get(noun, noun)
+            guesses |= _beside(path.name, header_of(path, table.opening), noun, column, named)
+        else:
+            for key in named.keys() & set(keys):
+                raise InputError(f"--set columns.{key}={named[key]}: name its table too, --{noun}s")
     return OwnTables(there, said, guesses, tuple(notes))
+
+
+def _beside(
+    file: str, header: Sequence[str], noun: str, column: object, named: Collection[str]
+) -> dict[str, Guess]:
+    """Columns of a table of users or items: its id, where it is called otherwise, and titles."""
+    key = f"{noun}_key"
+    found = {} if key in named or column in header else need(file, header, (key,))
+    if noun == "item" and "title" not in named:
+        found |= guess(file, header, ("title",))
+    return found
 
 
 def _table(values: dict[str, Any]) -> TableSource:
