@@ -67,6 +67,13 @@ def test_few_users_are_asked_about_all_blends(asked: EvaluationSet) -> None:
     assert best == int(gains.round(9).argmax())
 
 
+def test_a_favoured_blend_stays_where_none_is_clearly_better(asked: EvaluationSet) -> None:
+    model = knowing(asked, [])
+    for place, chosen in ((3, 3), (2, 0), (1, 0)):
+        favoured = torch.arange(4) == place
+        assert best_blend(model, HALVES, asked, Key(0), favoured=favoured)[0] == chosen
+
+
 def test_nobody_is_asked(asked: EvaluationSet) -> None:
     _, result = best_blend(knowing(asked, []), HALVES, asked.select(torch.arange(0)), Key(0))
     assert not len(result.users)

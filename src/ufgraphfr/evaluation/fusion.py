@@ -49,11 +49,14 @@ class Candidates:
         halves: float ``[2, choices, blend]``, what users of either half are validated with.
         everybody: float ``[choices, blend]``, what the model keeps of a choice.
         shares: float ``[choices, parts]``, of the spread of what it keeps, see `spread_shares`.
+        learned: bool ``[choices]``, which of them were fitted. Where users are few the best of many
+            blends is best by chance, so another is chosen only if it gains more than that.
     """
 
     halves: Tensor
     everybody: Tensor
     shares: Tensor
+    learned: Tensor
 
     @classmethod
     def fitted(
@@ -80,7 +83,9 @@ class Candidates:
             torch.cat([_with(mixes, prior) for prior in priors], dim=-2)
             for mixes in (halves, torch.cat((everybody[None], fixed)))
         )
-        return cls(halves, kept, spread_shares(at_zero, coefficients(kept, priors), parts))
+        learned = (torch.arange(len(fixed) + 1) == 0).repeat(len(priors))
+        shares = spread_shares(at_zero, coefficients(kept, priors), parts)
+        return cls(halves, kept, shares, learned)
 
     def kept(self, choice: int) -> State:
         """What a model's memory keeps of a choice."""
@@ -124,7 +129,9 @@ def choose_blend(
     """
     known = FusionData.of(model, asked, key, chunk)
     candidates = Candidates.fitted(known.sums, fixed, priors, known.features.shape[2])
-    best, result = best_blend(model, candidates.halves, asked, key, chunk, metrics)
+    best, result = best_blend(
+        model, candidates.halves, asked, key, chunk, metrics, candidates.learned
+    )
     return ChosenBlend(candidates.halves[:, best], candidates.kept(best), result)
 
 

@@ -37,6 +37,7 @@ def best_blend(
     key: Key,
     chunk: int = 256,
     metrics: tuple[Metric, ...] | None = None,
+    favoured: Tensor | None = None,
 ) -> tuple[int, RankingResult]:
     """The blend that `SELECTED_BY` prefers, and its ranking of everybody.
 
@@ -47,6 +48,7 @@ def best_blend(
         key: seed of the order of users.
         chunk: clients at a time, at most.
         metrics: what the result holds, see `metric_sums.evaluate`.
+        favoured: see `best_choice`.
     """
     order, left = shuffled(asked.clients.clients, key), torch.arange(halves.shape[1])
     gains, found = np.zeros((len(left), 0)), list[tuple[Tensor, BlendResults]]()
@@ -58,7 +60,8 @@ def best_blend(
         group = asked.select(order[begin:end].sort().values)
         found.append((left, evaluate_blends(model, halves[:, left], group, chunk, metrics)))
         gains = np.concatenate((gains, found[-1][1].gains()), axis=1)
-    best = int(left[best_choice(torch.from_numpy(gains.sum(1)))])
+    favoured = None if favoured is None else favoured[left]
+    best = int(left[best_choice(torch.from_numpy(gains.sum(1)), favoured, gains.shape[1])])
     own = (results.of(int((choices == best).nonzero())) for choices, results in found)
     return best, RankingResult.joined(list(own))
 

@@ -112,7 +112,8 @@ class RemoteEvaluation:
 
         candidates = Candidates.fitted(ask, fixed, algorithm.priors, parts)
         sums = self._evaluate(algorithm, state, round_number, "validation", candidates.halves)
-        best = best_choice(sums.sums[:, 0, NAMES.index(SELECTED_BY)])
+        gains = sums.sums[:, 0, NAMES.index(SELECTED_BY)]
+        best = best_choice(gains, candidates.learned, int(sums.asked[0]))
         return state | candidates.kept(best), sums.metrics(best)
 
     def _noised(self, algorithm: Algorithm, best: Checkpoint) -> Metrics:
