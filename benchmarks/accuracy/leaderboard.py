@@ -190,8 +190,10 @@ def split(row: Row) -> str:
 
 
 def data_name(row: Row) -> str:
-    """The data set, told from incomplete copies of it."""
+    """The data set, told from incomplete copies of it, and a table by its experiment."""
     data = row["data"]
+    if data["name"] == "table":
+        return f"{Path(row['experiment']).stem} (as one's own table)"
     return f"{data['name']} (order only)" if data["sha256"] in ORDER_ONLY else str(data["name"])
 
 
