@@ -259,25 +259,22 @@ def equal_weights(parts: int, width: int) -> Tensor:
     return found
 
 
-def fit_fusion(
-    ask: Callable[[Tensor], FusionSums], start: Tensor, prior: Tensor | None = None
-) -> Tensor:
+def fit_fusion(ask: Callable[[Tensor], FusionSums], start: Tensor) -> Tensor:
     """The weights of each fit.
 
     Args:
         ask: from weights ``[fits, weights]`` to the sums there.
-        start: float64 ``[fits, weights]``, where Newton's method begins.
-        prior: likewise, to which weights are drawn; None is ``start``.
+        start: float64 ``[fits, weights]``, where Newton's method begins, and to which weights are
+            drawn.
 
     Returns:
         float64 ``[fits, weights]``.
     """
-    prior = start if prior is None else prior
     at, best, step = start, start, torch.zeros_like(start)
     lowest = torch.full_like(start[:, 0], torch.inf)
     for _ in range(MAX_STEPS):
         sums = ask(at)
-        away = at - prior
+        away = at - start
         loss = sums.loss + RIDGE / 2 * away.square().sum(1)
         better = (loss <= lowest)[:, None]
         hessian = sums.hessian + RIDGE * torch.eye(at.shape[1], dtype=at.dtype)
