@@ -9,7 +9,7 @@ from typing import Literal
 
 from ufgraphfr.core.errors import InputError
 from ufgraphfr.data.files import CONTAINERS, File, find, read
-from ufgraphfr.data.nested import parse_json_lines, parse_parquet
+from ufgraphfr.data.nested import parse_json, parse_parquet
 from ufgraphfr.data.parsing import parse, parse_lists
 from ufgraphfr.data.tables import Layout, Table
 
@@ -20,7 +20,7 @@ _SEPARATORS = {
     **dict.fromkeys(_ATOMIC, ("\t",)),
     **dict.fromkeys((".dat", ".data", ".txt"), ("\t", "::", ",", ";", "|", " ")),
 }
-_JSON_LINES = (".jsonl", ".ndjson")
+_JSON = (".json", ".jsonl", ".ndjson")
 _NAMES = {"\t": "tabs", " ": "spaces"}
 _SEEN_BYTES, _SEEN_LINES = 1 << 16, 50
 
@@ -53,13 +53,13 @@ class Opening:
         if suffix == ".parquet":
             return parse_parquet(file)
         encoding = self._encoding_of(file)
-        if suffix in _JSON_LINES:
-            return parse_json_lines(file, encoding)
+        if suffix in _JSON:
+            return parse_json(file, encoding)
         if suffix not in _SEPARATORS and not self.separator:
-            known = (*_SEPARATORS, *_JSON_LINES, ".parquet")
+            known = (*_SEPARATORS, *_JSON, ".parquet")
             raise InputError(
-                f"{file.name} is of no known format: name it {', '.join(known)}, or name what "
-                f"separates its fields, [data] separator"
+                f"{file.name} is of no known format: give {', '.join(known)} (a spreadsheet saves "
+                f"as .csv), or name what separates its fields, [data] separator"
             )
         usual = _SEPARATORS.get(suffix, (self.separator,))
         separator = self.separator or seen_separator(file, encoding, usual)

@@ -78,6 +78,9 @@ def typed_rows(
     paths = [folder / name for name in names]
     if columns.part or isinstance(columns.timestamp, tuple):
         return None
+    if any("." in named for named in columns.model_dump().values()):
+        # of an object within a row, or so it may be
+        return None
     if not all(path.suffix == ".parquet" and path.is_file() for path in paths):
         return None
     try:
