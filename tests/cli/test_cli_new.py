@@ -212,6 +212,8 @@ def test_many_ties_are_warned_of(cli, tables):
         (("--set", "columns.user_key=x"), "--users"),
         (("--set", "colums.user=x"), "did you mean 'columns'"),
         (("--set", "encoding=utf-9"), "no encoding is called so"),
+        (("--set", "columns=3"), "columns = 3"),
+        (("--set", "users=3"), "users = 3"),
         (("--set", "interactions=users.csv"), "ratings.csv is the table"),
         (("--set", "encoding"), "write KEY=VALUE"),
         (("--interactions", "none.csv"), "none.csv"),

@@ -39,6 +39,8 @@ def test_objects_become_rows_and_what_is_missing_is_null():
     [
         ('{"user": 1', "this is no JSON"),
         ("[1, 2]", "this is no JSON object"),
+        ('{"user": {"id": 1}}', "'user' holds nested values"),
+        ('{"user": [[1]]}', "'user' holds nested values"),
     ],
 )
 def test_a_bad_line_is_named_and_costs_one_row(row, rule):

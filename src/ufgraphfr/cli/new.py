@@ -29,7 +29,7 @@ def new(
         raise InputError(f"{file} must end in .toml: it is an experiment")
     if file.exists():
         raise InputError(f"{file} exists and is never overwritten: name another file")
-    files = {key: path for key, path in (("users", users), ("items", items)) if path}
+    files = {key: str(path) for key, path in (("users", users), ("items", items)) if path}
     tables = own_tables(interactions, said_of(settings) | files)
     write_atomically(file, tables.toml(file).encode())
     console = Console(highlight=False, soft_wrap=True, markup=False)

@@ -1,8 +1,8 @@
 """Files with types of their own, Parquet and JSON, as columns of text.
 
 A field of an object within a row is a column ``object.field``, and a list is several values; lists
-of objects or of lists are left out, and said. Values then pass the same checks as those of a text
-file.
+of objects or of lists are left out, and said; where others are plain, a nested value spoils its
+row. Values then pass the same checks as those of a text file.
 """
 
 import io
@@ -90,22 +90,21 @@ def parse_json(file: File, encoding: str) -> Table:
         raise InputError(
             f"{file.name}, {unit} {records[0][0]}: {what}: write one JSON object a line"
         )
-    nested = Counter(name for _, values, _ in records for name in values if _deep(values[name]))
-    names = {name: None for name in names if name not in nested}
+    given = [(name, value) for _, values, _ in records for name, value in values.items()]
+    plain = {name for name, value in given if value not in (None, []) and not _nested(value)}
+    nested = Counter(name for name, value in given if _nested(value) and name not in plain)
+    names = dict.fromkeys(name for name in names if name not in nested)
     columns: dict[str, list[Any]] = {
         LINE: [number for number, _, _ in records],
         **{name: [_text(values.get(name)) for _, values, _ in records] for name in names},
-        PROBLEM: [problem for _, _, problem in records],
+        PROBLEM: [problem or _spoilt(values, plain) for _, values, problem in records],
     }
-    lists = {
-        name
-        for _, values, _ in records
-        for name, value in values.items()
-        if isinstance(value, list) and name in names
-    }
+    lists = {name for name, value in given if isinstance(value, list) and name in names}
+    deep = {name for name, value in given if isinstance(value, list) and name in nested}
     schema = {LINE: pl.UInt32, **dict.fromkeys((*names, PROBLEM), pl.String)}
-    frame, notes = pl.DataFrame(columns, schema), _left_out(file, nested)
-    return Table(file.name, frame, unit, several=dict.fromkeys(lists, LIST), notes=notes)
+    notes = _left_out(file, {name: nested[name] for name in nested if name in deep})
+    frame, several = pl.DataFrame(columns, schema), dict.fromkeys(lists, LIST)
+    return Table(file.name, frame, unit, several=several, notes=notes)
 
 
 def _lines(text: str) -> Iterator[tuple[int, Any, str | None]]:
@@ -139,16 +138,25 @@ def _checked(value: Any, problem: str | None) -> tuple[dict[str, Any], str | Non
 
 
 def _fields(values: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Fields of objects within, by ``object.field``."""
+    """The values of an object, and the fields of those within, by ``object.field``."""
     found = dict[str, Any]()
     for name, value in values.items():
         own = f"{before}{name}"
-        found |= _fields(value, f"{own}.") if isinstance(value, dict) else {own: value}
+        found[own] = value
+        if isinstance(value, dict):
+            found |= _fields(value, f"{own}.")
     return found
 
 
-def _deep(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(each, dict | list) for each in value)
+def _nested(value: Any) -> bool:
+    inside = value if isinstance(value, list) else ()
+    return isinstance(value, dict) or any(isinstance(each, dict | list) for each in inside)
+
+
+def _spoilt(values: dict[str, Any], plain: set[str]) -> str | None:
+    """That a value is nested where those of other rows are not."""
+    odd = (name for name, value in values.items() if name in plain and _nested(value))
+    return next((f"'{name}' holds nested values" for name in odd), None)
 
 
 def _left_out(file: File, nested: dict[str, int]) -> tuple[str, ...]:

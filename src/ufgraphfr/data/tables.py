@@ -134,8 +134,8 @@ class Table:
     def _with_points(self, column: str) -> "Table":
         text = self.frame[column]
         commas = text.filter(text.str.contains(",", literal=True))
-        thousands = commas.str.contains(_THOUSANDS).all()
-        if thousands or not commas.str.contains(_COMMA).all():
+        numbers, thousands = (commas.str.contains(form).all() for form in (_COMMA, _THOUSANDS))
+        if commas.is_empty() or thousands or not numbers:
             return self
         frame = self.frame.with_columns(text.str.replace(",", ".", literal=True))
         note = (

@@ -3,7 +3,7 @@
 Ranking under many blends is most of what a choice costs where a catalogue is large, and most blends
 are far from the best one. Users are asked in groups, in an order drawn from a key. After each, a
 blend whose users gain less than under the best one, by so many standard errors of the paired
-difference, is left out. The best of those that were ranked for everybody is chosen.
+difference, is left out. `best_choice` is of those that were ranked for everybody.
 """
 
 from itertools import pairwise

@@ -10,10 +10,9 @@ from typing import Any
 from ufgraphfr.baselines import BASELINES
 from ufgraphfr.core.derived import DataFacts, Derived
 from ufgraphfr.core.errors import InputError
+from ufgraphfr.core.spec import parse
 from ufgraphfr.data.facts import facts_of
 from ufgraphfr.data.headers import Guess, guess, header_of, need
-from ufgraphfr.data.sources import SOURCES
-from ufgraphfr.data.sources.base import Source
 from ufgraphfr.data.sources.table import TableSource
 from ufgraphfr.experiment.derive import flagship_settings
 
@@ -27,22 +26,24 @@ class OwnTables:
 
     Attributes:
         files: path by key of ``[data]``: interactions, users, items.
-        said: what the person set in ``[data]`` besides.
-        guesses: columns that nobody named, by key of ``[data.columns]``.
+        settings: what the person set in ``[data]`` besides.
+        named: columns that the person named, by key of ``[data.columns]``.
+        guesses: the others that were found.
         notes: what else was found out, a sentence each.
     """
 
     files: dict[str, Path]
-    said: dict[str, Any]
+    settings: dict[str, Any]
+    named: dict[str, Any]
     guesses: dict[str, Guess]
     notes: tuple[str, ...]
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TableSource:
         """These data, with paths from the current folder."""
-        guessed = {key: each.column for key, each in self.guesses.items()}
-        columns = {"columns": guessed | self.said.get("columns", {})}
-        return _table({key: str(path) for key, path in self.files.items()} | self.said | columns)
+        files = {key: str(path) for key, path in self.files.items()}
+        columns = {key: each.column for key, each in self.guesses.items()} | self.named
+        return parse(TableSource, {**files, **self.settings, "columns": columns}, "[data]")
 
     def toml(self, place: Path) -> str:
         """An experiment that runs as it is, to be written at ``place``.
@@ -67,15 +68,13 @@ class OwnTables:
         for key, path in self.files.items():
             name = Path(os.path.relpath(path.resolve(), folder)).as_posix()
             lines.append(f"{key} = {_text(name)}")
-        others = {key: value for key, value in self.said.items() if key != "columns"}
-        lines += [f"{key} = {_text(value)}" for key, value in others.items()]
+        lines += [f"{key} = {_text(value)}" for key, value in self.settings.items()]
         lines += ["", *(f"# {_line(note)}" for note in self.notes)]
-        named = self.said.get("columns", {})
-        if self.guesses or named:
+        if self.guesses or self.named:
             lines.append("[data.columns]")
         for each in self.guesses.values():
             lines += [f"# {_line(each.told())}", f"{each.key} = {_text(each.column)}"]
-        lines += [f"{key} = {_text(column)}" for key, column in named.items()]
+        lines += [f"{key} = {_text(column)}" for key, column in self.named.items()]
         return "\n".join((*lines, *_rest(flagship_settings(facts), facts), ""))
 
 
@@ -93,17 +92,17 @@ def own_tables(interactions: Path, said: Mapping[str, Any]) -> OwnTables:
     """
     if "interactions" in said:
         raise InputError(f"--set interactions={said['interactions']}: {interactions} is the table")
-    said = dict(said)
-    files = ((key, said.pop(key, None)) for key in ("users", "items"))
+    table = parse(TableSource, {"interactions": str(interactions), **said}, "[data]")
+    settings = dict(said)
+    named = settings.pop("columns", {})
+    files = ((key, settings.pop(key, None)) for key in ("users", "items"))
     there = {"interactions": interactions, **{key: Path(path) for key, path in files if path}}
-    named = said.get("columns", {})
-    table = _table({key: str(path) for key, path in there.items()} | said)
     guesses, notes = dict[str, Guess](), list[str]()
     if table.layout == "rows":
         own = interactions.name, header_of(interactions, table.opening)
         guesses |= need(*own, [key for key in ("user", "item") if key not in named])
         guesses |= guess(*own, [key for key in ("timestamp", "rating") if key not in named])
-        if "timestamp" not in {**guesses, **named} and "sequential" not in said:
+        if "timestamp" not in {**guesses, **named} and "sequential" not in settings:
             notes.append(
                 f"no column of {interactions.name} is known to be a time: order means nothing, "
                 f"unless you name one (--set columns.timestamp=COLUMN) or set sequential = true"
@@ -115,7 +114,7 @@ def own_tables(interactions: Path, said: Mapping[str, Any]) -> OwnTables:
         else:
             for key in named.keys() & set(keys):
                 raise InputError(f"--set columns.{key}={named[key]}: name its table too, --{noun}s")
-    return OwnTables(there, said, guesses, tuple(notes))
+    return OwnTables(there, settings, named, guesses, tuple(notes))
 
 
 def _beside(
@@ -127,12 +126,6 @@ def _beside(
     if noun == "item" and "title" not in named:
         found |= guess(file, header, ("title",))
     return found
-
-
-def _table(values: dict[str, Any]) -> TableSource:
-    source = SOURCES.build("table", values, "[data]")
-    assert isinstance(source, TableSource)
-    return source
 
 
 def _rest(derived: Sequence[Derived], facts: DataFacts) -> tuple[str, ...]:

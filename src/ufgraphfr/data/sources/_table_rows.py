@@ -78,14 +78,15 @@ def typed_rows(
     paths = [folder / name for name in names]
     if columns.part or isinstance(columns.timestamp, tuple):
         return None
-    if any("." in named for named in columns.model_dump().values()):
-        # of an object within a row, or so it may be
-        return None
     if not all(path.suffix == ".parquet" and path.is_file() for path in paths):
         return None
     try:
         headers = [pl.read_parquet_schema(path) for path in paths]
     except pl.exceptions.PolarsError:
+        return None
+    dotted = {named for named in columns.model_dump().values() if "." in named}
+    if any(dotted - header.keys() for header in headers):
+        # they may be fields of objects within rows
         return None
     empty = (dict.fromkeys((LINE, *header, PROBLEM), pl.String) for header in headers)
     tables = (
